@@ -1,0 +1,63 @@
+# The verbs of this project. `make help` lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+export HOST ?= 127.0.0.1
+export PORT ?= 8080
+export DATA_DIR ?= var
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help:  ## list the verbs
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: $(VENV)/.runtime  ## set everything up and start the service (PORT=, HOST=, DATA_DIR=)
+	@exec $(BIN)/python -m imgsvc serve
+
+.PHONY: test
+test: $(VENV)/.development packages  ## set everything up and check all of it: lint, types, imports, tests
+	$(MAKE) --no-print-directory lint
+	$(BIN)/python -m pytest
+
+.PHONY: lint
+lint: $(VENV)/.development  ## ruff, mypy, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+.PHONY: format
+format: $(VENV)/.development  ## format the code, and mend what ruff can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.PHONY: docs
+docs: $(VENV)/.development  ## write the generated documents anew
+	$(BIN)/python -m docs.generate
+
+.PHONY: lock
+lock:  ## pin the newest versions, with hashes (needs uv)
+	uv pip compile pyproject.toml --extra production --python-version 3.11 --universal --upgrade \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.txt
+	uv pip compile pyproject.toml --extra production --group dev -c requirements.txt --python-version 3.11 --universal --upgrade \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-dev.txt
+
+.PHONY: clean
+clean:  ## remove what was installed and built here (not the images in var/)
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
+
+.PHONY: packages
+packages:  # Debian packages that the tests need
+	@scripts/install-packages
+
+$(VENV)/.runtime: requirements.txt
+	@scripts/install-venv $(PYTHON) $(VENV) requirements.txt
+	@touch $@
+
+$(VENV)/.development: requirements-dev.txt
+	@scripts/install-venv $(PYTHON) $(VENV) requirements-dev.txt
+	@touch $@ $(VENV)/.runtime

@@ -1,0 +1,8 @@
+"""`python -m imgsvc` is `imgsvc`."""
+
+import sys
+
+from imgsvc.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,107 @@
+"""`imgsvc serve`: starts the embedded service, says so, and stops it cleanly."""
+
+import asyncio
+import fcntl
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import uvloop
+from aiohttp import web
+from pydantic import ValidationError
+
+from imgsvc import __version__
+from imgsvc.embedded import LOCATOR, create_app
+from imgsvc.settings import ServeSettings
+from service_kit.logging import configure_logging
+from storage_service.settings import StorageSettings
+from transform_service.settings import TransformSettings
+
+_MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that our own 414 explains it
+_SHUTDOWN_SECONDS = 15.0
+
+
+class CannotStart(Exception):
+    """Something in the surroundings keeps the service from starting; the text says what to change."""
+
+
+def run() -> int:
+    """Serve until SIGINT or SIGTERM. The exit code is 1 if the service could not start."""
+    try:
+        settings, storage, transform = ServeSettings(), StorageSettings(), TransformSettings()
+        configure_logging(storage.log_level)
+        with _exclusive(settings.data_dir):
+            uvloop.run(_serve(settings, storage, transform))
+    except ValidationError as error:
+        for problem in error.errors():
+            name = "_".join(str(part) for part in problem["loc"]).upper()
+            print(f"imgsvc: {name}={problem['input']!r}: {problem['msg']}", file=sys.stderr)
+        return 1
+    except (CannotStart, ValueError) as error:
+        print(f"imgsvc: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _serve(settings: ServeSettings, storage: StorageSettings, transform: TransformSettings) -> None:
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    app = create_app(storage, transform)
+    runner = web.AppRunner(app, access_log=None, max_line_size=_MAX_LINE, shutdown_timeout=_SHUTDOWN_SECONDS)
+    try:
+        await runner.setup()
+        address = app[LOCATOR].base_url = await _listen(runner, settings)
+        print(_banner(address, storage, transform), flush=True)
+        await stop.wait()
+        print("imgsvc: stopping", flush=True)
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, settings: ServeSettings) -> str:
+    site = web.TCPSite(runner, settings.host, settings.port)
+    try:
+        await site.start()
+    except OSError as error:
+        raise CannotStart(
+            f"cannot listen on {settings.host}:{settings.port} ({error.strerror or error}); choose another PORT or HOST"
+        ) from error
+    host, port = runner.addresses[0][:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+@contextmanager
+def _exclusive(data_dir: Path) -> Iterator[None]:
+    """Hold the data folder: SQLite's rows and the files are written by one service at a time."""
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        lock = (data_dir / "lock").open("w")
+    except OSError as error:
+        raise CannotStart(f"cannot write to DATA_DIR {data_dir}: {error.strerror}; choose another DATA_DIR") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CannotStart(
+                f"another imgsvc uses DATA_DIR {data_dir}; stop it, or choose another DATA_DIR"
+            ) from error
+        yield
+
+
+def _banner(address: str, storage: StorageSettings, transform: TransformSettings) -> str:
+    image = f"{address}/v1/images"
+    return f"""\
+imgsvc {__version__} on {address}
+  metadata   {storage.database.partition("@")[2] or storage.database}
+  blobs      {storage.blobs}
+  renderers  {transform.renderers} processes; results: {transform.result_cache_url}
+
+Try (put the image_id that the first line returns in place of ID):
+  curl -F image=@photo.jpg {image}
+  curl -o small.webp '{image}/ID.webp?rotate=90&thumb=300'
+  curl {image}/ID/info
+
+Ctrl-C stops it."""

@@ -1,0 +1,1 @@
+"""What both services are made of. Imports neither of them."""

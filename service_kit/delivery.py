@@ -1,0 +1,56 @@
+"""Delivering image bytes: the headers of a good answer, conditional requests, streams."""
+
+import logging
+from collections.abc import AsyncIterable
+from datetime import datetime
+
+from aiohttp import web
+
+from service_kit.errors import ServiceError
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""An id's content never changes."""
+
+logger = logging.getLogger(__name__)
+
+
+def image_headers(etag: str, content_type: str, cache_control: str) -> dict[str, str]:
+    """The headers of an answer that carries an image, or of the 304 in its place."""
+    return {
+        "Content-Type": content_type,
+        "Cache-Control": cache_control,
+        "ETag": f'"{etag}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def is_unchanged(request: web.Request, etag: str, modified: datetime | None = None) -> bool:
+    """Whether the client's copy is current (RFC 9110, 13.1.2 and 13.1.3: If-None-Match overrules)."""
+    known = request.if_none_match
+    if known is not None:
+        return any(tag.value in {etag, "*"} for tag in known)
+    since = request.if_modified_since
+    return bool(modified and since and modified.replace(microsecond=0) <= since)
+
+
+def not_modified(headers: dict[str, str]) -> web.Response:
+    """304 with the headers that the full answer would have."""
+    return web.Response(status=304, headers={k: v for k, v in headers.items() if k != "Content-Type"})
+
+
+async def send_stream(
+    request: web.Request, response: web.StreamResponse, chunks: AsyncIterable[bytes | memoryview]
+) -> web.StreamResponse:
+    """Send a body whose length is known. When it breaks off, so does the connection: never a short body as a whole."""
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    try:
+        async for chunk in chunks:
+            await response.write(chunk)
+        await response.write_eof()
+    except (ServiceError, OSError) as error:
+        logger.warning("%s broke off while it was sent: %r", request.path, error)
+        if request.transport:
+            request.transport.abort()
+    return response

@@ -1,0 +1,12 @@
+"""The health checks that load balancers and orchestrators ask."""
+
+from aiohttp import web
+
+
+def health_route(path: str, service: str) -> web.RouteDef:
+    """A route that answers 200 as long as the service's event loop turns."""
+
+    async def healthcheck(_request: web.Request) -> web.Response:
+        return web.json_response({"service": service, "status": "okay"}, headers={"Cache-Control": "no-store"})
+
+    return web.get(path, healthcheck)

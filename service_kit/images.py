@@ -1,0 +1,53 @@
+"""The facts about an image that cross from one part to another."""
+
+from pathlib import Path
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from service_kit.formats import FORMATS, Format
+
+
+class Header(BaseModel):
+    """What the header of an image file tells, before any pixel is decoded.
+
+    Width and height are pixels of one frame as stored, before EXIF orientation (1 to 8) is applied.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    format: str
+    width: int
+    height: int
+    frames: int
+    orientation: int
+    colour_space: str
+    alpha: bool
+    progressive: bool
+
+    @property
+    def kind(self) -> Format:
+        """The format with all that is known of it."""
+        return FORMATS[self.format]
+
+
+class Located(BaseModel):
+    """A stored image as the transform service sees it: facts, and where its bytes are.
+
+    Exactly one of `path` (a local file) and `url` (http, trusted) is set.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    image_id: str
+    sha256: str
+    header: Header
+    path: Path | None = None
+    url: str | None = None
+
+
+class Locator(Protocol):
+    """Finds stored images for the transform service."""
+
+    async def locate(self, image_id: str) -> Located:
+        """Raises NotFound, Gone, or Unavailable when storage is down."""

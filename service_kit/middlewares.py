@@ -1,0 +1,107 @@
+"""What every answer of every service has: request id, version, safety headers, problem+json for errors."""
+
+import asyncio
+import json
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from service_kit.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError, URITooLong
+from service_kit.paths import MAX_URL
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+REQUEST_ID = "request_id"
+_SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_NEGATIVE_CACHE_SECONDS = 10
+
+logger = logging.getLogger(__name__)
+
+
+@web.middleware
+async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Give the request an id: the client's when it is sane, else a new one."""
+    given = request.headers.get("X-Request-ID", "")
+    request[REQUEST_ID] = given if _SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return await handler(request)
+
+
+@web.middleware
+async def explain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error as problem+json; a bug is logged whole and told in one sentence."""
+    try:
+        return await handler(request)
+    except ServiceError as error:
+        return problem_response(request, error)
+    except web.HTTPException as error:
+        if error.status < web.HTTPBadRequest.status_code:
+            raise
+        return problem_response(request, _from_aiohttp(request, error), error.headers)
+    except (ConnectionResetError, asyncio.CancelledError):  # the client is gone: nobody to answer
+        raise
+    except Exception:
+        logger.exception("%s %s failed, request %s", request.method, request.path, request[REQUEST_ID])
+        return problem_response(request, ServiceError("an internal error; the log has it under this request id"))
+
+
+@web.middleware
+async def bound_url(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse URLs longer than any real chain."""
+    if len(request.raw_path) > MAX_URL:
+        raise URITooLong(f"the URL has {len(request.raw_path)} bytes, {MAX_URL} are allowed")
+    return await handler(request)
+
+
+MIDDLEWARES = (identify, explain_errors, bound_url)
+
+
+def problem_response(
+    request: web.Request, error: ServiceError, extra: "CIMultiDict[str] | None" = None
+) -> web.Response:
+    """The answer for `error`."""
+    headers = {"Cache-Control": "no-store"}
+    if error.status in {404, 410}:
+        headers["Cache-Control"] = f"public, max-age={_NEGATIVE_CACHE_SECONDS}"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    for name in ("Allow", "Content-Range"):
+        if extra and name in extra:
+            headers[name] = extra[name]
+    return web.Response(
+        status=error.status,
+        body=json.dumps(error.problem(request[REQUEST_ID])).encode(),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+
+
+async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """The headers that every answer carries; a signal handler, so that streamed answers have them too."""
+    response.headers["API-Version"] = "1"
+    response.headers["X-Request-ID"] = request.get(REQUEST_ID, "")
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Access-Control-Allow-Origin"] = "*"
+    response.headers["Timing-Allow-Origin"] = "*"
+
+
+def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return MethodNotAllowed(f"{request.method} is not possible here; possible: {allowed}")
+    if isinstance(error, web.HTTPNotFound):
+        return NotFound(
+            f"there is nothing at {request.path[:200]!r}; the API stands under /v1/images and /v1/transform"
+        )
+    translated = BadRequest(error.text or error.reason)
+    translated.status = type(translated.status)(error.status)
+    return translated
+
+
+def setup(app: web.Application) -> None:
+    """Give `app` the common middlewares and headers."""
+    app.middlewares.extend(MIDDLEWARES)
+    app.on_response_prepare.append(add_common_headers)

@@ -1,0 +1,24 @@
+"""The limits that both services hold to; each service's own settings build on them."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Limits(BaseSettings):
+    """Limits on what is taken in, from environment variables of the fields' names in upper case."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    max_upload_bytes: int = Field(64 * 1024**2, gt=0, description="Bytes of one upload or remote source.")
+    max_pixels: int = Field(100_000_000, gt=0, description="Pixels of an image, its frames summed.")
+    max_frames: int = Field(100, gt=0, description="Frames of an animated image, or pages of a TIFF.")
+    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+
+
+def scratch_directory(name: str) -> Path:
+    """A default folder for short-lived files, one a user."""
+    return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}" / name

@@ -1,0 +1,109 @@
+"""Reading what clients post: a form with a file or a raw image, streamed to the spool."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl
+
+from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp.http import HttpProcessingError
+
+from service_kit.errors import BadRequest
+from service_kit.spool import Spool, Spooled
+
+FILE_FIELD = "image"
+_CHUNK = 256 * 1024
+_MAX_PARTS = 32
+_MAX_TEXT = 8192
+
+
+@dataclass
+class Form:
+    """What was posted: the file of field `image`, and the text fields by lower-case name."""
+
+    file: Spooled | None = None
+    texts: dict[str, str] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def read_form(request: web.Request, spool: Spool, limit: int) -> AsyncIterator[Form]:
+    """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
+
+    The file lies in the spool until the end of the context. Raises BadRequest for a body that is
+    none of these or is broken, and ContentTooLarge for a file of more than `limit` bytes.
+    """
+    async with AsyncExitStack() as stack:
+        content_type = request.content_type
+        if content_type == "multipart/form-data":
+            form = await _read_multipart(request, spool, limit, stack)
+        elif content_type == "application/x-www-form-urlencoded":
+            form = await _read_urlencoded(request)
+        elif content_type.startswith("image/"):
+            form = Form(await _spool(request.content.iter_chunked(_CHUNK), spool, limit, stack))
+        else:
+            raise BadRequest(
+                f"the body is {content_type}; send multipart/form-data with a file in field {FILE_FIELD!r},"
+                " or the raw bytes with an image/* content type"
+            )
+        yield form
+
+
+async def _read_multipart(request: web.Request, spool: Spool, limit: int, stack: AsyncExitStack) -> Form:
+    form = Form()
+    try:
+        async for part in _parts(await request.multipart()):
+            name = (part.name or "").lower()
+            if name == FILE_FIELD:
+                if form.file:
+                    raise BadRequest(f"there are two {FILE_FIELD!r} fields; send one image a request")
+                form.file = await _spool(_chunks(part), spool, limit, stack)
+            elif part.filename is None:
+                form.texts[name] = await _text(part)
+    except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
+        # aiohttp raises these for bodies that break RFC 7578, with texts that name its own insides.
+        raise BadRequest("the multipart body is malformed or ends too early") from error
+    return form
+
+
+async def _read_urlencoded(request: web.Request) -> Form:
+    body = bytearray()
+    async for chunk in request.content.iter_chunked(_MAX_TEXT):
+        body += chunk
+        if len(body) > _MAX_TEXT:
+            raise BadRequest(f"an urlencoded form may have {_MAX_TEXT} bytes; send files as multipart/form-data")
+    return Form(texts={name.lower(): value for name, value in parse_qsl(body.decode(errors="replace"))})
+
+
+async def _parts(reader: MultipartReader) -> AsyncIterator[BodyPartReader]:
+    for _ in range(_MAX_PARTS):
+        part = await reader.next()
+        if part is None:
+            return
+        if not isinstance(part, BodyPartReader):
+            raise BadRequest("a multipart body inside a multipart body is not understood")
+        yield part
+    raise BadRequest(f"the form has more than {_MAX_PARTS} parts")
+
+
+async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
+    while not part.at_eof():
+        yield await part.read_chunk(_CHUNK)
+
+
+async def _text(part: BodyPartReader) -> str:
+    text = bytearray()
+    async for chunk in _chunks(part):
+        text += chunk
+        if len(text) > _MAX_TEXT:
+            raise BadRequest(f"the field {part.name!r} has more than {_MAX_TEXT} bytes")
+    return text.decode()
+
+
+async def _spool(chunks: AsyncIterator[bytes], spool: Spool, limit: int, stack: AsyncExitStack) -> Spooled:
+    writer = await stack.enter_async_context(spool.writer(limit, "the image"))
+    async for chunk in chunks:
+        await writer.write(chunk)
+    spooled = await writer.finish()
+    if not spooled.bytes:
+        raise BadRequest("the image is empty: it has 0 bytes")
+    return spooled

@@ -1,0 +1,269 @@
+"""Worker processes that can be killed: a crash, a hang or a deadline costs one job and nobody else's.
+
+Every worker has a pipe of its own, so that a killed one leaves no lock behind (docs/adr/0003).
+"""
+
+import asyncio
+import logging
+import multiprocessing
+import signal
+import traceback
+from collections import deque
+from collections.abc import Callable, Iterable
+from multiprocessing.connection import Connection
+from typing import Any, Protocol, TypeVar
+
+from service_kit.errors import ServiceError, Unavailable
+
+T = TypeVar("T")
+_START_SECONDS = 30
+_RETRY_SECONDS = 1
+
+logger = logging.getLogger(__name__)
+_context = multiprocessing.get_context("forkserver")
+
+
+class WorkerDied(Unavailable):
+    """The process that worked on this job crashed or was killed."""
+
+
+class DeadlinePassed(Unavailable):
+    """The job took longer than allowed; its process was killed."""
+
+
+class QueueFull(Unavailable):
+    """More jobs are waiting than the queue holds."""
+
+
+def preload(modules: Iterable[str]) -> None:
+    """Import `modules` once in the fork server, so that workers start in milliseconds and share their memory."""
+    _context.set_forkserver_preload(list(modules))
+
+
+class _Process(Protocol):
+    @property
+    def pid(self) -> int | None: ...
+
+    def start(self) -> None: ...
+    def kill(self) -> None: ...
+    def join(self, timeout: float | None = None) -> None: ...
+
+
+class Worker:
+    """One process and the pipe to it. Does one job at a time."""
+
+    def __init__(self, initializer: Callable[[], None], on_death: Callable[["Worker"], None]) -> None:
+        self._connection, self._theirs = _context.Pipe()
+        self._process: _Process = _context.Process(target=_work, args=(self._theirs, initializer), daemon=True)
+        self._on_death = on_death
+        self._answer: asyncio.Future[Any] | None = None
+        self.alive = False
+        self.jobs = 0
+
+    @property
+    def pid(self) -> int:
+        """The process id, for operators and tests."""
+        return self._process.pid or 0
+
+    async def start(self) -> None:
+        """Start the process and wait until it is ready; WorkerDied if it cannot be."""
+        self._answer = asyncio.get_running_loop().create_future()
+        await asyncio.to_thread(self._process.start)
+        self._theirs.close()  # else its end is never seen
+        asyncio.get_running_loop().add_reader(self._connection.fileno(), self._on_readable)
+        self.alive = True
+        try:
+            async with asyncio.timeout(_START_SECONDS):
+                await self._answer
+        finally:
+            self._answer = None
+
+    async def call(self, function: Callable[..., T], *args: object) -> T:
+        """Run `function(*args)` in the process. Its ServiceErrors are raised here."""
+        self._answer = asyncio.get_running_loop().create_future()
+        self.jobs += 1
+        try:
+            self._connection.send((function, args))
+            ok, value = await self._answer
+        except OSError as error:
+            self.kill()
+            self._on_death(self)
+            raise WorkerDied("the worker process ended before it could start the job; try again") from error
+        finally:
+            self._answer = None
+        if not ok:
+            raise value
+        return value  # type: ignore[no-any-return]
+
+    def kill(self) -> None:
+        """End the process at once, whatever it does. A process that ended already is fine."""
+        if not self.alive:
+            return
+        self.alive = False
+        asyncio.get_running_loop().remove_reader(self._connection.fileno())
+        self._connection.close()
+        self._process.kill()
+
+    async def reap(self) -> None:
+        """Wait until the process has ended."""
+        await asyncio.to_thread(self._process.join, _START_SECONDS)
+
+    def _on_readable(self) -> None:
+        try:
+            message = self._connection.recv()
+        except (EOFError, OSError):
+            answer = self._answer
+            self.kill()
+            if answer and not answer.done():
+                answer.set_exception(WorkerDied("the process that worked on this image ended unexpectedly"))
+            self._on_death(self)
+            return
+        if self._answer and not self._answer.done():
+            self._answer.set_result(message)
+
+
+class WorkerPool:
+    """A fixed number of workers behind a bounded queue."""
+
+    def __init__(self, size: int, *, initializer: Callable[[], None], queue: int, max_jobs: int = 1000) -> None:
+        """`queue` jobs may wait; a worker is replaced after `max_jobs` of them."""
+        self._size = size
+        self._initializer = initializer
+        self._queue = queue
+        self._max_jobs = max_jobs
+        self._workers: set[Worker] = set()
+        self._idle: deque[Worker] = deque()
+        self._waiting: deque[asyncio.Future[Worker]] = deque()
+        self._background: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start all workers; raises if the first ones cannot start."""
+        await asyncio.gather(*(self._start_worker() for _ in range(self._size)))
+
+    async def close(self) -> None:
+        """Kill what still works, and wait for the processes to end."""
+        self._closing = True
+        for task in self._background:
+            task.cancel()
+        workers = list(self._workers)
+        for worker in workers:
+            worker.kill()
+        await asyncio.gather(*(worker.reap() for worker in workers))
+
+    @property
+    def pids(self) -> set[int]:
+        """The processes that live now."""
+        return {worker.pid for worker in self._workers}
+
+    async def run(self, function: Callable[..., T], *args: object, seconds: float) -> T:
+        """Run `function(*args)` in a worker, within `seconds` of waiting and working.
+
+        Raises QueueFull at once, DeadlinePassed after killing the worker, WorkerDied if it crashed,
+        and whatever ServiceError the function raises. A cancelled call kills its worker too.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                worker = await self._acquire()
+                try:
+                    return await worker.call(function, *args)
+                except asyncio.CancelledError:
+                    self._discard(worker)
+                    raise
+                finally:
+                    self._release(worker)
+        except TimeoutError as error:
+            raise DeadlinePassed(f"the image was not done within {seconds:g} s; ask for less work, or later") from error
+
+    async def _acquire(self) -> Worker:
+        if self._idle:
+            return self._idle.popleft()
+        if len(self._waiting) >= self._queue:
+            raise QueueFull(f"{self._queue} jobs are waiting already")
+        turn: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._release(turn.result())
+            else:
+                self._waiting.remove(turn)
+            raise
+
+    def _release(self, worker: Worker) -> None:
+        if worker.alive and worker.jobs >= self._max_jobs:
+            self._discard(worker)
+        if not worker.alive:
+            return
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(worker)
+                return
+        self._idle.append(worker)
+
+    def _discard(self, worker: Worker) -> None:
+        worker.kill()
+        self._on_death(worker)
+
+    def _on_death(self, worker: Worker) -> None:
+        if worker not in self._workers:
+            return
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if not self._closing:
+            self._in_background(self._replace(worker))
+
+    async def _replace(self, worker: Worker) -> None:
+        await worker.reap()
+        while not self._closing:
+            try:
+                await self._start_worker()
+            except (OSError, ServiceError, TimeoutError):
+                logger.exception("a worker process could not start; trying again in %s s", _RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
+
+    async def _start_worker(self) -> None:
+        worker = Worker(self._initializer, self._on_death)
+        try:
+            await worker.start()
+        except BaseException:
+            worker.kill()
+            raise
+        self._workers.add(worker)
+        self._release(worker)
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _work(connection: Connection, initializer: Callable[[], None]) -> None:
+    """The life of a worker process: jobs from the pipe until the pipe's other end is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers itself
+    initializer()
+    connection.send(None)
+    while True:
+        try:
+            function, args = connection.recv()
+        except EOFError:
+            return
+        connection.send(_attempt(function, args))
+
+
+def _attempt(function: Callable[..., object], args: tuple[object, ...]) -> tuple[bool, object]:
+    try:
+        return True, function(*args)
+    except ServiceError as error:
+        return False, error.with_traceback(None)
+    except Exception:  # noqa: BLE001
+        return False, WorkerFailed(traceback.format_exc())
+
+
+class WorkerFailed(Exception):
+    """A bug in the code that ran in the worker; the text is its traceback there."""

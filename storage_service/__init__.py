@@ -1,0 +1,1 @@
+"""Owns the images: their metadata and their bytes."""

@@ -1,0 +1,73 @@
+"""Puts the storage service together."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from datetime import timedelta
+
+from aiohttp import web
+
+from service_kit import middlewares, workers
+from service_kit.errors import ServiceError
+from service_kit.spool import Spool
+from storage_service import handlers, validation
+from storage_service.blobs import Blobs
+from storage_service.library import Library
+from storage_service.metadata.base import DatabaseConfig, create_store
+from storage_service.settings import StorageSettings
+from storage_service.validation import Validator
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(settings: StorageSettings) -> web.Application:
+    """The storage service alone, with the route that the transform service asks."""
+    app = web.Application()
+    middlewares.setup(app)
+    setup(app, settings)
+    app.add_routes([*handlers.routes(), web.get(handlers.LOCATION, handlers.locate)])
+    workers.preload([validation.PRELOAD])
+    return app
+
+
+def setup(app: web.Application, settings: StorageSettings) -> None:
+    """Give `app` a library; the routes are the caller's choice."""
+    app[handlers.SETTINGS] = settings
+    app.cleanup_ctx.append(_library)
+
+
+async def _library(app: web.Application) -> AsyncIterator[None]:
+    settings = app[handlers.SETTINGS]
+    blobs = Blobs(settings.blobs)
+    spool = Spool(blobs.spool_folder)
+    spool.prepare()
+    metadata = create_store(DatabaseConfig(settings.database, _password(settings), settings.database_pool))
+    validator = Validator(settings)
+    async with contextlib.AsyncExitStack() as stack:
+        await metadata.open()
+        stack.push_async_callback(metadata.close)
+        await validator.start()
+        stack.push_async_callback(validator.close)
+        library = Library(metadata, blobs, validator)
+        app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
+        sweeper = asyncio.create_task(_sweep(library, spool, settings.sweep_seconds))
+        stack.callback(sweeper.cancel)
+        yield
+
+
+async def _sweep(library: Library, spool: Spool, seconds: float) -> None:
+    while True:
+        await asyncio.sleep(seconds)
+        spool.sweep()
+        try:
+            removed = await library.sweep(timedelta(seconds=seconds))
+        except ServiceError as error:
+            logger.warning("the sweep broke off: %s", error)
+        else:
+            logger.info("the sweep removed %d blobs that no image uses", removed)
+
+
+def _password(settings: StorageSettings) -> str | None:
+    file = settings.database_password_file
+    return file.read_text().strip() if file else None

@@ -1,0 +1,143 @@
+"""The bytes of images: files or any object store, named by their SHA-256."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+from urllib.parse import unquote, urlsplit
+
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, from_url
+
+from service_kit.errors import Unavailable
+from service_kit.settings import scratch_directory
+from service_kit.spool import room_for
+
+if TYPE_CHECKING:
+    from obstore import GetResult
+    from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
+
+_PREFIX = "sha256"
+_CHUNK = 256 * 1024
+_SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
+
+
+class Blobs:
+    """A content-addressed store; adding a content that is there already changes nothing."""
+
+    def __init__(self, url: str) -> None:
+        """`url` is as obstore's `from_url` takes it; ValueError if it names no store."""
+        parts = urlsplit(url)
+        self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        self._signs = parts.scheme in _SIGNING_SCHEMES
+        try:
+            self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else from_url(url)
+        except BaseError as error:
+            raise ValueError(f"BLOB_URL {url!r} names no blob store: {error}") from error
+
+    @property
+    def spool_folder(self) -> Path:
+        """Where uploads are written first: beside the blobs, so that a rename is enough to keep them."""
+        return self._root / "incoming" if self._root else scratch_directory("incoming")
+
+    def path(self, sha256: str) -> Path | None:
+        """The file of a blob, when blobs are files."""
+        return self._root / _key(sha256) if self._root else None
+
+    async def presigned_url(self, sha256: str, lifetime: timedelta) -> str | None:
+        """A URL that reads the blob, when the store can sign one."""
+        if not self._signs:
+            return None
+        with _translated():
+            store = cast("S3Store | GCSStore | AzureStore", self._store)
+            return await obstore.sign_async(store, "GET", _key(sha256), lifetime)
+
+    async def add(self, sha256: str, source: Path) -> None:
+        """Store the file `source`, durably when this returns. `source` may be moved away."""
+        if self._root:
+            await asyncio.to_thread(_keep_file, source, self._root / _key(sha256), self._root)
+            return
+        with _translated():
+            await obstore.put_async(self._store, _key(sha256), source)
+
+    async def exists(self, sha256: str) -> bool:
+        """Whether the blob is there."""
+        with _translated():
+            try:
+                await obstore.head_async(self._store, _key(sha256))
+            except FileNotFoundError:
+                return False
+        return True
+
+    async def open(self, sha256: str, start: int, end: int) -> AsyncIterator[memoryview]:
+        """The bytes from `start` up to and without `end`, in chunks."""
+        with _translated():
+            result = await obstore.get_async(self._store, _key(sha256), options={"range": (start, end)})
+        return _chunks(result)
+
+    async def delete(self, sha256: str) -> None:
+        """Remove the blob; fine when it is gone already."""
+        with _translated():
+            try:
+                await obstore.delete_async(self._store, _key(sha256))
+            except FileNotFoundError:
+                return
+
+    async def list_older(self, than: datetime) -> AsyncIterator[str]:
+        """The SHA-256 of every blob that was last written before `than`."""
+        with _translated():
+            async for batch in obstore.list(self._store, _PREFIX):
+                for blob in batch:
+                    if blob["last_modified"] < than:
+                        yield blob["path"].rpartition("/")[2]
+
+
+async def _chunks(result: "GetResult") -> AsyncIterator[memoryview]:
+    with _translated():
+        async for chunk in result.stream(min_chunk_size=_CHUNK):
+            yield memoryview(chunk)
+
+
+def _key(sha256: str) -> str:
+    return f"{_PREFIX}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except (BaseError, OSError) as error:
+        raise Unavailable("the blob store does not answer; try again") from error
+
+
+def _keep_file(source: Path, target: Path, root: Path) -> None:
+    """Move `source` to `target`, synced before it is seen: fsync, rename, fsync of the folders.
+
+    A failed fsync fails the upload and is never retried: what the kernel could not write it forgets
+    (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+    """
+    with room_for("the image"):
+        _fsync(source)
+        _make_folders(target.parent, root)
+        source.rename(target)
+        _fsync(target.parent)
+
+
+def _make_folders(folder: Path, root: Path) -> None:
+    if folder == root or folder.exists():
+        return
+    _make_folders(folder.parent, root)
+    folder.mkdir(exist_ok=True)
+    _fsync(folder.parent)
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,140 @@
+"""HTTP of the storage service: uploads, originals, facts, lists, deletion."""
+
+import base64
+import binascii
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from service_kit import paths
+from service_kit.errors import BadRequest
+from service_kit.health import health_route
+from service_kit.spool import Spool
+from service_kit.uploads import FILE_FIELD, read_form
+from storage_service.library import Library
+from storage_service.metadata.base import ImageRecord, Position
+from storage_service.originals import send_original
+from storage_service.settings import StorageSettings
+
+LIBRARY = web.AppKey("LIBRARY", Library)
+SPOOL = web.AppKey("SPOOL", Spool)
+SETTINGS = web.AppKey("SETTINGS", StorageSettings)
+
+LOCATION = "/internal/images/{image_id}"
+"""Where the transform service asks for an image's whereabouts; not for clients."""
+
+_NO_STORE = {"Cache-Control": "no-store"}
+_DEFAULT_PAGE, _MAX_PAGE = 50, 500
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of the *Images* part of the HTTP contract."""
+    return [
+        health_route(paths.IMAGES + "/healthcheck", "image-storage"),
+        web.post(paths.IMAGES, upload),
+        web.get(paths.IMAGES, list_images),
+        web.get(paths.IMAGE, original),
+        web.delete(paths.IMAGE, delete),
+        web.get(paths.INFO, info),
+    ]
+
+
+async def upload(request: web.Request) -> web.Response:
+    """201 with the facts about the new image."""
+    limit = request.app[SETTINGS].max_upload_bytes
+    async with read_form(request, request.app[SPOOL], limit) as form:
+        if form.file is None:
+            raise BadRequest(f"there is no {FILE_FIELD!r} field with a file in the form")
+        record = await request.app[LIBRARY].add(form.file)
+    location = paths.image_url(record.image_id)
+    return web.json_response(_facts(record), status=201, headers={"Location": location, **_NO_STORE})
+
+
+async def original(request: web.Request) -> web.StreamResponse:
+    """The bytes that were uploaded."""
+    library = request.app[LIBRARY]
+    return await send_original(request, library, await library.find(request.match_info["image_id"]))
+
+
+async def info(request: web.Request) -> web.Response:
+    """All facts about an image."""
+    record = await request.app[LIBRARY].find(request.match_info["image_id"])
+    return web.json_response(_details(record), headers=_NO_STORE)
+
+
+async def list_images(request: web.Request) -> web.Response:
+    """One page of images, newest first; `cursor` of the answer leads to the next."""
+    limit = _limit(request.query.get("limit", str(_DEFAULT_PAGE)))
+    after = _position(request.query["cursor"]) if "cursor" in request.query else None
+    records = await request.app[LIBRARY].page(limit + 1, after)
+    page, more = records[:limit], records[limit:]
+    body = {"images": [_facts(record) for record in page], "cursor": _cursor(page[-1]) if more else None}
+    return web.json_response(body, headers=_NO_STORE)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """204; from then on the image is gone."""
+    await request.app[LIBRARY].delete(request.match_info["image_id"])
+    return web.Response(status=204, headers=_NO_STORE)
+
+
+async def locate(request: web.Request) -> web.Response:
+    """Facts and whereabouts, for the transform service."""
+    image_id = request.match_info["image_id"]
+    fallback = request.url.with_path(paths.image_url(image_id)).with_query(None)
+    located = await request.app[LIBRARY].locate(image_id, str(fallback))
+    return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
+
+
+def _facts(record: ImageRecord) -> dict[str, Any]:
+    kind = record.kind
+    return {
+        "image_id": record.image_id,
+        "filename": f"{record.image_id}.{kind.extension}",
+        "url": paths.image_url(record.image_id),
+        "format": kind.name,
+        "content_type": kind.content_type,
+        "width": record.width,
+        "height": record.height,
+        "frames": record.frames,
+        "bytes": record.bytes,
+        "sha256": record.sha256,
+        "visibility": record.visibility,
+        "created_at": record.created_at.astimezone(UTC).isoformat(),
+    }
+
+
+def _details(record: ImageRecord) -> dict[str, Any]:
+    return {
+        **_facts(record),
+        "orientation": record.orientation,
+        "colour_space": record.colour_space,
+        "alpha": record.alpha,
+        "links": {
+            "original": paths.image_url(record.image_id),
+            "thumbnail": paths.image_url(record.image_id) + "?thumb=200",
+            "webp": paths.image_url(record.image_id, "webp"),
+        },
+    }
+
+
+def _limit(text: str) -> int:
+    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MAX_PAGE:
+        return int(text)
+    raise BadRequest(f"limit={text[:64]!r} is not a whole number from 1 to {_MAX_PAGE}")
+
+
+def _cursor(record: ImageRecord) -> str:
+    text = f"{record.created_at.astimezone(UTC).isoformat()}|{record.image_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> Position:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        moment, _, image_id = text.partition("|")
+        created_at = datetime.fromisoformat(moment).astimezone(UTC)
+    except (binascii.Error, ValueError, OverflowError) as error:
+        raise BadRequest(f"cursor={cursor[:64]!r} is none; take it from the answer before, unchanged") from error
+    return Position(created_at, image_id)

@@ -1,0 +1,89 @@
+"""The use cases of image storage: add, find, list, read, locate, delete, sweep."""
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+
+from service_kit.errors import Gone, NotFound
+from service_kit.ids import checked_image_id, new_image_id
+from service_kit.images import Located
+from service_kit.spool import Spooled
+from storage_service.blobs import Blobs
+from storage_service.metadata.base import ImageRecord, MetadataStore, Position
+from storage_service.validation import Validator
+
+_URL_LIFETIME = timedelta(minutes=10)
+
+
+class Library:
+    """Images: rows in a metadata store that point at blobs. A row without a blob cannot be."""
+
+    def __init__(self, metadata: MetadataStore, blobs: Blobs, validator: Validator) -> None:
+        self._metadata = metadata
+        self._blobs = blobs
+        self._validator = validator
+
+    async def add(self, upload: Spooled) -> ImageRecord:
+        """Keep an upload; blob and row are durable when this returns.
+
+        The order is blob, then row: when the row fails, the blob may stay without one, harmless and
+        under a name that the next upload of the same bytes uses, until the sweeper takes it.
+        """
+        header = await self._validator.read_header(upload.path)
+        record = ImageRecord(
+            **header.model_dump(),
+            image_id=new_image_id(),
+            bytes=upload.bytes,
+            sha256=upload.sha256,
+            visibility="public",
+            created_at=datetime.now(UTC),
+        )
+        async with self._metadata.lock_content(upload.sha256) as content:
+            if not await self._blobs.exists(upload.sha256):
+                await self._blobs.add(upload.sha256, upload.path)
+            await content.add(record)
+        return record
+
+    async def find(self, image_id: str) -> ImageRecord:
+        """The record of an image; BadRequest for a malformed id, NotFound, or Gone when it was deleted."""
+        record = await self._metadata.find(checked_image_id(image_id))
+        if record is None:
+            raise NotFound(f"there is no image {image_id}")
+        if record.deleted_at:
+            raise Gone(f"the image {image_id} was deleted")
+        return record
+
+    async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
+        """At most `limit` images, newest first, behind `after`."""
+        return await self._metadata.page(limit, after)
+
+    async def read(self, record: ImageRecord, start: int, end: int) -> AsyncIterator[memoryview]:
+        """The original's bytes from `start` up to and without `end`, in chunks."""
+        return await self._blobs.open(record.sha256, start, end)
+
+    async def locate(self, image_id: str, fallback_url: str) -> Located:
+        """Facts and whereabouts: a file, a presigned URL, or `fallback_url` where blobs offer neither."""
+        record = await self.find(image_id)
+        path = self._blobs.path(record.sha256)
+        url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
+        return Located(image_id=image_id, sha256=record.sha256, header=record, path=path, url=url)
+
+    async def delete(self, image_id: str) -> None:
+        """Delete an image for good. Its blob goes too, unless another image has the same bytes."""
+        record = await self.find(image_id)
+        if not await self._metadata.mark_deleted(image_id, datetime.now(UTC)):
+            raise Gone(f"the image {image_id} was deleted")
+        await self._sweep(record.sha256)
+
+    async def sweep(self, grace: timedelta) -> int:
+        """Remove blobs that no image uses and that are older than `grace`; says how many."""
+        removed = 0
+        async for sha256 in self._blobs.list_older(datetime.now(UTC) - grace):
+            removed += await self._sweep(sha256)
+        return removed
+
+    async def _sweep(self, sha256: str) -> bool:
+        async with self._metadata.lock_content(sha256) as content:
+            if await content.is_used():
+                return False
+            await self._blobs.delete(sha256)
+        return True

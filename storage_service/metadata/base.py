@@ -1,0 +1,112 @@
+"""What a metadata store is, and the registry of them."""
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
+
+import storage_service.metadata
+from service_kit.images import Header
+from service_kit.plugins import discover
+
+MIGRATIONS = Path(__file__).parents[1] / "migrations"
+"""Numbered SQL files in a dialect that PostgreSQL and SQLite share."""
+
+
+class ImageRecord(Header):
+    """One row: an image that was uploaded, its content by SHA-256 (hex), and whether it still exists."""
+
+    image_id: str
+    bytes: int
+    sha256: str
+    visibility: str
+    created_at: datetime
+    deleted_at: datetime | None = None
+
+
+COLUMNS = tuple(ImageRecord.model_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """A place in the list of images, newest first."""
+
+    created_at: datetime
+    image_id: str
+
+
+class LockedContent(Protocol):
+    """One content (a SHA-256) that nobody else adds or sweeps meanwhile."""
+
+    async def add(self, record: ImageRecord) -> None:
+        """Add a row; it is durable when the lock's context has ended."""
+
+    async def is_used(self) -> bool:
+        """Whether an image that is not deleted has this content."""
+
+
+class MetadataStore(Protocol):
+    """Rows of images. Every method raises Unavailable within seconds when the database is down."""
+
+    async def open(self) -> None:
+        """Connect, and bring the schema up to date."""
+
+    async def close(self) -> None:
+        """Disconnect."""
+
+    def lock_content(self, sha256: str) -> AbstractAsyncContextManager[LockedContent]:
+        """Exclude all others, in every process, from adding or sweeping this content."""
+
+    async def find(self, image_id: str) -> ImageRecord | None:
+        """The record, also of a deleted image; None if there never was one."""
+
+    async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
+        """At most `limit` records that are not deleted, newest first, those behind `after` only."""
+
+    async def mark_deleted(self, image_id: str, at: datetime) -> bool:
+        """Mark the image as deleted; False if it was not there or deleted already."""
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseConfig:
+    """How to reach a database."""
+
+    url: str
+    password: str | None
+    pool: int
+
+
+_STORES: dict[str, Callable[[DatabaseConfig], MetadataStore]] = {}
+Factory = TypeVar("Factory", bound=Callable[[DatabaseConfig], MetadataStore])
+
+
+def metadata_store(*schemes: str) -> Callable[[Factory], Factory]:
+    """Register a class for URLs of these schemes."""
+
+    def register(factory: Factory) -> Factory:
+        _STORES.update(dict.fromkeys(schemes, factory))
+        return factory
+
+    return register
+
+
+def create_store(config: DatabaseConfig) -> MetadataStore:
+    """The store for `config.url`; ValueError names the schemes there are."""
+    discover(storage_service.metadata)
+    scheme = urlsplit(config.url).scheme
+    if scheme not in _STORES:
+        raise ValueError(f"DATABASE_URL has the scheme {scheme!r}; known are: {', '.join(sorted(_STORES))}")
+    return _STORES[scheme](config)
+
+
+def pending_migrations(applied: set[str]) -> list[tuple[str, list[str]]]:
+    """(name, statements) of the migrations that are not in `applied`, in order."""
+    files = sorted(MIGRATIONS.glob("[0-9]*.sql"))
+    return [(file.stem, _statements(file)) for file in files if file.stem not in applied]
+
+
+def _statements(file: Path) -> list[str]:
+    return [statement.strip() for statement in file.read_text().split(";") if statement.strip()]

@@ -1,0 +1,118 @@
+"""Metadata in SQLite, through aiosqlite: the embedded default, for one service process."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from weakref import WeakValueDictionary
+
+import aiosqlite
+
+from service_kit.errors import InsufficientStorage, Unavailable
+from storage_service.metadata.base import (
+    COLUMNS,
+    DatabaseConfig,
+    ImageRecord,
+    Position,
+    metadata_store,
+    pending_migrations,
+)
+
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
+_INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_FULL = {"SQLITE_FULL"}
+
+
+@metadata_store("sqlite")
+class SqliteStore:
+    """One connection; a statement is a transaction, synced to disk before it returns."""
+
+    def __init__(self, config: DatabaseConfig) -> None:
+        self._path = Path(unquote(urlsplit(config.url).path.removeprefix("/")))
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._connection: aiosqlite.Connection
+
+    async def open(self) -> None:
+        """Create the file if need be, and migrate."""
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = await aiosqlite.connect(self._path, isolation_level=None)
+        for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 1500"):
+            await self._connection.execute(f"PRAGMA {pragma}")
+        await self._connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
+        applied = {row[0] for row in await self._connection.execute_fetchall("SELECT name FROM schema_migrations")}
+        for name, statements in pending_migrations(applied):
+            done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name is a file of ours
+            script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
+            await self._connection.executescript(script)
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    @asynccontextmanager
+    async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
+        """A lock in this process: no other writes to this file."""
+        lock = self._locks.setdefault(sha256, asyncio.Lock())
+        async with lock:
+            yield _LockedContent(self._connection, sha256)
+
+    async def find(self, image_id: str) -> ImageRecord | None:
+        """See MetadataStore."""
+        with _translated():
+            rows = await self._connection.execute_fetchall(f"{_SELECT} WHERE image_id = ?", [image_id])
+        return next((_record(row) for row in rows), None)
+
+    async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
+        """See MetadataStore."""
+        older, arguments = "", []
+        if after:
+            older, arguments = "AND (created_at, image_id) < (?, ?)", [_text(after.created_at), after.image_id]
+        query = f"{_SELECT} WHERE deleted_at IS NULL {older} ORDER BY created_at DESC, image_id DESC LIMIT ?"
+        with _translated():
+            rows = await self._connection.execute_fetchall(query, [*arguments, limit])
+        return [_record(row) for row in rows]
+
+    async def mark_deleted(self, image_id: str, at: datetime) -> bool:
+        """See MetadataStore."""
+        query = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
+        with _translated():
+            cursor = await self._connection.execute(query, [_text(at), image_id])
+        return cursor.rowcount == 1
+
+
+class _LockedContent:
+    def __init__(self, connection: aiosqlite.Connection, sha256: str) -> None:
+        self._connection = connection
+        self._sha256 = sha256
+
+    async def add(self, record: ImageRecord) -> None:
+        values = (getattr(record, column) for column in COLUMNS)
+        with _translated():
+            await self._connection.execute(_INSERT, [_text(v) if isinstance(v, datetime) else v for v in values])
+
+    async def is_used(self) -> bool:
+        query = "SELECT 1 FROM images WHERE sha256 = ? AND deleted_at IS NULL LIMIT 1"
+        with _translated():
+            return bool(list(await self._connection.execute_fetchall(query, [self._sha256])))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "") in _FULL:
+            raise InsufficientStorage("there is no room for another image in the database") from error
+        raise Unavailable("the metadata database does not answer; try again") from error
+
+
+def _text(moment: datetime) -> str:
+    """Fixed width, so that text order is time order."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _record(row: sqlite3.Row) -> ImageRecord:
+    return ImageRecord.model_validate(dict(zip(COLUMNS, row, strict=True)))

@@ -1,0 +1,46 @@
+"""Sending an original as it was uploaded: whole, or the range that is asked for (RFC 9110, 14)."""
+
+from aiohttp import web
+
+from service_kit.delivery import IMMUTABLE, image_headers, is_unchanged, not_modified, send_stream
+from service_kit.errors import RangeNotSatisfiable
+from service_kit.middlewares import problem_response
+from storage_service.library import Library
+from storage_service.metadata.base import ImageRecord
+
+
+async def send_original(request: web.Request, library: Library, record: ImageRecord) -> web.StreamResponse:
+    """200, 206, 304 or 416."""
+    headers = image_headers(record.sha256, record.kind.content_type, IMMUTABLE) | {"Accept-Ranges": "bytes"}
+    if is_unchanged(request, record.sha256, record.created_at):
+        return not_modified(headers)
+    span = _requested_range(request, record)
+    if span is not None and not span:
+        error = RangeNotSatisfiable(f"the image has {record.bytes} bytes; the range lies outside of them")
+        refusal = problem_response(request, error)
+        refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
+        return refusal
+    status, part = (200, range(record.bytes)) if span is None else (206, span)
+    response = web.StreamResponse(status=status, headers=headers)
+    response.last_modified = record.created_at
+    response.content_length = len(part)
+    if status == web.HTTPPartialContent.status_code:
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{record.bytes}"
+    return await send_stream(request, response, await library.read(record, part.start, part.stop))
+
+
+def _requested_range(request: web.Request, record: ImageRecord) -> range | None:
+    """The bytes asked for; empty when there are none such; None when the whole is to be sent.
+
+    Several ranges at once, other units and broken syntax are ignored, as the RFC allows.
+    """
+    if_range = request.headers.get("If-Range")
+    if if_range is not None and if_range.strip() != f'"{record.sha256}"':
+        return None
+    try:
+        asked = request.http_range
+    except ValueError:
+        return None
+    if asked.start is None and asked.stop is None:
+        return None
+    return range(record.bytes)[asked]

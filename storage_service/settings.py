@@ -1,0 +1,47 @@
+"""Configuration of the storage service."""
+
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import quote
+
+from pydantic import Field
+
+from service_kit.settings import Limits
+
+
+class StorageSettings(Limits):
+    """Read from environment variables of the fields' names in upper case."""
+
+    data_dir: Path = Field(
+        Path("var"), description="Folder for the database and the blobs where no URL says otherwise."
+    )
+    database_url: str = Field(
+        "", description="`postgresql://user:password@host/name` or `sqlite:///path`; empty: SQLite in DATA_DIR."
+    )
+    database_password_file: Path | None = Field(
+        None, description="A file with the database password, instead of one in DATABASE_URL."
+    )
+    database_pool: int = Field(10, gt=0, description="PostgreSQL connections of one process.")
+    blob_url: str = Field(
+        "",
+        description="`file:///path`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`; empty: files in DATA_DIR."
+        " Credentials come from the store's own environment variables (`AWS_ACCESS_KEY_ID` …).",
+    )
+    validators: int = Field(1, gt=0, description="Processes that read the headers of uploads.")
+    validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")
+    validation_seconds: float = Field(5, gt=0, description="Seconds to read one header.")
+    sweep_seconds: float = Field(
+        3600, gt=0, description="Seconds between sweeps, and the age from which a blob without an image is removed."
+    )
+    storage_host: str = Field("0.0.0.0", description="Address of `python -m storage_service`.")  # noqa: S104
+    storage_port: int = Field(8081, ge=0, description="Port of `python -m storage_service`.")
+
+    @cached_property
+    def database(self) -> str:
+        """The database URL in force."""
+        return self.database_url or f"sqlite:///{quote(str(self.data_dir.resolve()))}/images.sqlite3"
+
+    @cached_property
+    def blobs(self) -> str:
+        """The blob URL in force."""
+        return self.blob_url or f"file://{quote(str(self.data_dir.resolve()))}/blobs"

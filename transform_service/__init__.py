@@ -1,0 +1,1 @@
+"""Turns images into other images: sizes, formats, treatments."""

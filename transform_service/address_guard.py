@@ -1,0 +1,54 @@
+"""Which addresses may be connected to: public ones, checked at every connect.
+
+A name can resolve to anything, and to something else the next time; a redirect can lead anywhere.
+So the check stands where the socket is made, which no spelling of a URL can go around.
+"""
+
+import socket
+from collections.abc import Collection
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from typing import Any
+
+import aiohttp
+
+Address = IPv4Address | IPv6Address
+Network = IPv4Network | IPv6Network
+
+_GLOBAL_UNICAST = ip_network("2000::/3")
+"""All that IANA allots to IPv6 hosts; leaves out mapped, compatible, NAT64, local and multicast forms."""
+_CARRIES_IPV4 = (ip_network("2001::/32"), ip_network("2002::/16"))
+"""Teredo (RFC 4380) and 6to4 (RFC 3056)."""
+_NOT_PUBLIC_IPV4 = (ip_network("192.88.99.0/24"),)
+"""6to4 relays (RFC 7526), which `is_global` lets pass."""
+_ISATAP = {b"\0\0\x5e\xfe", b"\2\0\x5e\xfe"}
+"""The first half of an interface id that carries an IPv4 address (RFC 5214)."""
+
+
+class AddressRefused(OSError):
+    """The address is not public. The text does not name it: it may be what an attacker wants to learn."""
+
+
+def is_public(address: Address) -> bool:
+    """Whether `address` belongs to the public internet and carries no other address inside."""
+    if not address.is_global or address.is_multicast or address.is_reserved:
+        return False
+    if isinstance(address, IPv4Address):
+        return not any(address in network for network in _NOT_PUBLIC_IPV4)
+    return (
+        address in _GLOBAL_UNICAST
+        and not any(address in network for network in _CARRIES_IPV4)
+        and address.packed[8:12] not in _ISATAP
+    )
+
+
+def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> aiohttp.TCPConnector:
+    """A connector that opens sockets to public addresses, and to those in `allowed`, on `ports` only."""
+
+    def guarded_socket(addr_info: Any) -> socket.socket:
+        family, kind, protocol, _, endpoint = addr_info
+        address = ip_address(endpoint[0])
+        if endpoint[1] not in ports or not (is_public(address) or any(address in network for network in allowed)):
+            raise AddressRefused("its address is not public, or its port not allowed")
+        return socket.socket(family, kind, protocol)
+
+    return aiohttp.TCPConnector(socket_factory=guarded_socket)

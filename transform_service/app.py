@@ -1,0 +1,61 @@
+"""Puts the transform service together."""
+
+import contextlib
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from service_kit import middlewares, workers
+from service_kit.images import Locator
+from service_kit.spool import Spool
+from transform_service import handlers, render_pool
+from transform_service.render_pool import RenderPool
+from transform_service.result_cache import create_cache
+from transform_service.settings import TransformSettings
+from transform_service.sources.base import Tools, load_sources
+from transform_service.storage_client import StorageClient
+from transform_service.transformer import Transformer
+
+
+def create_app(settings: TransformSettings) -> web.Application:
+    """The transform service alone; it asks the storage service over HTTP."""
+    app = web.Application()
+    middlewares.setup(app)
+    setup(app, settings)
+    app.add_routes(handlers.routes())
+    workers.preload([render_pool.PRELOAD])
+    return app
+
+
+def setup(app: web.Application, settings: TransformSettings, locator: Locator | None = None) -> None:
+    """Give `app` a transformer; the routes are the caller's choice. `locator` replaces the HTTP client."""
+    load_sources()
+    app[handlers.SETTINGS] = settings
+
+    async def transformer(app: web.Application) -> AsyncIterator[None]:
+        async with contextlib.AsyncExitStack() as stack:
+            await _start(app, settings, locator, stack)
+            yield
+
+    app.cleanup_ctx.append(transformer)
+
+
+async def _start(
+    app: web.Application, settings: TransformSettings, locator: Locator | None, stack: contextlib.AsyncExitStack
+) -> None:
+    spool = Spool(settings.spool_dir)
+    spool.prepare()
+    cache = create_cache(settings.result_cache_url, settings.result_cache_bytes)
+    stack.push_async_callback(cache.close)
+    pool = RenderPool(settings)
+    await pool.start()
+    stack.push_async_callback(pool.close)
+    if locator is None:
+        locator = client = StorageClient(settings.storage_url, settings.storage_seconds)
+        stack.push_async_callback(client.close)
+    kinds = {name: kind(Tools(settings, locator, spool, pool)) for name, kind in load_sources().items()}
+    for kind in kinds.values():
+        await kind.start()
+        stack.push_async_callback(kind.close)
+    app[handlers.SPOOL], app[handlers.KINDS] = spool, kinds
+    app[handlers.TRANSFORMER] = Transformer(settings, pool, cache, spool)

@@ -1,0 +1,127 @@
+"""HTTP of the transform service: which source, which format, which headers."""
+
+import time
+from collections.abc import Mapping
+
+from aiohttp import web
+
+from service_kit import paths
+from service_kit.delivery import image_headers, is_unchanged, not_modified, send_stream
+from service_kit.errors import BadRequest
+from service_kit.formats import Format, by_extension
+from service_kit.health import health_route
+from service_kit.spool import Spool, Spooled
+from service_kit.uploads import read_form
+from transform_service.chain import Chain, parse
+from transform_service.rendition import Rendition, Timings
+from transform_service.settings import TransformSettings
+from transform_service.sources.base import SOURCES, Source, SourceKind
+from transform_service.transformer import Transformer
+
+TRANSFORMER = web.AppKey("TRANSFORMER", Transformer)
+KINDS = web.AppKey("KINDS", dict[str, SourceKind])
+SPOOL = web.AppKey("SPOOL", Spool)
+SETTINGS = web.AppKey("SETTINGS", TransformSettings)
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of conversions and transforms in the HTTP contract."""
+    return [
+        health_route(paths.TRANSFORM + "/healthcheck", "image-transform"),
+        web.get(paths.IMAGE, stored_variant),
+        web.get(paths.VARIANT, stored_variant),
+        web.get(paths.TRANSFORM, transform_named),
+        web.post(paths.TRANSFORM, transform_posted),
+    ]
+
+
+async def stored_variant(request: web.Request) -> web.StreamResponse:
+    """A stored image, converted by the path's extension and transformed by the query."""
+    chain = _chain(request)
+    extension = request.match_info.get("extension")
+    return await _answer(request, "image_id", request.match_info["image_id"], chain, extension)
+
+
+async def transform_named(request: web.Request) -> web.StreamResponse:
+    """An image named in the query, transformed."""
+    in_url = [name for name, kind in SOURCES.items() if kind.in_url]
+    chain = _chain(request, *in_url)
+    name, value = _one_source({name: chain.parameters[name] for name in in_url if name in chain.parameters})
+    return await _answer(request, name, value, chain)
+
+
+async def transform_posted(request: web.Request) -> web.StreamResponse:
+    """An image that is in the form or is named by it, transformed."""
+    chain = _chain(request)
+    async with read_form(request, request.app[SPOOL], request.app[SETTINGS].max_upload_bytes) as form:
+        given: dict[str, str | Spooled] = {name: text for name, text in form.texts.items() if name in SOURCES}
+        if form.file:
+            given["image"] = form.file
+        name, value = _one_source(given)
+        return await _answer(request, name, value, chain)
+
+
+async def _answer(
+    request: web.Request, name: str, value: str | Spooled, chain: Chain, extension: str | None = None
+) -> web.StreamResponse:
+    asked = _asked_format(extension, chain.parameters.get("format"))
+    started = time.perf_counter()
+    async with request.app[KINDS][name].open(value) as source:
+        seconds = time.perf_counter() - started
+        output = asked or source.header.kind
+        if not chain.operations and output is source.header.kind:
+            return await _send_untouched(request, source)
+        return await _send_transformed(request, source, chain, output, seconds)
+
+
+async def _send_transformed(
+    request: web.Request, source: Source, chain: Chain, output: Format, source_seconds: float
+) -> web.StreamResponse:
+    transformer = request.app[TRANSFORMER]
+    planned = transformer.plan(source, chain.operations, output)
+    headers = image_headers(planned.key, output.content_type, source.cache_control)
+    if is_unchanged(request, planned.key):
+        return not_modified(headers)
+    rendition = await transformer.render(source, planned)
+    headers["Server-Timing"] = _server_timing(source_seconds, rendition.timings)
+    if rendition.body is not None:
+        return web.Response(body=rendition.body, headers=headers)
+    return await _send(request, rendition, headers)
+
+
+async def _send_untouched(request: web.Request, source: Source) -> web.StreamResponse:
+    headers = image_headers(source.sha256, source.header.kind.content_type, source.cache_control)
+    if is_unchanged(request, source.sha256):
+        return not_modified(headers)
+    async with source.local() as path:
+        return await _send(request, Rendition.from_file(path), headers)
+
+
+async def _send(request: web.Request, rendition: Rendition, headers: Mapping[str, str]) -> web.StreamResponse:
+    response = web.StreamResponse(headers=headers)
+    response.content_length = rendition.size
+    return await send_stream(request, response, rendition.chunks())
+
+
+def _chain(request: web.Request, *reserved: str) -> Chain:
+    query = request.raw_path.partition("?")[2]
+    return parse(query, max_operations=request.app[SETTINGS].max_operations, reserved=reserved)
+
+
+def _asked_format(extension: str | None, parameter: str | None) -> Format | None:
+    formats = {by_extension(text) for text in (extension, parameter) if text is not None}
+    if len(formats) > 1:
+        raise BadRequest(f"the path asks for {extension}, format= for {parameter}; give one of them")
+    return next(iter(formats), None)
+
+
+def _one_source(given: Mapping[str, str | Spooled]) -> tuple[str, str | Spooled]:
+    if len(given) != 1:
+        found = f"there are {', '.join(given)}" if given else "there is none"
+        raise BadRequest(f"name exactly one image, by one of: {', '.join(sorted(SOURCES))}; {found}")
+    return next(iter(given.items()))
+
+
+def _server_timing(source_seconds: float, timings: Timings) -> str:
+    phases = {"queue": timings.queue, "source": source_seconds, "render": timings.render}
+    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in phases.items())

@@ -1,0 +1,43 @@
+"""The operation `background`."""
+
+import re
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BeforeValidator
+
+from transform_service.operations.base import Operation, operation
+
+if TYPE_CHECKING:
+    import pyvips
+
+_COLOUR = re.compile(r"([0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8})")
+_OPAQUE = 255
+
+
+def _colour(text: object) -> str:
+    colour = str(text).lower()
+    if not _COLOUR.fullmatch(colour):
+        raise ValueError(f"{text!r} is not a colour such as ff8800, or ff880080 with its opacity last")
+    if len(colour) == len("rgb"):
+        colour = "".join(digit * 2 for digit in colour)
+    return colour.removesuffix("ff") if len(colour) == len("rrggbbaa") else colour
+
+
+@operation("background")
+class Background(Operation):
+    """Put `colour` (RRGGBB, or RRGGBBAA) behind the image, and behind every corner that later steps add."""
+
+    colour: Annotated[str, BeforeValidator(_colour)]
+    examples = ("background=ff8800", "background=00000080")
+    sequential = True
+
+    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
+        """Flatten onto an opaque colour, compose over one that is not."""
+        if not image.hasalpha():
+            return image
+        *rgb, opacity = bytes.fromhex(self.colour.ljust(8, "f"))
+        colour = image.colourspace("srgb")
+        if opacity == _OPAQUE:
+            return colour.flatten(background=[float(band) for band in rgb])
+        behind = colour.new_from_image([*rgb, opacity])
+        return behind.composite2(colour, "over").cast("uchar")

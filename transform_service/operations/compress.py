@@ -1,0 +1,21 @@
+"""The operation `compress`."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from transform_service.encoding import Encoding
+from transform_service.operations.base import Operation, Pixels, operation
+
+
+@operation("compress")
+class Compress(Operation):
+    """Encode with `quality`, 0 to 100, 100 the best; the smallest of several wins. PNG and GIF get fewer colours."""
+
+    quality: Annotated[Pixels, Field(ge=0, le=100)]
+    examples = ("compress=75",)
+    sequential = True
+
+    def encoding(self, encoding: Encoding) -> Encoding:
+        """The encoder's matter; no pixel changes before."""
+        return encoding.at_most(self.quality)

@@ -1,0 +1,51 @@
+"""A finished result on its way to clients: in memory when small, else in a file that nobody else sees."""
+
+import asyncio
+import os
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Seconds that a result took, by phase; zeros for one that was there already."""
+
+    queue: float = 0.0
+    render: float = 0.0
+
+
+class Rendition:
+    """The bytes of one result. Any number of answers may be sent from it at once."""
+
+    def __init__(self, body: bytes | None, descriptor: int | None, size: int, timings: Timings) -> None:
+        self.body = body
+        self.size = size
+        self.timings = timings
+        self._descriptor = descriptor
+        if descriptor is not None:
+            weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def in_memory(cls, body: bytes, timings: Timings = Timings()) -> Self:  # frozen
+        """A result that fits into memory."""
+        return cls(body, None, len(body), timings)
+
+    @classmethod
+    def from_file(cls, path: Path, timings: Timings = Timings()) -> Self:
+        """A result in a file. The caller may remove it: the bytes stay readable until the last answer was sent."""
+        descriptor = os.open(path, os.O_RDONLY)
+        return cls(None, descriptor, os.fstat(descriptor).st_size, timings)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All bytes, from the start."""
+        if self.body is not None:
+            yield self.body
+            return
+        assert self._descriptor is not None
+        for offset in range(0, self.size, _CHUNK):
+            yield await asyncio.to_thread(os.pread, self._descriptor, _CHUNK, offset)

@@ -1,0 +1,36 @@
+"""Configuration of the transform service."""
+
+import os
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+from pydantic import Field
+
+from service_kit.settings import Limits, scratch_directory
+
+
+class TransformSettings(Limits):
+    """Read from environment variables of the fields' names in upper case."""
+
+    storage_url: str = Field("http://127.0.0.1:8081", description="Where the storage service answers.")
+    storage_seconds: float = Field(2, gt=0, description="Seconds to wait for the storage service's word on an image.")
+    spool_dir: Path = Field(scratch_directory("spool"), description="Folder for files that live as long as a request.")
+    renderers: int = Field(os.cpu_count() or 1, gt=0, description="Renderer processes; as many as cores.")
+    render_queue: int = Field(128, gt=0, description="Renders that may wait; more are refused with 503.")
+    render_seconds: float = Field(10, gt=0, description="Seconds for one render, its wait in the queue included.")
+    renderer_jobs: int = Field(1000, gt=0, description="Renders after which a renderer process is replaced.")
+    max_operations: int = Field(20, gt=0, description="Operations of one chain.")
+    max_output_side: int = Field(8192, gt=0, description="Pixels of an output's longer side.")
+    result_cache_url: str = Field(
+        "memory://", description="`memory://`: in the process; `redis://host:port/db`: shared by all transform nodes."
+    )
+    result_cache_bytes: int = Field(64 * 1024**2, ge=0, description="Bytes of results that `memory://` holds; 0: none.")
+    result_cache_entry_bytes: int = Field(1024**2, gt=0, description="Larger results are not cached.")
+    remote_seconds: float = Field(5, gt=0, description="Seconds to fetch a remote source, redirects included.")
+    remote_redirects: int = Field(3, ge=0, description="Redirects that are followed.")
+    remote_ports: frozenset[int] = Field(frozenset({80, 443}), description="Ports of remote sources, as a JSON list.")
+    remote_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
+        (), description="Networks that may be fetched from although they are not public, as a JSON list."
+    )
+    transform_host: str = Field("0.0.0.0", description="Address of `python -m transform_service`.")  # noqa: S104
+    transform_port: int = Field(8082, ge=0, description="Port of `python -m transform_service`.")

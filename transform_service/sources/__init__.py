@@ -1,0 +1,1 @@
+"""Where images come from. One module a source; its class says how a request names it."""

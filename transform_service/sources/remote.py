@@ -1,0 +1,96 @@
+"""Images from elsewhere, by URL: guarded, bounded in time, bytes and redirects."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+from yarl import URL
+
+from service_kit.errors import BadGateway, BadRequest, GatewayTimeout
+from service_kit.spool import Spooled, SpoolWriter
+from transform_service.address_guard import AddressRefused, guarded_connector
+from transform_service.sources.base import Source, SourceKind, source
+
+_CACHE_CONTROL = "public, max-age=3600, stale-while-revalidate=86400"
+_REDIRECTS = {301, 302, 303, 307, 308}
+_HEADERS = {"User-Agent": "imgsvc", "Accept": "image/*"}
+
+
+@source("url")
+class RemoteSource(SourceKind):
+    """An http or https URL of an image on a public address."""
+
+    async def start(self) -> None:
+        """One guarded session; without cookies and proxies, so that nothing of one fetch reaches the next."""
+        settings = self.tools.settings
+        connector = guarded_connector(settings.remote_ports, settings.remote_allowed_networks)
+        self._session = aiohttp.ClientSession(
+            connector=connector, cookie_jar=aiohttp.DummyCookieJar(), headers=_HEADERS, trust_env=False
+        )
+
+    async def close(self) -> None:
+        """Close its connections."""
+        await self._session.close()
+
+    @asynccontextmanager
+    async def open(self, value: str | Spooled) -> AsyncIterator[Source]:
+        """Fetch the image into the spool and read its header."""
+        if not isinstance(value, str):
+            raise BadRequest("the field 'url' must be text")
+        settings = self.tools.settings
+        async with self.tools.spool.writer(settings.max_upload_bytes, "the remote image") as writer:
+            fetched = await self._fetch(self._checked(value), writer)
+            if not fetched.bytes:
+                raise BadGateway("the remote server sent an empty body")
+            header = await self.tools.pool.read_header(fetched.path)
+
+            @asynccontextmanager
+            async def local() -> AsyncIterator[Path]:
+                yield fetched.path
+
+            yield Source(header, fetched.sha256, _CACHE_CONTROL, local)
+
+    async def _fetch(self, url: URL, writer: SpoolWriter) -> Spooled:
+        seconds = self.tools.settings.remote_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                await self._follow(url, writer)
+        except TimeoutError as error:
+            raise GatewayTimeout(f"the remote server took longer than {seconds:g} s") from error
+        except aiohttp.ClientConnectorError as error:
+            if isinstance(error.os_error, AddressRefused):
+                raise BadRequest(f"the url leads to {error.host!r}: {error.os_error}") from error
+            raise BadGateway("the remote server cannot be reached") from error
+        except (aiohttp.ClientError, ValueError) as error:
+            raise BadGateway("the remote server did not answer as an HTTP server should") from error
+        return await writer.finish()
+
+    async def _follow(self, url: URL, writer: SpoolWriter) -> None:
+        for _ in range(self.tools.settings.remote_redirects + 1):
+            async with self._session.get(url, allow_redirects=False) as response:
+                if response.status not in _REDIRECTS:
+                    await self._read(response, writer)
+                    return
+                url = self._checked(response.headers.get("Location", ""), base=url)
+        raise BadGateway(f"the remote server redirects more than {self.tools.settings.remote_redirects} times")
+
+    async def _read(self, response: aiohttp.ClientResponse, writer: SpoolWriter) -> None:
+        if response.status != 200:  # noqa: PLR2004
+            raise BadGateway(f"the remote server answered {response.status}")
+        async for chunk in response.content.iter_any():
+            await writer.write(chunk)
+
+    def _checked(self, text: str, base: URL | None = None) -> URL:
+        try:
+            url = base.join(URL(text)) if base else URL(text)
+            port = url.port
+        except ValueError as error:
+            raise BadRequest(f"{text[:200]!r} is no URL") from error
+        if url.scheme not in {"http", "https"} or not url.host:
+            raise BadRequest(f"{text[:200]!r} is no http or https URL with a host")
+        if port not in self.tools.settings.remote_ports:
+            allowed = ", ".join(map(str, sorted(self.tools.settings.remote_ports)))
+            raise BadRequest(f"the port {port} of {text[:200]!r} is not allowed; allowed are: {allowed}")
+        return url.with_user(None) if url.user else url

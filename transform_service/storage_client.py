@@ -1,0 +1,36 @@
+"""Asks the storage service for the whereabouts of images."""
+
+import aiohttp
+
+from service_kit.errors import Gone, NotFound, ServiceError, Unavailable
+from service_kit.images import Located
+
+_KNOWN: dict[int, type[ServiceError]] = {404: NotFound, 410: Gone}
+
+
+class StorageClient:
+    """A Locator over HTTP."""
+
+    def __init__(self, base_url: str, seconds: float) -> None:
+        self._session = aiohttp.ClientSession(base_url, timeout=aiohttp.ClientTimeout(total=seconds))
+
+    async def locate(self, image_id: str) -> Located:
+        """See Locator."""
+        try:
+            async with self._session.get(f"/internal/images/{image_id}") as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable("the storage service does not answer; try again") from error
+        if response.status in _KNOWN:
+            raise _KNOWN[response.status](_detail(response.status, image_id))
+        if response.status != 200:  # noqa: PLR2004
+            raise Unavailable("the storage service is in trouble; try again")
+        return Located.model_validate_json(body)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+
+def _detail(status: int, image_id: str) -> str:
+    return f"there is no image {image_id}" if status == 404 else f"the image {image_id} was deleted"  # noqa: PLR2004
