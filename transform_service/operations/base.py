@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     import pyvips
 
-_NUMBER = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})")
-_WHOLE = re.compile(r"\d{1,9}")
+_NUMBER = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})")
+_WHOLE = re.compile(r"[0-9]{1,9}")
 
 
 class BadArgument(ValueError):

@@ -63,6 +63,8 @@ class RemoteSource(SourceKind):
             if isinstance(error.os_error, AddressRefused):
                 raise BadRequest(f"the url leads to {error.host!r}: {error.os_error}") from error
             raise BadGateway("the remote server cannot be reached") from error
+        except aiohttp.InvalidURL as error:
+            raise BadRequest(f"{str(url)[:200]!r} is no URL of a host") from error
         except (aiohttp.ClientError, ValueError) as error:
             raise BadGateway("the remote server did not answer as an HTTP server should") from error
         return await writer.finish()

@@ -1,0 +1,61 @@
+"""The same tests against `imgsvc serve` and against the containers."""
+
+import io
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import aiohttp
+import pytest
+
+from tests import remote, servers
+from tests.compose import stack
+from tests.remote import RemoteServer
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service, and a session to talk to it."""
+
+    url: str
+    http: aiohttp.ClientSession
+    kind: str
+    remote: str
+    """The base URL under which the service sees the test's own web server."""
+
+    async def upload(self, body: bytes, name: str = "photo") -> str:
+        """Upload a file, and return its id."""
+        form = aiohttp.FormData()
+        form.add_field("image", io.BytesIO(body), filename=name)
+        async with self.http.post(f"{self.url}/v1/images", data=form) as answer:
+            assert answer.status == 201, await answer.text()
+            return str((await answer.json())["image_id"])
+
+    async def get(self, path: str, **options: object) -> tuple[int, bytes, aiohttp.ClientResponse]:
+        """Status, body and answer of a GET."""
+        async with self.http.get(f"{self.url}{path}", **options) as answer:  # type: ignore[arg-type]
+            return answer.status, await answer.read(), answer
+
+
+@pytest.fixture(scope="session")
+async def remote_server() -> AsyncIterator[RemoteServer]:
+    async with RemoteServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session", params=["embedded", "compose"])
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """(kind, base URL)."""
+    if request.param == "compose":
+        with stack.up() as started:
+            yield "compose", started.url
+        return
+    folder = tmp_path_factory.mktemp("embedded")
+    with servers.serve(folder, RENDER_SECONDS="60", **remote.SETTINGS) as served:
+        yield "embedded", served.url
+
+
+@pytest.fixture(scope="session")
+async def service(running: tuple[str, str], http: aiohttp.ClientSession, remote_server: RemoteServer) -> Service:
+    kind, url = running
+    host = "test-host" if kind == "compose" else remote.LOOPBACK
+    return Service(url, http, kind, f"http://{host}:{remote.PORT}")

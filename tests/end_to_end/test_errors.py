@@ -1,0 +1,392 @@
+"""Bad input: the *Errors* table of the HTTP contract, each row over the wire, and never a 500."""
+
+import asyncio
+import io
+import json
+import time
+import uuid
+from urllib.parse import urlsplit
+
+import aiohttp
+import pytest
+from yarl import URL
+
+from tests import pictures
+from tests.end_to_end.conftest import Service
+from tests.remote import PORT, RemoteServer
+
+GOOD = pictures.jpeg(64, 48)
+
+
+@pytest.fixture(scope="module")
+async def image_id(service: Service) -> str:
+    return await service.upload(GOOD)
+
+
+async def refused(answer: aiohttp.ClientResponse, status: int) -> str:
+    """Check that the answer is problem+json with this status; its detail."""
+    body = await answer.read()
+    assert answer.status == status, (answer.status, body[:500])
+    assert answer.content_type == "application/problem+json"
+    problem = json.loads(body)
+    assert problem["status"] == status
+    assert set(problem) == {"type", "title", "status", "detail", "error", "request_id"}
+    assert problem["error"] == problem["detail"]
+    assert problem["request_id"] == answer.headers["X-Request-ID"]
+    assert answer.headers["API-Version"] == "1"
+    cached = "public, max-age=10" if status in {404, 410} else "no-store"
+    assert answer.headers["Cache-Control"] == cached
+    assert "Traceback" not in problem["detail"]
+    return str(problem["detail"])
+
+
+async def _get(service: Service, path: str, status: int, **options: object) -> str:
+    async with service.http.get(URL(service.url + path, encoded=True), **options) as answer:  # type: ignore[arg-type]
+        return await refused(answer, status)
+
+
+async def _upload(service: Service, body: bytes, status: int, name: str = "x.jpg") -> str:
+    form = aiohttp.FormData()
+    form.add_field("image", io.BytesIO(body), filename=name, content_type="image/jpeg")
+    async with service.http.post(f"{service.url}/v1/images", data=form) as answer:
+        return await refused(answer, status)
+
+
+async def test_no_image_field(service: Service) -> None:
+    for fields in ({"picture": GOOD}, {}):
+        form = aiohttp.FormData(default_to_multipart=True)
+        for name, body in fields.items():
+            form.add_field(name, body, filename="x.jpg")
+        form.add_field("note", "text")
+        async with service.http.post(f"{service.url}/images", data=form) as answer:
+            assert "'image'" in await refused(answer, 400)
+
+
+async def test_two_image_fields(service: Service) -> None:
+    form = aiohttp.FormData()
+    form.add_field("image", GOOD, filename="a.jpg")
+    form.add_field("Image", GOOD, filename="b.jpg")
+    async with service.http.post(f"{service.url}/v1/images", data=form) as answer:
+        assert "two" in await refused(answer, 400)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream", "nonsense"])
+async def test_a_body_that_is_no_form(service: Service, content_type: str) -> None:
+    headers = {"Content-Type": content_type}
+    async with service.http.post(f"{service.url}/v1/images", data=b"{}", headers=headers) as answer:
+        await refused(answer, 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"no boundary at all",
+        b"--b\r\n",
+        b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n' + GOOD,
+        b'--b\r\nContent-Disposition: form-data; name="image"\r\nContent-Length: -5\r\n\r\nx\r\n--b--\r\n',
+        b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--\r\n--b--\r\n",
+        b"--b\r\n" + b"X-Header: y\r\n" * 5000 + b"\r\nx\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=note\r\n\r\n" + b"x" * 20000 + b"\r\n--b--\r\n",
+        b"".join(b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\nx\r\n' for _ in range(100)) + b"--b--\r\n",
+    ],
+)
+async def test_broken_multipart(service: Service, body: bytes) -> None:
+    headers = {"Content-Type": "multipart/form-data; boundary=b"}
+    for path in ("/v1/images", "/v1/transform?thumb=9"):
+        async with service.http.post(f"{service.url}{path}", data=body, headers=headers) as answer:
+            await refused(answer, answer.status)
+            assert answer.status in {400, 415}  # 415 where a part was read and is no image
+
+
+async def test_multipart_without_a_boundary(service: Service) -> None:
+    headers = {"Content-Type": "multipart/form-data"}
+    async with service.http.post(f"{service.url}/v1/images", data=b"x", headers=headers) as answer:
+        await refused(answer, 400)
+
+
+async def test_an_empty_file(service: Service) -> None:
+    assert "empty" in await _upload(service, b"", 400)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"just text", pictures.SVG, b"%PDF-1.4", b"BM" + bytes(100), b"\0" * 1000, b"P6 1 1 255\n\0\0\0", b"1,2,3\n4,5,6\n"],
+)
+async def test_no_image_whatever_its_name(service: Service, body: bytes) -> None:
+    assert "accepted format" in await _upload(service, body, 415, "photo.jpg")
+    form = aiohttp.FormData()
+    form.add_field("image", body, filename="photo.jpg")
+    async with service.http.post(f"{service.url}/v1/transform?thumb=9", data=form) as answer:
+        await refused(answer, 415)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".tiff", ".avif"])
+async def test_a_truncated_image_is_never_partial_pixels(service: Service, suffix: str) -> None:
+    picture = pictures.noise(200, 150) if suffix != ".gif" else pictures.gradient(200, 150)
+    whole = bytes(picture.write_to_buffer(suffix))
+    for share in (0.3, 0.6, 0.9):
+        form = aiohttp.FormData()
+        form.add_field("image", whole[: int(len(whole) * share)], filename="x")
+        async with service.http.post(f"{service.url}/v1/images", data=form) as answer:
+            if answer.status != 201:  # some formats tell by their header already
+                await refused(answer, 422)
+                continue
+            image_id = (await answer.json())["image_id"]
+        for query in ("thumb=50", "rotate=33", "blur=2", "compress=50"):
+            assert "truncated" in await _get(service, f"/v1/images/{image_id}.jpg?{query}", 422), (share, query)
+
+
+async def test_flipped_bits_are_422_or_an_image(service: Service) -> None:
+    whole = bytearray(pictures.noise(100, 80).pngsave_buffer())
+    whole[len(whole) // 2] ^= 0xFF
+    image_id = await service.upload(bytes(whole))
+    await _get(service, f"/v1/images/{image_id}?thumb=50", 422)
+
+
+async def test_a_bomb_is_refused_by_its_header(service: Service) -> None:
+    bomb = pictures.png_header(65_500, 65_500)
+    assert len(bomb) < 5000
+    await _upload(service, bomb, 422)  # the worker is warm now
+    started = time.monotonic()
+    assert "4290250000 pixels" in await _upload(service, bomb, 422)
+    assert time.monotonic() - started < 0.3
+    form = aiohttp.FormData()
+    form.add_field("image", bomb, filename="x.png")
+    async with service.http.post(f"{service.url}/v1/transform?thumb=9", data=form) as answer:
+        await refused(answer, 422)
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+async def test_too_many_frames(service: Service, suffix: str) -> None:
+    assert "101 frames" in await _upload(service, pictures.animation(101, suffix=suffix), 422)
+    assert await service.upload(pictures.animation(100, suffix=suffix))
+
+
+async def test_too_many_bytes(service: Service) -> None:
+    assert "67108864" in await _upload(service, pictures.of_size(65 * 1024**2), 413)
+    headers = {"Content-Type": "image/jpeg"}
+    too_large = io.BytesIO(pictures.of_size(64 * 1024**2 + 1))
+    async with service.http.post(f"{service.url}/v1/images", data=too_large, headers=headers) as answer:
+        await refused(answer, 413)
+    assert await service.upload(pictures.of_size(64 * 1024**2))
+
+
+@pytest.mark.parametrize("image_id", ["x", "1234", "g" * 32, "0" * 31, "0" * 33, "A" * 32, "%00", "..%2f..%2fetc"])
+async def test_a_malformed_id(service: Service, image_id: str) -> None:
+    for path in ("/v1/images/{}", "/image/{}.png", "/v1/images/{}/info", "/v1/images/{}?thumb=9"):
+        async with service.http.get(URL(service.url + path.format(image_id), encoded=True)) as answer:
+            if "%" in image_id:
+                await refused(answer, answer.status)
+                assert answer.status in {400, 404}
+            else:
+                await refused(answer, 400)
+
+
+async def test_an_unknown_id(service: Service) -> None:
+    unknown = uuid.uuid4().hex
+    for path in ("/v1/images/{}", "/image/{}.png", "/v1/images/{}/info", "/v1/images/{}?thumb=9", "/transform?image_id={}"):
+        await _get(service, path.format(unknown), 404)
+    async with service.http.delete(f"{service.url}/v1/images/{unknown}") as answer:
+        await refused(answer, 404)
+
+
+@pytest.mark.parametrize(
+    ("query", "reason", "marked"),
+    [
+        ("rotate=abc", "'abc' is not a number", "abc"),
+        ("thumb=0", "greater than or equal to 1", "0"),
+        ("thumb=8193", "less than or equal to 8192", "8193"),
+        ("thumb=", "needs a value", "thumb="),
+        ("thumb", "needs a value", "thumb"),
+        ("thumb=1.5", "'1.5' is not a whole number", "1.5"),
+        ("thumb=10,10", "takes 1 argument", "10,10"),
+        ("blur=-1", "greater than or equal to 0", "-1"),
+        ("blur=251", "less than or equal to 250", "251"),
+        ("blur=1e9", "not a number", "1e9"),
+        ("blur=nan", "not a number", "nan"),
+        ("rotate=inf", "not a number", "inf"),
+        ("rotate=%D9%A9", "not a number", "%D9%A9"),
+        ("rotate=" + "9" * 400, "not a number", "9" * 400),
+        ("compress=101", "less than or equal to 100", "101"),
+        ("compress=-1", "not a whole number", "-1"),
+        ("background=red", "not a colour", "red"),
+        ("rotat=90", "did you mean 'rotate'", "rotat=90"),
+        ("ROTATE=90", "did you mean 'rotate'", "ROTATE=90"),
+        ("xyzzy=1", "there are: background, blur, compress, rotate, thumb", "xyzzy=1"),
+        ("=90", "unknown operation ''", "=90"),
+        ("rotate=90&thumb=x&blur=1", "'x' is not a whole number", "x"),
+        ("thumb=%zz", "a % that no two hex digits follow", "thumb=%zz"),
+        ("thumb=%", "a % that no two hex digits follow", "thumb=%"),
+        ("%ff=1", "not UTF-8", "%ff=1"),
+        ("thumb=%2531", "'%31' is not a whole number", "%2531"),
+        ("format=png&format=png&thumb=3", "stands twice", "format=png"),
+    ],
+)
+async def test_a_bad_chain_is_shown_with_the_place_marked(
+    service: Service, image_id: str, query: str, reason: str, marked: str
+) -> None:
+    detail = await _get(service, f"/v1/images/{image_id}?{query}", 400)
+    first, shown, marker = detail.split("\n")
+    assert reason in first
+    assert shown == f"  {query}"
+    start, end = marker.index("^"), marker.rindex("^") + 1
+    assert shown[start:end] == marked
+
+
+async def test_too_many_operations(service: Service, image_id: str) -> None:
+    twenty = "&".join(["rotate=90"] * 20)
+    status, _, _ = await service.get(f"/v1/images/{image_id}?{twenty}")
+    assert status == 200
+    assert "20 operations" in await _get(service, f"/v1/images/{image_id}?{twenty}&rotate=90", 414)
+
+
+async def test_a_url_that_is_too_long(service: Service, image_id: str) -> None:
+    for length in (8200, 12_000):
+        await _get(service, f"/v1/images/{image_id}?utm_x={'x' * length}", 414)
+
+
+@pytest.mark.parametrize("path", ["/v1/images/{}.bmp", "/v1/images/{}.svg", "/v1/images/{}?format=exe", "/v1/images/{}.x%00"])
+async def test_a_format_that_is_not_offered(service: Service, image_id: str, path: str) -> None:
+    assert "not offered" in await _get(service, path.format(image_id), 406)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", "/v1/images", 405),
+        ("POST", "/v1/images/{}", 405),
+        ("PATCH", "/v1/images/{}", 405),
+        ("DELETE", "/v1/images/{}.png", 405),
+        ("DELETE", "/v1/transform", 405),
+        ("GET", "/v2/images/{}", 404),
+        ("GET", "/v1/v1/images/{}", 404),
+        ("GET", "/", 404),
+        ("GET", "/v1", 404),
+        ("GET", "/v1/images/{}/nothing", 404),
+        ("GET", "/internal/images/{}", 404),
+        ("GET", "/v1/../internal/images/{}", 404),
+        ("GET", "/%2e%2e/%2e%2e/etc/passwd", 404),
+        ("GET", "/%252e%252e/etc/passwd", 404),
+    ],
+)
+async def test_what_is_not_there(service: Service, image_id: str, method: str, path: str, status: int) -> None:
+    url = URL(service.url + path.format(image_id), encoded=True)
+    async with service.http.request(method, url) as answer:
+        await refused(answer, status)
+        assert ("Allow" in answer.headers) == (status == 405)
+
+
+async def test_an_output_over_the_limits_names_the_step(service: Service) -> None:
+    wide = await service.upload(bytes((pictures.gradient(16, 1).resize(1000, vscale=1) * 1).cast("uchar").pngsave_buffer()))
+    detail = await _get(service, f"/v1/images/{wide}.jpg", 422)
+    assert "16000 x 1" in detail
+    assert "thumb=8192" in detail
+    assert "rotate=90" in await _get(service, f"/v1/images/{wide}.jpg?rotate=90", 422)
+    assert "rotate=45" in await _get(service, f"/v1/images/{wide}.jpg?rotate=45&thumb=100", 422)
+    assert (await service.get(f"/v1/images/{wide}"))[0] == 200
+    assert (await service.get(f"/v1/images/{wide}.jpg?thumb=8192"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "accept", ["", "nonsense", "image/webp;q=abc", ";;;,,,", "*/*;q=9", "x" * 4000, "image/avif;q=0", "é"]
+)
+async def test_accept_nonsense_changes_nothing(service: Service, image_id: str, accept: str) -> None:
+    _, plain, _ = await service.get(f"/v1/images/{image_id}.png?thumb=20")
+    headers = {"Accept": accept}
+    assert (await service.get(f"/v1/images/{image_id}.png?thumb=20", headers=headers))[:2] == (200, plain)
+
+
+async def test_transform_wants_exactly_one_source(service: Service, image_id: str) -> None:
+    assert "there is none" in await _get(service, "/v1/transform?thumb=9", 400)
+    both = f"/v1/transform?image_id={image_id}&url=http://example.com/&thumb=9"
+    assert "exactly one" in await _get(service, both, 400)
+    for fields in ({}, {"image_id": image_id, "url": "http://example.com"}, {"image": "text"}):
+        form = aiohttp.FormData({**fields, "x": "y"}, default_to_multipart=True)
+        async with service.http.post(f"{service.url}/transform?thumb=9", data=form) as answer:
+            await refused(answer, 415 if "image" in fields else 400)
+    async with service.http.post(f"{service.url}/transform?thumb=9", data={"image": "text"}) as answer:
+        await refused(answer, 400)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{port}/canary",
+        "http://127.1:{port}/canary",
+        "http://0x7f000001:{port}/canary",
+        "http://2130706433:{port}/canary",
+        "http://017700000001:{port}/canary",
+        "http://0.0.0.0:{port}/canary",
+        "http://localhost:{port}/canary",
+        "http://[::1]:{port}/canary",
+        "http://[::]:{port}/canary",
+        "http://[::ffff:127.0.0.1]:{port}/canary",
+        "http://[::ffff:7f00:1]:{port}/canary",
+        "http://[::127.0.0.1]:{port}/canary",
+        "http://[64:ff9b::7f00:1]:{port}/canary",
+        "http://[2002:7f00:1::]:{port}/canary",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://10.0.0.1/",
+        "http://100.64.0.1/",
+        "http://[fe80::1]/",
+        "http://[fd00::1]/",
+        "http://user:password@127.0.0.1:{port}/canary",
+    ],
+)
+async def test_addresses_that_are_not_public_are_refused(
+    service: Service, remote_server: RemoteServer, url: str
+) -> None:
+    target = url.format(port=PORT)
+    for tried in (target, f"{service.remote}/redirect?to={target}"):
+        async with service.http.get(f"{service.url}/v1/transform", params={"url": tried, "thumb": "9"}) as answer:
+            await refused(answer, 400)
+    assert "/canary" not in remote_server.asked
+
+
+@pytest.mark.parametrize(
+    ("url", "status"),
+    [
+        ("", 400),
+        ("x", 400),
+        ("ftp://example.com/x", 400),
+        ("file:///etc/passwd", 400),
+        ("http:///x", 400),
+        ("http://[x/", 400),
+        ("http://example.com:99999/", 400),
+        ("http://example.com:22/", 400),
+        ("gopher://127.0.0.1/", 400),
+        ("http://no-such-host.invalid/", 502),
+        ("{remote}/slow", 504),
+        ("{remote}/text", 415),
+        ("{remote}/nothing", 502),
+        ("{remote}/empty", 502),
+        ("{remote}/loop", 502),
+        ("{remote}/redirect?to=file:///etc/passwd", 400),
+        ("{remote}/redirect?to=", 502),
+    ],
+)
+async def test_remote_sources_that_fail(service: Service, url: str, status: int) -> None:
+    params = {"url": url.format(remote=service.remote), "thumb": "9"}
+    async with service.http.get(f"{service.url}/v1/transform", params=params) as answer:
+        await refused(answer, status)
+
+
+async def test_an_endless_remote_source_is_cut_off(service: Service) -> None:
+    params = {"url": f"{service.remote}/endless", "thumb": "9"}
+    async with service.http.get(f"{service.url}/v1/transform", params=params) as answer:
+        await refused(answer, answer.status)
+        assert answer.status in {413, 504}  # whichever limit is met first
+
+
+async def test_a_client_that_hangs_up_harms_nobody(service: Service, image_id: str) -> None:
+    target = urlsplit(service.url)
+    head = b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 100000\r\n\r\n" + GOOD
+    get = f"GET /v1/images/{image_id}.png?rotate=12.5 HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    for request in (head, get, b"GET / HTTP", b"\r\n\r\n\0\xff"):
+        for _ in range(5):
+            _, writer = await asyncio.open_connection(target.hostname, target.port)
+            writer.write(request)
+            await writer.drain()
+            writer.transport.abort()
+    assert (await service.get(f"/v1/images/{image_id}.png?rotate=12.5"))[0] == 200

@@ -1,0 +1,82 @@
+"""Pictures for tests: real photos that everyone can get, and odd or hostile files that are made here."""
+
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyvips
+
+WALLPAPERS = Path("/usr/share/wallpapers")
+SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif"}
+
+
+def wallpapers() -> list[Path]:
+    """The photos and drawings of Debian's plasma-workspace-wallpapers, each file once."""
+    found = {path.resolve() for path in WALLPAPERS.rglob("*") if path.suffix in SUFFIXES and path.is_file()}
+    return sorted(found)
+
+
+def science_photos() -> list[Path]:
+    """The images in scikit-image's wheel."""
+    import skimage  # noqa: PLC0415  # only for its files
+
+    folder = Path(skimage.__file__).parent / "data"
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+
+
+def gradient(width: int, height: int, bands: int = 3) -> pyvips.Image:
+    """A picture in which every pixel tells its place."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [x * 255 // max(1, width - 1), y * 255 // max(1, height - 1), (x + y) % 256, np.full_like(x, 200)]
+    return pyvips.Image.new_from_array(np.dstack(planes[:bands]).astype(np.uint8), interpretation="srgb" if bands > 2 else "b-w")
+
+
+def noise(width: int, height: int) -> pyvips.Image:
+    """A picture that no encoder makes small."""
+    pixels = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    return pyvips.Image.new_from_array(pixels, interpretation="srgb")
+
+
+def jpeg(width: int = 64, height: int = 48, **options: object) -> bytes:
+    return bytes(gradient(width, height).jpegsave_buffer(**options))
+
+
+def png_header(width: int, height: int) -> bytes:
+    """A PNG that promises pixels it does not have."""
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(4096))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
+    )
+
+
+def animation(frames: int, width: int = 16, height: int = 12, suffix: str = ".gif") -> bytes:
+    """Frames of different grey with a bright dot in a place of its own, 100 ms each."""
+    pages = [(pyvips.Image.black(width, height, bands=3) + 255 * n // frames).cast("uchar") for n in range(frames)]
+    pages = [page.draw_rect([255.0, 0.0, 0.0], n % width, n // width, 1, 1) for n, page in enumerate(pages)]
+    roll = pyvips.Image.arrayjoin(pages, across=1).copy(interpretation="srgb")
+    roll.set_type(pyvips.GValue.gint_type, "page-height", height)
+    roll.set_type(pyvips.GValue.array_int_type, "delay", [100] * frames)
+    return bytes(roll.write_to_buffer(suffix, **({"reuse": False} if suffix == ".gif" else {"lossless": True})))
+
+
+def of_size(size: int) -> bytes:
+    """A decodable JPEG of exactly `size` bytes: what follows its end is ignored."""
+    start = jpeg()
+    return start + bytes(size - len(start))
+
+
+SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect width="9" height="9"/></svg>'
+
+
+def pixels(image: pyvips.Image) -> np.ndarray:
+    """Height x width x 3, 8 bits, sRGB, what is transparent flattened onto white."""
+    image = image.colourspace("srgb")
+    if image.hasalpha():
+        image = image.flatten(background=[255.0, 255.0, 255.0])
+    return image.cast("uchar").numpy()[:, :, :3].astype(np.int16)
+
+
+def decode(body: bytes) -> pyvips.Image:
+    return pyvips.Image.new_from_buffer(body, "", fail_on="error")

@@ -1,0 +1,175 @@
+"""Real servers for tests, on free ports, stopped with the test session."""
+
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+IN_CI = bool(os.environ.get("CI"))
+
+
+def missing(reason: str) -> None:
+    """A part that tests need is not here: skip on a laptop, fail in CI."""
+    if IN_CI:
+        pytest.fail(f"{reason} (in CI nothing is skipped)")
+    pytest.skip(reason)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _program(name: str, *folders: str) -> str:
+    found = shutil.which(name) or next((str(p) for f in folders for p in sorted(Path("/").glob(f"{f}/{name}"))), None)
+    if not found:
+        missing(f"{name} is not installed; `make test` tells which Debian package has it")
+    assert found
+    return found
+
+
+@contextmanager
+def _running(command: list[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)  # type: ignore[call-overload]
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 30
+    while process.poll() is None and time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the server did not start:\n{log.read_text()[-2000:]}")
+
+
+@contextmanager
+def postgres(folder: Path) -> Iterator[str]:
+    """A PostgreSQL server of its own; yields its URL."""
+    initdb = _program("initdb", "usr/lib/postgresql/*/bin")
+    data, port = folder / "postgres", free_port()
+    data.mkdir()
+    user: dict[str, object] = {}
+    if os.getuid() == 0:  # PostgreSQL refuses to run as root
+        user = {"user": "postgres"}
+        shutil.chown(data, "postgres")
+        for parent in (folder, *folder.parents):
+            if parent != Path("/") and parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
+                parent.chmod(parent.stat().st_mode | 0o011)
+    subprocess.run(
+        [initdb, "-D", data, "-U", "imgsvc", "--auth=trust", "-E", "UTF8"],
+        check=True, cwd=data, stdout=subprocess.DEVNULL, **user,  # type: ignore[call-overload]
+    )  # fmt: skip
+    server = str(Path(initdb).with_name("postgres"))
+    command = [server, "-D", str(data), "-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
+    with _running(command, folder / "postgres.log", cwd=data, **user) as process:
+        _wait_for_port(port, process, folder / "postgres.log")
+        yield f"postgresql://imgsvc@127.0.0.1:{port}/postgres"
+
+
+@contextmanager
+def redis(folder: Path) -> Iterator[str]:
+    """A Redis server of its own; yields its URL."""
+    port = free_port()
+    command = [_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    with _running(command, folder / "redis.log", cwd=folder) as process:
+        _wait_for_port(port, process, folder / "redis.log")
+        yield f"redis://127.0.0.1:{port}/0"
+
+
+@dataclass
+class Served:
+    """A running `imgsvc serve`."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def tree(self) -> list[int]:
+        """The process ids of the service and of all its descendants."""
+        found, queue = [], [self.process.pid]
+        while queue:
+            pid = queue.pop()
+            found.append(pid)
+            with suppress(FileNotFoundError, ProcessLookupError):
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    queue += [int(child) for child in (task / "children").read_text().split()]
+        return found
+
+    def renderers(self) -> list[int]:
+        """Processes that have libvips loaded, but for the fork server they come from."""
+        loaded = [pid for pid in self.tree() if "libvips" in _maps(pid)]
+        return [pid for pid in loaded if _parent(pid) in loaded]
+
+    def memory(self, field: str = "Pss") -> int:
+        """Bytes that the whole tree uses: Pss counts shared pages once, Rss in every process."""
+        total = 0
+        for pid in self.tree():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                match = re.search(rf"^{field}:\s+(\d+) kB", rollup, re.MULTILINE)
+                total += int(match[1]) * 1024 if match else 0
+        return total
+
+
+def _maps(pid: int) -> str:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/maps").read_text()
+    return ""
+
+
+def _parent(pid: int) -> int:
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return 0
+
+
+@contextmanager
+def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[Served]:
+    """`imgsvc serve` on a free port with its data in `folder`."""
+    log = folder / "imgsvc.log"
+    folder.mkdir(parents=True, exist_ok=True)
+    surroundings = {
+        **os.environ,
+        "PORT": "0",
+        "DATA_DIR": str(folder / "data"),
+        "SPOOL_DIR": str(folder / "spool"),
+        "PYTHONPATH": str(ROOT),
+        **environment,
+    }
+    command = [*prefix, sys.executable, "-m", "imgsvc", "serve"]
+    with _running(command, log, cwd=folder, env=surroundings) as process:
+        yield Served(wait_for_banner(process, log), process, log)
+        process.send_signal(signal.SIGCONT)  # a test may have stopped it
+
+
+def wait_for_banner(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The URL that `imgsvc serve` prints once it answers."""
+    deadline = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < deadline:
+        if match := re.search(r" on (http://\S+)", log.read_text()):
+            return match[1]
+        time.sleep(0.02)
+    pytest.fail(f"imgsvc did not start:\n{log.read_text()[-2000:]}")
