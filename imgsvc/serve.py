@@ -1,26 +1,21 @@
 """`imgsvc serve`: starts the embedded service, says so, and stops it cleanly."""
 
-import asyncio
 import fcntl
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import uvloop
-from aiohttp import web
 from pydantic import ValidationError
 
 from imgsvc import __version__
 from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
 from service_kit.logging import configure_logging
+from service_kit.server import CannotListen, Runner, serve_until_stopped
 from storage_service.settings import StorageSettings
 from transform_service.settings import TransformSettings
-
-_MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that our own 414 explains it
-_SHUTDOWN_SECONDS = 15.0
 
 
 class CannotStart(Exception):
@@ -39,38 +34,23 @@ def run() -> int:
             name = "_".join(str(part) for part in problem["loc"]).upper()
             print(f"imgsvc: {name}={problem['input']!r}: {problem['msg']}", file=sys.stderr)
         return 1
-    except (CannotStart, ValueError) as error:
+    except (CannotStart, CannotListen, ValueError) as error:
         print(f"imgsvc: {error}", file=sys.stderr)
         return 1
     return 0
 
 
 async def _serve(settings: ServeSettings, storage: StorageSettings, transform: TransformSettings) -> None:
-    stop = asyncio.Event()
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     app = create_app(storage, transform)
-    runner = web.AppRunner(app, access_log=None, max_line_size=_MAX_LINE, shutdown_timeout=_SHUTDOWN_SECONDS)
-    try:
-        await runner.setup()
-        address = app[LOCATOR].base_url = await _listen(runner, settings)
-        print(_banner(address, storage, transform), flush=True)
-        await stop.wait()
+
+    def announce(url: str) -> None:
+        app[LOCATOR].base_url = url
+        print(_banner(url, storage, transform), flush=True)
+
+    def stopping() -> None:
         print("imgsvc: stopping", flush=True)
-    finally:
-        await runner.cleanup()
 
-
-async def _listen(runner: web.AppRunner, settings: ServeSettings) -> str:
-    site = web.TCPSite(runner, settings.host, settings.port)
-    try:
-        await site.start()
-    except OSError as error:
-        raise CannotStart(
-            f"cannot listen on {settings.host}:{settings.port} ({error.strerror or error}); choose another PORT or HOST"
-        ) from error
-    host, port = runner.addresses[0][:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    await serve_until_stopped(Runner(app), settings.host, settings.port, announce, stopping)
 
 
 @contextmanager

@@ -1,19 +1,33 @@
 """`python -m storage_service`: the service alone, on its own port. gunicorn calls `application`."""
 
-from aiohttp import web
+import logging
+
+import uvloop
 
 from service_kit.logging import configure_logging
+from service_kit.server import Runner, serve_until_stopped
 from storage_service.app import create_app
 from storage_service.settings import StorageSettings
 
 
-async def application() -> web.Application:
-    """The app with settings from the environment."""
+async def application() -> Runner:
+    """The app with settings from the environment, in the runner that gunicorn's worker starts."""
     settings = StorageSettings()
     configure_logging(settings.log_level)
-    return create_app(settings)
+    return Runner(create_app(settings))
+
+
+async def _main() -> None:
+    configured = StorageSettings()
+    log = logging.getLogger("storage_service")
+    await serve_until_stopped(
+        await application(),
+        configured.storage_host,
+        configured.storage_port,
+        announce=lambda url: log.info("listening on %s", url),
+        stopping=lambda: log.info("stopping"),
+    )
 
 
 if __name__ == "__main__":
-    configured = StorageSettings()
-    web.run_app(application(), host=configured.storage_host, port=configured.storage_port)
+    uvloop.run(_main())

@@ -37,7 +37,7 @@ class Blobs:
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else from_url(url)
         except BaseError as error:
-            raise ValueError(f"BLOB_URL {url!r} names no blob store: {error}") from error
+            raise ValueError(f"BLOB_URL {url!r} names no blob store: {str(error).splitlines()[0]}") from error
 
     @property
     def spool_folder(self) -> Path:

@@ -18,18 +18,20 @@ def wallpapers() -> list[Path]:
 
 
 def science_photos() -> list[Path]:
-    """The images in scikit-image's wheel."""
+    """The photos in scikit-image's wheel (its .tif files are arrays of floating point, which libvips cannot read)."""
     import skimage  # noqa: PLC0415  # only for its files
 
     folder = Path(skimage.__file__).parent / "data"
-    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    return sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES - {".tif"})
 
 
 def gradient(width: int, height: int, bands: int = 3) -> pyvips.Image:
     """A picture in which every pixel tells its place."""
     y, x = np.mgrid[0:height, 0:width]
     planes = [x * 255 // max(1, width - 1), y * 255 // max(1, height - 1), (x + y) % 256, np.full_like(x, 200)]
-    return pyvips.Image.new_from_array(np.dstack(planes[:bands]).astype(np.uint8), interpretation="srgb" if bands > 2 else "b-w")
+    return pyvips.Image.new_from_array(
+        np.dstack(planes[:bands]).astype(np.uint8), interpretation="srgb" if bands > 2 else "b-w"
+    )
 
 
 def noise(width: int, height: int) -> pyvips.Image:

@@ -1,19 +1,33 @@
 """`python -m transform_service`: the service alone, on its own port. gunicorn calls `application`."""
 
-from aiohttp import web
+import logging
+
+import uvloop
 
 from service_kit.logging import configure_logging
+from service_kit.server import Runner, serve_until_stopped
 from transform_service.app import create_app
 from transform_service.settings import TransformSettings
 
 
-async def application() -> web.Application:
-    """The app with settings from the environment."""
+async def application() -> Runner:
+    """The app with settings from the environment, in the runner that gunicorn's worker starts."""
     settings = TransformSettings()
     configure_logging(settings.log_level)
-    return create_app(settings)
+    return Runner(create_app(settings))
+
+
+async def _main() -> None:
+    configured = TransformSettings()
+    log = logging.getLogger("transform_service")
+    await serve_until_stopped(
+        await application(),
+        configured.transform_host,
+        configured.transform_port,
+        announce=lambda url: log.info("listening on %s", url),
+        stopping=lambda: log.info("stopping"),
+    )
 
 
 if __name__ == "__main__":
-    configured = TransformSettings()
-    web.run_app(application(), host=configured.transform_host, port=configured.transform_port)
+    uvloop.run(_main())

@@ -1,5 +1,6 @@
 """Renders a plan with libvips. Runs in renderer processes, never in the one that speaks HTTP."""
 
+import enum
 import os
 import time
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from service_kit.images import Header
 from service_kit.spool import room_for
 from service_kit.vips import pyvips
 from transform_service.encoders import ENCODERS
-from transform_service.operations.base import Operation
+from transform_service.operations.base import Operation, Reads
 from transform_service.planner import Plan
 
 _SRGB = "srgb"
@@ -47,35 +48,43 @@ def render(source: Path, plan: Plan, output: Path) -> Rendered:
     return Rendered(output.stat().st_size, time.perf_counter() - started)
 
 
+class _Pixels(enum.Enum):
+    """Where the pixels of an image come from when they are asked for."""
+
+    DECODER = enum.auto()
+    """From the file, once, from top to bottom."""
+    PIPELINE = enum.auto()
+    """Computed at every asking: asked for in overlapping pieces, they are computed again and again."""
+    MEMORY = enum.auto()
+
+
 def _treated(source: Path, plan: Plan) -> pyvips.Image:
     options = "[n=-1]" if plan.frames > 1 else ""
     first = plan.steps[0].open(source, plan.size, options) if plan.steps else None
     if first is not None:
-        return _steps(_frames(first, plan), plan.steps[1:])
+        return _steps(first, _Pixels.PIPELINE, plan.steps[1:], plan.frames)
     image = pyvips.Image.new_from_file(f"{source}{options}", access="sequential", fail_on="error")
-    return _steps(_frames(_srgb(_upright(image)), plan), plan.steps)
+    return _steps(_srgb(_upright(image)), _Pixels.DECODER, plan.steps, plan.frames)
 
 
-def _frames(image: pyvips.Image, plan: Plan) -> list[pyvips.Image]:
-    """One image a frame; several are read in any order, so they are decoded first."""
-    if plan.frames == 1:
-        return [image]
-    return image.copy_memory().pagesplit()
-
-
-def _steps(frames: list[pyvips.Image], steps: tuple[Operation, ...]) -> pyvips.Image:
-    treated = [_treat(frame, steps, in_memory=len(frames) > 1) for frame in frames]
-    if len(treated) == 1:
-        return treated[0]
+def _steps(image: pyvips.Image, pixels: _Pixels, steps: tuple[Operation, ...], frames: int) -> pyvips.Image:
+    if frames == 1:
+        return _treat(image, pixels, steps)
+    pages = image.copy_memory().pagesplit()
+    treated = [_treat(page, _Pixels.MEMORY, steps) for page in pages]
     joined = pyvips.Image.arrayjoin(treated, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", treated[0].height)
     return joined
 
 
-def _treat(image: pyvips.Image, steps: tuple[Operation, ...], *, in_memory: bool) -> pyvips.Image:
+def _treat(image: pyvips.Image, pixels: _Pixels, steps: tuple[Operation, ...]) -> pyvips.Image:
+    """Apply the steps; between two that read more than points the pixels are computed, once."""
     for step in steps:
-        if not (step.sequential or in_memory):
-            image, in_memory = image.copy_memory(), True
+        if step.reads is not Reads.POINT:
+            streamed = step.reads is Reads.ROWS and pixels is _Pixels.DECODER
+            if pixels is not _Pixels.MEMORY and not streamed:
+                image = image.copy_memory()
+            pixels = _Pixels.PIPELINE
         image = step.apply(image)
     return image
 

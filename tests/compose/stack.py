@@ -54,7 +54,12 @@ class Stack:
     def run(self, *arguments: str) -> str:
         """Run a compose command, and return what it prints."""
         done = subprocess.run(
-            [*self._command, *arguments], cwd=self._folder, env=self._environment, capture_output=True, text=True, check=False
+            [*self._command, *arguments],
+            cwd=self._folder,
+            env=self._environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"compose {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout

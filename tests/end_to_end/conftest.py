@@ -55,7 +55,7 @@ def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
 
 
 @pytest.fixture(scope="session")
-async def service(running: tuple[str, str], http: aiohttp.ClientSession, remote_server: RemoteServer) -> Service:
+async def service(running: tuple[str, str], http: aiohttp.ClientSession, remote_server: RemoteServer) -> Service:  # noqa: ARG001
     kind, url = running
     host = "test-host" if kind == "compose" else remote.LOOPBACK
     return Service(url, http, kind, f"http://{host}:{remote.PORT}")

@@ -111,7 +111,15 @@ async def test_an_empty_file(service: Service) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"just text", pictures.SVG, b"%PDF-1.4", b"BM" + bytes(100), b"\0" * 1000, b"P6 1 1 255\n\0\0\0", b"1,2,3\n4,5,6\n"],
+    [
+        b"just text",
+        pictures.SVG,
+        b"%PDF-1.4",
+        b"BM" + bytes(100),
+        b"\0" * 1000,
+        b"P6 1 1 255\n\0\0\0",
+        b"1,2,3\n4,5,6\n",
+    ],
 )
 async def test_no_image_whatever_its_name(service: Service, body: bytes) -> None:
     assert "accepted format" in await _upload(service, body, 415, "photo.jpg")
@@ -185,7 +193,13 @@ async def test_a_malformed_id(service: Service, image_id: str) -> None:
 
 async def test_an_unknown_id(service: Service) -> None:
     unknown = uuid.uuid4().hex
-    for path in ("/v1/images/{}", "/image/{}.png", "/v1/images/{}/info", "/v1/images/{}?thumb=9", "/transform?image_id={}"):
+    for path in (
+        "/v1/images/{}",
+        "/image/{}.png",
+        "/v1/images/{}/info",
+        "/v1/images/{}?thumb=9",
+        "/transform?image_id={}",
+    ):
         await _get(service, path.format(unknown), 404)
     async with service.http.delete(f"{service.url}/v1/images/{unknown}") as answer:
         await refused(answer, 404)
@@ -246,7 +260,9 @@ async def test_a_url_that_is_too_long(service: Service, image_id: str) -> None:
         await _get(service, f"/v1/images/{image_id}?utm_x={'x' * length}", 414)
 
 
-@pytest.mark.parametrize("path", ["/v1/images/{}.bmp", "/v1/images/{}.svg", "/v1/images/{}?format=exe", "/v1/images/{}.x%00"])
+@pytest.mark.parametrize(
+    "path", ["/v1/images/{}.bmp", "/v1/images/{}.svg", "/v1/images/{}?format=exe", "/v1/images/{}.x%00"]
+)
 async def test_a_format_that_is_not_offered(service: Service, image_id: str, path: str) -> None:
     assert "not offered" in await _get(service, path.format(image_id), 406)
 
@@ -278,7 +294,9 @@ async def test_what_is_not_there(service: Service, image_id: str, method: str, p
 
 
 async def test_an_output_over_the_limits_names_the_step(service: Service) -> None:
-    wide = await service.upload(bytes((pictures.gradient(16, 1).resize(1000, vscale=1) * 1).cast("uchar").pngsave_buffer()))
+    wide = await service.upload(
+        bytes((pictures.gradient(16, 1).resize(1000, vscale=1) * 1).cast("uchar").pngsave_buffer())
+    )
     detail = await _get(service, f"/v1/images/{wide}.jpg", 422)
     assert "16000 x 1" in detail
     assert "thumb=8192" in detail

@@ -87,7 +87,11 @@ async def test_metadata_is_left_out_and_orientation_applied(service: Service) ->
 
 async def test_the_same_format_without_operations_is_the_original(service: Service, image_id: str) -> None:
     _, original, _ = await service.get(f"/v1/images/{image_id}")
-    for path in (f"/v1/images/{image_id}.png", f"/v1/images/{image_id}?format=png", f"/v1/images/{image_id}?utm_source=x"):
+    for path in (
+        f"/v1/images/{image_id}.png",
+        f"/v1/images/{image_id}?format=png",
+        f"/v1/images/{image_id}?utm_source=x",
+    ):
         assert (await service.get(path))[1] == original
 
 
@@ -120,7 +124,9 @@ async def test_animations_stay_animated_where_the_format_can(service: Service) -
             assert (image.width, image.height) == (width, height * frames), (suffix, query)
             if frames > 1:
                 assert image.get("delay") == [100] * frames
-                assert [round(page[0].avg()) for page in image.pagesplit()] == pytest.approx([0, 51, 102, 153, 204], abs=3)
+                assert [round(page[0].avg()) for page in image.pagesplit()] == pytest.approx(
+                    [0, 51, 102, 153, 204], abs=3
+                )
 
 
 async def test_a_posted_file_is_transformed(service: Service) -> None:

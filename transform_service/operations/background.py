@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator
 
-from transform_service.operations.base import Operation, operation
+from transform_service.operations.base import Operation, Reads, operation
 
 if TYPE_CHECKING:
     import pyvips
@@ -29,7 +29,7 @@ class Background(Operation):
 
     colour: Annotated[str, BeforeValidator(_colour)]
     examples = ("background=ff8800", "background=00000080")
-    sequential = True
+    reads = Reads.POINT
 
     def apply(self, image: "pyvips.Image") -> "pyvips.Image":
         """Flatten onto an opaque colour, compose over one that is not."""

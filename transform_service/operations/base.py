@@ -1,5 +1,6 @@
 """What an operation is, and the registry of them."""
 
+import enum
 import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
@@ -42,6 +43,17 @@ Pixels = Annotated[int, BeforeValidator(_whole)]
 """A whole number of pixels."""
 
 
+class Reads(enum.Enum):
+    """What a step reads decides what may stand before it: a decoder, a pipeline, or pixels in memory."""
+
+    POINT = enum.auto()
+    """The pixel at the same place: can be fused with whatever stands before it."""
+    ROWS = enum.auto()
+    """Rows from top to bottom: a decoder can be streamed through it."""
+    AREA = enum.auto()
+    """Any pixels, in any order, more than once."""
+
+
 class Operation(BaseModel):
     """One step of a chain. Its fields, in order, are the URL's arguments, separated by commas."""
 
@@ -50,8 +62,8 @@ class Operation(BaseModel):
     name: ClassVar[str]
     examples: ClassVar[tuple[str, ...]]
     """Complete pairs as they stand in a URL: for the documentation and for the contract test."""
-    sequential: ClassVar[bool] = False
-    """Whether pixels are needed from top to bottom only, so that a decoder can be streamed through it."""
+    reads: ClassVar[Reads] = Reads.AREA
+    """Which pixels of its input one pixel of the result needs."""
 
     @classmethod
     def parse(cls, text: str) -> Self:

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field
 
 from transform_service.encoding import Encoding
-from transform_service.operations.base import Operation, Pixels, operation
+from transform_service.operations.base import Operation, Pixels, Reads, operation
 
 
 @operation("compress")
@@ -14,7 +14,7 @@ class Compress(Operation):
 
     quality: Annotated[Pixels, Field(ge=0, le=100)]
     examples = ("compress=75",)
-    sequential = True
+    reads = Reads.POINT
 
     def encoding(self, encoding: Encoding) -> Encoding:
         """The encoder's matter; no pixel changes before."""

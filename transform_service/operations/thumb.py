@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from transform_service.geometry import Size
-from transform_service.operations.base import Operation, Pixels, operation
+from transform_service.operations.base import Operation, Pixels, Reads, operation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ class Thumb(Operation):
 
     side: Annotated[Pixels, Field(ge=1, le=8192)]
     examples = ("thumb=300",)
-    sequential = True
+    reads = Reads.ROWS
 
     def output_size(self, size: Size) -> Size:
         """As libvips' thumbnail rounds it."""
@@ -28,24 +28,24 @@ class Thumb(Operation):
     def open(self, path: "Path", size: Size, options: str) -> "pyvips.Image | None":
         """Shrink while loading: a JPEG decoder can leave out what the thumbnail would not show.
 
-        The predicted size is forced, since libvips would round from the size that was shrunk already.
+        What was shrunk once may round to another size than the original does; then the size is forced.
         """
         import pyvips  # noqa: PLC0415  # in renderers only
 
+        def thumbnail(width: int, height: int, mode: str) -> pyvips.Image:
+            return pyvips.Image.thumbnail(
+                f"{path}{options}", width, height=height, size=mode, output_profile="srgb", fail_on="error"
+            )
+
         target = self.output_size(size)
-        return pyvips.Image.thumbnail(
-            f"{path}{options}",
-            target.width,
-            height=target.height,
-            size="force",
-            output_profile="srgb",
-            fail_on="error",
-        )
+        image = thumbnail(self.side, self.side, "down")
+        if (image.width, image.get_page_height()) == (target.width, target.height):
+            return image
+        return thumbnail(target.width, target.height, "force")
 
     def apply(self, image: "pyvips.Image") -> "pyvips.Image":
         """Lanczos 3, with premultiplied alpha."""
         size = Size(image.width, image.height)
-        target = self.output_size(size)
-        if target == size:
+        if self.output_size(size) == size:
             return image
-        return image.thumbnail_image(target.width, height=target.height, size="force", no_rotate=True)
+        return image.thumbnail_image(self.side, height=self.side, size="down", no_rotate=True)

@@ -1,0 +1,105 @@
+"""The HTTP server of every service: long URLs reach our own 414, and a stop lets requests finish.
+
+aiohttp's own runner drops what is still to come of an upload as soon as it is told to stop, so the
+upload hangs until the shutdown deadline and fails (seen with 3.14.5: RequestHandler.close() makes
+data_received() ignore its data). So this runner waits for the requests first.
+"""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Callable
+
+from aiohttp import web
+
+from service_kit.middlewares import Handler
+
+_MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url explains it
+_SHUTDOWN_SECONDS = 20.0  # less than gunicorn's and compose's patience (30 s)
+
+logger = logging.getLogger(__name__)
+
+
+class CannotListen(Exception):
+    """The address is taken, or not of this machine."""
+
+
+class InFlight:
+    """Counts the requests that are being handled."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = asyncio.Event()
+        self._none.set()
+        self.stopping = False
+
+    @web.middleware
+    async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Count a request as long as its handler runs; a middleware."""
+        self._count += 1
+        self._none.clear()
+        try:
+            return await handler(request)
+        finally:
+            self._count -= 1
+            if not self._count:
+                self._none.set()
+
+    async def close_when_stopping(self, _request: web.Request, response: web.StreamResponse) -> None:
+        """Tell clients that keep connections to open a new one, to another process; a signal handler."""
+        if self.stopping:
+            response.force_close()
+
+    async def finish(self, seconds: float) -> None:
+        """Wait until no request is being handled, at most `seconds`."""
+        self.stopping = True
+        try:
+            await asyncio.wait_for(self._none.wait(), seconds)
+        except TimeoutError:
+            logger.warning("%d requests did not finish within %g s", self._count, seconds)
+
+
+class Runner(web.AppRunner):
+    """Runs an application; `cleanup` stops listening, lets requests finish, then ends the application."""
+
+    def __init__(self, app: web.Application) -> None:
+        super().__init__(app, access_log=None, max_line_size=_MAX_LINE, shutdown_timeout=_SHUTDOWN_SECONDS)
+        self._in_flight = InFlight()
+        app.middlewares.insert(0, self._in_flight.count)
+        app.on_response_prepare.append(self._in_flight.close_when_stopping)
+
+    async def cleanup(self) -> None:
+        """Stop."""
+        for site in list(self.sites):
+            await site.stop()
+        await self._in_flight.finish(_SHUTDOWN_SECONDS)
+        await super().cleanup()
+
+
+async def serve_until_stopped(
+    runner: Runner, host: str, port: int, announce: Callable[[str], None], stopping: Callable[[], None]
+) -> None:
+    """Listen, and serve until SIGINT or SIGTERM. `announce` is told the URL once requests are answered.
+
+    Raises CannotListen when the address is taken or not ours.
+    """
+    stop = asyncio.Event()
+    for signum in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+    try:
+        await runner.setup()
+        announce(await _listen(runner, host, port))
+        await stop.wait()
+        stopping()
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: Runner, host: str, port: int) -> str:
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise CannotListen(f"cannot listen on {host}:{port} ({reason}); choose another PORT or HOST") from error
+    bound, taken = runner.addresses[0][:2]
+    return f"http://[{bound}]:{taken}" if ":" in bound else f"http://{bound}:{taken}"

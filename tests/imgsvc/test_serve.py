@@ -1,0 +1,281 @@
+"""`imgsvc serve` as an operator sees it: start, stop, restart, memory, killed renderers."""
+
+import asyncio
+import hashlib
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests import pictures, servers
+
+MIB = 1024**2
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Served]:
+    with servers.serve(tmp_path_factory.mktemp("serve"), RENDER_SECONDS="30") as started:
+        yield started
+
+
+async def _upload(http: aiohttp.ClientSession, url: str, body: bytes) -> str:
+    form = aiohttp.FormData()
+    form.add_field("image", io.BytesIO(body), filename="x")
+    async with http.post(f"{url}/v1/images", data=form) as answer:
+        assert answer.status == 201, await answer.text()
+        return str((await answer.json())["image_id"])
+
+
+async def test_idle_memory_is_small(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with servers.serve(tmp_path) as served:
+        async with http.get(f"{served.url}/v1/images/healthcheck") as answer:
+            assert answer.status == 200
+        used = {field: served.memory(field) / MIB for field in ("Pss", "Rss")}
+    print(f"\nidle memory of the process tree: {used['Pss']:.0f} MiB, shared pages counted in each: {used['Rss']:.0f}")
+    assert used["Pss"] < 250
+
+
+async def test_images_outlast_a_restart(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    body = pictures.jpeg()
+    with servers.serve(tmp_path) as served:
+        image_id = await _upload(http, served.url, body)
+    with servers.serve(tmp_path) as served:
+        async with http.get(f"{served.url}/v1/images/{image_id}") as answer:
+            assert await answer.read() == body
+        async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=20") as answer:
+            assert answer.status == 200
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_all_of_it(tmp_path: Path, signum: signal.Signals) -> None:
+    with servers.serve(tmp_path) as served:
+        tree = served.tree()
+        assert len(tree) >= 4
+        served.process.send_signal(signum)
+        assert served.process.wait(20) == 0
+        for pid in tree:
+            _wait_until_gone(pid)
+        log = served.log.read_text()
+    assert "stopping" in log
+    assert "Traceback" not in log
+
+
+def test_ctrl_c_reaches_the_whole_group_and_is_no_accident(tmp_path: Path) -> None:
+    with servers.serve(tmp_path, prefix=("setsid",)) as served:
+        os.killpg(os.getpgid(served.process.pid), signal.SIGINT)
+        assert served.process.wait(20) == 0
+        assert "Traceback" not in served.log.read_text()
+        assert "KeyboardInterrupt" not in served.log.read_text()
+
+
+def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
+    with servers.serve(tmp_path) as served:
+        tree = served.tree()
+        served.process.kill()
+        for pid in tree[1:]:
+            _wait_until_gone(pid)
+
+
+def _wait_until_gone(pid: int) -> None:
+    deadline = time.monotonic() + 20
+    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
+        assert time.monotonic() < deadline, f"process {pid} lives on"
+        time.sleep(0.02)
+
+
+async def test_an_upload_under_way_is_finished_before_it_stops(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    body = pictures.of_size(MIB)
+    told_to_stop = asyncio.Event()
+    with servers.serve(tmp_path) as served:
+
+        async def slowly() -> object:
+            yield body[: MIB // 2]
+            await told_to_stop.wait()
+            yield body[MIB // 2 :]
+
+        headers = {"Content-Type": "image/jpeg"}
+        posting = asyncio.create_task(http.post(f"{served.url}/v1/images", data=slowly(), headers=headers).__aenter__())
+        await _until(lambda: any((tmp_path / "data/blobs/incoming").iterdir()))
+        served.process.send_signal(signal.SIGTERM)
+        await _until(lambda: "stopping" in served.log.read_text())
+        told_to_stop.set()
+        answer = await posting
+        assert answer.status == 201
+        answer.release()
+        assert await asyncio.to_thread(served.process.wait, 20) == 0
+    blobs = [path for path in (tmp_path / "data/blobs/sha256").rglob("*") if path.is_file()]
+    assert [path.name for path in blobs] == [hashlib.sha256(body).hexdigest()]
+    assert not list((tmp_path / "data/blobs/incoming").iterdir())
+
+
+async def _until(condition: object, seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < deadline, "waited in vain"
+        await asyncio.sleep(0.01)
+
+
+async def test_a_killed_renderer_costs_its_own_request_alone(
+    http: aiohttp.ClientSession, served: servers.Served
+) -> None:
+    image_id = await _upload(http, served.url, bytes(pictures.noise(3000, 2500).jpegsave_buffer(Q=90)))
+    url = f"{served.url}/v1/images/{image_id}"
+    for attempt in range(3):
+        busy = served.renderers()
+        assert len(busy) >= 2
+        doomed = asyncio.create_task(_status(http, f"{url}.gif?blur={attempt + 1}"))
+        worker = await _busiest(busy)
+        os.kill(worker, signal.SIGKILL)
+        status, content_type = await doomed
+        assert status in {502, 503}
+        assert content_type == "application/problem+json"
+        assert await _status(http, f"{url}.png?thumb={100 + attempt}") == (200, "image/png")
+        await _until(lambda: len(served.renderers()) >= 3, 10)
+
+
+async def test_an_idle_renderer_that_is_killed_is_replaced_unseen(
+    http: aiohttp.ClientSession, served: servers.Served
+) -> None:
+    image_id = await _upload(http, served.url, pictures.jpeg())
+    for attempt in range(5):
+        before = set(served.renderers())
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        await _until(lambda: len(set(served.renderers()) - before) >= len(before), 20)  # noqa: B023
+        assert await _status(http, f"{served.url}/v1/images/{image_id}.png?thumb={20 + attempt}") == (200, "image/png")
+        assert await _upload(http, served.url, pictures.jpeg())
+
+
+async def _status(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
+    async with http.get(url) as answer:
+        await answer.read()
+        return answer.status, answer.content_type
+
+
+async def _busiest(pids: list[int]) -> int:
+    """The process that has begun to compute."""
+
+    def ticks(pid: int) -> int:
+        return sum(int(n) for n in Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13])
+
+    before = {pid: ticks(pid) for pid in pids}
+    while True:
+        for pid in pids:
+            if ticks(pid) - before[pid] >= 5:
+                return pid
+        await asyncio.sleep(0.005)
+
+
+async def test_a_render_past_its_deadline_is_killed(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with servers.serve(tmp_path, RENDER_SECONDS="0.4", RENDERERS="1") as served:
+        image_id = await _upload(http, served.url, bytes(pictures.noise(3000, 2500).jpegsave_buffer(Q=90)))
+        async with http.get(f"{served.url}/v1/images/{image_id}.gif?blur=200") as answer:
+            assert answer.status == 503
+            assert answer.headers["Retry-After"]
+            assert "0.4 s" in (await answer.json(content_type=None))["detail"]
+        small = await _upload(http, served.url, pictures.jpeg())
+        deadline = time.monotonic() + 10
+        while (await _status(http, f"{served.url}/v1/images/{small}.png?thumb=9"))[0] != 200:
+            assert time.monotonic() < deadline
+
+
+async def test_a_full_queue_refuses_at_once(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with servers.serve(tmp_path, RENDERERS="1", RENDER_QUEUE="2", RENDER_SECONDS="60") as served:
+        image_id = await _upload(http, served.url, bytes(pictures.noise(2000, 1500).jpegsave_buffer(Q=90)))
+        urls = [f"{served.url}/v1/images/{image_id}.png?blur={n}" for n in range(20, 32)]
+        statuses = [status for status, _ in await asyncio.gather(*(_status(http, url) for url in urls))]
+        assert statuses.count(200) == 3
+        assert statuses.count(503) == 9
+        async with http.get(f"{served.url}/v1/transform/healthcheck") as answer:
+            assert answer.status == 200
+
+
+async def test_equal_requests_share_one_render(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with servers.serve(tmp_path, RENDERERS="1", RENDER_QUEUE="1") as served:
+        image_id = await _upload(http, served.url, bytes(pictures.noise(1000, 800).jpegsave_buffer()))
+        url = f"{served.url}/v1/images/{image_id}.png?blur=9"
+        statuses = await asyncio.gather(*(_status(http, url) for _ in range(200)))
+        assert set(statuses) == {(200, "image/png")}  # with a queue of one, two renders at most could have been
+
+
+async def test_twenty_large_uploads_at_once_stay_flat(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with servers.serve(tmp_path) as served:
+        bodies = [pictures.of_size(60 * MIB - n) for n in range(20)]
+        peak, done = 0, False
+
+        async def watch() -> None:
+            nonlocal peak
+            while not done:
+                peak = max(peak, await asyncio.to_thread(served.memory))
+                await asyncio.sleep(0.05)
+
+        watching = asyncio.create_task(watch())
+        ids = await asyncio.gather(*(_upload(http, served.url, body) for body in bodies))
+        for image_id, body in zip(ids[:3], bodies, strict=False):
+            async with http.get(f"{served.url}/v1/images/{image_id}") as answer:
+                got = hashlib.sha256()
+                async for chunk in answer.content.iter_chunked(MIB):
+                    got.update(chunk)
+                assert got.digest() == hashlib.sha256(body).digest()
+        done = True
+        await watching
+    print(f"\npeak memory with 20 uploads of 60 MiB at once, and originals of 60 MiB read: {peak / MIB:.0f} MiB")
+    assert peak < 300 * MIB
+
+
+def _start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    surroundings = {**os.environ, "PYTHONPATH": str(servers.ROOT), "DATA_DIR": str(tmp_path / "data"), **environment}
+    command = [sys.executable, "-m", "imgsvc", *arguments]
+    return subprocess.run(
+        command, cwd=tmp_path, env=surroundings, capture_output=True, text=True, timeout=30, check=False
+    )
+
+
+def test_a_port_in_use_is_told_in_one_line(tmp_path: Path, served: servers.Served) -> None:
+    done = _start(tmp_path, "serve", "--port", served.url.rpartition(":")[2])
+    assert done.returncode == 1
+    assert done.stderr.startswith("imgsvc: cannot listen on 127.0.0.1:")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_data_folder_in_use_is_told_in_one_line(tmp_path: Path) -> None:
+    with servers.serve(tmp_path):
+        done = _start(tmp_path, "serve", "--port", "0")
+    assert done.returncode == 1
+    assert done.stderr == f"imgsvc: another imgsvc uses DATA_DIR {tmp_path}/data; stop it, or choose another DATA_DIR\n"
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"PORT": "x"}, "PORT='x'"),
+        ({"RENDERERS": "0"}, "RENDERERS='0'"),
+        ({"DATABASE_URL": "mysql://x/y"}, "known are: postgres, postgresql, sqlite"),
+        ({"BLOB_URL": "nonsense://x"}, "BLOB_URL 'nonsense://x' names no blob store"),
+        ({"RESULT_CACHE_URL": "memcached://x"}, "known are: memory, redis"),
+        ({"DATA_DIR": "/proc/nothing"}, "cannot write to DATA_DIR /proc/nothing"),
+    ],
+)
+def test_a_bad_setting_is_told_in_one_line(tmp_path: Path, environment: dict[str, str], said: str) -> None:
+    done = _start(tmp_path, "serve", **{"PORT": "0", **environment})
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_help_names_every_option(tmp_path: Path) -> None:
+    assert "serve" in _start(tmp_path, "--help").stdout
+    for option in ("--host", "--port", "--data-dir"):
+        assert option in _start(tmp_path, "serve", "--help").stdout
+
+
+def test_the_process_that_speaks_http_never_loads_libvips() -> None:
+    code = "import imgsvc.serve, sys; sys.exit('pyvips' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], cwd=servers.ROOT, check=False).returncode == 0
