@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 import obstore
 from obstore.exceptions import BaseError
-from obstore.store import LocalStore, from_url
+from obstore.store import LocalStore, MemoryStore, from_url
 
 from service_kit.errors import Unavailable
 from service_kit.settings import scratch_directory
@@ -19,11 +19,15 @@ from service_kit.spool import room_for
 
 if TYPE_CHECKING:
     from obstore import GetResult
-    from obstore.store import AzureStore, GCSStore, ObjectStore, S3Store
+    from obstore.store import AzureStore, GCSStore, ObjectStore, RetryConfig, S3Store
 
 _PREFIX = "sha256"
 _CHUNK = 256 * 1024
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
+
+
+_RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
+"""Obstore's defaults retry for three minutes, longer than any client waits."""
 
 
 class Blobs:
@@ -35,8 +39,8 @@ class Blobs:
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._signs = parts.scheme in _SIGNING_SCHEMES
         try:
-            self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else from_url(url)
-        except BaseError as error:
+            self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
+        except (BaseError, ValueError) as error:
             raise ValueError(f"BLOB_URL {url!r} names no blob store: {str(error).splitlines()[0]}") from error
 
     @property
@@ -100,6 +104,12 @@ async def _chunks(result: "GetResult") -> AsyncIterator[memoryview]:
     with _translated():
         async for chunk in result.stream(min_chunk_size=_CHUNK):
             yield memoryview(chunk)
+
+
+def _remote_store(url: str) -> "ObjectStore":
+    if urlsplit(url).scheme == "memory":
+        return MemoryStore()
+    return from_url(url, client_options={"connect_timeout": "2s", "timeout": "30s"}, retry_config=_RETRIES)
 
 
 def _key(sha256: str) -> str:

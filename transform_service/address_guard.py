@@ -16,10 +16,10 @@ Network = IPv4Network | IPv6Network
 
 _GLOBAL_UNICAST = ip_network("2000::/3")
 """All that IANA allots to IPv6 hosts; leaves out mapped, compatible, NAT64, local and multicast forms."""
-_CARRIES_IPV4 = (ip_network("2001::/32"), ip_network("2002::/16"))
-"""Teredo (RFC 4380) and 6to4 (RFC 3056)."""
-_NOT_PUBLIC_IPV4 = (ip_network("192.88.99.0/24"),)
-"""6to4 relays (RFC 7526), which `is_global` lets pass."""
+_NOT_PUBLIC_IPV6 = (ip_network("2001::/23"), ip_network("2002::/16"), ip_network("3fff::/20"))
+"""Protocol assignments with Teredo among them (RFC 2928, RFC 4380), 6to4 (RFC 3056), documentation (RFC 9637)."""
+_NOT_PUBLIC_IPV4 = (ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"))
+"""Protocol assignments (RFC 6890) and 6to4 relays (RFC 7526); `is_global` of Python 3.11 lets some of them pass."""
 _ISATAP = {b"\0\0\x5e\xfe", b"\2\0\x5e\xfe"}
 """The first half of an interface id that carries an IPv4 address (RFC 5214)."""
 
@@ -36,7 +36,7 @@ def is_public(address: Address) -> bool:
         return not any(address in network for network in _NOT_PUBLIC_IPV4)
     return (
         address in _GLOBAL_UNICAST
-        and not any(address in network for network in _CARRIES_IPV4)
+        and not any(address in network for network in _NOT_PUBLIC_IPV6)
         and address.packed[8:12] not in _ISATAP
     )
 

@@ -230,6 +230,31 @@ async def test_twenty_large_uploads_at_once_stay_flat(http: aiohttp.ClientSessio
     assert peak < 300 * MIB
 
 
+async def test_a_full_disk_refuses_uploads_and_nothing_else(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    if os.getuid():
+        servers.missing("mounting a small disk needs root")
+    disk = tmp_path / "data"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)
+    try:
+        with servers.serve(tmp_path) as served:
+            kept = await _upload(http, served.url, pictures.of_size(MIB))
+            for _ in range(2):
+                headers = {"Content-Type": "image/jpeg"}
+                body = io.BytesIO(pictures.of_size(5 * MIB))
+                async with http.post(f"{served.url}/v1/images", data=body, headers=headers) as answer:
+                    assert answer.status == 507
+                    assert answer.content_type == "application/problem+json"
+            assert not list((disk / "blobs/incoming").iterdir())
+            async with http.get(f"{served.url}/v1/images/{kept}") as answer:
+                assert await answer.read() == pictures.of_size(MIB)
+            assert await _status(http, f"{served.url}/v1/images/{kept}.png?thumb=9") == (200, "image/png")
+            subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+            assert await _upload(http, served.url, pictures.of_size(5 * MIB))
+    finally:
+        subprocess.run(["umount", disk], check=True)
+
+
 def _start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     surroundings = {**os.environ, "PYTHONPATH": str(servers.ROOT), "DATA_DIR": str(tmp_path / "data"), **environment}
     command = [sys.executable, "-m", "imgsvc", *arguments]

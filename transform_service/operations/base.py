@@ -3,6 +3,7 @@
 import enum
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
@@ -138,7 +139,11 @@ def premultiplied(image: "pyvips.Image", treat: "Callable[[pyvips.Image], pyvips
 
 
 def _canonical(value: Any) -> str:
-    return f"{value:.15f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{Decimal(repr(value)):f}"  # the shortest digits that give the same number, without an exponent
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text
 
 
 def _reason(error: ValidationError) -> str:

@@ -1,0 +1,148 @@
+"""Blobs in files and in memory: added whole or not at all, found by their content."""
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from service_kit.errors import InsufficientStorage, Unavailable
+from storage_service.blobs import Blobs
+from tests.servers import ROOT, missing
+
+BODY = os.urandom(700_000)
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture(params=["file", "memory"])
+def blobs(request: pytest.FixtureRequest, tmp_path: Path) -> Blobs:
+    return Blobs(f"file://{tmp_path}/a%20folder" if request.param == "file" else "memory://")
+
+
+def _upload(blobs: Blobs, body: bytes = BODY) -> Path:
+    blobs.spool_folder.mkdir(parents=True, exist_ok=True)
+    path = blobs.spool_folder / "upload"
+    path.write_bytes(body)
+    return path
+
+
+async def _read(blobs: Blobs, start: int, end: int) -> bytes:
+    return b"".join([bytes(chunk) async for chunk in await blobs.open(SHA, start, end)])
+
+
+async def test_a_blob_comes_back_whole_and_in_parts(blobs: Blobs) -> None:
+    assert not await blobs.exists(SHA)
+    await blobs.add(SHA, _upload(blobs))
+    assert await blobs.exists(SHA)
+    assert await _read(blobs, 0, len(BODY)) == BODY
+    assert await _read(blobs, 1000, 300_001) == BODY[1000:300_001]
+
+
+async def test_adding_twice_changes_nothing(blobs: Blobs) -> None:
+    for _ in range(2):
+        await blobs.add(SHA, _upload(blobs))
+    assert await _read(blobs, 0, len(BODY)) == BODY
+
+
+async def test_a_deleted_blob_is_gone(blobs: Blobs) -> None:
+    await blobs.add(SHA, _upload(blobs))
+    for _ in range(2):
+        await blobs.delete(SHA)
+    assert not await blobs.exists(SHA)
+    with pytest.raises(Unavailable):
+        await blobs.open(SHA, 0, 1)
+
+
+async def test_old_blobs_are_listed_and_uploads_under_way_are_not(blobs: Blobs) -> None:
+    await blobs.add(SHA, _upload(blobs))
+    _upload(blobs)
+    later = datetime.now(UTC) + timedelta(minutes=1)
+    assert [sha256 async for sha256 in blobs.list_older(later)] == [SHA]
+    assert [sha256 async for sha256 in blobs.list_older(later - timedelta(hours=1))] == []
+
+
+async def test_only_files_have_paths_and_only_object_stores_have_urls(blobs: Blobs, tmp_path: Path) -> None:
+    path = blobs.path(SHA)
+    if path:
+        assert path == tmp_path / "a folder" / "sha256" / SHA[:2] / SHA[2:4] / SHA
+    assert await blobs.presigned_url(SHA, timedelta(minutes=1)) is None
+
+
+async def test_an_object_store_signs_urls(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"ACCESS_KEY_ID": "key", "SECRET_ACCESS_KEY": "secret", "REGION": "eu-west-1"}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    url = await Blobs("s3://bucket/prefix").presigned_url(SHA, timedelta(minutes=10))
+    assert url
+    assert f"prefix/sha256/{SHA[:2]}/{SHA[2:4]}/{SHA}" in url
+    assert "X-Amz-Signature=" in url
+    assert "X-Amz-Expires=600" in url
+
+
+async def test_an_object_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
+    for name, value in {
+        "ACCESS_KEY_ID": "key",
+        "SECRET_ACCESS_KEY": "secret",
+        "REGION": "eu-west-1",
+        "ENDPOINT": f"http://127.0.0.1:{unused_tcp_port}",
+        "ALLOW_HTTP": "true",
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    with pytest.raises(Unavailable):
+        await Blobs("s3://bucket").exists(SHA)
+
+
+@pytest.mark.parametrize("url", ["", "nonsense://x", "file", "s3://"])
+def test_a_url_that_names_no_store_is_told(url: str) -> None:
+    with pytest.raises(ValueError, match="names no blob store"):
+        Blobs(url)
+
+
+async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    if os.getuid():
+        missing("mounting a small disk needs root")
+    mount = tmp_path / "small"
+    mount.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=4", "tmpfs", mount], check=True)
+    try:
+        blobs = Blobs(f"file://{mount}/b")
+        with pytest.raises(InsufficientStorage):
+            await blobs.add(SHA, _upload(blobs, b"x" * 1000))
+        assert not await blobs.exists(SHA)
+    finally:
+        subprocess.run(["umount", mount], check=True)
+
+
+def test_a_file_is_synced_before_it_is_seen(tmp_path: Path) -> None:
+    """fsync of the file, rename, fsync of the folder, in this order (seen by strace)."""
+    trace = tmp_path / "trace"
+    program = f"""
+import asyncio, pathlib
+from storage_service.blobs import Blobs
+blobs = Blobs("file://{tmp_path}/b")
+blobs.spool_folder.mkdir(parents=True)
+upload = blobs.spool_folder / "upload"
+upload.write_bytes(b"x" * 5000)
+asyncio.run(blobs.add("ab" * 32, upload))
+"""
+    command = ["strace", "-f", "-y", "-e", "trace=fsync,rename,renameat,renameat2", "-o", trace]
+    try:
+        subprocess.run([*command, sys.executable, "-c", program], cwd=ROOT, check=True)
+    except FileNotFoundError:
+        missing("strace is not installed")
+    folder, name = f"{tmp_path}/b/sha256/ab/ab", "ab" * 32
+    calls = [line for line in trace.read_text().splitlines() if str(tmp_path) in line and "= 0" in line]
+    wanted = [
+        rf"fsync\(\d+<{tmp_path}/b/incoming/upload>\)",
+        rf"fsync\(\d+<{tmp_path}/b>\)",
+        rf"fsync\(\d+<{tmp_path}/b/sha256>\)",
+        rf"fsync\(\d+<{tmp_path}/b/sha256/ab>\)",
+        rf'rename\w*\(.*"{folder}/{name}"',
+        rf"fsync\(\d+<{folder}>\)",
+    ]
+    assert len(calls) == len(wanted), calls
+    for call, pattern in zip(calls, wanted, strict=True):
+        assert re.search(pattern, call), (call, pattern)

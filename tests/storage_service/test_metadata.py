@@ -1,0 +1,163 @@
+"""One contract for every metadata store, against real servers."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from service_kit.errors import Unavailable
+from service_kit.ids import new_image_id
+from storage_service.metadata.base import (
+    DatabaseConfig,
+    ImageRecord,
+    MetadataStore,
+    Position,
+    create_store,
+    pending_migrations,
+)
+
+NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
+
+
+def record(number: int = 0, **changes: object) -> ImageRecord:
+    facts: dict[str, object] = {
+        "format": "png",
+        "width": 640,
+        "height": 480,
+        "frames": 3,
+        "orientation": 6,
+        "colour_space": "srgb",
+        "alpha": True,
+        "progressive": False,
+        "image_id": new_image_id(),
+        "bytes": 5_000_000_000,
+        "sha256": f"{number:064x}",
+        "visibility": "public",
+        "created_at": NOW + timedelta(microseconds=number),
+    }
+    return ImageRecord(**{**facts, **changes})
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MetadataStore]:
+    url = f"sqlite:///{tmp_path}/images.sqlite3"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        connection = await asyncpg.connect(url)
+        await connection.execute("DROP TABLE IF EXISTS images, schema_migrations")
+        await connection.close()
+    store = create_store(DatabaseConfig(url, None, 5))
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def add(store: MetadataStore, *records: ImageRecord) -> None:
+    for each in records:
+        async with store.lock_content(each.sha256) as content:
+            await content.add(each)
+
+
+async def test_a_record_comes_back_as_it_was(store: MetadataStore) -> None:
+    stored = record()
+    await add(store, stored)
+    assert await store.find(stored.image_id) == stored
+    assert await store.find(new_image_id()) is None
+
+
+async def test_pages_are_newest_first_and_complete(store: MetadataStore) -> None:
+    stored = [record(number) for number in range(7)]
+    stored += [record(99, created_at=NOW - timedelta(days=1)) for _ in range(3)]  # of one moment
+    await add(store, *stored)
+    found: list[ImageRecord] = []
+    after = None
+    while page := await store.page(3, after):
+        found += page
+        after = Position(page[-1].created_at, page[-1].image_id)
+    assert found == sorted(stored, key=lambda r: (r.created_at, r.image_id), reverse=True)
+
+
+async def test_a_deleted_image_is_known_but_not_listed(store: MetadataStore) -> None:
+    stored = record()
+    await add(store, stored)
+    assert await store.mark_deleted(stored.image_id, NOW) is True
+    assert await store.mark_deleted(stored.image_id, NOW) is False
+    assert await store.mark_deleted(new_image_id(), NOW) is False
+    found = await store.find(stored.image_id)
+    assert found
+    assert found.deleted_at == NOW
+    assert await store.page(10, None) == []
+
+
+async def test_content_is_used_as_long_as_one_image_has_it(store: MetadataStore) -> None:
+    first, second = record(1), record(1)
+    await add(store, first, second)
+    for image, used in ((first, True), (second, False)):
+        await store.mark_deleted(image.image_id, NOW)
+        async with store.lock_content(first.sha256) as content:
+            assert await content.is_used() is used
+
+
+async def test_a_content_lock_excludes_others_but_not_other_contents(store: MetadataStore) -> None:
+    order: list[str] = []
+
+    async def hold(name: str, sha256: str, until: asyncio.Event) -> None:
+        async with store.lock_content(sha256):
+            order.append(name)
+            await until.wait()
+
+    release, done = asyncio.Event(), asyncio.Event()
+    done.set()
+    first = asyncio.create_task(hold("first", "a" * 64, release))
+    while not order:
+        await asyncio.sleep(0)
+    second = asyncio.create_task(hold("second", "a" * 64, done))
+    await hold("other", "b" * 64, done)
+    assert order == ["first", "other"]
+    release.set()
+    await asyncio.gather(first, second)
+    assert order == ["first", "other", "second"]
+
+
+async def test_an_id_is_never_given_twice(store: MetadataStore) -> None:
+    stored = record()
+    await add(store, stored)
+    with pytest.raises(Unavailable):
+        await add(store, stored)
+
+
+async def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
+    stored = record()
+    for _ in range(2):
+        store = create_store(DatabaseConfig(f"sqlite:///{tmp_path}/images.sqlite3", None, 1))
+        await store.open()
+        if await store.find(stored.image_id) is None:
+            await add(store, stored)
+        else:
+            assert await store.find(stored.image_id) == stored
+        await store.close()
+
+
+async def test_many_processes_may_migrate_at_once(postgres_url: str) -> None:
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("DROP TABLE IF EXISTS images, schema_migrations")
+    stores = [create_store(DatabaseConfig(postgres_url, None, 2)) for _ in range(6)]
+    await asyncio.gather(*(store.open() for store in stores))
+    applied = await connection.fetch("SELECT name FROM schema_migrations")
+    assert [row["name"] for row in applied] == [name for name, _ in pending_migrations(set())]
+    await asyncio.gather(*(store.close() for store in stores), connection.close())
+
+
+async def test_postgresql_that_is_down_is_told_in_under_two_seconds(unused_tcp_port: int) -> None:
+    store = create_store(DatabaseConfig(f"postgresql://x@127.0.0.1:{unused_tcp_port}/x", None, 2))
+    async with asyncio.timeout(2):
+        with pytest.raises(Unavailable):
+            await store.find(new_image_id())
+
+
+def test_an_unknown_scheme_is_told() -> None:
+    with pytest.raises(ValueError, match="'mysql'; known are: postgres, postgresql, sqlite"):
+        create_store(DatabaseConfig("mysql://x/y", None, 1))

@@ -1,0 +1,67 @@
+"""The grammar of chains; the error table stands in end_to_end/test_errors.py."""
+
+import pytest
+
+from service_kit.errors import BadRequest, URITooLong
+from transform_service.chain import parse
+
+
+def operations(query: str) -> list[str]:
+    return [str(operation) for operation in parse(query, max_operations=20).operations]
+
+
+@pytest.mark.parametrize(
+    ("query", "canonical"),
+    [
+        ("", []),
+        ("rotate=90&thumb=300&blur=2&compress=75", ["rotate=90", "thumb=300", "blur=2", "compress=75"]),
+        ("blur=2&thumb=300", ["blur=2", "thumb=300"]),
+        ("rotate=90&rotate=90", ["rotate=90", "rotate=90"]),
+        ("&&rotate=90&", ["rotate=90"]),
+        ("blur=2.50", ["blur=2.5"]),
+        ("blur=.5", ["blur=0.5"]),
+        ("rotate=+7.0", ["rotate=7"]),
+        ("rotate=-0", ["rotate=0"]),
+        ("blur=0.000001", ["blur=0.000001"]),
+        ("thumb=007", ["thumb=7"]),
+        ("%72otate=%39%30", ["rotate=90"]),
+        ("background=F80", ["background=ff8800"]),
+        ("background=ff8800ff", ["background=ff8800"]),
+        ("background=FF880080", ["background=ff880080"]),
+        ("utm_source=x&thumb=9&gclid=1&fbclid=%20", ["thumb=9"]),
+    ],
+)
+def test_text_becomes_operations_in_order(query: str, canonical: list[str]) -> None:
+    assert operations(query) == canonical
+
+
+def test_canonical_text_is_stable() -> None:
+    for text in ("rotate=33.5", "blur=0.1", "blur=249.999", "compress=0"):
+        assert operations(text) == operations(operations(text)[0]) == [text]
+
+
+def test_reserved_names_are_parameters() -> None:
+    chain = parse("format=png&url=http://h/a%26b+c&thumb=9&expires=1", max_operations=20, reserved=["url"])
+    assert chain.parameters == {"format": "png", "url": "http://h/a&b+c", "expires": "1"}
+    assert [str(operation) for operation in chain.operations] == ["thumb=9"]
+
+
+def test_what_is_reserved_elsewhere_is_unknown_here() -> None:
+    with pytest.raises(BadRequest, match="unknown operation 'url'"):
+        parse("url=x", max_operations=20)
+
+
+def test_the_error_shows_the_query_and_marks_the_place() -> None:
+    with pytest.raises(BadRequest) as raised:
+        parse("rotate=90&thumb=abc&blur=2", max_operations=20)
+    assert raised.value.detail == (
+        "thumb: side: 'abc' is not a whole number; an example: thumb=300\n"
+        "  rotate=90&thumb=abc&blur=2\n"
+        "                  ^^^"
+    )
+
+
+def test_the_number_of_operations_is_bounded() -> None:
+    parse("rotate=1&" * 20, max_operations=20)
+    with pytest.raises(URITooLong):
+        parse("rotate=1&" * 21, max_operations=20)

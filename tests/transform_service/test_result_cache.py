@@ -1,0 +1,48 @@
+"""The result cache: bounded in memory, shared in Redis, never in the way."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from transform_service.result_cache import MemoryCache, RedisCache, ResultCache, create_cache
+
+BODY = bytes(range(256)) * 10
+
+
+@pytest.fixture(params=["memory", "redis"])
+async def cache(request: pytest.FixtureRequest) -> AsyncIterator[ResultCache]:
+    url = request.getfixturevalue("redis_url") if request.param == "redis" else "memory://"
+    made = create_cache(url, 100_000)
+    yield made
+    await made.close()
+
+
+async def test_a_result_comes_back_as_bytes(cache: ResultCache) -> None:
+    assert await cache.get("unknown") is None
+    await cache.put("key", BODY)
+    assert await cache.get("key") == BODY
+    assert await cache.get("another") is None
+
+
+async def test_memory_is_bounded_in_bytes() -> None:
+    cache = MemoryCache(10_000)
+    for number in range(100):
+        await cache.put(str(number), bytes(3000))
+    assert [number for number in range(100) if await cache.get(str(number))] == [97, 98, 99]
+    await cache.put("too large", bytes(10_001))
+    assert await cache.get("too large") is None
+
+
+async def test_two_nodes_share_redis(redis_url: str) -> None:
+    first, second = RedisCache(redis_url), RedisCache(redis_url)
+    await first.put("shared", BODY)
+    assert await second.get("shared") == BODY
+    await first.close()
+    await second.close()
+
+
+async def test_redis_that_is_gone_is_a_miss(unused_tcp_port: int) -> None:
+    cache = RedisCache(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    await cache.put("key", BODY)
+    assert await cache.get("key") is None
+    await cache.close()
