@@ -15,7 +15,8 @@ from aiohttp import web
 from service_kit.middlewares import Handler
 
 _MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url explains it
-_SHUTDOWN_SECONDS = 20.0  # less than gunicorn's and compose's patience (30 s)
+_FINISH_SECONDS = 20.0  # for requests to finish; with the next less than gunicorn's and compose's patience (30 s)
+_CLOSE_SECONDS = 5.0  # for answers to be sent
 
 logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Runner(web.AppRunner):
     """Runs an application; `cleanup` stops listening, lets requests finish, then ends the application."""
 
     def __init__(self, app: web.Application) -> None:
-        super().__init__(app, access_log=None, max_line_size=_MAX_LINE, shutdown_timeout=_SHUTDOWN_SECONDS)
+        super().__init__(app, access_log=None, max_line_size=_MAX_LINE, shutdown_timeout=_CLOSE_SECONDS)
         self._in_flight = InFlight()
         app.middlewares.insert(0, self._in_flight.count)
         app.on_response_prepare.append(self._in_flight.close_when_stopping)
@@ -72,7 +73,7 @@ class Runner(web.AppRunner):
         """Stop."""
         for site in list(self.sites):
             await site.stop()
-        await self._in_flight.finish(_SHUTDOWN_SECONDS)
+        await self._in_flight.finish(_FINISH_SECONDS)
         await super().cleanup()
 
 

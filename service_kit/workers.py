@@ -17,7 +17,8 @@ from service_kit.errors import ServiceError, Unavailable
 
 T = TypeVar("T")
 _START_SECONDS = 30
-_RETRY_SECONDS = 1
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between tries to start a worker; the first is short, so that one unlucky start costs little."""
 
 logger = logging.getLogger(__name__)
 _context = multiprocessing.get_context("forkserver")
@@ -77,6 +78,8 @@ class Worker:
                 await self._answer
         finally:
             self._answer = None
+        if not self.alive:  # it died between its first word and now, when nobody minded it yet
+            raise WorkerDied("the worker process ended as soon as it had started")
 
     async def call(self, function: Callable[..., T], *args: object) -> T:
         """Run `function(*args)` in the process. Its ServiceErrors are raised here."""
@@ -97,12 +100,14 @@ class Worker:
 
     def kill(self) -> None:
         """End the process at once, whatever it does. A process that ended already is fine."""
-        if not self.alive:
+        if self._connection.closed:
             return
-        self.alive = False
         asyncio.get_running_loop().remove_reader(self._connection.fileno())
         self._connection.close()
-        self._process.kill()
+        self._theirs.close()
+        if self.alive:
+            self.alive = False
+            self._process.kill()
 
     async def reap(self) -> None:
         """Wait until the process has ended."""
@@ -218,12 +223,14 @@ class WorkerPool:
 
     async def _replace(self, worker: Worker) -> None:
         await worker.reap()
+        pause = _FIRST_PAUSE
         while not self._closing:
             try:
                 await self._start_worker()
-            except (OSError, ServiceError, TimeoutError):
-                logger.exception("a worker process could not start; trying again in %s s", _RETRY_SECONDS)
-                await asyncio.sleep(_RETRY_SECONDS)
+            except (OSError, ServiceError, TimeoutError) as error:
+                logger.warning("a worker process could not start (%r); trying again in %g s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
             else:
                 return
 

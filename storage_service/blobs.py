@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 _PREFIX = "sha256"
 _CHUNK = 256 * 1024
+_LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
 
@@ -91,13 +92,11 @@ class Blobs:
             except FileNotFoundError:
                 return
 
-    async def list_older(self, than: datetime) -> AsyncIterator[str]:
-        """The SHA-256 of every blob that was last written before `than`."""
+    async def list_older(self, than: datetime) -> AsyncIterator[list[str]]:
+        """The SHA-256 of every blob that was last written before `than`, in batches."""
         with _translated():
-            async for batch in obstore.list(self._store, _PREFIX):
-                for blob in batch:
-                    if blob["last_modified"] < than:
-                        yield blob["path"].rpartition("/")[2]
+            async for batch in obstore.list(self._store, _PREFIX, chunk_size=_LIST_BATCH):
+                yield [blob["path"].rpartition("/")[2] for blob in batch if blob["last_modified"] < than]
 
 
 async def _chunks(result: "GetResult") -> AsyncIterator[memoryview]:

@@ -1,9 +1,10 @@
 """The use cases of image storage: add, find, list, read, locate, delete, sweep."""
 
+import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
-from service_kit.errors import Gone, NotFound
+from service_kit.errors import Gone, NotFound, Unavailable
 from service_kit.ids import checked_image_id, new_image_id
 from service_kit.images import Located
 from service_kit.spool import Spooled
@@ -12,6 +13,8 @@ from storage_service.metadata.base import ImageRecord, MetadataStore, Position
 from storage_service.validation import Validator
 
 _URL_LIFETIME = timedelta(minutes=10)
+
+logger = logging.getLogger(__name__)
 
 
 class Library:
@@ -72,16 +75,21 @@ class Library:
         record = await self.find(image_id)
         if not await self._metadata.mark_deleted(image_id, datetime.now(UTC)):
             raise Gone(f"the image {image_id} was deleted")
-        await self._sweep(record.sha256)
+        try:
+            await self._sweep(record.sha256)
+        except Unavailable as error:  # the image is gone all the same; its blob is the next sweep's
+            logger.warning("the blob of the deleted image %s stays for now: %s", image_id, error)
 
     async def sweep(self, grace: timedelta) -> int:
         """Remove blobs that no image uses and that are older than `grace`; says how many."""
         removed = 0
-        async for sha256 in self._blobs.list_older(datetime.now(UTC) - grace):
-            removed += await self._sweep(sha256)
+        async for batch in self._blobs.list_older(datetime.now(UTC) - grace):
+            for sha256 in set(batch) - await self._metadata.used_contents(batch):
+                removed += await self._sweep(sha256)
         return removed
 
     async def _sweep(self, sha256: str) -> bool:
+        """Remove a blob unless an image uses it; checked again under the lock, for an upload may be under way."""
         async with self._metadata.lock_content(sha256) as content:
             if await content.is_used():
                 return False

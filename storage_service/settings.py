@@ -31,7 +31,7 @@ class StorageSettings(Limits):
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")
     validation_seconds: float = Field(5, gt=0, description="Seconds to read one header.")
     sweep_seconds: float = Field(
-        3600, gt=0, description="Seconds between sweeps, and the age from which a blob without an image is removed."
+        86400, gt=0, description="Seconds between sweeps, and the age from which a blob without an image is removed."
     )
     storage_host: str = Field("0.0.0.0", description="Address of `python -m storage_service`.")  # noqa: S104
     storage_port: int = Field(8081, ge=0, description="Port of `python -m storage_service`.")

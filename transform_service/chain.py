@@ -14,6 +14,8 @@ load_operations()
 RESERVED = frozenset({"format", "expires", "signature", "download"})
 """Names with a meaning of their own on every path; no operations."""
 
+_SHOWN = 100
+"""Characters of a query that an error shows on each side of the place it marks."""
 _TRACKING = re.compile(r"utm_\w*|gclid|fbclid")
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -39,8 +41,7 @@ class _Pair:
         equals = self.query.find("=", self.start, self.end)
         if value_only and equals != -1 and equals + 1 < self.end:
             start = equals + 1
-        marker = " " * start + "^" * max(1, self.end - start)
-        return BadRequest(f"{reason}\n  {self.query}\n  {marker}")
+        return BadRequest(f"{reason}\n{_marked(self.query, start, self.end)}")
 
     def decoded(self) -> tuple[str, str]:
         """Name and value, each percent-decoded once."""
@@ -86,6 +87,14 @@ def _pairs(query: str) -> Iterator[_Pair]:
         if text:
             yield _Pair(query, start, start + len(text))
         start += len(text) + 1
+
+
+def _marked(text: str, start: int, end: int) -> str:
+    """`text` with a line of `^` below start to end; of a long text the surroundings only."""
+    first, last = max(0, start - _SHOWN), min(len(text), min(end, start + _SHOWN) + _SHOWN)
+    before, after = "…" if first else "", "…" if last < len(text) else ""
+    marker = " " * (len(before) + start - first) + "^" * max(1, min(end, last) - start)
+    return f"  {before}{text[first:last]}{after}\n  {marker}"
 
 
 def _operation(pair: _Pair, name: str, value: str) -> Operation:

@@ -1,6 +1,6 @@
 """What a metadata store is, and the registry of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,6 +65,9 @@ class MetadataStore(Protocol):
 
     async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
         """At most `limit` records that are not deleted, newest first, those behind `after` only."""
+
+    async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
+        """Those of the given contents that an image which is not deleted has."""
 
     async def mark_deleted(self, image_id: str, at: datetime) -> bool:
         """Mark the image as deleted; False if it was not there or deleted already."""

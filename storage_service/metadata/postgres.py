@@ -1,6 +1,6 @@
 """Metadata in PostgreSQL, through asyncpg."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
@@ -77,6 +77,12 @@ class PostgresStore:
         query = f"{_SELECT} WHERE deleted_at IS NULL {older} ORDER BY created_at DESC, image_id DESC LIMIT $1"
         async with self._connection() as connection:
             return [_record(row) for row in await connection.fetch(query, limit, *arguments)]
+
+    async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
+        """See MetadataStore."""
+        query = "SELECT DISTINCT sha256 FROM images WHERE sha256 = ANY ($1) AND deleted_at IS NULL"
+        async with self._connection() as connection:
+            return {row["sha256"] for row in await connection.fetch(query, list(sha256s))}
 
     async def mark_deleted(self, image_id: str, at: datetime) -> bool:
         """See MetadataStore."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -74,6 +74,13 @@ class SqliteStore:
         with _translated():
             rows = await self._connection.execute_fetchall(query, [*arguments, limit])
         return [_record(row) for row in rows]
+
+    async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
+        """See MetadataStore."""
+        marks = ", ".join("?" * len(sha256s))
+        query = f"SELECT DISTINCT sha256 FROM images WHERE sha256 IN ({marks}) AND deleted_at IS NULL"  # noqa: S608
+        with _translated():
+            return {row[0] for row in await self._connection.execute_fetchall(query, sha256s)}
 
     async def mark_deleted(self, image_id: str, at: datetime) -> bool:
         """See MetadataStore."""

@@ -61,8 +61,8 @@ async def test_old_blobs_are_listed_and_uploads_under_way_are_not(blobs: Blobs) 
     await blobs.add(SHA, _upload(blobs))
     _upload(blobs)
     later = datetime.now(UTC) + timedelta(minutes=1)
-    assert [sha256 async for sha256 in blobs.list_older(later)] == [SHA]
-    assert [sha256 async for sha256 in blobs.list_older(later - timedelta(hours=1))] == []
+    assert [batch async for batch in blobs.list_older(later)] == [[SHA]]
+    assert [batch async for batch in blobs.list_older(later - timedelta(hours=1))] == [[]]
 
 
 async def test_only_files_have_paths_and_only_object_stores_have_urls(blobs: Blobs, tmp_path: Path) -> None:

@@ -99,6 +99,7 @@ async def test_content_is_used_as_long_as_one_image_has_it(store: MetadataStore)
         await store.mark_deleted(image.image_id, NOW)
         async with store.lock_content(first.sha256) as content:
             assert await content.is_used() is used
+        assert await store.used_contents(["f" * 64, first.sha256]) == ({first.sha256} if used else set())
 
 
 async def test_a_content_lock_excludes_others_but_not_other_contents(store: MetadataStore) -> None:

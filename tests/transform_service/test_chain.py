@@ -65,3 +65,14 @@ def test_the_number_of_operations_is_bounded() -> None:
     parse("rotate=1&" * 20, max_operations=20)
     with pytest.raises(URITooLong):
         parse("rotate=1&" * 21, max_operations=20)
+
+
+def test_of_a_long_query_the_surroundings_are_shown() -> None:
+    with pytest.raises(BadRequest) as raised:
+        parse(f"utm_a={'x' * 5000}&thumb={'9' * 5000}&utm_b={'y' * 5000}", max_operations=20)
+    _, shown, marker = raised.value.detail.split("\n")
+    assert len(shown) < 350
+    assert shown.startswith("  …x")
+    assert shown.endswith("9…")
+    assert set(shown[marker.index("^") : marker.rindex("^") + 1]) == {"9"}
+    assert shown[marker.index("^") - 7 : marker.index("^")] == "&thumb="

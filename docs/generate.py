@@ -1,0 +1,91 @@
+"""Writes the documents that follow from the code: `make docs`. A test checks that they are up to date."""
+
+from pathlib import Path
+
+from pydantic_settings import BaseSettings
+
+from imgsvc.settings import ServeSettings
+from service_kit.settings import Limits
+from storage_service.settings import StorageSettings
+from transform_service.operations.base import Operation, load_operations
+from transform_service.settings import TransformSettings
+
+FOLDER = Path(__file__).parent
+_NOTICE = "<!-- Written by `make docs` from the code. Do not edit. -->"
+
+
+def operations() -> str:
+    """The page on operations, from their docstrings and fields."""
+    rows = [_operation(cls) for _, cls in sorted(load_operations().items())]
+    return f"""{_NOTICE}
+
+# Operations
+
+`name=arguments` pairs in the query, run strictly from left to right; a name may repeat.
+
+| operation | what it does | arguments | examples |
+| --- | --- | --- | --- |
+{chr(10).join(rows)}
+"""
+
+
+def configuration() -> str:
+    """The page on settings, from their fields."""
+    parts = [
+        ("Both services", Limits, ()),
+        ("Storage service", StorageSettings, Limits.model_fields),
+        ("Transform service", TransformSettings, Limits.model_fields),
+        ("`imgsvc serve` and `make run`", ServeSettings, ()),
+    ]
+    sections = [_settings(title, cls, set(without)) for title, cls, without in parts]
+    return f"""{_NOTICE}
+
+# Configuration
+
+Every setting is an environment variable. `imgsvc serve` reads those of both services.
+
+{chr(10).join(sections)}"""
+
+
+DOCUMENTS = {"operations.md": operations, "configuration.md": configuration}
+
+
+def _operation(cls: type[Operation]) -> str:
+    arguments = ", ".join(f"`{name}`{_bounds(field.metadata)}" for name, field in cls.model_fields.items()) or "none"
+    examples = ", ".join(f"`{example}`" for example in cls.examples)
+    return f"| `{cls.name}` | {' '.join((cls.__doc__ or '').split())} | {arguments} | {examples} |"
+
+
+def _bounds(metadata: list[object]) -> str:
+    least = next((rule.ge for rule in metadata if hasattr(rule, "ge")), None)
+    most = next((rule.le for rule in metadata if hasattr(rule, "le")), None)
+    return "" if least is None else f" ({least} to {most})"
+
+
+def _settings(title: str, cls: type[BaseSettings], without: set[str]) -> str:
+    rows = [
+        f"| `{name.upper()}` | {_default(name, field.default)} | {field.description} |"
+        for name, field in cls.model_fields.items()
+        if name not in without
+    ]
+    return "\n".join([f"## {title}", "", "| variable | default | meaning |", "| --- | --- | --- |", *rows, ""])
+
+
+def _default(name: str, value: object) -> str:
+    fixed = {"renderers": "number of cores", "spool_dir": "a folder of this user in the system's temporary one"}
+    if name in fixed:
+        return fixed[name]
+    if isinstance(value, frozenset):
+        return f"`{sorted(value)}`"
+    return {"": "empty", "()": "`[]`", "None": "none"}.get(str(value), f"`{value}`")
+
+
+def main() -> None:
+    """Write all documents."""
+    for name, write in DOCUMENTS.items():
+        (FOLDER / name).write_text(write())
+        print(f"docs/{name}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""What only containers show: reload in development, restarts, who runs as whom. The API: end_to_end/."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compose import stack
+from tests.servers import ROOT
+
+
+@pytest.fixture(scope="module")
+def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[stack.Stack, Path]]:
+    """The stack with APP_ENV=dev over a copy of the sources, which tests may change."""
+    copy = tmp_path_factory.mktemp("sources") / "project"
+    ignored = shutil.ignore_patterns(".venv", ".git", "var", "__pycache__", ".*_cache")
+    shutil.copytree(ROOT, copy, ignore=ignored)
+    for folder in (copy, *copy.parents):  # the containers read as another user
+        if folder.stat().st_uid == 0 and not folder.stat().st_mode & 1:
+            folder.chmod(folder.stat().st_mode | 0o055)
+    with stack.up(copy, "dev", "imgsvc-test-dev") as started:
+        yield started, copy
+
+
+def _health(url: str) -> str:
+    with urllib.request.urlopen(f"{url}/v1/images/healthcheck", timeout=5) as answer:
+        return str(json.load(answer)["status"])
+
+
+def test_a_change_of_the_code_is_in_force_without_a_restart(development: tuple[stack.Stack, Path]) -> None:
+    started, copy = development
+    assert _health(started.url) == "okay"
+    file = copy / "service_kit/health.py"
+    file.write_text(file.read_text().replace('"okay"', '"changed"'))
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            if _health(started.url) == "changed":
+                return
+        except OSError:
+            pass  # just reloading
+        time.sleep(0.2)
+    pytest.fail(f"not reloaded: {started.run('logs', '--tail=30')}")
+
+
+def test_every_module_of_the_workers_is_watched() -> None:
+    """gunicorn watches what its own process imports; what workers import alone must be named."""
+    development = (ROOT / "docker-compose.dev.yml").read_text()
+    named = set(re.findall(r"--reload-extra-file (\S+)", development))
+    code = """
+import sys, storage_service.metadata, storage_service.__main__, transform_service.__main__
+from service_kit.plugins import discover
+from transform_service.sources.base import load_sources
+load_sources(), discover(storage_service.metadata)
+print(*sys.modules)
+"""
+    python = [sys.executable, "-c", code]
+    seen = set(subprocess.run(python, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
+    for package in ("service_kit", "transform_service", "storage_service"):
+        for file in (ROOT / package).rglob("*.py"):
+            module = str(file.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
+            assert module in seen or str(file.relative_to(ROOT)) in named, f"{module} is not reloaded"
+
+
+def test_no_file_of_the_stack_is_wrong_for_either_environment() -> None:
+    for app_env in ("prod", "dev"):
+        assert "transform" in stack.Stack(ROOT, app_env, "imgsvc-config").run("config", "--services")

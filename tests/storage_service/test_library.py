@@ -1,0 +1,90 @@
+"""Adding, deleting and sweeping, with blobs, rows and validation for real."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from service_kit.errors import Gone, Unavailable
+from service_kit.spool import Spool, Spooled
+from storage_service.blobs import Blobs
+from storage_service.library import Library
+from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
+from storage_service.settings import StorageSettings
+from storage_service.validation import Validator
+from tests import pictures
+
+BODY = pictures.jpeg()
+SHA = hashlib.sha256(BODY).hexdigest()
+
+
+@pytest.fixture
+async def store(postgres_url: str) -> AsyncIterator[MetadataStore]:
+    store = create_store(DatabaseConfig(postgres_url, None, 5))
+    await store.open()
+    yield store
+    await store.close()
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(f"file://{tmp_path}")
+
+
+@pytest.fixture
+async def library(store: MetadataStore, blobs: Blobs) -> AsyncIterator[Library]:
+    validator = Validator(StorageSettings())
+    await validator.start()
+    Spool(blobs.spool_folder).prepare()
+    yield Library(store, blobs, validator)
+    await validator.close()
+
+
+def upload(blobs: Blobs, body: bytes = BODY) -> Spooled:
+    path = Spool(blobs.spool_folder).new_path()
+    path.write_bytes(body)
+    return Spooled(path, len(body), hashlib.sha256(body).hexdigest())
+
+
+def _files(blobs: Blobs) -> list[Path]:
+    return [path for path in (blobs.spool_folder.parent / "sha256").rglob("*") if path.is_file()]
+
+
+async def test_fifty_uploads_of_equal_bytes_make_one_blob(library: Library, blobs: Blobs) -> None:
+    records = await asyncio.gather(*(library.add(upload(blobs)) for _ in range(50)))
+    assert len({record.image_id for record in records}) == 50
+    assert [path.name for path in _files(blobs)] == [SHA]
+    for record in records[1:]:
+        await library.delete(record.image_id)
+    assert [path.name for path in _files(blobs)] == [SHA]
+    await library.delete(records[0].image_id)
+    assert not _files(blobs)
+    with pytest.raises(Gone):
+        await library.find(records[0].image_id)
+
+
+async def test_a_delete_racing_an_upload_of_the_same_bytes_loses_nothing(library: Library, blobs: Blobs) -> None:
+    for _ in range(20):
+        old = await library.add(upload(blobs))
+        new, _ = await asyncio.gather(library.add(upload(blobs)), library.delete(old.image_id))
+        assert b"".join([bytes(c) async for c in await library.read(new, 0, new.bytes)]) == BODY
+        await library.delete(new.image_id)
+
+
+async def test_a_blob_whose_row_failed_is_swept_after_the_grace(library: Library, blobs: Blobs) -> None:
+    kept = await library.add(upload(blobs))
+    orphan = upload(blobs, BODY + b"!")
+    await blobs.add(orphan.sha256, orphan.path)
+    assert await library.sweep(timedelta(hours=1)) == 0
+    assert await library.sweep(timedelta(seconds=-5)) == 1
+    assert [path.name for path in _files(blobs)] == [SHA]
+    await library.delete(kept.image_id)
+
+
+async def test_a_row_that_fails_leaves_no_image(library: Library, blobs: Blobs, store: MetadataStore) -> None:
+    await store.close()
+    with pytest.raises(Unavailable):
+        await library.add(upload(blobs))
