@@ -1,15 +1,12 @@
 """The renderer processes: a bounded queue in front of them, a deadline on each job."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from service_kit.images import Header
 from service_kit.workers import WorkerPool
 from transform_service.planner import Plan
+from transform_service.rendered import Rendered
 from transform_service.settings import TransformSettings
-
-if TYPE_CHECKING:
-    from transform_service.renderer import Rendered
 
 PRELOAD = "transform_service.renderer"
 """What the fork server imports for these workers."""
@@ -40,7 +37,7 @@ class RenderPool:
         """The processes that live now."""
         return self._workers.pids
 
-    async def render(self, source: Path, plan: Plan, output: Path) -> "Rendered":
+    async def render(self, source: Path, plan: Plan, output: Path) -> Rendered:
         """See transform_service.renderer.render; Unavailable when the queue is full or the deadline passes."""
         return await self._workers.run(_render, source, plan, output, seconds=self._settings.render_seconds)
 
@@ -58,7 +55,7 @@ def _initialize() -> None:
     renderer.initialize()
 
 
-def _render(source: Path, plan: Plan, output: Path) -> "Rendered":
+def _render(source: Path, plan: Plan, output: Path) -> Rendered:
     from transform_service import renderer  # noqa: PLC0415
 
     return renderer.render(source, plan, output)

@@ -3,7 +3,6 @@
 import enum
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from service_kit import vips
@@ -13,17 +12,10 @@ from service_kit.vips import pyvips
 from transform_service.encoders import ENCODERS
 from transform_service.operations.base import Operation, Reads
 from transform_service.planner import Plan
+from transform_service.rendered import Rendered
 
 _SRGB = "srgb"
 _UPRIGHT = 1
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """What a render came to: bytes written, and seconds of decoding, treating and encoding together."""
-
-    bytes: int
-    seconds: float
 
 
 def initialize() -> None:
