@@ -50,7 +50,7 @@ async def send_stream(
             await response.write(chunk)
         await response.write_eof()
     except (ServiceError, OSError) as error:
-        logger.warning("%s broke off while it was sent: %r", request.path, error)
+        logger.warning("%r broke off while it was sent: %r", request.path, error)
         if request.transport:
             request.transport.abort()
     return response

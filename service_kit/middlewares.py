@@ -36,6 +36,8 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         return await handler(request)
     except ServiceError as error:
+        if error.status >= web.HTTPInternalServerError.status_code:
+            logger.warning("%s: %s%s", _named(request), error, _because(error))
         return problem_response(request, error)
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
@@ -44,7 +46,7 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except (ConnectionResetError, asyncio.CancelledError):  # the client is gone: nobody to answer
         raise
     except Exception:
-        logger.exception("%s %s failed, request %s", request.method, request.path, request[REQUEST_ID])
+        logger.exception("%s failed", _named(request))
         return problem_response(request, ServiceError("an internal error; the log has it under this request id"))
 
 
@@ -86,6 +88,19 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Timing-Allow-Origin"] = "*"
+
+
+def _named(request: web.Request) -> str:
+    """The request in a log line, quoted: a path may hold anything."""
+    return f"{request.method} {request.path[:200]!r} ({request[REQUEST_ID]})"
+
+
+def _because(error: ServiceError) -> str:
+    """What a foreign error said, in one line; empty where there was none."""
+    if error.__cause__ is None:
+        return ""
+    said = str(error.__cause__).splitlines() or [""]
+    return f", because of {type(error.__cause__).__name__}: {said[0][:300]}"
 
 
 def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:

@@ -19,7 +19,7 @@ from service_kit.spool import room_for
 
 if TYPE_CHECKING:
     from obstore import GetResult
-    from obstore.store import AzureStore, GCSStore, ObjectStore, RetryConfig, S3Store
+    from obstore.store import AzureStore, ClientConfig, GCSStore, ObjectStore, RetryConfig, S3Store
 
 _PREFIX = "sha256"
 _CHUNK = 256 * 1024
@@ -27,6 +27,8 @@ _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
 
+_CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_http": True}
+"""Plain HTTP only where the endpoint's URL says so, as of an S3 server in the same network."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 """Obstore's defaults retry for three minutes, longer than any client waits."""
 
@@ -108,7 +110,7 @@ async def _chunks(result: "GetResult") -> AsyncIterator[memoryview]:
 def _remote_store(url: str) -> "ObjectStore":
     if urlsplit(url).scheme == "memory":
         return MemoryStore()
-    return from_url(url, client_options={"connect_timeout": "2s", "timeout": "30s"}, retry_config=_RETRIES)
+    return from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
 
 
 def _key(sha256: str) -> str:

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -97,6 +98,23 @@ def redis(folder: Path) -> Iterator[str]:
     with _running(command, folder / "redis.log", cwd=folder) as process:
         _wait_for_port(port, process, folder / "redis.log")
         yield f"redis://127.0.0.1:{port}/0"
+
+
+@contextmanager
+def s3(folder: Path) -> Iterator[dict[str, str]]:
+    """An S3 server with a bucket named `bucket`; yields its settings. moto's, since Debian has no other."""
+    port = free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-p", str(port)]
+    with _running(command, folder / "s3.log", cwd=folder) as process:
+        _wait_for_port(port, process, folder / "s3.log")
+        endpoint = f"http://127.0.0.1:{port}"
+        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT"), timeout=10).close()
+        yield {
+            "AWS_ENDPOINT": endpoint,
+            "AWS_ACCESS_KEY_ID": "key",
+            "AWS_SECRET_ACCESS_KEY": "secret",
+            "AWS_REGION": "us-east-1",
+        }
 
 
 @dataclass

@@ -55,6 +55,23 @@ async def test_images_outlast_a_restart(http: aiohttp.ClientSession, tmp_path: P
             assert answer.status == 200
 
 
+@pytest.mark.parametrize("blobs", ["s3", "memory"])
+async def test_blobs_may_be_elsewhere(
+    http: aiohttp.ClientSession, tmp_path: Path, s3_settings: dict[str, str], blobs: str
+) -> None:
+    settings = {**s3_settings, "BLOB_URL": "s3://bucket/served"} if blobs == "s3" else {"BLOB_URL": "memory://"}
+    body = bytes(pictures.noise(600, 400).pngsave_buffer())
+    with servers.serve(tmp_path, **settings) as served:
+        image_id = await _upload(http, served.url, body)
+        async with http.get(f"{served.url}/v1/images/{image_id}", headers={"Range": "bytes=100-"}) as answer:
+            assert (answer.status, await answer.read()) == (206, body[100:])
+        assert await _status(http, f"{served.url}/v1/images/{image_id}.webp?thumb=50") == (200, "image/webp")
+        async with http.delete(f"{served.url}/v1/images/{image_id}") as answer:
+            assert answer.status == 204
+        assert (await _status(http, f"{served.url}/v1/images/{image_id}"))[0] == 410
+    assert not list((tmp_path / "spool").iterdir())
+
+
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_all_of_it(tmp_path: Path, signum: signal.Signals) -> None:
     with servers.serve(tmp_path) as served:

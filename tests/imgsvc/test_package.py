@@ -1,0 +1,27 @@
+"""The wheel holds all that runs, and `imgsvc` runs from it."""
+
+import os
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+from imgsvc import __version__
+from tests.servers import ROOT
+
+
+def test_the_wheel_is_complete_and_runs(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", tmp_path, ROOT]
+    subprocess.run(build, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        packed = set(archive.namelist())
+        archive.extractall(tmp_path / "installed")
+    for package in ("service_kit", "storage_service", "transform_service", "imgsvc"):
+        wanted = [file.relative_to(ROOT) for kind in ("py", "sql") for file in (ROOT / package).rglob(f"*.{kind}")]
+        assert {str(file) for file in wanted} <= packed
+    assert not any("Dockerfile" in name or name.startswith("tests") for name in packed)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
+    command = [sys.executable, "-m", "imgsvc", "--version"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == f"imgsvc {__version__}\n"
