@@ -3,7 +3,9 @@
 Imported in worker processes only: a decoder can crash, hang or bloat, and must take nothing with it.
 """
 
+import ctypes
 import os
+import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,7 +21,7 @@ os.environ["VIPS_CONCURRENCY"] = "1"  # throughput comes from parallel requests,
 import pyvips
 from pyvips.voperation import Introspect
 
-__all__ = ["LOADERS", "decoding", "enabled_loaders", "lock_down", "pyvips", "read_header"]
+__all__ = ["LOADERS", "decoding", "enabled_loaders", "lock_down", "pyvips", "read_header", "release_memory"]
 
 LOADERS = {
     "jpeg": "jpegload",
@@ -33,7 +35,8 @@ LOADERS = {
 
 _LOADER_CLASSES = ("Jpeg", "Png", "Webp", "Heif", "Nsgif", "Tiff")
 _OPERATION_BLOCKED = 1 << 5  # VIPS_OPERATION_BLOCKED
-_PROFILE = "icc-profile-data"
+_M_ARENA_MAX = -8  # malloc.h
+_libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
 def lock_down() -> None:
@@ -46,6 +49,8 @@ def lock_down() -> None:
     for name in _LOADER_CLASSES:
         pyvips.operation_block_set("VipsForeignLoad" + name, False)
     pyvips.cache_set_max(0)
+    if _libc:
+        _libc.mallopt(_M_ARENA_MAX, 1)
     enabled = enabled_loaders()
     if enabled != set(LOADERS.values()):
         raise RuntimeError(f"libvips offers the loaders {sorted(enabled)}, expected {sorted(LOADERS.values())}")
@@ -63,6 +68,15 @@ def enabled_loaders() -> set[str]:
     pyvips.type_map(pyvips.type_from_name("VipsForeignLoad"), visit)
     files = [name for name in names if not name.endswith(("_base", "_buffer", "_source"))]
     return {name for name in files if not Introspect.get(name).flags & _OPERATION_BLOCKED}
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, where glibc would keep it for the next large image.
+
+    A 15 MP conversion left 180 to 285 MiB resident, with one arena and this 45 to 49; it takes up to 7 ms.
+    """
+    if _libc:
+        _libc.malloc_trim(0)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ from transform_service.rendered import Rendered
 
 _SRGB = "srgb"
 _UPRIGHT = 1
+_LONG_SECONDS = 0.1
+"""A render that took longer than this used memory that is worth giving back."""
 
 
 def initialize() -> None:
@@ -34,10 +36,15 @@ def render(source: Path, plan: Plan, output: Path) -> Rendered:
     Raises UnprocessableImage when the data is corrupt or truncated: never partial pixels.
     """
     started = time.perf_counter()
-    with room_for("the result"), vips.decoding("the image"):
-        image = _treated(source, plan)
-        ENCODERS[plan.encoding.format.name](image, os.fspath(output), plan.encoding.effective_quality)
-    return Rendered(output.stat().st_size, time.perf_counter() - started)
+    try:
+        with room_for("the result"), vips.decoding("the image"):
+            image = _treated(source, plan)
+            ENCODERS[plan.encoding.format.name](image, os.fspath(output), plan.encoding.effective_quality)
+        del image
+        return Rendered(output.stat().st_size, time.perf_counter() - started)
+    finally:
+        if time.perf_counter() - started > _LONG_SECONDS:
+            vips.release_memory()
 
 
 class _Pixels(enum.Enum):
