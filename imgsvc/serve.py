@@ -3,7 +3,7 @@
 import fcntl
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import uvloop
@@ -13,13 +13,9 @@ from imgsvc import __version__
 from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
 from service_kit.logging import configure_logging
-from service_kit.server import CannotListen, Runner, serve_until_stopped
+from service_kit.server import CannotStart, Runner, serve_until_stopped
 from storage_service.settings import StorageSettings
 from transform_service.settings import TransformSettings
-
-
-class CannotStart(Exception):
-    """Something in the surroundings keeps the service from starting; the text says what to change."""
 
 
 def run() -> int:
@@ -34,7 +30,7 @@ def run() -> int:
             name = "_".join(str(part) for part in problem["loc"]).upper()
             print(f"imgsvc: {name}={problem['input']!r}: {problem['msg']}", file=sys.stderr)
         return 1
-    except (CannotStart, CannotListen, ValueError) as error:
+    except (CannotStart, ValueError) as error:
         print(f"imgsvc: {error}", file=sys.stderr)
         return 1
     return 0
@@ -48,7 +44,8 @@ async def _serve(settings: ServeSettings, storage: StorageSettings, transform: T
         print(_banner(url, storage, transform), flush=True)
 
     def stopping() -> None:
-        print("imgsvc: stopping", flush=True)
+        with suppress(BrokenPipeError):  # the terminal may be gone
+            print("imgsvc: stopping", flush=True)
 
     await serve_until_stopped(Runner(app), settings.host, settings.port, announce, stopping)
 

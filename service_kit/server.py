@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from service_kit.errors import ServiceError
 from service_kit.middlewares import Handler
 
 _MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url explains it
@@ -21,8 +22,8 @@ _CLOSE_SECONDS = 5.0  # for answers to be sent
 logger = logging.getLogger(__name__)
 
 
-class CannotListen(Exception):
-    """The address is taken, or not of this machine."""
+class CannotStart(Exception):
+    """Something in the surroundings keeps a service from starting; the text says what to change."""
 
 
 class InFlight:
@@ -82,13 +83,13 @@ async def serve_until_stopped(
 ) -> None:
     """Listen, and serve until SIGINT or SIGTERM. `announce` is told the URL once requests are answered.
 
-    Raises CannotListen when the address is taken or not ours.
+    Raises CannotStart when the address is taken, or a database or folder cannot be used.
     """
     stop = asyncio.Event()
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     try:
-        await runner.setup()
+        await _set_up(runner)
         announce(await _listen(runner, host, port))
         await stop.wait()
         stopping()
@@ -96,11 +97,20 @@ async def serve_until_stopped(
         await runner.cleanup()
 
 
+async def _set_up(runner: Runner) -> None:
+    try:
+        await runner.setup()
+    except ServiceError as error:
+        raise CannotStart(f"cannot start: {error} ({error.__cause__})") from error
+    except OSError as error:
+        raise CannotStart(f"cannot start: {error}") from error
+
+
 async def _listen(runner: Runner, host: str, port: int) -> str:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         reason = error.strerror or str(error)
-        raise CannotListen(f"cannot listen on {host}:{port} ({reason}); choose another PORT or HOST") from error
+        raise CannotStart(f"cannot listen on {host}:{port} ({reason}); choose another PORT or HOST") from error
     bound, taken = runner.addresses[0][:2]
     return f"http://[{bound}]:{taken}" if ":" in bound else f"http://{bound}:{taken}"

@@ -38,7 +38,19 @@ class SqliteStore:
     async def open(self) -> None:
         """Create the file if need be, and migrate."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = await aiosqlite.connect(self._path, isolation_level=None)
+        with _translated():
+            self._connection = await aiosqlite.connect(self._path, isolation_level=None)
+            try:
+                await self._migrate()
+            except BaseException:
+                await self._connection.close()  # its thread would keep the process from ending
+                raise
+
+    async def close(self) -> None:
+        """Close the connection."""
+        await self._connection.close()
+
+    async def _migrate(self) -> None:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 1500"):
             await self._connection.execute(f"PRAGMA {pragma}")
         await self._connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
@@ -47,10 +59,6 @@ class SqliteStore:
             done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name is a file of ours
             script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
             await self._connection.executescript(script)
-
-    async def close(self) -> None:
-        """Close the connection."""
-        await self._connection.close()
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:

@@ -315,6 +315,25 @@ def test_a_bad_setting_is_told_in_one_line(tmp_path: Path, environment: dict[str
     assert done.stderr.count("\n") == 1, done.stderr
 
 
+def test_a_database_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/images.sqlite3").write_bytes(b"no database at all" * 100)
+    done = _start(tmp_path, "serve", PORT="0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("imgsvc: cannot start: the metadata database")
+    assert "file is not a database" in done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
+def test_a_folder_that_is_a_file_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/blobs").write_bytes(b"")
+    done = _start(tmp_path, "serve", PORT="0")
+    assert done.returncode == 1
+    assert done.stderr.startswith("imgsvc: ")
+    assert done.stderr.count("\n") == 1, done.stderr
+
+
 def test_help_names_every_option(tmp_path: Path) -> None:
     assert "serve" in _start(tmp_path, "--help").stdout
     for option in ("--host", "--port", "--data-dir"):
