@@ -4,6 +4,7 @@ Imported in worker processes only: a decoder can crash, hang or bloat, and must 
 """
 
 import ctypes
+import errno
 import os
 import platform
 from collections.abc import Iterator
@@ -81,10 +82,15 @@ def release_memory() -> None:
 
 @contextmanager
 def decoding(what: str) -> Iterator[None]:
-    """Turn what libvips says of broken data into UnprocessableImage, with the reason and without its paths."""
+    """Turn what libvips says of broken data into UnprocessableImage, with the reason and without its paths.
+
+    A full disk, which libvips tells in words, becomes the OSError that it is.
+    """
     try:
         yield
     except pyvips.Error as error:
+        if os.strerror(errno.ENOSPC) in error.detail:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
         reason = (error.detail.strip().splitlines() or [error.message])[0]
         if "/" in reason:
             reason = "the decoder gave up"

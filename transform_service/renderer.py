@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from service_kit import vips
+from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.images import Header
 from service_kit.spool import room_for
 from service_kit.vips import pyvips
@@ -34,6 +35,7 @@ def render(source: Path, plan: Plan, output: Path) -> Rendered:
     """Render the image at `source` into the new file `output`.
 
     Raises UnprocessableImage when the data is corrupt or truncated: never partial pixels.
+    Raises Unavailable when the file is not there (any more), InsufficientStorage when the output finds no room.
     """
     started = time.perf_counter()
     try:
@@ -42,6 +44,10 @@ def render(source: Path, plan: Plan, output: Path) -> Rendered:
             ENCODERS[plan.encoding.format.name](image, os.fspath(output), plan.encoding.effective_quality)
         del image
         return Rendered(output.stat().st_size, time.perf_counter() - started)
+    except UnprocessableImage:
+        if source.exists():
+            raise
+        raise Unavailable("the image's bytes are gone; if it was not just deleted, try again") from None
     finally:
         if time.perf_counter() - started > _LONG_SECONDS:
             vips.release_memory()

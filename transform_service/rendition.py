@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from service_kit.errors import Unavailable
+
 _CHUNK = 256 * 1024
 
 
@@ -37,8 +39,14 @@ class Rendition:
 
     @classmethod
     def from_file(cls, path: Path, timings: Timings = Timings()) -> Self:
-        """A result in a file. The caller may remove it: the bytes stay readable until the last answer was sent."""
-        descriptor = os.open(path, os.O_RDONLY)
+        """A result in a file. The caller may remove it: the bytes stay readable until the last answer was sent.
+
+        Raises Unavailable when the file is not there (any more).
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise Unavailable("the image's bytes are gone; if it was not just deleted, try again") from error
         return cls(None, descriptor, os.fstat(descriptor).st_size, timings)
 
     async def chunks(self) -> AsyncIterator[bytes]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -251,28 +252,54 @@ async def test_twenty_large_uploads_at_once_stay_flat(http: aiohttp.ClientSessio
 
 
 async def test_a_full_disk_refuses_uploads_and_nothing_else(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with _small_disk(tmp_path / "data", "4m") as disk, servers.serve(tmp_path) as served:
+        kept = await _upload(http, served.url, pictures.of_size(MIB))
+        for _ in range(2):
+            headers = {"Content-Type": "image/jpeg"}
+            body = io.BytesIO(pictures.of_size(5 * MIB))
+            async with http.post(f"{served.url}/v1/images", data=body, headers=headers) as answer:
+                assert answer.status == 507
+                assert answer.content_type == "application/problem+json"
+        assert not list((disk / "blobs/incoming").iterdir())
+        async with http.get(f"{served.url}/v1/images/{kept}") as answer:
+            assert await answer.read() == pictures.of_size(MIB)
+        assert await _status(http, f"{served.url}/v1/images/{kept}.png?thumb=9") == (200, "image/png")
+        subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
+        assert await _upload(http, served.url, pictures.of_size(5 * MIB))
+
+
+@contextmanager
+def _small_disk(folder: Path, size: str) -> Iterator[Path]:
     if os.getuid():
         servers.missing("mounting a small disk needs root")
-    disk = tmp_path / "data"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], check=True)
+    folder.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
     try:
-        with servers.serve(tmp_path) as served:
-            kept = await _upload(http, served.url, pictures.of_size(MIB))
-            for _ in range(2):
-                headers = {"Content-Type": "image/jpeg"}
-                body = io.BytesIO(pictures.of_size(5 * MIB))
-                async with http.post(f"{served.url}/v1/images", data=body, headers=headers) as answer:
-                    assert answer.status == 507
-                    assert answer.content_type == "application/problem+json"
-            assert not list((disk / "blobs/incoming").iterdir())
-            async with http.get(f"{served.url}/v1/images/{kept}") as answer:
-                assert await answer.read() == pictures.of_size(MIB)
-            assert await _status(http, f"{served.url}/v1/images/{kept}.png?thumb=9") == (200, "image/png")
-            subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
-            assert await _upload(http, served.url, pictures.of_size(5 * MIB))
+        yield folder
     finally:
-        subprocess.run(["umount", disk], check=True)
+        subprocess.run(["umount", folder], check=True)
+
+
+async def test_no_room_for_results_is_no_fault_of_the_image(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with _small_disk(tmp_path / "spool", "64k") as disk, servers.serve(tmp_path) as served:
+        image_id = await _upload(http, served.url, bytes(pictures.noise(500, 400).jpegsave_buffer()))
+        for suffix in ("png", "tiff", "webp", "gif", "jpg?compress=100"):
+            status = await _status(
+                http, f"{served.url}/v1/images/{image_id}.{suffix}{'&' if '?' in suffix else '?'}blur=0"
+            )
+            assert status == (507, "application/problem+json"), suffix
+        assert not list(disk.iterdir())
+        assert await _status(http, f"{served.url}/v1/images/{image_id}.png?thumb=9") == (200, "image/png")
+
+
+async def test_an_image_whose_file_is_lost_is_not_called_corrupt(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    with servers.serve(tmp_path) as served:
+        image_id = await _upload(http, served.url, pictures.jpeg())
+        for blob in (tmp_path / "data/blobs/sha256").rglob("*"):
+            if blob.is_file():
+                blob.unlink()
+        for variant in ("", ".jpg", "?thumb=9", ".png?rotate=90"):
+            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 503, variant
 
 
 def _start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
