@@ -73,12 +73,15 @@ def problem_response(
     for name in ("Allow", "Content-Range"):
         if extra and name in extra:
             headers[name] = extra[name]
-    return web.Response(
+    response = web.Response(
         status=error.status,
         body=json.dumps(error.problem(request[REQUEST_ID])).encode(),
         content_type="application/problem+json",
         headers=headers,
     )
+    if request.content.exception():  # where a broken body ends nobody knows: nothing can follow it
+        response.force_close()
+    return response
 
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:

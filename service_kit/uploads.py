@@ -33,19 +33,27 @@ async def read_form(request: web.Request, spool: Spool, limit: int) -> AsyncIter
     none of these or is broken, and ContentTooLarge for a file of more than `limit` bytes.
     """
     async with AsyncExitStack() as stack:
-        content_type = request.content_type
-        if content_type == "multipart/form-data":
-            form = await _read_multipart(request, spool, limit, stack)
-        elif content_type == "application/x-www-form-urlencoded":
-            form = await _read_urlencoded(request)
-        elif content_type.startswith("image/"):
-            form = Form(await _spool(request.content.iter_chunked(_CHUNK), spool, limit, stack))
-        else:
+        try:
+            form = await _read(request, spool, limit, stack)
+        except (web.RequestPayloadError, HttpProcessingError) as error:
             raise BadRequest(
-                f"the body is {content_type}; send multipart/form-data with a file in field {FILE_FIELD!r},"
-                " or the raw bytes with an image/* content type"
-            )
+                "the body breaks the encoding that its headers name (Content-Encoding, Transfer-Encoding)"
+            ) from error
         yield form
+
+
+async def _read(request: web.Request, spool: Spool, limit: int, stack: AsyncExitStack) -> Form:
+    content_type = request.content_type
+    if content_type == "multipart/form-data":
+        return await _read_multipart(request, spool, limit, stack)
+    if content_type == "application/x-www-form-urlencoded":
+        return await _read_urlencoded(request)
+    if content_type.startswith("image/"):
+        return Form(await _spool(request.content.iter_chunked(_CHUNK), spool, limit, stack))
+    raise BadRequest(
+        f"the body is {content_type}; send multipart/form-data with a file in field {FILE_FIELD!r},"
+        " or the raw bytes with an image/* content type"
+    )
 
 
 async def _read_multipart(request: web.Request, spool: Spool, limit: int, stack: AsyncExitStack) -> Form:

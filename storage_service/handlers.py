@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 from datetime import UTC, datetime
 from typing import Any
 
@@ -120,7 +121,7 @@ def _details(record: ImageRecord) -> dict[str, Any]:
 
 
 def _limit(text: str) -> int:
-    if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _MAX_PAGE:
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= _MAX_PAGE:
         return int(text)
     raise BadRequest(f"limit={text[:64]!r} is not a whole number from 1 to {_MAX_PAGE}")
 

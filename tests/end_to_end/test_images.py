@@ -162,7 +162,20 @@ async def test_the_list_is_paged_newest_first(service: Service) -> None:
     assert found[:5] == newest
 
 
-@pytest.mark.parametrize("query", ["limit=0", "limit=501", "limit=x", "limit=", "cursor=x", "cursor=eHw", "limit=-1"])
+@pytest.mark.parametrize(
+    "query",
+    [
+        "limit=0",
+        f"limit={'0' * 8}{'9' * 20}",
+        f"limit={'1' * 5000}",
+        "limit=501",
+        "limit=x",
+        "limit=",
+        "cursor=x",
+        "cursor=eHw",
+        "limit=-1",
+    ],
+)
 async def test_a_bad_page_is_refused(service: Service, query: str) -> None:
     assert (await service.get(f"/v1/images?{query}"))[0] == 400
 
