@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from service_kit import png
 from service_kit.errors import UnprocessableImage, UnsupportedImage
 from service_kit.formats import FORMATS, SNIFF_BYTES, sniff
 from service_kit.images import Header
@@ -36,6 +37,7 @@ LOADERS = {
 
 _LOADER_CLASSES = ("Jpeg", "Png", "Webp", "Heif", "Nsgif", "Tiff")
 _OPERATION_BLOCKED = 1 << 5  # VIPS_OPERATION_BLOCKED
+_MAX_TEXT_BYTES = 8 * 1024**2
 _M_ARENA_MAX = -8  # malloc.h
 _libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
@@ -110,6 +112,8 @@ def read_header(path: Path, max_pixels: int, max_frames: int) -> Header:
     if fmt is None:
         accepted = ", ".join(FORMATS)
         raise UnsupportedImage(f"the bytes are no image of an accepted format ({accepted}), whatever their name says")
+    if fmt.name == "png" and png.has_too_much_text(path, _MAX_TEXT_BYTES):
+        raise UnprocessableImage(f"the image carries more than {_MAX_TEXT_BYTES} bytes of text; strip its metadata")
     with decoding("the image"):
         image = pyvips.Operation.call(LOADERS[fmt.name], os.fspath(path), access="sequential")
         header = _header(fmt.name, image)

@@ -64,19 +64,19 @@ class _Pixels(enum.Enum):
 
 
 def _treated(source: Path, plan: Plan) -> pyvips.Image:
-    options = "[n=-1]" if plan.frames > 1 else ""
-    first = plan.steps[0].open(source, plan.size, options) if plan.steps else None
+    if plan.frames > 1:
+        return _animation(source, plan)
+    first = plan.steps[0].open(source, plan.size) if plan.steps else None
     if first is not None:
-        return _steps(first, _Pixels.PIPELINE, plan.steps[1:], plan.frames)
-    image = pyvips.Image.new_from_file(f"{source}{options}", access="sequential", fail_on="error")
-    return _steps(_srgb(_upright(image)), _Pixels.DECODER, plan.steps, plan.frames)
+        return _treat(first, _Pixels.PIPELINE, plan.steps[1:])
+    image = pyvips.Image.new_from_file(os.fspath(source), access="sequential", fail_on="error")
+    return _treat(_srgb(_upright(image)), _Pixels.DECODER, plan.steps)
 
 
-def _steps(image: pyvips.Image, pixels: _Pixels, steps: tuple[Operation, ...], frames: int) -> pyvips.Image:
-    if frames == 1:
-        return _treat(image, pixels, steps)
-    pages = image.copy_memory().pagesplit()
-    treated = [_treat(page, _Pixels.MEMORY, steps) for page in pages]
+def _animation(source: Path, plan: Plan) -> pyvips.Image:
+    """Every frame by itself: what is right for one image is right for each of them."""
+    roll = pyvips.Image.new_from_file(f"{source}[n=-1]", access="sequential", fail_on="error").copy_memory()
+    treated = [_treat(_srgb(_upright(page)), _Pixels.MEMORY, plan.steps) for page in roll.pagesplit()]
     joined = pyvips.Image.arrayjoin(treated, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", treated[0].height)
     return joined

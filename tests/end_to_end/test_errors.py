@@ -174,6 +174,13 @@ async def test_a_bomb_is_refused_by_its_header(service: Service) -> None:
         await refused(answer, 422)
 
 
+@pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
+async def test_a_text_bomb_is_refused_unpacked(service: Service, kind: bytes) -> None:
+    bomb = pictures.text_bomb(kind)
+    assert len(bomb) < 200_000
+    assert "bytes of text" in await _upload(service, bomb, 422)
+
+
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])
 async def test_too_many_frames(service: Service, suffix: str) -> None:
     assert "101 frames" in await _upload(service, pictures.animation(101, suffix=suffix), 422)

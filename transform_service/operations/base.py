@@ -98,10 +98,10 @@ class Operation(BaseModel):
         """What this step makes of the encoder's settings."""
         return encoding
 
-    def open(self, path: "Path", size: Size, options: str) -> "pyvips.Image | None":
+    def open(self, path: "Path", size: Size) -> "pyvips.Image | None":
         """Decode and apply this step at once, where that is cheaper than after a full decode; None where it is not.
 
-        `size` is that of the upright frame; `options` are libvips loader options, `[n=-1]` for all frames.
+        `path` is an image of one frame, `size` its size once it is upright.
         """
         return None  # the default of a value, not of a procedure
 

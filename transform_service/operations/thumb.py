@@ -25,7 +25,7 @@ class Thumb(Operation):
         """As libvips' thumbnail rounds it."""
         return size.within(self.side)
 
-    def open(self, path: "Path", size: Size, options: str) -> "pyvips.Image | None":
+    def open(self, path: "Path", size: Size) -> "pyvips.Image | None":
         """Shrink while loading: a JPEG decoder can leave out what the thumbnail would not show.
 
         What was shrunk once may round to another size than the original does; then the size is forced.
@@ -34,12 +34,12 @@ class Thumb(Operation):
 
         def thumbnail(width: int, height: int, mode: str) -> pyvips.Image:
             return pyvips.Image.thumbnail(
-                f"{path}{options}", width, height=height, size=mode, output_profile="srgb", fail_on="error"
+                str(path), width, height=height, size=mode, output_profile="srgb", fail_on="error"
             )
 
         target = self.output_size(size)
         image = thumbnail(self.side, self.side, "down")
-        if (image.width, image.get_page_height()) == (target.width, target.height):
+        if (image.width, image.height) == (target.width, target.height):
             return image
         return thumbnail(target.width, target.height, "force")
 
