@@ -76,7 +76,10 @@ def _treated(source: Path, plan: Plan) -> pyvips.Image:
 def _animation(source: Path, plan: Plan) -> pyvips.Image:
     """Every frame by itself: what is right for one image is right for each of them."""
     roll = pyvips.Image.new_from_file(f"{source}[n=-1]", access="sequential", fail_on="error").copy_memory()
-    treated = [_treat(_srgb(_upright(page)), _Pixels.MEMORY, plan.steps) for page in roll.pagesplit()]
+    pages = roll.pagesplit()
+    for page in pages:
+        page.remove("page-height")  # else a turned page is taken for several
+    treated = [_treat(_srgb(_upright(page)), _Pixels.MEMORY, plan.steps) for page in pages]
     joined = pyvips.Image.arrayjoin(treated, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", treated[0].height)
     return joined

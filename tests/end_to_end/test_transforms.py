@@ -133,10 +133,11 @@ async def test_every_frame_of_a_turned_animation_is_set_upright(service: Service
     roll = pyvips.Image.new_from_buffer(pictures.animation(3, 40, 20), "[n=-1]").copy()
     roll.set_type(pyvips.GValue.gint_type, "orientation", 6)
     turned = await service.upload(bytes(roll.webpsave_buffer(lossless=True)))
-    for variant in (".gif", ".webp?blur=0", ".webp?thumb=40"):
+    sizes = {".gif": (20, 40), ".webp?blur=0": (20, 40), ".webp?thumb=10": (5, 10), ".gif?rotate=90&thumb=10": (10, 5)}
+    for variant, size in sizes.items():
         status, body, _ = await service.get(f"/v1/images/{turned}{variant}")
         image = pyvips.Image.new_from_buffer(body, "[n=-1]")
-        assert (status, image.width, image.get_page_height(), image.get_n_pages()) == (200, 20, 40, 3), variant
+        assert (status, image.get_n_pages(), (image.width, image.get_page_height())) == (200, 3, size), variant
 
 
 async def test_a_posted_file_is_transformed(service: Service) -> None:
