@@ -21,7 +21,9 @@ def operations() -> str:
 
 # Operations
 
-`name=arguments` pairs in the query, run strictly from left to right; a name may repeat.
+`name=arguments` pairs in the query, run strictly from left to right; a name may repeat. `preset=NAME` stands for the
+operations that `PRESETS` has under that name, at its place. EXIF orientation is applied before the first, and colours
+become sRGB. What the planner makes of a chain shows `imgsvc explain 'rotate=90&thumb=300' photo.jpg`.
 
 | operation | what it does | arguments | examples |
 | --- | --- | --- | --- |

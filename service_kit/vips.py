@@ -101,8 +101,8 @@ def decoding(what: str) -> Iterator[None]:
         ) from None
 
 
-def read_header(path: Path, max_pixels: int, max_frames: int) -> Header:
-    """The facts in the header of the image at `path`; no pixel is decoded.
+def read_header(path: Path, max_pixels: int, max_frames: int, page: int = 0) -> Header:
+    """The facts in the header of the image at `path`, or of a `page` of it; no pixel is decoded.
 
     Raises UnsupportedImage when the bytes are of no accepted format, and UnprocessableImage when
     the header is broken or promises more than `max_pixels` (frames summed) or `max_frames`.
@@ -115,7 +115,8 @@ def read_header(path: Path, max_pixels: int, max_frames: int) -> Header:
     if fmt.name == "png" and png.has_too_much_text(path, _MAX_TEXT_BYTES):
         raise UnprocessableImage(f"the image carries more than {_MAX_TEXT_BYTES} bytes of text; strip its metadata")
     with decoding("the image"):
-        image = pyvips.Operation.call(LOADERS[fmt.name], os.fspath(path), access="sequential")
+        options = {"page": page} if page else {}
+        image = pyvips.Operation.call(LOADERS[fmt.name], os.fspath(path), access="sequential", **options)
         header = _header(fmt.name, image)
     _check_limits(header, max_pixels, max_frames)
     return header

@@ -9,6 +9,7 @@ from service_kit import middlewares, workers
 from service_kit.images import Locator
 from service_kit.spool import Spool
 from transform_service import handlers, render_pool
+from transform_service.chain import parse_presets
 from transform_service.render_pool import RenderPool
 from transform_service.result_cache import create_cache
 from transform_service.settings import TransformSettings
@@ -31,6 +32,7 @@ def setup(app: web.Application, settings: TransformSettings, locator: Locator | 
     """Give `app` a transformer; the routes are the caller's choice. `locator` replaces the HTTP client."""
     load_sources()
     app[handlers.SETTINGS] = settings
+    app[handlers.PRESETS] = parse_presets(settings.presets, max_operations=settings.max_operations)
 
     async def transformer(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:
@@ -58,4 +60,4 @@ async def _start(
         await kind.start()
         stack.push_async_callback(kind.close)
     app[handlers.SPOOL], app[handlers.KINDS] = spool, kinds
-    app[handlers.TRANSFORMER] = Transformer(settings, pool, cache, spool)
+    app[handlers.TRANSFORMER] = Transformer(settings, pool, cache, spool, kinds["image_id"])

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from service_kit.errors import BadRequest, URITooLong
-from transform_service.operations.base import OPERATIONS, BadArgument, Operation, load_operations
+from transform_service.operations.base import OPERATIONS, BadArgument, Operation, Steps, load_operations
 
 load_operations()
 
 RESERVED = frozenset({"format", "expires", "signature", "download"})
 """Names with a meaning of their own on every path; no operations."""
+PRESET = "preset"
+"""The name that stands for a chain of the configuration."""
 
 _SHOWN = 100
 """Characters of a query that an error shows on each side of the place it marks."""
@@ -24,7 +26,7 @@ _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 class Chain:
     """Operations in the order in which they run, and the reserved parameters beside them."""
 
-    operations: tuple[Operation, ...]
+    operations: Steps
     parameters: Mapping[str, str]
 
 
@@ -55,16 +57,18 @@ class _Pair:
             raise self.error("the percent-encoded bytes are not UTF-8") from None
 
 
-def parse(query: str, *, max_operations: int, reserved: Collection[str] = ()) -> Chain:
+def parse(
+    query: str, *, max_operations: int, reserved: Collection[str] = (), presets: Mapping[str, Steps] | None = None
+) -> Chain:
     """Parse the raw (still percent-encoded) text behind the `?`.
 
         query     = [ pair *( "&" pair ) ]
         pair      = name [ "=" arguments ]      ; percent-decoded once, "+" stands for itself
         arguments = argument *( "," argument )  ; as the operation's class defines them
 
-    Operations keep the query's order and may repeat. The names in `RESERVED` and `reserved` are no
-    operations and may stand once. Tracking parameters (utm_*, gclid, fbclid) are ignored. Raises
-    BadRequest with the place marked, and URITooLong for more than `max_operations`.
+    Operations keep the query's order and may repeat; `preset=NAME` stands for the operations of that preset. The names
+    in `RESERVED` and `reserved` are no operations and may stand once. Tracking parameters (utm_*, gclid, fbclid) are
+    ignored. Raises BadRequest with the place marked, and URITooLong for more than `max_operations`.
     """
     operations: list[Operation] = []
     parameters: dict[str, str] = {}
@@ -75,10 +79,24 @@ def parse(query: str, *, max_operations: int, reserved: Collection[str] = ()) ->
                 raise pair.error(f"{name} stands twice; give it once")
             parameters[name] = value
         elif not _TRACKING.fullmatch(name):
-            operations.append(_operation(pair, name, value))
+            operations += _preset(pair, value, presets or {}) if name == PRESET else [_operation(pair, name, value)]
             if len(operations) > max_operations:
                 raise URITooLong(f"the chain has more than {max_operations} operations, the most that is allowed")
     return Chain(tuple(operations), parameters)
+
+
+def parse_presets(texts: Mapping[str, str], *, max_operations: int) -> Mapping[str, Steps]:
+    """The operations of each preset; ValueError says which one is wrong, and where."""
+    presets = {}
+    for name, text in texts.items():
+        try:
+            chain = parse(text, max_operations=max_operations)
+        except (BadRequest, URITooLong) as error:
+            raise ValueError(f"PRESETS: the preset {name!r}: {error}") from error
+        if chain.parameters:
+            raise ValueError(f"PRESETS: the preset {name!r} has {', '.join(chain.parameters)}; only operations can be")
+        presets[name] = chain.operations
+    return presets
 
 
 def _pairs(query: str) -> Iterator[_Pair]:
@@ -97,11 +115,20 @@ def _marked(text: str, start: int, end: int) -> str:
     return f"  {before}{text[first:last]}{after}\n  {marker}"
 
 
+def _preset(pair: _Pair, name: str, presets: Mapping[str, Steps]) -> Steps:
+    if name not in presets:
+        raise pair.error(f"there is no preset {name[:64]!r}; {_hint(name, presets)}", value_only=True)
+    return presets[name]
+
+
+def _hint(name: str, known: Collection[str]) -> str:
+    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
+    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known)) or 'none'}"
+
+
 def _operation(pair: _Pair, name: str, value: str) -> Operation:
     if name not in OPERATIONS:
-        close = difflib.get_close_matches(name.lower(), OPERATIONS, n=1, cutoff=0.5)
-        hint = f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(OPERATIONS))}"
-        raise pair.error(f"unknown operation {name[:64]!r}; {hint}")
+        raise pair.error(f"unknown operation {name[:64]!r}; {_hint(name, [*OPERATIONS, PRESET])}")
     try:
         return OPERATIONS[name].parse(value)
     except BadArgument as error:

@@ -1,8 +1,21 @@
-"""Sizes of images, in whole pixels."""
+"""Sizes, boxes and places, in whole pixels."""
 
 import math
 from dataclasses import dataclass
 from typing import Self
+
+PLACES = {
+    "centre": (0.5, 0.5),
+    "north": (0.5, 0.0),
+    "northeast": (1.0, 0.0),
+    "east": (1.0, 0.5),
+    "southeast": (1.0, 1.0),
+    "south": (0.5, 1.0),
+    "southwest": (0.0, 1.0),
+    "west": (0.0, 0.5),
+    "northwest": (0.0, 0.0),
+}
+"""Where something smaller stands in something larger: its share of the free room to the left and above."""
 
 
 def round_half_up(number: float) -> int:
@@ -31,10 +44,65 @@ class Size:
         """The size after a quarter turn."""
         return type(self)(self.height, self.width)
 
-    def within(self, side: int) -> Self:
-        """The largest size of the same shape inside a square of `side` pixels; never larger than this one."""
-        shrink = max(1.0, self.width / side, self.height / side)
+    def scaled(self, scale: float) -> Self:
+        """Both sides times `scale`, at least one pixel."""
+        return type(self)(max(1, round_half_up(self.width * scale)), max(1, round_half_up(self.height * scale)))
+
+    def shrunk(self, shrink: float) -> Self:
+        """Both sides divided by `shrink`: as libvips computes a thumbnail's size, rounding included."""
         return type(self)(max(1, round_half_up(self.width / shrink)), max(1, round_half_up(self.height / shrink)))
+
+    def contains(self, other: "Size") -> bool:
+        """Whether `other` is no larger, in either side."""
+        return other.width <= self.width and other.height <= self.height
+
+    def clipped(self, other: "Size") -> Self:
+        """The part of this size that `other` has room for."""
+        return type(self)(min(self.width, other.width), min(self.height, other.height))
 
     def __str__(self) -> str:
         return f"{self.width} x {self.height}"
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A width and a height to fit something into; one of them may be left open."""
+
+    width: int | None
+    height: int | None
+
+    def shrinks(self, size: Size) -> list[float]:
+        """How often each side that is given fits into the side of `size`."""
+        return [
+            before / after
+            for before, after in ((size.width, self.width), (size.height, self.height))
+            if after is not None
+        ]
+
+    def closed(self, size: Size) -> Size:
+        """The box as a size; a side that was left open is that of `size`."""
+        return Size(self.width or size.width, self.height or size.height)
+
+    def whole(self, size: Size) -> "Box":
+        """The box with both sides; one that was left open is that of `size`."""
+        return Box(self.width or size.width, self.height or size.height)
+
+    def __str__(self) -> str:
+        return f"{self.width or ''}x{self.height or ''}"
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """What is known of a frame at some point of a chain, before any pixel is computed."""
+
+    size: Size
+    alpha: bool = False
+    """Whether pixels may be transparent."""
+    exact: bool = True
+    """False where the size depends on the pixels; then `size` is the most that it can be."""
+
+
+def offset(place: str, inner: Size, outer: Size) -> tuple[int, int]:
+    """The left and top of `inner` at a place (a key of PLACES) in `outer`, rounded down."""
+    left, top = PLACES[place]
+    return math.floor((outer.width - inner.width) * left), math.floor((outer.height - inner.height) * top)

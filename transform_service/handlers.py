@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from aiohttp import web
 
@@ -13,6 +14,8 @@ from service_kit.health import health_route
 from service_kit.spool import Spool, Spooled
 from service_kit.uploads import read_form
 from transform_service.chain import Chain, parse
+from transform_service.negotiation import negotiated
+from transform_service.operations.base import Steps
 from transform_service.rendition import Rendition, Timings
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import SOURCES, Source, SourceKind
@@ -22,6 +25,18 @@ TRANSFORMER = web.AppKey("TRANSFORMER", Transformer)
 KINDS = web.AppKey("KINDS", dict[str, SourceKind])
 SPOOL = web.AppKey("SPOOL", Spool)
 SETTINGS = web.AppKey("SETTINGS", TransformSettings)
+PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
+
+_AUTO = "auto"
+"""In place of a format: whichever the client likes best."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The format of an answer, and the headers that say what it depends on."""
+
+    format: Format
+    headers: dict[str, str]
 
 
 def routes() -> list[web.RouteDef]:
@@ -68,18 +83,18 @@ async def _answer(
     started = time.perf_counter()
     async with request.app[KINDS][name].open(value) as source:
         seconds = time.perf_counter() - started
-        output = asked or source.header.kind
-        if not chain.operations and output is source.header.kind:
-            return await _send_untouched(request, source)
+        output = _output(request, asked, source)
+        if not chain.operations and output.format is source.header.kind:
+            return await _send_untouched(request, source, output)
         return await _send_transformed(request, source, chain, output, seconds)
 
 
 async def _send_transformed(
-    request: web.Request, source: Source, chain: Chain, output: Format, source_seconds: float
+    request: web.Request, source: Source, chain: Chain, output: _Output, source_seconds: float
 ) -> web.StreamResponse:
     transformer = request.app[TRANSFORMER]
-    planned = transformer.plan(source, chain.operations, output)
-    headers = image_headers(planned.key, output.content_type, source.cache_control)
+    planned = await transformer.plan(source, chain.operations, output.format)
+    headers = image_headers(planned.key, output.format.content_type, source.cache_control) | output.headers
     if is_unchanged(request, planned.key):
         return not_modified(headers)
     rendition = await transformer.render(source, planned)
@@ -89,8 +104,8 @@ async def _send_transformed(
     return await _send(request, rendition, headers)
 
 
-async def _send_untouched(request: web.Request, source: Source) -> web.StreamResponse:
-    headers = image_headers(source.sha256, source.header.kind.content_type, source.cache_control)
+async def _send_untouched(request: web.Request, source: Source, output: _Output) -> web.StreamResponse:
+    headers = image_headers(source.sha256, output.format.content_type, source.cache_control) | output.headers
     if is_unchanged(request, source.sha256):
         return not_modified(headers)
     async with source.local() as path:
@@ -105,14 +120,25 @@ async def _send(request: web.Request, rendition: Rendition, headers: Mapping[str
 
 def _chain(request: web.Request, *reserved: str) -> Chain:
     query = request.raw_path.partition("?")[2]
-    return parse(query, max_operations=request.app[SETTINGS].max_operations, reserved=reserved)
+    limit = request.app[SETTINGS].max_operations
+    return parse(query, max_operations=limit, reserved=reserved, presets=request.app[PRESETS])
 
 
-def _asked_format(extension: str | None, parameter: str | None) -> Format | None:
-    formats = {by_extension(text) for text in (extension, parameter) if text is not None}
-    if len(formats) > 1:
+def _asked_format(extension: str | None, parameter: str | None) -> Format | str | None:
+    """The format that path or query ask for, `_AUTO`, or None where they do not."""
+    asked = {_AUTO if text == _AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
+    if len(asked) > 1:
         raise BadRequest(f"the path asks for {extension}, format= for {parameter}; give one of them")
-    return next(iter(formats), None)
+    return next(iter(asked), None)
+
+
+def _output(request: web.Request, asked: Format | str | None, source: Source) -> _Output:
+    original = source.header.kind
+    if asked != _AUTO:
+        return _Output(asked if isinstance(asked, Format) else original, {})
+    animated = original.animated and source.header.frames > 1
+    accepts = request.headers.getall("Accept", [])
+    return _Output(negotiated(accepts, original, animated=animated), {"Vary": "Accept"})
 
 
 def _one_source(given: Mapping[str, str | Spooled]) -> tuple[str, str | Spooled]:

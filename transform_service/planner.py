@@ -1,20 +1,21 @@
-"""From a chain and an image's header to a plan: steps, output, limits, key. Pure, and without libvips."""
+"""From a chain and an image's header to a plan: steps, decoding, output, limits, cost, key. Pure, without libvips."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from service_kit.errors import UnprocessableImage
+from service_kit.errors import BadRequest, UnprocessableImage
 from service_kit.formats import Format
 from service_kit.images import Header
 from transform_service.encoding import Encoding
-from transform_service.geometry import Size
+from transform_service.geometry import Frame, Size
 from transform_service.operations.background import Background
-from transform_service.operations.base import Operation
+from transform_service.operations.base import Operation, Reads, Steps
+from transform_service.operations.page import Page
+from transform_service.operations.resize import Resize
+from transform_service.rules import simplify, upright
 
 WHITE = Background(colour="ffffff")
-_SWAPS_SIDES = 5  # EXIF orientations 5 to 8 contain a quarter turn
-Steps = tuple[Operation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,55 @@ class OutputLimits:
     max_pixels: int
     max_side: int
 
+    def check(self, size: Size, frames: int, maker: object) -> None:
+        """Raise UnprocessableImage, which names the `maker`, for a step's result with too many pixels."""
+        if size.pixels * frames > self.max_pixels:
+            raise UnprocessableImage(
+                f"{maker} makes {size.pixels * frames} pixels ({size}), {self.max_pixels} are allowed"
+            )
+
+    def check_output(self, size: Size, maker: object) -> None:
+        """The same for an output with too long a side."""
+        if size.longer > self.max_side:
+            raise UnprocessableImage(
+                f"the output would have {size} pixels because of {maker}, {self.max_side} a side are allowed;"
+                f" add thumb={self.max_side}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing that a renderer does."""
+
+    operation: Operation
+    buffered: bool
+    """Whether the pixels are computed into memory before it, once: it reads them in any order, or more than once."""
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that a renderer needs to know besides where the image is."""
+    """All that a renderer needs to know besides where the images are."""
 
-    steps: Steps
+    load: Resize | None
+    """Scaling that the decoder does while it reads; None: all pixels are decoded."""
+    steps: tuple[Step, ...]
     encoding: Encoding
-    size: Size
-    """Of the upright input frame."""
+    limits: OutputLimits
+    page: int
+    """The frame that is read, or the first of them."""
     frames: int
     """How many frames are decoded and written."""
+
+    @property
+    def operations(self) -> Steps:
+        """All that is done, in this order."""
+        loading = (self.load,) if self.load else ()
+        return (*loading, *(step.operation for step in self.steps))
+
+    @property
+    def overlays(self) -> tuple[str, ...]:
+        """The ids of the stored images that are needed besides the source."""
+        return tuple(image_id for operation in self.operations for image_id in operation.overlays())
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,66 +84,73 @@ class Planned:
     key: str
 
 
-def fill_corners(steps: Steps) -> Steps:
-    """The background in force goes behind each step that adds transparency."""
-    filled: list[Operation] = []
-    background: Background | None = None
-    for step in steps:
-        filled.append(step)
-        if isinstance(step, Background):
-            background = step
-        elif background and step.adds_transparency():
-            filled.append(background)
-    return tuple(filled)
-
-
-RULES: tuple[Callable[[Steps], Steps], ...] = (fill_corners,)
-"""What is done to the user's steps, in this order."""
+def page_number(operations: Steps) -> int | None:
+    """The page that a chain asks for; None where it does not. BadRequest for a second one that cannot be."""
+    numbers = [step.number for step in operations if isinstance(step, Page)]
+    if any(numbers[1:]):
+        raise BadRequest(f"page={max(numbers[1:])}: there is one page only after page={numbers[0]}")
+    return numbers[0] if numbers else None
 
 
 def plan(operations: Steps, output: Format, header: Header, sha256: str, limits: OutputLimits) -> Planned:
     """Plan the rendering of an image with this header and content.
 
-    Raises UnprocessableImage, naming the step, for a chain that would pass the limits.
+    Raises UnprocessableImage, naming the step, for a chain that would pass the limits, and BadRequest
+    for a step that does not fit the image.
     """
-    steps = operations
-    for rule in RULES:
-        steps = rule(steps)
-    if not output.alpha:
-        steps = (*steps, WHITE)
+    page = page_number(operations)
+    if page is not None and page >= header.frames:
+        raise BadRequest(f"page={page}: the image has {header.frames} page(s), counted from 0")
+    frames = header.frames if page is None and output.animated and header.kind.animated else 1
     encoding = Encoding(output)
-    for step in steps:
+    for step in operations:
         encoding = step.encoding(encoding)
-    frames = header.frames if output.animated and header.kind.animated else 1
-    size = upright_size(header)
-    _check_sizes(steps, size, frames, limits)
-    made = Plan(steps, encoding, size, frames)
+
+    stored = Frame(Size(header.width, header.height), header.alpha or header.kind.animated)
+    turns = upright(header.orientation)
+    _check_limits(operations, turns, stored.size, frames, limits)
+    flat = () if output.alpha else (WHITE,)
+    steps = simplify((*turns, *operations, *flat), stored)
+    load = _load(steps, stored.size, frames)
+    rest = steps[1:] if load else steps
+    made = Plan(load, tuple(_buffered(rest, streamed=not load)), encoding, limits, page or 0, frames)
     return Planned(made, _key(sha256, made))
 
 
-def upright_size(header: Header) -> Size:
-    """The frame's size once its EXIF orientation is applied."""
-    size = Size(header.width, header.height)
-    return size.swapped() if header.orientation >= _SWAPS_SIDES else size
-
-
-def _check_sizes(steps: Steps, size: Size, frames: int, limits: OutputLimits) -> None:
-    maker = "the image itself"
-    for step in steps:
+def _check_limits(operations: Steps, turns: Steps, size: Size, frames: int, limits: OutputLimits) -> None:
+    maker: object = "the image itself"
+    for step in turns:
+        size = step.output_size(size)
+    for step in operations:
         after = step.output_size(size)
         if after != size:
-            size, maker = after, str(step)
-        if size.pixels * frames > limits.max_pixels:
-            raise UnprocessableImage(
-                f"{maker} makes {size.pixels * frames} pixels ({size}), {limits.max_pixels} are allowed"
-            )
-    if size.longer > limits.max_side:
-        raise UnprocessableImage(
-            f"the output would have {size} pixels because of {maker}, {limits.max_side} a side are allowed;"
-            f" add thumb={limits.max_side}"
-        )
+            size, maker = after, step
+        limits.check(size, frames, maker)
+    limits.check_output(size, maker)
+
+
+def _load(steps: Steps, stored: Size, frames: int) -> Resize | None:
+    """The first step, where it is a downscale: decoders leave out what it would not show."""
+    first = steps[0] if steps else None
+    if frames == 1 and isinstance(first, Resize) and stored.contains(first.output_size(stored)):
+        return first
+    return None
+
+
+def _buffered(steps: Steps, *, streamed: bool) -> Iterator[Step]:
+    """Decide before which steps pixels are computed into memory.
+
+    A decoder gives each row once, from top to bottom. A pipeline of libvips gives any piece, but computes it again at
+    each asking; so between two steps that read rows more than once the pixels are computed, once.
+    """
+    pipeline = not streamed
+    for operation in steps:
+        reading = operation.reading()
+        yield Step(operation, reading is Reads.AREA or (reading is Reads.WINDOW and pipeline))
+        pipeline = pipeline or reading in {Reads.AREA, Reads.WINDOW}
 
 
 def _key(sha256: str, made: Plan) -> str:
-    text = f"{sha256}|{'&'.join(map(str, made.steps))}|{made.encoding}|{made.frames}"
+    steps = "&".join(map(str, made.operations))
+    text = f"{sha256}|{made.page}|{made.frames}|{steps}|{made.encoding}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -1,5 +1,6 @@
 """The renderer processes: a bounded queue in front of them, a deadline on each job."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from service_kit.images import Header
@@ -37,15 +38,15 @@ class RenderPool:
         """The processes that live now."""
         return self._workers.pids
 
-    async def render(self, source: Path, plan: Plan, output: Path) -> Rendered:
+    async def render(self, source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path) -> Rendered:
         """See transform_service.renderer.render; Unavailable when the queue is full or the deadline passes."""
-        return await self._workers.run(_render, source, plan, output, seconds=self._settings.render_seconds)
+        return await self._workers.run(_render, source, plan, overlays, output, seconds=self._settings.render_seconds)
 
-    async def read_header(self, path: Path) -> Header:
+    async def read_header(self, path: Path, page: int = 0) -> Header:
         """See service_kit.vips.read_header."""
         settings = self._settings
         return await self._workers.run(
-            _read_header, path, settings.max_pixels, settings.max_frames, seconds=settings.render_seconds
+            _read_header, path, settings.max_pixels, settings.max_frames, page, seconds=settings.render_seconds
         )
 
 
@@ -55,13 +56,13 @@ def _initialize() -> None:
     renderer.initialize()
 
 
-def _render(source: Path, plan: Plan, output: Path) -> Rendered:
+def _render(source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path) -> Rendered:
     from transform_service import renderer  # noqa: PLC0415
 
-    return renderer.render(source, plan, output)
+    return renderer.render(source, plan, overlays, output)
 
 
-def _read_header(path: Path, max_pixels: int, max_frames: int) -> Header:
+def _read_header(path: Path, max_pixels: int, max_frames: int, page: int) -> Header:
     from transform_service import renderer  # noqa: PLC0415
 
-    return renderer.read_header(path, max_pixels, max_frames)
+    return renderer.read_header(path, max_pixels, max_frames, page)

@@ -20,6 +20,7 @@ class TransformSettings(Limits):
     render_seconds: float = Field(10, gt=0, description="Seconds for one render, its wait in the queue included.")
     renderer_jobs: int = Field(1000, gt=0, description="Renders after which a renderer process is replaced.")
     max_operations: int = Field(20, gt=0, description="Operations of one chain.")
+    presets: dict[str, str] = Field({}, description='Named chains, as JSON: `{"avatar": "resize=64x64,cover"}`.')
     max_output_side: int = Field(8192, gt=0, description="Pixels of an output's longer side.")
     result_cache_url: str = Field(
         "memory://", description="`memory://`: in the process; `redis://host:port/db`: shared by all transform nodes."

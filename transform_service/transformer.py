@@ -1,33 +1,44 @@
 """The use case of transforming: plan, look into the cache, render once, keep the result."""
 
 import asyncio
+import contextlib
 import time
+from pathlib import Path
 
 from service_kit.formats import Format
 from service_kit.spool import Spool
-from transform_service.operations.base import Operation
-from transform_service.planner import OutputLimits, Planned, plan
+from transform_service.operations.base import Steps
+from transform_service.planner import OutputLimits, Planned, page_number, plan
 from transform_service.render_pool import RenderPool
 from transform_service.rendition import Rendition, Timings
 from transform_service.result_cache import ResultCache
 from transform_service.settings import TransformSettings
-from transform_service.sources.base import Source
+from transform_service.sources.base import Source, SourceKind
 
 
 class Transformer:
     """Equal requests at the same time share one render; equal requests later find its result."""
 
-    def __init__(self, settings: TransformSettings, pool: RenderPool, cache: ResultCache, spool: Spool) -> None:
+    def __init__(
+        self, settings: TransformSettings, pool: RenderPool, cache: ResultCache, spool: Spool, stored: SourceKind
+    ) -> None:
+        """`stored` finds the images that operations name."""
         self._limits = OutputLimits(settings.max_pixels, settings.max_output_side)
         self._entry_bytes = settings.result_cache_entry_bytes
         self._pool = pool
         self._cache = cache
         self._spool = spool
+        self._stored = stored
         self._flights: dict[str, asyncio.Task[Rendition]] = {}
 
-    def plan(self, source: Source, operations: tuple[Operation, ...], output: Format) -> Planned:
+    async def plan(self, source: Source, operations: Steps, output: Format) -> Planned:
         """The plan and its key, from header facts alone."""
-        return plan(operations, output, source.header, source.sha256, self._limits)
+        page = page_number(operations)
+        header = source.header
+        if page and page < header.frames and not header.kind.animated:  # pages of a TIFF differ in size
+            async with source.local() as path:
+                header = (await self._pool.read_header(path, page)).model_copy(update={"frames": header.frames})
+        return plan(operations, output, header, source.sha256, self._limits)
 
     async def render(self, source: Source, planned: Planned) -> Rendition:
         """The result of a plan, from the cache, from a render that is under way, or from a new one."""
@@ -50,12 +61,20 @@ class Transformer:
     async def _render(self, source: Source, planned: Planned) -> Rendition:
         output = self._spool.new_path()
         try:
-            async with source.local() as path:
+            async with contextlib.AsyncExitStack() as stack:
+                path = await stack.enter_async_context(source.local())
+                overlays = {
+                    image_id: await self._overlay(image_id, stack) for image_id in dict.fromkeys(planned.plan.overlays)
+                }
                 started = time.perf_counter()
-                rendered = await self._pool.render(path, planned.plan, output)
+                rendered = await self._pool.render(path, planned.plan, overlays, output)
             timings = Timings(time.perf_counter() - started - rendered.seconds, rendered.seconds)
             if rendered.bytes <= self._entry_bytes:
                 return Rendition.in_memory(await asyncio.to_thread(output.read_bytes), timings)
             return Rendition.from_file(output, timings)
         finally:
             output.unlink(missing_ok=True)
+
+    async def _overlay(self, image_id: str, stack: contextlib.AsyncExitStack) -> Path:
+        source = await stack.enter_async_context(self._stored.open(image_id))
+        return await stack.enter_async_context(source.local())

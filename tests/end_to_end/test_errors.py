@@ -242,7 +242,7 @@ async def test_an_unknown_id(service: Service) -> None:
         ("background=red", "not a colour", "red"),
         ("rotat=90", "did you mean 'rotate'", "rotat=90"),
         ("ROTATE=90", "did you mean 'rotate'", "ROTATE=90"),
-        ("xyzzy=1", "there are: background, blur, compress, rotate, thumb", "xyzzy=1"),
+        ("xyzzy=1", "there are: autocrop, background, blur", "xyzzy=1"),
         ("=90", "unknown operation ''", "=90"),
         ("rotate=90&thumb=x&blur=1", "'x' is not a whole number", "x"),
         ("thumb=%zz", "a % that no two hex digits follow", "thumb=%zz"),

@@ -181,3 +181,70 @@ async def test_jpeg_to_png_and_gif_as_the_seed_did(service: Service) -> None:
         image = pictures.decode(body)
         assert (status, answer.content_type) == (200, f"image/{suffix}")
         assert (image.width, image.height) == (80, 60)
+
+
+CHROME = "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8"
+
+
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        (CHROME, "image/avif"),
+        ("image/webp,*/*", "image/webp"),
+        ("image/avif;q=0.5,image/webp", "image/webp"),
+        ("*/*", "image/png"),
+        (None, "image/png"),
+    ],
+)
+async def test_auto_is_what_the_client_likes_best(
+    service: Service, image_id: str, accept: str | None, content_type: str
+) -> None:
+    headers = {"Accept": accept} if accept else {}
+    for path in (f"/v1/images/{image_id}.auto?thumb=40", f"/v1/transform?image_id={image_id}&thumb=40&format=auto"):
+        status, body, answer = await service.get(path, headers=headers, skip_auto_headers=["Accept"])
+        assert (status, answer.content_type) == (200, content_type), path
+        assert answer.headers["Vary"] == "Accept"
+        assert pictures.decode(body).width == 40
+        again = {**headers, "If-None-Match": answer.headers["ETag"]}
+        assert (await service.get(path, headers=again, skip_auto_headers=["Accept"]))[0] == 304
+    status, body, answer = await service.get(f"/v1/images/{image_id}.auto", headers={"Accept": "image/png"})
+    assert (status, answer.content_type, answer.headers["Vary"]) == (200, "image/png", "Accept")
+    assert body == (await service.get(f"/v1/images/{image_id}"))[1]
+
+
+async def test_a_preset_is_its_chain(service: Service, image_id: str) -> None:
+    _, body, answer = await service.get(f"/v1/images/{image_id}.png?rotate=90&preset=avatar&flip")
+    spelled = await service.get(f"/v1/images/{image_id}.png?rotate=90&resize=64x64,cover&grayscale&flip")
+    assert body == spelled[1]
+    assert answer.headers["ETag"] == spelled[2].headers["ETag"]
+    assert pictures.decode(body).bands == 1
+
+
+async def test_a_stored_image_is_a_watermark(service: Service, image_id: str) -> None:
+    mark = (pyvips.Image.black(40, 30, bands=4) + [255, 0, 0, 128]).cast("uchar").copy(interpretation="srgb")
+    mark_id = await service.upload(bytes(mark.pngsave_buffer()))
+    marked = await _pixels(service, f"/v1/images/{image_id}.png?watermark={mark_id},southeast")
+    expected = pictures.pixels(PICTURE)
+    np.testing.assert_array_equal(marked[:270], expected[:270])
+    corner = (expected[270:, 360:] * 127 + np.array([255, 0, 0]) * 128) / 255
+    np.testing.assert_allclose(marked[270:, 360:], corner, atol=1)
+    form = aiohttp.FormData()
+    form.add_field("image", pictures.jpeg(100, 50), filename="x.jpg")
+    async with service.http.post(f"{service.url}/transform?watermark={mark_id}&format=png", data=form) as answer:
+        assert answer.status == 200
+        assert pictures.decode(await answer.read()).getpoint(50, 25)[0] > 180
+    status, body, _ = await service.get(f"/v1/images/{image_id}.png?watermark={'0' * 32}")
+    assert status == 404
+    assert b"there is no image 000000" in body
+
+
+async def test_a_page_of_an_animation_is_a_still(service: Service) -> None:
+    animation = await service.upload(pictures.animation(5, 40, 30))
+    for suffix, query in (("gif", "page=3"), ("webp", "thumb=20&page=3"), ("png", "page=3&rotate=90")):
+        status, body, _ = await service.get(f"/v1/images/{animation}.{suffix}?{query}")
+        image = pyvips.Image.new_from_buffer(body, "")
+        assert (status, image.get_n_pages()) == (200, 1)
+        assert np.median(pictures.pixels(image)) == pytest.approx(153, abs=3)
+    status, body, _ = await service.get(f"/v1/images/{animation}.gif?page=5")
+    assert status == 400
+    assert b"5 page(s)" in body

@@ -3,7 +3,7 @@
 import pytest
 
 from service_kit.errors import BadRequest, URITooLong
-from transform_service.chain import parse
+from transform_service.chain import parse, parse_presets
 
 
 def operations(query: str) -> list[str]:
@@ -76,3 +76,71 @@ def test_of_a_long_query_the_surroundings_are_shown() -> None:
     assert shown.endswith("9…")
     assert set(shown[marker.index("^") : marker.rindex("^") + 1]) == {"9"}
     assert shown[marker.index("^") - 7 : marker.index("^")] == "&thumb="
+
+
+def test_a_preset_is_spliced_in_at_its_place() -> None:
+    presets = parse_presets({"avatar": "thumb=64&grayscale"}, max_operations=20)
+    chain = parse("flip&preset=avatar&flop", max_operations=20, presets=presets)
+    assert [str(operation) for operation in chain.operations] == ["flip", "thumb=64", "grayscale", "flop"]
+    with pytest.raises(URITooLong):
+        parse("preset=avatar&" * 11, max_operations=20, presets=presets)
+
+
+def test_an_unknown_preset_is_marked() -> None:
+    presets = parse_presets({"avatar": "thumb=64"}, max_operations=20)
+    with pytest.raises(BadRequest) as raised:
+        parse("preset=avatr", max_operations=20, presets=presets)
+    assert raised.value.detail == ("there is no preset 'avatr'; did you mean 'avatar'?\n  preset=avatr\n         ^^^^^")
+    with pytest.raises(BadRequest, match="there are: none"):
+        parse("preset=avatar", max_operations=20)
+
+
+@pytest.mark.parametrize("text", ["thumb=none", "preset=other", "format=webp", "thumb=1&" * 21])
+def test_a_wrong_preset_is_told_at_start(text: str) -> None:
+    with pytest.raises(ValueError, match=r"PRESETS: the preset 'x'"):
+        parse_presets({"x": text}, max_operations=20)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("resize=300", "'300' is not a size such as 300x200"),
+        ("resize=0x9", "has a side that is not from 1 to 8192"),
+        ("resize=x", "is not a size"),
+        ("resize=9x9,stretch", "'stretch' is neither enlarge nor one of inside, outside"),
+        ("resize=9x9,cover,inside", "'inside' is one word too many"),
+        ("resize", "needs a value for box"),
+        ("crop=9x", "lacks a side"),
+        ("crop=9x9,up", "'up' is no place; there are: centre, north"),
+        ("crop=1,9x9", "is not a size"),
+        ("crop=-1,2,9x9", "'-1' is not a whole number"),
+        ("crop=1,2,9x9,north", "takes WxH, WxH,PLACE or X,Y,WxH"),
+        ("flip=1", "takes 0 argument(s), got 1"),
+        ("watermark=abc", "'abc' is no image id"),
+        (f"watermark={'0' * 32},2", "less than or equal to 1"),
+        ("page=-1", "'-1' is not a whole number"),
+        ("sharpen=11", "less than or equal to 10"),
+    ],
+)
+def test_a_bad_argument_says_what_is_wrong(query: str, said: str) -> None:
+    with pytest.raises(BadRequest) as raised:
+        parse(query, max_operations=20)
+    assert said in raised.value.detail
+    assert raised.value.detail.splitlines()[-1].strip("^ ") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical"),
+    [
+        ("resize=300x,inside", "resize=300x"),
+        ("resize=300x200,enlarge,cover", "resize=300x200,cover,enlarge"),
+        ("crop=09x9", "crop=9x9,centre"),
+        ("crop=9x9,center", "crop=9x9,centre"),
+        ("crop=1,02,9x9", "crop=1,2,9x9"),
+        (f"watermark={'a' * 32},.50", f"watermark={'a' * 32},centre,0.5"),
+        (f"watermark={'a' * 32},south,1,0.25", f"watermark={'a' * 32},south,1,0.25"),
+        ("blur=2,0.2", "blur=2"),
+    ],
+)
+def test_arguments_have_one_text(text: str, canonical: str) -> None:
+    assert operations(text) == [canonical]

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from pydantic import BeforeValidator
 
-from transform_service.operations.base import Operation, Reads, operation
+from transform_service.geometry import Frame
+from transform_service.operations.base import Operation, Reads, Steps, operation
 
 if TYPE_CHECKING:
     import pyvips
@@ -30,14 +31,28 @@ class Background(Operation):
     colour: Annotated[str, BeforeValidator(_colour)]
     examples = ("background=ff8800", "background=00000080")
     reads = Reads.POINT
+    cost = 5.0
+
+    @property
+    def opacity(self) -> int:
+        """0 to 255."""
+        return bytes.fromhex(self.colour.ljust(8, "f"))[-1]
+
+    def output(self, frame: Frame) -> Frame:
+        """Opaque where the colour is."""
+        return Frame(frame.size, frame.alpha and self.opacity < _OPAQUE, frame.exact)
+
+    def resolve(self, frame: Frame) -> Steps:
+        """Nothing where nothing shines through; what later steps add is filled by the planner."""
+        return (self,) if frame.alpha else ()
 
     def apply(self, image: "pyvips.Image") -> "pyvips.Image":
         """Flatten onto an opaque colour, compose over one that is not."""
         if not image.hasalpha():
             return image
-        *rgb, opacity = bytes.fromhex(self.colour.ljust(8, "f"))
+        rgb = bytes.fromhex(self.colour.ljust(8, "f"))[:3]
         colour = image.colourspace("srgb")
-        if opacity == _OPAQUE:
+        if self.opacity == _OPAQUE:
             return colour.flatten(background=[float(band) for band in rgb])
-        behind = colour.new_from_image([*rgb, opacity])
+        behind = colour.new_from_image([*rgb, self.opacity])
         return behind.composite2(colour, "over").cast("uchar")

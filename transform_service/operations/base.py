@@ -1,56 +1,36 @@
 """What an operation is, and the registry of them."""
 
 import enum
-import re
-from collections.abc import Callable
-from decimal import Decimal
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 import transform_service.operations
 from service_kit.plugins import discover
+from transform_service.arguments import canonical
 from transform_service.encoding import Encoding
-from transform_service.geometry import Size
+from transform_service.geometry import Frame, Size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyvips
 
-_NUMBER = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})")
-_WHOLE = re.compile(r"[0-9]{1,9}")
-
 
 class BadArgument(ValueError):
     """An operation's argument is missing, superfluous or out of range; the text says which and why."""
-
-
-def _number(text: object) -> float:
-    if isinstance(text, str) and not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text!r} is not a number such as 90 or 2.5")
-    return float(str(text))
-
-
-def _whole(text: object) -> int:
-    if isinstance(text, str) and not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a whole number")
-    return int(str(text))
-
-
-Number = Annotated[float, BeforeValidator(_number)]
-"""A decimal number; no exponent, no NaN, no infinity."""
-Pixels = Annotated[int, BeforeValidator(_whole)]
-"""A whole number of pixels."""
 
 
 class Reads(enum.Enum):
     """What a step reads decides what may stand before it: a decoder, a pipeline, or pixels in memory."""
 
     POINT = enum.auto()
-    """The pixel at the same place: can be fused with whatever stands before it."""
+    """The pixel at the same place."""
     ROWS = enum.auto()
-    """Rows from top to bottom: a decoder can be streamed through it."""
+    """Rows from top to bottom, each once: like POINT, it can be fused with whatever stands before it."""
+    WINDOW = enum.auto()
+    """Rows from top to bottom, each several times: a decoder can be streamed through it, a pipeline cannot."""
     AREA = enum.auto()
     """Any pixels, in any order, more than once."""
 
@@ -64,52 +44,81 @@ class Operation(BaseModel):
     examples: ClassVar[tuple[str, ...]]
     """Complete pairs as they stand in a URL: for the documentation and for the contract test."""
     reads: ClassVar[Reads] = Reads.AREA
-    """Which pixels of its input one pixel of the result needs."""
+    """Which pixels of its input one pixel of the result needs, whatever the arguments are."""
+    cost: ClassVar[float] = 10.0
+    """Nanoseconds that a pixel of the input takes, roughly, on one core (benchmarks/cost.py measures it)."""
+
+    # From text, and back.
 
     @classmethod
     def parse(cls, text: str) -> Self:
         """The operation with the arguments in `text`; BadArgument says what is wrong with them."""
-        names = list(cls.model_fields)
-        values = text.split(",") if text else []
-        if len(values) > len(names):
-            raise BadArgument(f"takes {len(names)} argument(s), got {len(values)}")
         try:
-            return cls(**dict(zip(names, values, strict=False)))
+            return cls(**cls.named(text.split(",") if text else []))
         except ValidationError as error:
             raise BadArgument(_reason(error)) from error
 
+    @classmethod
+    def named(cls, values: list[str]) -> dict[str, Any]:
+        """The fields that the comma-separated `values` stand for: by their order, unless a class says otherwise."""
+        names = list(cls.model_fields)
+        if len(values) > len(names):
+            raise BadArgument(f"takes {len(names)} argument(s), got {len(values)}")
+        return dict(zip(names, values, strict=False))
+
     def arguments(self) -> str:
         """The canonical text of the arguments."""
-        return ",".join(_canonical(getattr(self, name)) for name in type(self).model_fields)
+        return ",".join(canonical(getattr(self, name)) for name in type(self).model_fields)
 
     def __str__(self) -> str:
         """The canonical text of the whole pair: equal for equal effects, different for different ones."""
         return f"{self.name}={self.arguments()}" if type(self).model_fields else self.name
 
+    # What is known before any pixel is computed.
+
     def output_size(self, size: Size) -> Size:
-        """The size of the result for an input of `size`, known before any pixel is."""
+        """The size of the result for an input of `size`; BadRequest where the input has no such part."""
         return size
 
     def adds_transparency(self) -> bool:
         """Whether the result has transparent pixels where the input had none (new corners, new margins)."""
         return False
 
+    def output(self, frame: Frame) -> Frame:
+        """What is known of the result of an input of which `frame` is known."""
+        return Frame(self.output_size(frame.size), frame.alpha or self.adds_transparency(), frame.exact)
+
+    def resolve(self, frame: Frame) -> "Steps":
+        """Plainer steps that do the same to such a frame: () where nothing is to be done.
+
+        Called with an exact frame, and of its results again: what is plain already returns itself.
+        """
+        return (self,)
+
+    def reading(self) -> Reads:
+        """Which pixels of its input one pixel of the result needs."""
+        return self.reads
+
     def encoding(self, encoding: Encoding) -> Encoding:
         """What this step makes of the encoder's settings."""
         return encoding
 
-    def open(self, path: "Path", size: Size) -> "pyvips.Image | None":
-        """Decode and apply this step at once, where that is cheaper than after a full decode; None where it is not.
+    def overlays(self) -> tuple[str, ...]:
+        """The ids of the stored images that this step needs besides its input."""
+        return ()
 
-        `path` is an image of one frame, `size` its size once it is upright.
-        """
-        return None  # the default of a value, not of a procedure
+    # Pixels: in renderer processes only.
 
     def apply(self, image: "pyvips.Image") -> "pyvips.Image":
         """Compute the pixels: from and to one upright frame, 8 bits a band, sRGB or grey, perhaps with alpha."""
         return image
 
+    def apply_with(self, image: "pyvips.Image", overlays: "Sequence[Path]") -> "pyvips.Image":
+        """As `apply`, with the files of `overlays()` at hand."""
+        return self.apply(image)
 
+
+Steps = tuple[Operation, ...]
 OPERATIONS: dict[str, type[Operation]] = {}
 Class = TypeVar("Class", bound=type[Operation])
 
@@ -129,21 +138,6 @@ def load_operations() -> dict[str, type[Operation]]:
     """All operations by name."""
     discover(transform_service.operations)
     return OPERATIONS
-
-
-def premultiplied(image: "pyvips.Image", treat: "Callable[[pyvips.Image], pyvips.Image]") -> "pyvips.Image":
-    """`treat` an image so that what is transparent does not bleed its colour into what is not."""
-    if not image.hasalpha():
-        return treat(image)
-    return treat(image.premultiply()).unpremultiply().cast(image.format)
-
-
-def _canonical(value: Any) -> str:
-    if not isinstance(value, float):
-        return str(value)
-    text = f"{Decimal(repr(value)):f}"  # the shortest digits that give the same number, without an exponent
-    text = text.rstrip("0").rstrip(".") if "." in text else text
-    return "0" if text == "-0" else text
 
 
 def _reason(error: ValidationError) -> str:

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
+from transform_service.arguments import Pixels
 from transform_service.encoding import Encoding
-from transform_service.operations.base import Operation, Pixels, Reads, operation
+from transform_service.geometry import Frame
+from transform_service.operations.base import Operation, Reads, Steps, operation
 
 
 @operation("compress")
@@ -15,7 +17,12 @@ class Compress(Operation):
     quality: Annotated[Pixels, Field(ge=0, le=100)]
     examples = ("compress=75",)
     reads = Reads.POINT
+    cost = 0.0
+
+    def resolve(self, frame: Frame) -> Steps:
+        """The encoder's matter; no pixel changes before."""
+        return ()
 
     def encoding(self, encoding: Encoding) -> Encoding:
-        """The encoder's matter; no pixel changes before."""
+        """The smallest quality asked for wins."""
         return encoding.at_most(self.quality)

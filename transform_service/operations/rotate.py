@@ -3,8 +3,10 @@
 import math
 from typing import TYPE_CHECKING
 
-from transform_service.geometry import Size, round_half_up
-from transform_service.operations.base import Number, Operation, operation, premultiplied
+from transform_service.alpha import premultiplied, with_alpha
+from transform_service.arguments import Number
+from transform_service.geometry import Frame, Size, round_half_up
+from transform_service.operations.base import Operation, Steps, operation
 
 if TYPE_CHECKING:
     import pyvips
@@ -18,16 +20,27 @@ class Rotate(Operation):
 
     degrees: Number
     examples = ("rotate=90", "rotate=33.5", "rotate=-12")
+    cost = 15.0
 
     @property
     def turn(self) -> float:
         """Degrees clockwise, 0 up to and without 360."""
         return self.degrees % 360
 
+    @property
+    def quarters(self) -> int | None:
+        """How many quarter turns this is, 0 to 3; None where it is no whole number of them."""
+        return None if self.turn % _QUARTER else int(self.turn // _QUARTER)
+
+    @classmethod
+    def by_quarters(cls, quarters: int) -> "Rotate":
+        """A turn by a number of quarters."""
+        return cls(degrees=quarters % 4 * _QUARTER)
+
     def output_size(self, size: Size) -> Size:
         """The box around the turned frame, as libvips rounds it."""
-        if self.turn % _QUARTER == 0:
-            return size.swapped() if self.turn % 180 else size
+        if self.quarters is not None:
+            return size.swapped() if self.quarters % 2 else size
         radians = math.radians(self.turn)
         cos, sin = abs(math.cos(radians)), abs(math.sin(radians))
         return Size(
@@ -37,13 +50,14 @@ class Rotate(Operation):
 
     def adds_transparency(self) -> bool:
         """All but quarter turns have corners."""
-        return self.turn % _QUARTER != 0
+        return self.quarters is None
+
+    def resolve(self, frame: Frame) -> Steps:
+        """Nothing for whole turns; else less than one."""
+        return (Rotate(degrees=self.turn),) if self.turn else ()
 
     def apply(self, image: "pyvips.Image") -> "pyvips.Image":
         """Quarter turns move pixels; others interpolate (bilinear), with premultiplied alpha."""
-        if not self.turn:
-            return image
-        if not self.adds_transparency():
-            return image.rot(f"d{int(self.turn)}")
-        opaque = image if image.hasalpha() else image.addalpha()
-        return premultiplied(opaque, lambda frame: frame.rotate(self.turn))
+        if self.quarters is not None:
+            return image.rot(f"d{self.quarters * _QUARTER}")
+        return premultiplied(with_alpha(image), lambda frame: frame.rotate(self.turn))

@@ -1,0 +1,80 @@
+"""The operation `crop`."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Self
+
+from pydantic import BeforeValidator
+
+from service_kit.errors import BadRequest
+from transform_service.arguments import ClosedBox, Pixels, canonical, parse_place
+from transform_service.geometry import Box, Frame, Size, offset
+from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
+
+if TYPE_CHECKING:
+    import pyvips
+
+_AT_A_POINT = 3  # arguments of crop=X,Y,WxH
+
+
+@operation("crop")
+class Crop(Operation):
+    """Cut out a box of `WxH` pixels at a `place`, or with `X,Y,` in front at these pixels from the left and the top.
+
+    The place is centre (the default), north, northeast, east, southeast, south, southwest, west,
+    northwest, or smart: where the eye would look first (skin, saturation, edges). What would stick
+    out of the image is left out.
+    """
+
+    left: Pixels | None = None
+    top: Pixels | None = None
+    box: ClosedBox
+    place: Annotated[str, BeforeValidator(lambda text: text if text == "smart" else parse_place(text))] = "centre"
+    examples = ("crop=300x200", "crop=30x20,northwest", "crop=50x40,smart", "crop=10,20,300x200")
+    cost = 1.0
+
+    @classmethod
+    def named(cls, values: list[str]) -> dict[str, Any]:
+        """Either the box and perhaps a place, or left, top and the box."""
+        if len(values) > _AT_A_POINT:
+            raise BadArgument(f"takes WxH, WxH,PLACE or X,Y,WxH, got {len(values)} arguments")
+        names = ("left", "top", "box") if len(values) == _AT_A_POINT else ("box", "place")
+        return dict(zip(names, values, strict=False))
+
+    @classmethod
+    def at(cls, left: int, top: int, size: Size) -> Self:
+        """The plain cut at a point."""
+        return cls(left=left, top=top, box=Box(size.width, size.height))
+
+    def reading(self) -> Reads:
+        """Only `smart` needs to see the whole before it can begin."""
+        return Reads.AREA if self.place == "smart" else Reads.ROWS
+
+    def arguments(self) -> str:
+        """The point or the place."""
+        if self.left is not None:
+            return f"{canonical(self.left)},{canonical(self.top)},{self.box}"
+        return f"{self.box},{self.place}"
+
+    def output_size(self, size: Size) -> Size:
+        """The box, as far as there is something to cut."""
+        left, top = self.left or 0, self.top or 0
+        if left >= size.width or top >= size.height:
+            raise BadRequest(f"{self} lies outside of the image, which has {size} pixels at that step")
+        return self.box.closed(size).clipped(Size(size.width - left, size.height - top))
+
+    def resolve(self, frame: Frame) -> Steps:
+        """The cut at a point; nothing where the box holds all."""
+        size = self.output_size(frame.size)
+        if size == frame.size:
+            return ()
+        if self.left is not None and self.top is not None:
+            return (Crop.at(self.left, self.top, size),)
+        if self.place == "smart":
+            return (Crop(box=Box(size.width, size.height), place="smart"),)
+        return (Crop.at(*offset(self.place, size, frame.size), size),)
+
+    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
+        """Cut; `smart` by libvips' measure of attention."""
+        size = self.output_size(Size(image.width, image.height))
+        if self.place == "smart":
+            return image.smartcrop(size.width, size.height, interesting="attention")
+        return image.crop(self.left or 0, self.top or 0, size.width, size.height)

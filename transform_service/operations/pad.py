@@ -1,0 +1,43 @@
+"""The operation `pad`."""
+
+from typing import TYPE_CHECKING
+
+from transform_service.alpha import with_alpha
+from transform_service.arguments import ClosedBox
+from transform_service.geometry import Frame, Size, offset
+from transform_service.operations.base import Operation, Reads, Steps, operation
+
+if TYPE_CHECKING:
+    import pyvips
+
+
+@operation("pad")
+class Pad(Operation):
+    """Put the image into the middle of a canvas of `WxH` pixels.
+
+    The margins are transparent, or of the background's colour. A side that is larger already stays as it is.
+    """
+
+    box: ClosedBox
+    examples = ("pad=500x400",)
+    reads = Reads.ROWS
+    cost = 2.0
+
+    def output_size(self, size: Size) -> Size:
+        """The larger of frame and canvas in each direction."""
+        canvas = self.box.closed(size)
+        return Size(max(canvas.width, size.width), max(canvas.height, size.height))
+
+    def adds_transparency(self) -> bool:
+        """The margins."""
+        return True
+
+    def resolve(self, frame: Frame) -> Steps:
+        """Nothing where the canvas is no larger."""
+        return () if self.output_size(frame.size) == frame.size else (self,)
+
+    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
+        """Embed in transparent black."""
+        inner = Size(image.width, image.height)
+        outer = self.output_size(inner)
+        return with_alpha(image).embed(*offset("centre", inner, outer), outer.width, outer.height)

@@ -1,0 +1,135 @@
+"""The operation `resize`."""
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+
+from pydantic import BeforeValidator
+
+from transform_service.arguments import OpenBox
+from transform_service.geometry import Box, Frame, Size
+from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
+from transform_service.operations.crop import Crop
+from transform_service.operations.pad import Pad
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pyvips
+
+_ANY = 10_000_000
+"""A side that binds nothing: the most that libvips allows."""
+Fit = Literal["inside", "outside", "cover", "contain", "fill"]
+
+
+@operation("resize")
+class Resize(Operation):
+    """Scale to a `box` of `WxH`, `Wx` or `xH` pixels; never enlarges unless `enlarge` stands behind.
+
+    `inside` (the default) is the largest that fits into the box, `outside` the smallest that covers
+    it, `cover` is `outside` with what sticks out cut off at both ends, `contain` is `inside` with
+    margins (transparent, or the background's colour), `fill` takes both sides without keeping the
+    aspect ratio. A side that is left open follows the aspect ratio.
+    """
+
+    box: OpenBox
+    fit: Fit = "inside"
+    enlarge: Annotated[bool, BeforeValidator(lambda text: text in {True, "enlarge"})] = False
+    examples = (
+        "resize=300x200",
+        "resize=300x",
+        "resize=x200,enlarge",
+        "resize=40x90,outside",
+        "resize=300x200,cover",
+        "resize=200x200,contain",
+        "resize=100x300,fill,enlarge",
+    )
+    reads = Reads.WINDOW
+    cost = 6.0
+
+    @classmethod
+    def named(cls, values: list[str]) -> dict[str, Any]:
+        """The box, then the fit or `enlarge` or both."""
+        fields: dict[str, Any] = {"box": values[0]} if values else {}
+        for word in values[1:]:
+            field = "enlarge" if word == "enlarge" else "fit"
+            if field == "fit" and word not in get_args(Fit):
+                raise BadArgument(f"{word!r} is neither enlarge nor one of {', '.join(get_args(Fit))}")
+            if field in fields:
+                raise BadArgument(f"{word!r} is one word too many")
+            fields[field] = word
+        return fields
+
+    @classmethod
+    def to(cls, size: Size) -> Self:
+        """The plain scaling to exactly `size`."""
+        return cls(box=Box(size.width, size.height), fit="fill", enlarge=True)
+
+    def arguments(self) -> str:
+        """The words that are not the default."""
+        words = [str(self.box), *([self.fit] if self.fit != "inside" else []), *(["enlarge"] if self.enlarge else [])]
+        return ",".join(words)
+
+    def output_size(self, size: Size) -> Size:
+        """As libvips' thumbnail rounds it."""
+        scaled = self.scaled_size(size)
+        if self.fit == "cover":
+            return scaled.clipped(self.box.closed(scaled))
+        return self.box.closed(scaled) if self.fit == "contain" else scaled
+
+    def scaled_size(self, size: Size) -> Size:
+        """The size to which the frame is scaled, before anything is cut off or put around."""
+        shrinks = self.box.shrinks(size)
+        if self.fit == "fill" and len(shrinks) > 1:
+            target = self.box.closed(size)
+            return target if self.enlarge else target.clipped(size)
+        shrink = min(shrinks) if self.fit in {"outside", "cover"} else max(shrinks)
+        return size.shrunk(shrink if self.enlarge else max(1.0, shrink))
+
+    def adds_transparency(self) -> bool:
+        """Only `contain` has margins."""
+        return self.fit == "contain"
+
+    def resolve(self, frame: Frame) -> Steps:
+        """Scaling to the exact size, then cutting off or putting around."""
+        scaled = self.scaled_size(frame.size)
+        scale = () if scaled == frame.size else (Resize.to(scaled),)
+        after = Frame(scaled, frame.alpha)
+        if self.fit == "cover":
+            return (*scale, *Crop(box=self.box.whole(scaled)).resolve(after))
+        if self.fit == "contain":
+            return (*scale, *Pad(box=self.box.whole(scaled)).resolve(after))
+        return scale
+
+    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
+        """Lanczos 3, with premultiplied alpha; plain scaling, whatever the fit was."""
+
+        def scaled(width: int, height: int, mode: str) -> "pyvips.Image":
+            return image.thumbnail_image(width, height=height, size=mode, no_rotate=True)
+
+        return self._evenly(scaled)
+
+    def load(self, source: "Path", page: int | None) -> "pyvips.Image":
+        """Decode and scale at once: a decoder can leave out what the result would not show. Colours become sRGB."""
+        import pyvips  # noqa: PLC0415  # in renderers only
+
+        name = f"{source}[page={page}]" if page else str(source)
+
+        def scaled(width: int, height: int, mode: str) -> "pyvips.Image":
+            return pyvips.Image.thumbnail(
+                name, width, height=height, size=mode, no_rotate=True, output_profile="srgb", fail_on="error"
+            )
+
+        return self._evenly(scaled)
+
+    def _evenly(self, scaled: "Callable[[int, int, str], pyvips.Image]") -> "pyvips.Image":
+        """By the same factor in both directions where that gives the exact size, else forced to it.
+
+        The factor is that of the longer side, which is rounded less; or else that of the shorter one.
+        """
+        target = self.box.closed(Size(1, 1))
+        by_side = [Size(target.width, _ANY), Size(_ANY, target.height)]
+        for box in by_side if target.width >= target.height else reversed(by_side):
+            image = scaled(box.width, box.height, "both")
+            if (image.width, image.height) == (target.width, target.height):
+                return image
+        return scaled(target.width, target.height, "force")
