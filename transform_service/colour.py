@@ -6,7 +6,7 @@ _SRGB = "srgb"
 
 
 def srgb(image: pyvips.Image) -> pyvips.Image:
-    """By the embedded profile where there is one; CMYK without one by libvips' own."""
+    """By the embedded profile where there is one; CMYK without one by libvips' own, the rest as it is."""
     if image.get_typeof("icc-profile-data") or image.interpretation == "cmyk":
         try:
             profile = "cmyk" if image.bands > 3 else _SRGB  # noqa: PLR2004

@@ -13,7 +13,7 @@ from service_kit.vips import pyvips
 from transform_service import colour
 from transform_service.encoders import ENCODERS
 from transform_service.geometry import Frame, Size
-from transform_service.planner import Plan, Step
+from transform_service.plan import Plan, Step
 from transform_service.rendered import Rendered
 
 _LONG_SECONDS = 0.1
@@ -59,10 +59,10 @@ def _treated(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     if plan.frames > 1:
         return _animation(source, plan, overlays)
     if plan.load:
-        image = colour.eight_bits(plan.load.load(source, plan.page))
+        image = plan.load.load(source, plan.page)
     else:
-        image = colour.srgb(_opened(source, f"page={plan.page}" if plan.page else ""))
-    return _apply(image, plan, overlays)
+        image = _opened(source, f"page={plan.page}" if plan.page else "")
+    return _apply(colour.srgb(_without_orientation(image)), plan, overlays)
 
 
 def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
@@ -71,15 +71,14 @@ def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     pages = roll.pagesplit()
     for page in pages:
         page.remove("page-height")  # else a turned page is taken for several
-    treated = [_apply(colour.srgb(page), plan, overlays) for page in pages]
+    treated = [_apply(colour.srgb(_without_orientation(page)), plan, overlays) for page in pages]
     joined = pyvips.Image.arrayjoin(treated, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", treated[0].height)
     return joined
 
 
 def _opened(source: Path, options: str) -> pyvips.Image:
-    image = pyvips.Image.new_from_file(f"{source}[{options}]", access="sequential", fail_on="error")
-    return _without_orientation(image)
+    return pyvips.Image.new_from_file(f"{source}[{options}]", access="sequential", fail_on="error")
 
 
 def _apply(image: pyvips.Image, plan: Plan, overlays: Overlays) -> pyvips.Image:
