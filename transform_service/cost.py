@@ -35,13 +35,15 @@ _WHOLE = {"jpeg": _Rate(18, 7), "png": _Rate(20, 4.5)}
 """Progressive and interlaced: nothing is known before all is read."""
 _SHRUNK = {"jpeg": _Rate(2, 0.3), "webp": _Rate(8, 4.6)}
 """With scaling in the decoder."""
-_SHRINKS_FROM = {"jpeg": 4.0, "webp": 1.0}
-"""The least factor at which the decoder scales (libvips leaves JPEG a factor of 2 for its own, better filter)."""
+_JPEG_SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
+"""From which factor on libvips lets libjpeg shrink, and by how much: it keeps a factor of 2 for its own filter."""
 _DEEP = 2
 """Times as much for 16 bits a band."""
 
 # Scaling, a pixel of what is read, and treating: operations say it themselves.
 _SCALED = _Rate(4, 1)
+_READ_FOR_ONE = 16
+"""Pixels that are scaled for one of the result, at most: the decoder or a box filter has left out the rest before."""
 _BUFFERED = 4.0
 
 # Encoding, a pixel of the result.
@@ -61,47 +63,60 @@ _STREAMED_JPEG, _STREAMED_FROM = _Rate(6, 0.6), 16_000_000
 
 def estimate(plan: Plan, header: Header) -> Cost:
     """The cost of rendering `plan` from an image with this header."""
-    size = Size(header.width, header.height)
-    pixels = size.pixels * plan.frames
-    decoding = _decoding(plan, header, size)
-    seconds, held = decoding.nanoseconds * pixels, decoding.bytes * pixels
-    if plan.frames > 1:
-        held += _BUFFERED * pixels
-    frame = Frame(size)
-    if plan.load:
-        seconds += _SCALED.nanoseconds * min(pixels, 16 * plan.load.output_size(size).pixels)
-        frame = plan.load.output(frame)
-        held += _SCALED.bytes * frame.size.pixels
-    treating, buffers, size = _treating(plan.steps, frame, plan.frames)
-    encoding = _encoding(plan, size)
-    seconds += treating + encoding.nanoseconds * size.pixels * plan.frames
-    held += buffers + encoding.bytes * size.pixels * plan.frames
-    return Cost(_BASE_SECONDS + seconds / 1e9, _BASE_BYTES + int(held))
+    stored = Frame(Size(header.width, header.height))
+    decoding = _decoding(plan, header)
+    nanoseconds, held, frame = _loading(plan, stored)
+    treating, buffers, frame = _treating(plan.steps, frame)
+    encoding = _encoding(plan, frame.size)
+    nanoseconds += decoding.nanoseconds * stored.size.pixels + treating + encoding.nanoseconds * frame.size.pixels
+    held += decoding.bytes * stored.size.pixels + buffers + encoding.bytes * frame.size.pixels
+    if plan.frames > 1:  # one after the other; the results of all are kept
+        held += _BUFFERED * frame.size.pixels * plan.frames
+    return Cost(_BASE_SECONDS + nanoseconds * plan.frames / 1e9, _BASE_BYTES + int(held))
 
 
-def _decoding(plan: Plan, header: Header, size: Size) -> _Rate:
+def _loading(plan: Plan, stored: Frame) -> tuple[float, float, Frame]:
+    """Nanoseconds and bytes of scaling what the decoder gives, and the result."""
+    if plan.load is None:
+        return 0.0, 0.0, stored
+    frame = plan.load.output(stored)
+    read = min(stored.size.pixels, _READ_FOR_ONE * frame.size.pixels)
+    return _SCALED.nanoseconds * read, _SCALED.bytes * frame.size.pixels, frame
+
+
+def decoder_shrink(plan: Plan, header: Header) -> float:
+    """How many times smaller the decoder makes each side while it reads; 1 where it cannot."""
+    if plan.load is None or header.format not in _SHRUNK:
+        return 1.0
+    stored = Size(header.width, header.height)
+    target = plan.load.output_size(stored)
+    factor = min(stored.width / target.width, stored.height / target.height)
+    if header.format == "webp":
+        return factor
+    return next((shrink for least, shrink in _JPEG_SHRINKS if factor >= least), 1.0)
+
+
+def _decoding(plan: Plan, header: Header) -> _Rate:
     rate = _STREAMED[header.format]
     if header.progressive and header.format in _WHOLE:
         rate = _WHOLE[header.format]
-    elif plan.load and header.format in _SHRUNK:
-        target = plan.load.output_size(size)
-        if min(size.width / target.width, size.height / target.height) >= _SHRINKS_FROM[header.format]:
-            rate = _SHRUNK[header.format]
+    elif decoder_shrink(plan, header) > 1:
+        rate = _SHRUNK[header.format]
     deep = _DEEP if "16" in header.colour_space else 1
     return _Rate(rate.nanoseconds * deep, rate.bytes * deep)
 
 
-def _treating(steps: tuple[Step, ...], frame: Frame, frames: int) -> tuple[float, float, Size]:
-    """Nanoseconds, the most that two buffers after each other hold, and the size of the result."""
+def _treating(steps: tuple[Step, ...], frame: Frame) -> tuple[float, float, Frame]:
+    """Nanoseconds of one frame, the most that two buffers after each other hold, and the result."""
     nanoseconds, before, most = 0.0, 0.0, 0.0
     for step in steps:
         if step.buffered:
             buffer = _BUFFERED * frame.size.pixels
             most, before = max(most, before + buffer), buffer
         after = step.operation.output(frame)
-        nanoseconds += step.operation.nanoseconds() * max(frame.size.pixels, after.size.pixels) * frames
+        nanoseconds += step.operation.nanoseconds() * max(frame.size.pixels, after.size.pixels)
         frame = after
-    return nanoseconds, most * (1 if frames == 1 else 2), frame.size
+    return nanoseconds, most, frame
 
 
 def _encoding(plan: Plan, size: Size) -> _Rate:

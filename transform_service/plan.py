@@ -56,6 +56,8 @@ class Plan:
     """The frame that is read, or the first of them."""
     frames: int
     """How many frames are decoded and written."""
+    unchanged: bool = False
+    """Whether the result is the image itself, but for its metadata: then it need not be encoded again."""
 
     @property
     def operations(self) -> Steps:

@@ -48,7 +48,16 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
     steps = simplify((*turns, *operations, *flat), stored)
     load = _load(steps, stored.size, frames)
     rest = steps[1:] if load else steps
-    made = Plan(load, tuple(_buffered(rest, streamed=not load)), encoding, limits, page or 0, frames)
+    whole = encoding == Encoding(header.kind) and frames == header.frames
+    made = Plan(
+        load,
+        tuple(_buffered(rest, streamed=not load)),
+        encoding,
+        limits,
+        page or 0,
+        frames,
+        unchanged=whole and not steps,
+    )
     return Planned(made, _key(sha256, made), estimate(made, header))
 
 
