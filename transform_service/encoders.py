@@ -15,8 +15,10 @@ _PROGRESSIVE_PIXELS = range(100_000, 4_000_000)
 """Progressive JPEG has 2 to 3 % fewer bytes from 512 x 288 up, and more below; at 2048 x 1152 it takes 20 ms longer."""
 _OPTIMIZED_PIXELS = 16_000_000
 """Optimal Huffman tables save 4 % of a JPEG, but all coefficients are kept in memory for it, 3 to 6 bytes a pixel."""
+AVIF_EFFORT = 1
+"""0 to 9; see docs/adr/0007."""
 _AVIF_PIXELS = 4_000_000
-"""From here on AVIF is written with effort 0 instead of 1: 0.06 instead of 0.2 s a megapixel (docs/adr/0009)."""
+"""From here on the effort is 0: 0.06 instead of 0.2 s a megapixel."""
 _GIF_EFFORT = 1
 """15 MP on one core: effort 1 takes 3.8 s, 7 takes 6.4 s."""
 
@@ -44,7 +46,7 @@ def _webp(image: "pyvips.Image", path: str, quality: int) -> None:
 
 
 def _avif(image: "pyvips.Image", path: str, quality: int) -> None:
-    effort = 1 if image.width * image.height < _AVIF_PIXELS else 0
+    effort = AVIF_EFFORT if image.width * image.height < _AVIF_PIXELS else 0
     image.heifsave(path, compression="av1", Q=max(1, quality), effort=effort, keep=_KEEP_NONE)
 
 
