@@ -6,6 +6,7 @@ Every worker has a pipe of its own, so that a killed one leaves no lock behind (
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 import traceback
 from collections import deque
@@ -22,6 +23,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 
 _CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
 """What a process gets for its own faults; SIGKILL comes from people and from a machine without memory."""
+
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Ask for large pages: memory that was given back costs fewer page faults when it is needed again. Measured with
+malloc_trim after each: thumb=512 of a 15 MP AVIF 387 ms without, 271 with; of a progressive JPEG 106, 80."""
 
 logger = logging.getLogger(__name__)
 _context = multiprocessing.get_context("forkserver")
@@ -45,6 +50,7 @@ class QueueFull(Unavailable):
 def preload(modules: Iterable[str]) -> None:
     """Import `modules` once in the fork server, so that workers start in milliseconds and share their memory."""
     _context.set_forkserver_preload(list(modules))
+    os.environ.setdefault("GLIBC_TUNABLES", _HUGE_PAGES)  # read when the fork server starts
 
 
 class _Process(Protocol):

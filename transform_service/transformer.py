@@ -112,7 +112,8 @@ class Transformer:
                 )
             timings = Timings(time.perf_counter() - started - rendered.seconds, rendered.seconds)
             if rendered.bytes <= self._entry_bytes:
-                return Rendition.in_memory(await asyncio.to_thread(output.read_bytes), timings)
+                # Not in a thread: it was written a moment ago, so it is in memory, and a thread takes longer than that.
+                return Rendition.in_memory(output.read_bytes(), timings)
             return Rendition.from_file(output, timings)
         finally:
             output.unlink(missing_ok=True)
