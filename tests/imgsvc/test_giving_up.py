@@ -1,0 +1,109 @@
+"""Work that nobody waits for, images that crash their decoder, small work beside heavy work: over the wire."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+
+from tests import pictures, servers
+from tests.imgsvc.test_serve import _busiest, _status, _until, _upload
+
+HEAVY = "gif?blur=3"
+"""Of a picture of noise: some seconds."""
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Served]:
+    folder = tmp_path_factory.mktemp("giving_up")
+    with servers.serve(folder, RENDER_SECONDS="120", RENDER_QUEUE_SECONDS="100", RENDERERS="1") as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+async def noise(http: aiohttp.ClientSession, served: servers.Served) -> str:
+    return await _upload(http, served.url, bytes(pictures.noise(3500, 3000).jpegsave_buffer(Q=90)))
+
+
+async def _leave(request: "asyncio.Task[object]") -> None:
+    """Hang up."""
+    request.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await request
+
+
+async def test_a_render_that_nobody_waits_for_is_killed(
+    http: aiohttp.ClientSession, served: servers.Served, noise: str
+) -> None:
+    before = served.renderers()
+    request = asyncio.create_task(_status(http, f"{served.url}/v1/images/{noise}.{HEAVY}"))
+    worker = await asyncio.wait_for(_busiest(before), 30)
+    await _leave(request)
+    await _until(lambda: worker not in served.renderers())
+    await _until(lambda: len(served.renderers()) == len(before))
+
+
+async def test_a_render_that_others_wait_for_goes_on(
+    http: aiohttp.ClientSession, served: servers.Served, noise: str
+) -> None:
+    before = served.renderers()
+    url = f"{served.url}/v1/images/{noise}.{HEAVY}&thumb=1500"
+    first = asyncio.create_task(_status(http, url))
+    worker = await asyncio.wait_for(_busiest(before), 30)
+    second = asyncio.create_task(_status(http, url))
+    async with http.get(f"{served.url}/v1/images/{noise}/info") as answer:  # by now the second has been seen
+        assert answer.status == 200
+    await _leave(first)
+    assert await second == (200, "image/gif")
+    assert worker in served.renderers()
+
+
+async def test_waiting_work_that_nobody_waits_for_leaves_the_queue(
+    http: aiohttp.ClientSession, served: servers.Served, noise: str
+) -> None:
+    url = f"{served.url}/v1/images/{noise}.{HEAVY}"
+    running = asyncio.create_task(_status(http, f"{url}&thumb=2000"))
+    worker = await asyncio.wait_for(_busiest(served.renderers()), 30)
+    waiting = [asyncio.create_task(_status(http, f"{url}&thumb={n}")) for n in range(2001, 2031)]
+    async with http.get(f"{served.url}/v1/images/{noise}/info") as answer:
+        assert answer.status == 200
+    for request in waiting:
+        await _leave(request)
+    await _leave(running)
+    await _until(lambda: worker not in served.renderers())
+    # Thirty renders of a second each would still be there.
+    assert await asyncio.wait_for(_status(http, f"{served.url}/v1/images/{noise}.jpg?blur=3&thumb=1999"), 15)
+
+
+async def test_small_work_does_not_wait_behind_heavy_work(
+    http: aiohttp.ClientSession, served: servers.Served, noise: str
+) -> None:
+    small = await _upload(http, served.url, pictures.jpeg(300, 200))
+    url = f"{served.url}/v1/images/{noise}.{HEAVY}"
+    heavy = [asyncio.create_task(_status(http, f"{url}&thumb={n}")) for n in range(2100, 2104)]
+    await asyncio.wait_for(_busiest(served.renderers()), 30)
+    for side in range(20, 40):
+        assert await _status(http, f"{served.url}/v1/images/{small}.png?thumb={side}") == (200, "image/png")
+    assert not any(request.done() for request in heavy)
+    for request in heavy:
+        await _leave(request)
+
+
+async def test_an_image_that_crashed_its_decoder_twice_is_not_tried_again(
+    http: aiohttp.ClientSession, served: servers.Served
+) -> None:
+    picture = pictures.noise(3500, 3001)
+    image_id = await _upload(http, served.url, bytes(picture.jpegsave_buffer(Q=90)))
+    for attempt in range(2):
+        url = f"{served.url}/v1/images/{image_id}.{HEAVY}&thumb={3000 + attempt}"
+        request = asyncio.create_task(_status(http, url))
+        os.kill(await asyncio.wait_for(_busiest(served.renderers()), 30), signal.SIGSEGV)
+        assert await request == (503, "application/problem+json")
+        await _until(lambda: len(served.renderers()) == 3)
+    async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=9") as answer:
+        assert answer.status == 422
+        assert "crashed its decoder" in await answer.text()
+    other = await _upload(http, served.url, pictures.jpeg())
+    assert await _status(http, f"{served.url}/v1/images/{other}.png?thumb=9") == (200, "image/png")
