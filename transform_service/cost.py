@@ -50,7 +50,7 @@ _BUFFERED = 4.0
 _ENCODED = {
     "jpeg": _Rate(20, 7),
     "png": _Rate(40, 1.2),
-    "webp": _Rate(63, 6),
+    "webp": _Rate(45, 6),
     "avif": _Rate(200, 20),
     "gif": _Rate(300, 11.5),
     "tiff": _Rate(40, 1.2),

@@ -16,7 +16,8 @@ _PROGRESSIVE_PIXELS = range(100_000, 4_000_000)
 _OPTIMIZED_PIXELS = 16_000_000
 """Optimal Huffman tables save 4 % of a JPEG, but all coefficients are kept in memory for it, 3 to 6 bytes a pixel."""
 AVIF_EFFORT = 1
-"""0 to 9; see docs/adr/0007."""
+WEBP_EFFORT = 2
+"""Of 9 and of 6; see docs/adr/0007."""
 _AVIF_PIXELS = 4_000_000
 """From here on the effort is 0: 0.06 instead of 0.2 s a megapixel."""
 _GIF_EFFORT = 1
@@ -42,7 +43,7 @@ def _png(image: "pyvips.Image", path: str, quality: int) -> None:
 
 
 def _webp(image: "pyvips.Image", path: str, quality: int) -> None:
-    image.webpsave(path, Q=quality, keep=_KEEP_NONE)
+    image.webpsave(path, Q=quality, effort=WEBP_EFFORT, keep=_KEEP_NONE)
 
 
 def _avif(image: "pyvips.Image", path: str, quality: int) -> None:
