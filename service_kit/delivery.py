@@ -46,11 +46,20 @@ async def send_stream(
     if request.method == "HEAD":
         return response
     try:
-        async for chunk in chunks:
-            await response.write(chunk)
-        await response.write_eof()
-    except (ServiceError, OSError) as error:
+        await _send_all(response, chunks)
+    except (ServiceError, OSError, EOFError) as error:
         logger.warning("%r broke off while it was sent: %r", request.path, error)
         if request.transport:
             request.transport.abort()
     return response
+
+
+async def _send_all(response: web.StreamResponse, chunks: AsyncIterable[bytes | memoryview]) -> None:
+    """Raises EOFError when fewer bytes come than were promised: the next answer would be taken for the rest."""
+    sent = 0
+    async for chunk in chunks:
+        await response.write(chunk)
+        sent += len(chunk)
+    if sent != response.content_length:
+        raise EOFError(f"{sent} bytes came instead of {response.content_length}")
+    await response.write_eof()
