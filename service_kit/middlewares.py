@@ -15,7 +15,7 @@ from service_kit.paths import MAX_URL
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-REQUEST_ID = "request_id"
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NEGATIVE_CACHE_SECONDS = 10
 
@@ -37,7 +37,7 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except ServiceError as error:
         if error.status >= web.HTTPInternalServerError.status_code:
-            logger.warning("%s: %s%s", _named(request), error, _because(error))
+            logger.log(error.level, "%s: %s%s", _named(request), error, _because(error))
         return problem_response(request, error)
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:

@@ -90,7 +90,7 @@ async def serve_until_stopped(
         asyncio.get_running_loop().add_signal_handler(signum, stop.set)
     try:
         await _set_up(runner)
-        announce(await _listen(runner, host, port))
+        announce(await listen(runner, host, port))
         await stop.wait()
         stopping()
     finally:
@@ -106,7 +106,8 @@ async def _set_up(runner: Runner) -> None:
         raise CannotStart(f"cannot start: {error}") from error
 
 
-async def _listen(runner: Runner, host: str, port: int) -> str:
+async def listen(runner: Runner, host: str, port: int) -> str:
+    """Listen on an address; the URL that it answers under. Raises CannotStart when the address is taken."""
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:

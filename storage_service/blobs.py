@@ -18,7 +18,7 @@ from service_kit.settings import scratch_directory
 from service_kit.spool import room_for
 
 if TYPE_CHECKING:
-    from obstore import GetResult
+    from obstore import GetOptions, GetResult
     from obstore.store import AzureStore, ClientConfig, GCSStore, ObjectStore, RetryConfig, S3Store
 
 _PREFIX = "sha256"
@@ -31,6 +31,10 @@ _CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_htt
 """Plain HTTP only where the endpoint's URL says so, as of an S3 server in the same network."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 """Obstore's defaults retry for three minutes, longer than any client waits."""
+
+
+class BlobMissing(Exception):
+    """The blob is not there, or not whole."""
 
 
 class Blobs:
@@ -71,19 +75,27 @@ class Blobs:
         with _translated():
             await obstore.put_async(self._store, _key(sha256), source)
 
-    async def exists(self, sha256: str) -> bool:
-        """Whether the blob is there."""
+    async def exists(self, sha256: str, size: int) -> bool:
+        """Whether the blob is there, with all its `size` bytes: a torn one is as good as none."""
         with _translated():
             try:
-                await obstore.head_async(self._store, _key(sha256))
+                found = await obstore.head_async(self._store, _key(sha256))
             except FileNotFoundError:
                 return False
-        return True
+        return found["size"] == size
 
-    async def open(self, sha256: str, start: int, end: int) -> AsyncIterator[memoryview]:
-        """The bytes from `start` up to and without `end`, in chunks."""
-        with _translated():
-            result = await obstore.get_async(self._store, _key(sha256), options={"range": (start, end)})
+    async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
+        """The bytes of `part` of a blob of `size` bytes, in chunks; BlobMissing when it is not there or not whole."""
+        try:
+            with _translated():
+                options: GetOptions = {"range": (part.start, part.stop)}
+                result = await obstore.get_async(self._store, _key(sha256), options=options)
+        except Unavailable as error:
+            if await self.exists(sha256, size):
+                raise
+            raise BlobMissing(sha256) from error
+        if result.meta["size"] != size:
+            raise BlobMissing(sha256)
         return _chunks(result)
 
     async def delete(self, sha256: str) -> None:

@@ -21,12 +21,13 @@ async def send_original(request: web.Request, library: Library, record: ImageRec
         refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
         return refusal
     status, part = (200, range(record.bytes)) if span is None else (206, span)
+    chunks = await library.read(record, part)
     response = web.StreamResponse(status=status, headers=headers)
     response.last_modified = record.created_at
     response.content_length = len(part)
     if status == web.HTTPPartialContent.status_code:
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{record.bytes}"
-    return await send_stream(request, response, await library.read(record, part.start, part.stop))
+    return await send_stream(request, response, chunks)
 
 
 def _requested_range(request: web.Request, record: ImageRecord) -> range | None:

@@ -299,7 +299,7 @@ async def test_an_image_whose_file_is_lost_is_not_called_corrupt(http: aiohttp.C
             if blob.is_file():
                 blob.unlink()
         for variant in ("", ".jpg", "?thumb=9", ".png?rotate=90"):
-            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 503, variant
+            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] in {502, 503}, variant
 
 
 def _start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
