@@ -10,6 +10,7 @@ import pytest
 
 from service_kit.errors import Unavailable
 from service_kit.ids import new_image_id
+from service_kit.server import CannotStart
 from storage_service.metadata.base import (
     DatabaseConfig,
     ImageRecord,
@@ -140,6 +141,17 @@ async def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
         else:
             assert await store.find(stored.image_id) == stored
         await store.close()
+
+
+async def test_a_sqlite_database_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    """Its locks on contents hold in one process: with two, a delete in one took the blob of an upload in the other."""
+    first, second = (create_store(DatabaseConfig(f"sqlite:///{tmp_path}/images.sqlite3", None, 1)) for _ in range(2))
+    await first.open()
+    with pytest.raises(CannotStart, match="another process uses the SQLite database"):
+        await second.open()
+    await first.close()
+    await second.open()
+    await second.close()
 
 
 async def test_many_processes_may_migrate_at_once(postgres_url: str) -> None:
