@@ -20,5 +20,5 @@ class Limits(BaseSettings):
 
 
 def scratch_directory(name: str) -> Path:
-    """A default folder for short-lived files, one a user."""
-    return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}" / name
+    """A default folder for short-lived files, one a user; see Spool for whom it must belong to."""
+    return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}-{name}"

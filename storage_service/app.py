@@ -51,18 +51,19 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
         stack.push_async_callback(validator.close)
         library = Library(metadata, blobs, validator)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
-        sweeper = asyncio.create_task(_sweep(library, spool, settings.sweep_seconds))
+        sweeper = asyncio.create_task(sweep_for_ever(library, spool, settings.sweep_seconds))
         stack.callback(sweeper.cancel)
         yield
 
 
-async def _sweep(library: Library, spool: Spool, seconds: float) -> None:
+async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None:
+    """Remove what crashes left, every so often."""
     while True:
         await asyncio.sleep(seconds)
-        spool.sweep()
         try:
+            spool.sweep()
             removed = await library.sweep(timedelta(seconds=seconds))
-        except ServiceError as error:
+        except (ServiceError, OSError) as error:  # the next one may do better
             logger.warning("the sweep broke off: %s", error)
         else:
             logger.info("the sweep removed %d blobs that no image uses", removed)
