@@ -80,6 +80,12 @@ class UnsupportedImage(ServiceError):
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
+class UnsupportedEncoding(ServiceError):
+    """The body is compressed, which images are already."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
 class RangeNotSatisfiable(ServiceError):
     """The byte range lies outside the original."""
 

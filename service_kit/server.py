@@ -65,7 +65,13 @@ class Runner(web.AppRunner):
     """Runs an application; `cleanup` stops listening, lets requests finish, then ends the application."""
 
     def __init__(self, app: web.Application) -> None:
-        super().__init__(app, access_log=None, max_line_size=_MAX_LINE, shutdown_timeout=_CLOSE_SECONDS)
+        super().__init__(
+            app,
+            access_log=None,
+            auto_decompress=False,  # uploads.py refuses packed bodies; unpacking them first is what a bomb wants
+            max_line_size=_MAX_LINE,
+            shutdown_timeout=_CLOSE_SECONDS,
+        )
         self._in_flight = InFlight()
         app.middlewares.insert(0, self._in_flight.count)
         app.on_response_prepare.append(self._in_flight.close_when_stopping)
