@@ -28,6 +28,7 @@ class TransformSettings(Limits):
     result_cache_bytes: int = Field(64 * 1024**2, ge=0, description="Bytes of results that `memory://` holds; 0: none.")
     result_cache_entry_bytes: int = Field(1024**2, gt=0, description="Larger results are not cached.")
     remote_seconds: float = Field(5, gt=0, description="Seconds to fetch a remote source, redirects included.")
+    remote_fetches: int = Field(64, gt=0, description="Remote sources fetched at once; more are refused with 503.")
     remote_redirects: int = Field(3, ge=0, description="Redirects that are followed.")
     remote_ports: frozenset[int] = Field(frozenset({80, 443}), description="Ports of remote sources, as a JSON list.")
     remote_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
