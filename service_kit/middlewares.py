@@ -25,8 +25,7 @@ logger = logging.getLogger(__name__)
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id: the client's when it is sane, else a new one."""
-    given = request.headers.get("X-Request-ID", "")
-    request[REQUEST_ID] = given if _SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request[REQUEST_ID] = _request_id(request)
     return await handler(request)
 
 
@@ -42,7 +41,7 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
             raise
-        return problem_response(request, _from_aiohttp(request, error), error.headers)
+        return problem_response(request, from_aiohttp(request, error), error.headers)
     except (ConnectionResetError, asyncio.CancelledError):  # the client is gone: nobody to answer
         raise
     except Exception:
@@ -84,8 +83,20 @@ def problem_response(
     return response
 
 
+def refusal(request: web.Request, error: ServiceError) -> web.Response:
+    """The answer to a request that came to no middleware and no signal handler."""
+    request[REQUEST_ID] = _request_id(request)
+    response = problem_response(request, error)
+    _add_headers(request, response)
+    return response
+
+
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer carries; a signal handler, so that streamed answers have them too."""
+    _add_headers(request, response)
+
+
+def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["API-Version"] = "1"
     response.headers["X-Request-ID"] = request.get(REQUEST_ID, "")
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -106,7 +117,13 @@ def _because(error: ServiceError) -> str:
     return f", because of {type(error.__cause__).__name__}: {said[0][:300]}"
 
 
-def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-ID", "")
+    return given if _SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:
+    """One of aiohttp's own errors as one of ours."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowed(f"{request.method} is not possible here; possible: {allowed}")

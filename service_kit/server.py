@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
+from service_kit import connections
 from service_kit.errors import ServiceError
 from service_kit.middlewares import Handler
 
@@ -75,6 +76,9 @@ class Runner(web.AppRunner):
         self._in_flight = InFlight()
         app.middlewares.insert(0, self._in_flight.count)
         app.on_response_prepare.append(self._in_flight.close_when_stopping)
+
+    async def _make_server(self) -> web.Server:
+        return connections.Server.like(await super()._make_server())
 
     async def cleanup(self) -> None:
         """Stop."""
