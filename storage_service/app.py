@@ -42,7 +42,7 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
     blobs = Blobs(settings.blobs)
     spool = Spool(blobs.spool_folder)
     spool.prepare()
-    metadata = create_store(DatabaseConfig(settings.database, _password(settings), settings.database_pool))
+    metadata = create_store(_database(settings))
     validator = Validator(settings)
     async with contextlib.AsyncExitStack() as stack:
         await metadata.open()
@@ -69,6 +69,7 @@ async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None
             logger.info("the sweep removed %d blobs that no image uses", removed)
 
 
-def _password(settings: StorageSettings) -> str | None:
+def _database(settings: StorageSettings) -> DatabaseConfig:
     file = settings.database_password_file
-    return file.read_text().strip() if file else None
+    password = file.read_text().strip() if file else None
+    return DatabaseConfig(settings.database, password, settings.database_pool, settings.database_lock_pool)

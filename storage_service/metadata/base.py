@@ -80,6 +80,8 @@ class DatabaseConfig:
     url: str
     password: str | None
     pool: int
+    lock_pool: int = 4
+    """Connections for contents that are being stored or removed."""
 
 
 _STORES: dict[str, Callable[[DatabaseConfig], MetadataStore]] = {}

@@ -1,6 +1,8 @@
 """One contract for every metadata store, against real servers."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +21,7 @@ from storage_service.metadata.base import (
     create_store,
     pending_migrations,
 )
+from tests import servers
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 
@@ -169,6 +172,48 @@ async def test_postgresql_that_is_down_is_told_in_under_two_seconds(unused_tcp_p
     async with asyncio.timeout(2):
         with pytest.raises(Unavailable):
             await store.find(new_image_id())
+
+
+async def test_postgresql_that_is_frozen_is_told_in_under_two_seconds(tmp_path: Path) -> None:
+    with servers.postgres(tmp_path) as url:
+        store = create_store(DatabaseConfig(url, None, 2))
+        await store.open()
+        await asyncio.gather(*(store.find(new_image_id()) for _ in range(4)))  # connections that are open already
+        frozen = _processes(tmp_path)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                async with asyncio.timeout(2):
+                    with pytest.raises(Unavailable):
+                        await store.find(new_image_id())
+            async with asyncio.timeout(2):
+                with pytest.raises(Unavailable):
+                    await add(store, record())
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        assert await store.find(new_image_id()) is None
+        await store.close()
+
+
+def _processes(folder: Path) -> list[int]:
+    postmaster = int((folder / "postgres/postmaster.pid").read_text().splitlines()[0])
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    return [postmaster, *map(int, children)]
+
+
+async def test_contents_that_take_long_to_store_leave_questions_alone(postgres_url: str) -> None:
+    store = create_store(DatabaseConfig(postgres_url, None, 1, 2))
+    await store.open()
+    async with store.lock_content("a" * 64), store.lock_content("b" * 64):
+        async with asyncio.timeout(1):
+            assert await store.find(new_image_id()) is None
+        third = asyncio.create_task(add(store, record(7)))
+        await asyncio.wait([third], timeout=1.7)  # longer than any question may take
+        assert not third.done()
+    await third
+    await store.close()
 
 
 def test_an_unknown_scheme_is_told() -> None:
