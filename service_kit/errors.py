@@ -62,6 +62,12 @@ class Gone(ServiceError):
     status = HTTPStatus.GONE
 
 
+class PreconditionFailed(ServiceError):
+    """The image is not the one that the client means."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+
+
 class ContentTooLarge(ServiceError):
     """More bytes than allowed."""
 

@@ -8,6 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from service_kit import paths
+from service_kit.delivery import check_match
 from service_kit.errors import BadRequest
 from service_kit.health import health_route
 from service_kit.ids import checked_image_id
@@ -76,7 +77,10 @@ async def list_images(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """204; from then on the image is gone."""
-    await request.app[LIBRARY].delete(request.match_info["image_id"])
+    library, image_id = request.app[LIBRARY], request.match_info["image_id"]
+    if "If-Match" in request.headers:
+        check_match(request, (await library.find(image_id)).sha256)
+    await library.delete(image_id)
     return web.Response(status=204, headers=_NO_STORE)
 
 

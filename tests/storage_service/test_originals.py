@@ -1,5 +1,6 @@
 """Originals over the wire: whole, or told to be gone or lost, never anything in between."""
 
+import hashlib
 import logging
 from pathlib import Path
 
@@ -39,3 +40,38 @@ async def test_an_original_deleted_while_it_is_asked_for_is_gone_and_no_outage(s
     await storage.library.delete(image_id)
     with pytest.raises(Gone):
         await storage.library.read(record, range(record.bytes))
+
+
+async def test_a_delete_of_another_content_than_is_meant_is_refused(storage: Storage) -> None:
+    etag = f'"{hashlib.sha256(BODY).hexdigest()}"'
+    for meant, status in ((f'"{"0" * 64}"', 412), ('"*"', 412), (f"W/{etag}", 412), (f'"x", {etag}', 204)):
+        image_id = await storage.upload(BODY)
+        url = f"{storage.url}/v1/images/{image_id}"
+        async with storage.http.delete(url, headers={"If-Match": meant}) as answer:
+            assert answer.status == status, meant
+            assert status == 204 or answer.content_type == "application/problem+json"
+        assert (await storage.get(f"/v1/images/{image_id}"))[0].status == (410 if status == 204 else 200)
+    async with storage.http.delete(
+        f"{storage.url}/v1/images/{await storage.upload(BODY)}", headers={"If-Match": "*"}
+    ) as answer:
+        assert answer.status == 204
+
+
+async def test_a_star_means_any_content_only_without_quotes(storage: Storage) -> None:
+    image_id = await storage.upload(BODY)
+    for known, status in (("*", 304), ('"*"', 200)):
+        answer, _ = await storage.get(f"/v1/images/{image_id}", **{"If-None-Match": known})
+        assert answer.status == status
+
+
+async def test_the_last_zero_bytes_are_no_range(storage: Storage) -> None:
+    answer, _ = await storage.get(f"/v1/images/{await storage.upload(BODY)}", Range="bytes=-0")
+    assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(BODY)}")
+
+
+async def test_a_head_has_no_ranges_and_reads_no_blob(storage: Storage, tmp_path: Path) -> None:
+    url = f"{storage.url}/v1/images/{await storage.upload(BODY)}"
+    _blob(tmp_path).unlink()
+    for asked in ("bytes=0-9", "bytes=-0", f"bytes={len(BODY)}-"):
+        async with storage.http.head(url, headers={"Range": asked}) as answer:
+            assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(BODY)))
