@@ -16,6 +16,7 @@ from obstore.store import LocalStore, MemoryStore, from_url
 from service_kit.errors import Unavailable
 from service_kit.settings import scratch_directory
 from service_kit.spool import room_for
+from service_kit.urls import parts_of, shown
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -42,13 +43,18 @@ class Blobs:
 
     def __init__(self, url: str) -> None:
         """`url` is as obstore's `from_url` takes it; ValueError if it names no store."""
-        parts = urlsplit(url)
+        parts = parts_of("BLOB_URL", url)
+        if parts.scheme == "file" and parts.netloc:
+            raise ValueError(
+                f"BLOB_URL={shown(url)!r} names the host {parts.netloc!r}; a folder has three slashes: file:///path"
+            )
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._signs = parts.scheme in _SIGNING_SCHEMES
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
         except (BaseError, ValueError) as error:
-            raise ValueError(f"BLOB_URL {url!r} names no blob store: {str(error).splitlines()[0]}") from error
+            reason = str(error).splitlines()[0] if shown(url) == url else "the reason may hold a secret"
+            raise ValueError(f"BLOB_URL {shown(url)!r} names no blob store: {reason}") from None
 
     @property
     def spool_folder(self) -> Path:

@@ -135,6 +135,28 @@ async def test_an_upload_under_way_is_finished_before_it_stops(http: aiohttp.Cli
     assert not list((tmp_path / "data/blobs/incoming").iterdir())
 
 
+async def test_a_second_signal_does_not_wait_for_requests(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    async def never_done() -> object:
+        yield pictures.jpeg()
+        await asyncio.Event().wait()
+
+    with servers.serve(tmp_path) as served:
+        headers = {"Content-Type": "image/jpeg"}
+        posting = asyncio.create_task(
+            http.post(f"{served.url}/v1/images", data=never_done(), headers=headers).__aenter__()
+        )
+        await _until(lambda: any((tmp_path / "data/blobs/incoming").iterdir()))
+        served.process.send_signal(signal.SIGTERM)
+        await _until(lambda: "stopping" in served.log.read_text())
+        started = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(served.process.wait, 20) == 0
+        assert time.monotonic() - started < 3
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
+    assert "Traceback" not in served.log.read_text()
+
+
 async def _until(condition: object, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():  # type: ignore[operator]
@@ -331,7 +353,12 @@ def test_a_data_folder_in_use_is_told_in_one_line(tmp_path: Path) -> None:
         ({"RENDERERS": "0"}, "RENDERERS='0'"),
         ({"DATABASE_URL": "mysql://x/y"}, "known are: postgres, postgresql, sqlite"),
         ({"BLOB_URL": "nonsense://x"}, "BLOB_URL 'nonsense://x' names no blob store"),
-        ({"RESULT_CACHE_URL": "memcached://x"}, "known are: memory, redis"),
+        ({"RESULT_CACHE_URL": "memcached://x"}, "known are: memory, redis, rediss"),
+        ({"RESULT_CACHE_URL": "redis://x/images"}, "names the database 'images'; databases are numbers"),
+        ({"BLOB_URL": "file://images/blobs"}, "BLOB_URL='file://images/blobs' names the host 'images'"),
+        ({"REMOTE_PORTS": "80,443"}, "REMOTE_PORTS='80,443': Value error, write it as JSON, as in [80, 443]"),
+        ({"REMOTE_ALLOWED_NETWORKS": "10.0.0.0/8"}, 'as in ["10.1.0.0/16"]'),
+        ({"PRESETS": "avatar"}, "PRESETS='avatar': Value error, write it as JSON"),
         ({"DATA_DIR": "/proc/nothing"}, "cannot write to DATA_DIR /proc/nothing"),
     ],
 )
@@ -340,6 +367,23 @@ def test_a_bad_setting_is_told_in_one_line(tmp_path: Path, environment: dict[str
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"DATABASE_URL": "postgresql://u:geheim/x@127.0.0.1/db"},
+        {"DATABASE_URL": "postgresql://u:geheim@127.0.0.1:1/db"},
+        {"BLOB_URL": "nonsense://key:geheim@bucket?sig=geheim"},
+        {"RESULT_CACHE_URL": "redis://:geheim@x/db"},
+        {"RESULT_CACHE_URL": "nonsense://:geheim@x/db"},
+    ],
+)
+def test_a_secret_is_not_told(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = _start(tmp_path, "serve", **{"PORT": "0", **environment})
+    assert done.returncode == 1
+    assert done.stderr.startswith("imgsvc: ")
+    assert "geheim" not in done.stderr + done.stdout
 
 
 def test_a_database_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:
