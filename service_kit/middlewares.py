@@ -57,7 +57,15 @@ async def bound_url(request: web.Request, handler: Handler) -> web.StreamRespons
     return await handler(request)
 
 
-MIDDLEWARES = (identify, explain_errors, bound_url)
+@web.middleware
+async def refuse_escapes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a path with percent escapes: none of this API needs one, and nginx and aiohttp read them differently."""
+    if "%" in request.raw_path.partition("?")[0]:
+        raise _nothing_at(request)
+    return await handler(request)
+
+
+MIDDLEWARES = (identify, explain_errors, bound_url, refuse_escapes)
 
 
 def problem_response(
@@ -128,12 +136,14 @@ def from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError
         allowed = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowed(f"{request.method} is not possible here; possible: {allowed}")
     if isinstance(error, web.HTTPNotFound):
-        return NotFound(
-            f"there is nothing at {request.path[:200]!r}; the API stands under /v1/images and /v1/transform"
-        )
+        return _nothing_at(request)
     translated = BadRequest(error.text or error.reason)
     translated.status = type(translated.status)(error.status)
     return translated
+
+
+def _nothing_at(request: web.Request) -> NotFound:
+    return NotFound(f"there is nothing at {request.path[:200]!r}; the API stands under /v1/images and /v1/transform")
 
 
 def setup(app: web.Application) -> None:
