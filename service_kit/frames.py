@@ -1,13 +1,13 @@
-"""How many frames a GIF or a TIFF has, counted in its structure before a decoder reads it.
+"""How many frames a GIF, a TIFF or a WebP has, counted in its structure before a decoder reads it.
 
-A frame costs a file 16 bytes, and a decoder a hundred of memory: libvips held 300 MB for a GIF of four million frames
-before it could say how many there are, and took 5 s for a TIFF of half a million pages. Data that breaks off, or is of
-no known structure, ends the count: what is wrong with it is the decoder's to say.
+A frame costs a file 10 to 50 bytes, and a decoder more: before it could say how many there are, libvips held 300 MB
+for a GIF of four million frames, and took 5 s for a TIFF of half a million pages and over a minute for a WebP of a
+million. Data that breaks off, or is of no known structure, ends the count: what is wrong is the decoder's to say.
 """
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -15,13 +15,15 @@ from service_kit.errors import UnprocessableImage
 
 _MAX_BLOCKS = 1_000_000
 """Of a GIF's data, which come in blocks of up to 255 bytes: 64 MiB have 264,000 when they are full."""
+_MAX_CHUNKS = 10_000
+"""Of a WebP, whose every frame is one, beside a handful of others."""
 _EXTENSION, _IMAGE = 0x21, 0x2C
 
 
 def check_frames(path: Path, fmt: str, limit: int) -> None:
-    """Raises UnprocessableImage when the GIF or TIFF at `path` has more than `limit` frames."""
+    """Raises UnprocessableImage when the image at `path`, of one of COUNTED's formats, has more than `limit` frames."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        frames = _gif_frames(data) if fmt == "gif" else _tiff_pages(data)
+        frames = COUNTED[fmt](data)
         try:
             too_many = next(islice(frames, limit, None), None) is not None
         except (IndexError, OverflowError, struct.error):
@@ -68,3 +70,25 @@ def _tiff_pages(data: mmap.mmap) -> Iterator[int]:
         (entries,) = struct.unpack_from(order + count, data, place)
         place += struct.calcsize("=" + count) + entries * entry
         (place,) = struct.unpack_from(order + pointer, data, place)
+
+
+def _webp_frames(data: mmap.mmap) -> Iterator[int]:
+    """The place of each ANMF chunk (RFC 9649, 2.7)."""
+    (size,) = struct.unpack_from("<I", data, 4)
+    place, end = 12, min(8 + size, len(data))
+    for _ in range(_MAX_CHUNKS):
+        if place + 8 > end:
+            return
+        name, length = struct.unpack_from("<4sI", data, place)
+        if name == b"ANMF":
+            yield place
+        place += 8 + length + length % 2
+    raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; write it anew")
+
+
+COUNTED: dict[str, Callable[[mmap.mmap], Iterator[int]]] = {
+    "gif": _gif_frames,
+    "tiff": _tiff_pages,
+    "webp": _webp_frames,
+}
+"""The formats that may have many frames, and where each begins."""

@@ -114,7 +114,7 @@ def read_header(path: Path, max_pixels: int, max_frames: int, page: int = 0) -> 
         raise UnsupportedImage(f"the bytes are no image of an accepted format ({accepted}), whatever their name says")
     if fmt.name == "png":
         png.check_text(path, _MAX_TEXT_BYTES)
-    if fmt.name in {"gif", "tiff"}:
+    if fmt.name in frames.COUNTED:
         frames.check_frames(path, fmt.name, max_frames)
     with decoding("the image"):
         options = {"page": page} if page else {}

@@ -27,6 +27,10 @@ def _tiff(pages: int, order: str, last: int = 0) -> bytes:
     return head + b"".join(struct.pack(f"{order}{count}{pointer}", 0, place) for place in nexts)
 
 
+def _webp(chunk: bytes, count: int) -> bytes:
+    return b"RIFF" + struct.pack("<I", 4 + len(chunk) * count) + b"WEBP" + chunk * count
+
+
 def _broken_text(chunks: int) -> bytes:
     """Texts whose checksum is wrong: decoders unpack all of them all the same."""
     text = b"k\0\0" + zlib.compress(bytes(1_000_000), 9)[:-4] + b"XXXX"
@@ -45,10 +49,25 @@ def _broken_text(chunks: int) -> bytes:
         (_tiff(101, ">"), "100 frames"),
         (_tiff(101, "<<"), "100 frames"),
         (_tiff(101, ">>"), "100 frames"),
+        (_webp(b"ANMF\1\0\0\0x\0", MOST_BYTES // 10), "100 frames"),
+        (_webp(b"what\0\0\0\0", MOST_BYTES // 8), "chunks"),
         (pictures.PNG_HEAD + pictures.chunk(b"aaAa", b"") * (MOST_BYTES // 12), "chunks"),
         (_broken_text(1000), "bytes of text"),
     ],
-    ids=["frames", "blocks", "extensions", "101", "pages", "big-endian", "big", "big big-endian", "chunks", "text"],
+    ids=[
+        "frames",
+        "blocks",
+        "extensions",
+        "101",
+        "pages",
+        "big-endian",
+        "big",
+        "big big-endian",
+        "webp",
+        "webp chunks",
+        "chunks",
+        "text",
+    ],
 )
 def test_a_hostile_structure_is_refused_in_no_time(tmp_path: Path, body: bytes, said: str) -> None:
     started = time.process_time()
@@ -64,6 +83,9 @@ def test_a_hostile_structure_is_refused_in_no_time(tmp_path: Path, body: bytes, 
         GIF_HEAD + GIF_FRAME * 100,
         GIF_HEAD[:12],
         pictures.animation(100),
+        pictures.animation(100, suffix=".webp"),
+        _webp(b"ANMF\0\0\0\0", 100) + b"ANMF\0\0\0\0" * 9,
+        _webp(b"ANMF\xff\xff\xff\xff", 100),
         _tiff(100, "<"),
         _tiff(100, ">>"),
         _tiff(9, "<", last=8),
@@ -85,4 +107,5 @@ def _check(folder: Path, body: bytes) -> None:
     if body.startswith(b"\x89PNG"):
         png.check_text(file, 8 * 1024**2)
     else:
-        frames.check_frames(file, "gif" if body.startswith(b"GIF") else "tiff", 100)
+        fmt = {b"GIF8": "gif", b"RIFF": "webp"}.get(body[:4], "tiff")
+        frames.check_frames(file, fmt, 100)
