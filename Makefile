@@ -39,16 +39,25 @@ format: $(VENV)/.development  ## format the code, and mend what ruff can
 docs: $(VENV)/.development  ## write the generated documents anew
 	$(BIN)/python -m docs.generate
 
+.PHONY: bench
+bench: $(VENV)/.development  ## measure speed, fidelity and memory beside libvips, thumbor and ipx (25 minutes, Node.js)
+	@scripts/install-packages plasma-workspace-wallpapers
+	@$(BIN)/python -m benchmarks
+
 .PHONY: lock
 lock:  ## pin the newest versions, with hashes (needs uv)
 	uv pip compile pyproject.toml --extra production --python-version 3.11 --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.txt
 	uv pip compile pyproject.toml --extra production --group dev -c requirements.txt --python-version 3.11 --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-dev.txt
+	for peer in thumbor report; do \
+	  uv pip compile benchmarks/requirements/$$peer.in --python-version 3.11 --universal --upgrade --generate-hashes \
+	    --no-emit-index-url --custom-compile-command "make lock" -q -o benchmarks/requirements/$$peer.txt; \
+	done
 
 .PHONY: clean
 clean:  ## remove what was installed and built here (not the images in var/)
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos
 
 .PHONY: packages
 packages:  # Debian packages that the tests need

@@ -60,7 +60,13 @@ class Server(web.Server):
                 assert isinstance(request, web.Request)
                 return refusal(request, from_aiohttp(request, error))
 
-        return cls(handle, request_factory=made.request_factory, loop=made._loop, **made._kwargs)  # noqa: SLF001
+        return cls(
+            handle,
+            request_factory=made.request_factory,
+            handler_cancellation=made.handler_cancellation,
+            loop=made._loop,  # noqa: SLF001
+            **made._kwargs,  # noqa: SLF001
+        )
 
     def __call__(self) -> Connection:
         """The handler of a new connection."""

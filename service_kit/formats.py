@@ -32,7 +32,9 @@ FORMATS = {
         Format("jpeg", "image/jpeg", ("jpg", "jpeg"), re.compile(rb"\xff\xd8\xff"), alpha=False),
         Format("png", "image/png", ("png",), re.compile(rb"\x89PNG\r\n\x1a\n")),
         Format("webp", "image/webp", ("webp",), re.compile(rb"RIFF.{4}WEBP", re.DOTALL), animated=True),
-        Format("avif", "image/avif", ("avif",), re.compile(rb".{4}ftyp(.{8}(.{4})*?)?avi[fs]", re.DOTALL)),
+        Format(
+            "avif", "image/avif", ("avif",), re.compile(rb".{4}ftyp(?=avif|mif1|msf1)(.{8}(.{4})*?)?avi[fs]", re.DOTALL)
+        ),
         Format("gif", "image/gif", ("gif",), re.compile(rb"GIF8[79]a"), animated=True),
         Format("tiff", "image/tiff", ("tiff", "tif"), re.compile(rb"II[*+]\0|MM\0[*+]")),
     )

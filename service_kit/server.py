@@ -78,6 +78,7 @@ class Runner(web.AppRunner):
             auto_decompress=False,  # uploads.py refuses packed bodies; unpacking them first is what a bomb wants
             max_line_size=_MAX_LINE,
             shutdown_timeout=_CLOSE_SECONDS,
+            handler_cancellation=True,  # a client that is gone needs no render
         )
         self._in_flight = InFlight()
         app.middlewares.insert(0, self._in_flight.count)

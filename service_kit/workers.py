@@ -6,6 +6,7 @@ Every worker has a pipe of its own, so that a killed one leaves no lock behind (
 import asyncio
 import logging
 import multiprocessing
+import os
 import signal
 import traceback
 from collections import deque
@@ -20,12 +21,22 @@ _START_SECONDS = 30
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 """Seconds between tries to start a worker; the first is short, so that one unlucky start costs little."""
 
+_CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
+"""What a process gets for its own faults; SIGKILL comes from people and from a machine without memory."""
+
+_HUGE_PAGES = "glibc.malloc.hugetlb=1"
+"""Ask for large pages: memory that was given back costs fewer page faults when it is needed again. Measured with
+malloc_trim after each: thumb=512 of a 15 MP AVIF 387 ms without, 271 with; of a progressive JPEG 106, 80."""
+
 logger = logging.getLogger(__name__)
 _context = multiprocessing.get_context("forkserver")
 
 
 class WorkerDied(Unavailable):
     """The process that worked on this job crashed or was killed."""
+
+    crashed = False
+    """Whether it ended by its own fault, and not by a signal that only others send."""
 
 
 class DeadlinePassed(Unavailable):
@@ -39,11 +50,14 @@ class QueueFull(Unavailable):
 def preload(modules: Iterable[str]) -> None:
     """Import `modules` once in the fork server, so that workers start in milliseconds and share their memory."""
     _context.set_forkserver_preload(list(modules))
+    os.environ.setdefault("GLIBC_TUNABLES", _HUGE_PAGES)  # read when the fork server starts
 
 
 class _Process(Protocol):
     @property
     def pid(self) -> int | None: ...
+    @property
+    def exitcode(self) -> int | None: ...
 
     def start(self) -> None: ...
     def kill(self) -> None: ...
@@ -58,6 +72,7 @@ class Worker:
         self._process: _Process = _context.Process(target=_work, args=(self._theirs, initializer), daemon=True)
         self._on_death = on_death
         self._answer: asyncio.Future[Any] | None = None
+        self._reaping: asyncio.Task[None] | None = None
         self.alive = False
         self.jobs = 0
 
@@ -92,6 +107,10 @@ class Worker:
             self.kill()
             self._on_death(self)
             raise WorkerDied("the worker process ended before it could start the job; try again") from error
+        except WorkerDied as error:
+            await self.reap()
+            error.crashed = -(self._process.exitcode or 0) in _CRASH_SIGNALS
+            raise
         finally:
             self._answer = None
         if not ok:
@@ -111,7 +130,9 @@ class Worker:
 
     async def reap(self) -> None:
         """Wait until the process has ended."""
-        await asyncio.to_thread(self._process.join, _START_SECONDS)
+        if self._reaping is None:  # once: how it ended can be read a single time
+            self._reaping = asyncio.create_task(asyncio.to_thread(self._process.join, _START_SECONDS))
+        await asyncio.shield(self._reaping)
 
     def _on_readable(self) -> None:
         try:
@@ -161,8 +182,8 @@ class WorkerPool:
         """The processes that live now."""
         return {worker.pid for worker in self._workers}
 
-    async def run(self, function: Callable[..., T], *args: object, seconds: float) -> T:
-        """Run `function(*args)` in a worker, within `seconds` of waiting and working.
+    async def run(self, function: Callable[..., T], *args: object, seconds: float | None = None) -> T:
+        """Run `function(*args)` in a worker, within `seconds` of waiting and working (None: however long it takes).
 
         Raises QueueFull at once, DeadlinePassed after killing the worker, WorkerDied if it crashed,
         and whatever ServiceError the function raises. A cancelled call kills its worker too.
@@ -178,7 +199,7 @@ class WorkerPool:
                 finally:
                     self._release(worker)
         except TimeoutError as error:
-            raise DeadlinePassed(f"the image was not done within {seconds:g} s; ask for less work, or later") from error
+            raise DeadlinePassed(f"the image was not done within {seconds} s; ask for less work, or later") from error
 
     async def _acquire(self) -> Worker:
         if self._idle:

@@ -2,86 +2,21 @@
 
 import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from service_kit.errors import BadRequest, UnprocessableImage
+from service_kit.errors import BadRequest
 from service_kit.formats import Format
 from service_kit.images import Header
+from transform_service.cost import estimate
 from transform_service.encoding import Encoding
 from transform_service.geometry import Frame, Size
 from transform_service.operations.background import Background
-from transform_service.operations.base import Operation, Reads, Steps
+from transform_service.operations.base import Reads, Steps
 from transform_service.operations.page import Page
 from transform_service.operations.resize import Resize
+from transform_service.plan import OutputLimits, Plan, Planned, Step
 from transform_service.rules import simplify, upright
 
 WHITE = Background(colour="ffffff")
-
-
-@dataclass(frozen=True, slots=True)
-class OutputLimits:
-    """What a plan may ask for: pixels of any step (frames summed), and of an output's longer side."""
-
-    max_pixels: int
-    max_side: int
-
-    def check(self, size: Size, frames: int, maker: object) -> None:
-        """Raise UnprocessableImage, which names the `maker`, for a step's result with too many pixels."""
-        if size.pixels * frames > self.max_pixels:
-            raise UnprocessableImage(
-                f"{maker} makes {size.pixels * frames} pixels ({size}), {self.max_pixels} are allowed"
-            )
-
-    def check_output(self, size: Size, maker: object) -> None:
-        """The same for an output with too long a side."""
-        if size.longer > self.max_side:
-            raise UnprocessableImage(
-                f"the output would have {size} pixels because of {maker}, {self.max_side} a side are allowed;"
-                f" add thumb={self.max_side}"
-            )
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One thing that a renderer does."""
-
-    operation: Operation
-    buffered: bool
-    """Whether the pixels are computed into memory before it, once: it reads them in any order, or more than once."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """All that a renderer needs to know besides where the images are."""
-
-    load: Resize | None
-    """Scaling that the decoder does while it reads; None: all pixels are decoded."""
-    steps: tuple[Step, ...]
-    encoding: Encoding
-    limits: OutputLimits
-    page: int
-    """The frame that is read, or the first of them."""
-    frames: int
-    """How many frames are decoded and written."""
-
-    @property
-    def operations(self) -> Steps:
-        """All that is done, in this order."""
-        loading = (self.load,) if self.load else ()
-        return (*loading, *(step.operation for step in self.steps))
-
-    @property
-    def overlays(self) -> tuple[str, ...]:
-        """The ids of the stored images that are needed besides the source."""
-        return tuple(image_id for operation in self.operations for image_id in operation.overlays())
-
-
-@dataclass(frozen=True, slots=True)
-class Planned:
-    """A plan, and the key that equal results share: source, steps, encoder."""
-
-    plan: Plan
-    key: str
 
 
 def page_number(operations: Steps) -> int | None:
@@ -113,8 +48,17 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
     steps = simplify((*turns, *operations, *flat), stored)
     load = _load(steps, stored.size, frames)
     rest = steps[1:] if load else steps
-    made = Plan(load, tuple(_buffered(rest, streamed=not load)), encoding, limits, page or 0, frames)
-    return Planned(made, _key(sha256, made))
+    whole = encoding == Encoding(header.kind) and frames == header.frames
+    made = Plan(
+        load,
+        tuple(_buffered(rest, streamed=not load)),
+        encoding,
+        limits,
+        page or 0,
+        frames,
+        unchanged=whole and not steps,
+    )
+    return Planned(made, _key(sha256, made), estimate(made, header))
 
 
 def _check_limits(operations: Steps, turns: Steps, size: Size, frames: int, limits: OutputLimits) -> None:

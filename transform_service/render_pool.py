@@ -1,29 +1,58 @@
-"""The renderer processes: a bounded queue in front of them, a deadline on each job."""
+"""The renderer processes: admission in front of them, a deadline on each job, and what crashed them shut out."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from service_kit.images import Header
-from service_kit.workers import WorkerPool
-from transform_service.planner import Plan
+from service_kit.memory import available_memory
+from service_kit.quarantine import Quarantine
+from service_kit.workers import DeadlinePassed, WorkerPool
+from transform_service.admission import Admission
+from transform_service.plan import Cost, Plan
 from transform_service.rendered import Rendered
 from transform_service.settings import TransformSettings
 
 PRELOAD = "transform_service.renderer"
 """What the fork server imports for these workers."""
 
+T = TypeVar("T")
+_UNBOUND = 10_000
+"""The queue is admission's."""
+_SHARE = 0.65
+"""Of the memory there is, what renders may take; the rest is for the processes themselves, results and the system."""
+_READING = Cost(0.003, 4 * 1024**2)
+"""Of a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSource:
+    """The file to render from, and the hash of its content."""
+
+    path: Path
+    sha256: str
+
 
 class RenderPool:
-    """Renders and reads headers, each in a process that may crash or be killed."""
+    """Renders and reads headers, each in a process that may crash or be killed.
+
+    There is a process more than renders usually run: the one small render beside heavy ones that admission allows.
+    """
 
     def __init__(self, settings: TransformSettings) -> None:
         self._settings = settings
         self._workers = WorkerPool(
-            settings.renderers,
-            initializer=_initialize,
-            queue=settings.render_queue,
-            max_jobs=settings.renderer_jobs,
+            settings.renderers + 1, initializer=_initialize, queue=_UNBOUND, max_jobs=settings.renderer_jobs
         )
+        self._admission = Admission(
+            slots=settings.renderers,
+            memory=settings.render_memory_bytes or int(available_memory() * _SHARE),
+            queue=settings.render_queue,
+            seconds=settings.render_queue_seconds,
+        )
+        self._quarantine = Quarantine()
 
     async def start(self) -> None:
         """Start the renderers."""
@@ -38,16 +67,30 @@ class RenderPool:
         """The processes that live now."""
         return self._workers.pids
 
-    async def render(self, source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path) -> Rendered:
-        """See transform_service.renderer.render; Unavailable when the queue is full or the deadline passes."""
-        return await self._workers.run(_render, source, plan, overlays, output, seconds=self._settings.render_seconds)
+    async def render(
+        self, source: RenderSource, plan: Plan, cost: Cost, overlays: Mapping[str, Path], output: Path
+    ) -> Rendered:
+        """See transform_service.renderer.render, admission.Admission and quarantine.Quarantine for what it raises.
 
-    async def read_header(self, path: Path, page: int = 0) -> Header:
+        DeadlinePassed when waiting and working take longer than allowed. A cancelled call kills its renderer.
+        """
+        return await self._run(source, cost, _render, source.path, plan, overlays, output)
+
+    async def read_header(self, source: RenderSource, page: int = 0) -> Header:
         """See service_kit.vips.read_header."""
         settings = self._settings
-        return await self._workers.run(
-            _read_header, path, settings.max_pixels, settings.max_frames, page, seconds=settings.render_seconds
+        return await self._run(
+            source, _READING, _read_header, source.path, settings.max_pixels, settings.max_frames, page
         )
+
+    async def _run(self, source: RenderSource, cost: Cost, function: Callable[..., T], *arguments: object) -> T:
+        seconds = self._settings.render_seconds
+        try:
+            with self._quarantine.watch(source.sha256):
+                async with asyncio.timeout(seconds), self._admission.admitted(cost):
+                    return await self._workers.run(function, *arguments)
+        except TimeoutError as error:
+            raise DeadlinePassed(f"the image was not done within {seconds:g} s; ask for less work, or later") from error
 
 
 def _initialize() -> None:

@@ -13,8 +13,9 @@ from service_kit.vips import pyvips
 from transform_service import colour
 from transform_service.encoders import ENCODERS
 from transform_service.geometry import Frame, Size
-from transform_service.planner import Plan, Step
+from transform_service.plan import Plan, Step
 from transform_service.rendered import Rendered
+from transform_service.strip import without_metadata
 
 _LONG_SECONDS = 0.1
 """A render that took longer than this used memory that is worth giving back."""
@@ -42,9 +43,10 @@ def render(source: Path, plan: Plan, overlays: Overlays, output: Path) -> Render
     started = time.perf_counter()
     try:
         with room_for("the result"), vips.decoding("the image"):
-            image = _treated(source, plan, overlays)
-            ENCODERS[plan.encoding.format.name](image, os.fspath(output), plan.encoding.effective_quality)
-        del image
+            if not (plan.unchanged and _kept(source, plan, output)):
+                image = _treated(source, plan, overlays)
+                ENCODERS[plan.encoding.format.name](image, os.fspath(output), plan.encoding.effective_quality)
+                del image
         return Rendered(output.stat().st_size, time.perf_counter() - started)
     except UnprocessableImage:
         if all(path.exists() for path in (source, *overlays.values())):
@@ -55,31 +57,42 @@ def render(source: Path, plan: Plan, overlays: Overlays, output: Path) -> Render
             vips.release_memory()
 
 
+def _kept(source: Path, plan: Plan, output: Path) -> bool:
+    """Keep the encoded pixels, if they are as they should be and whole; what is broken is found by decoding it."""
+    image = _opened(source, "n=-1" if plan.frames > 1 else "")
+    plain = image.interpretation in {"srgb", "b-w"} and image.format == "uchar"
+    if not plain or not colour.is_plain(image):
+        return False
+    image.avg()
+    return without_metadata(source, output, plan.encoding.format.name)
+
+
 def _treated(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     if plan.frames > 1:
         return _animation(source, plan, overlays)
     if plan.load:
-        image = colour.eight_bits(plan.load.load(source, plan.page))
+        image = plan.load.load(source, plan.page)
     else:
-        image = colour.srgb(_opened(source, f"page={plan.page}" if plan.page else ""))
-    return _apply(image, plan, overlays)
+        image = _opened(source, f"page={plan.page}" if plan.page else "")
+    return _apply(colour.srgb(_without_orientation(image)), plan, overlays)
 
 
 def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
-    """Every frame by itself: what is right for one image is right for each of them."""
-    roll = _opened(source, "n=-1").copy_memory()
-    pages = roll.pagesplit()
-    for page in pages:
+    """Every frame by itself, as the decoder gives them: what is right for one image is right for each of them.
+
+    What is kept in memory is the results; the frames as they come are never there all at once.
+    """
+    treated = []
+    for page in _opened(source, "n=-1").pagesplit():
         page.remove("page-height")  # else a turned page is taken for several
-    treated = [_apply(colour.srgb(page), plan, overlays) for page in pages]
+        treated.append(_apply(colour.srgb(_without_orientation(page)), plan, overlays).copy_memory())
     joined = pyvips.Image.arrayjoin(treated, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", treated[0].height)
     return joined
 
 
 def _opened(source: Path, options: str) -> pyvips.Image:
-    image = pyvips.Image.new_from_file(f"{source}[{options}]", access="sequential", fail_on="error")
-    return _without_orientation(image)
+    return pyvips.Image.new_from_file(f"{source}[{options}]", access="sequential", fail_on="error")
 
 
 def _apply(image: pyvips.Image, plan: Plan, overlays: Overlays) -> pyvips.Image:

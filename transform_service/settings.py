@@ -19,7 +19,11 @@ class TransformSettings(Limits):
     spool_dir: Path = Field(scratch_directory("spool"), description="Folder for files that live as long as a request.")
     renderers: int = Field(os.cpu_count() or 1, gt=0, description="Renderer processes; as many as cores.")
     render_queue: int = Field(128, gt=0, description="Renders that may wait; more are refused with 503.")
+    render_queue_seconds: float = Field(5, gt=0, description="Seconds that a render may wait, as far as one can tell.")
     render_seconds: float = Field(10, gt=0, description="Seconds for one render, its wait in the queue included.")
+    render_memory_bytes: int = Field(
+        0, ge=0, description="Bytes for all renders together, by their estimates; 0: 65 % of the memory there is."
+    )
     renderer_jobs: int = Field(1000, gt=0, description="Renders after which a renderer process is replaced.")
     max_operations: int = Field(20, gt=0, description="Operations of one chain.")
     presets: Annotated[dict[str, str], NoDecode, from_json('{"avatar": "resize=64x64,cover"}')] = Field(

@@ -3,17 +3,31 @@
 import asyncio
 import contextlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+from service_kit.errors import Unavailable
 from service_kit.formats import Format
 from service_kit.spool import Spool
 from transform_service.operations.base import Steps
-from transform_service.planner import OutputLimits, Planned, page_number, plan
-from transform_service.render_pool import RenderPool
+from transform_service.plan import OutputLimits, Planned
+from transform_service.planner import page_number, plan
+from transform_service.render_pool import RenderPool, RenderSource
 from transform_service.rendition import Rendition, Timings
 from transform_service.result_cache import ResultCache
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceKind
+
+_CONFIRM_SECONDS = 0.5
+"""A result that took longer is sent only if its image is still there."""
+
+
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """One render, and how many wait for it."""
+
+    task: asyncio.Task[Rendition]
+    waiting: int = 0
 
 
 class Transformer:
@@ -29,7 +43,7 @@ class Transformer:
         self._cache = cache
         self._spool = spool
         self._stored = stored
-        self._flights: dict[str, asyncio.Task[Rendition]] = {}
+        self._flights: dict[str, _Flight] = {}
 
     async def plan(self, source: Source, operations: Steps, output: Format) -> Planned:
         """The plan and its key, from header facts alone."""
@@ -37,17 +51,43 @@ class Transformer:
         header = source.header
         if page and page < header.frames and not header.kind.animated:  # pages of a TIFF differ in size
             async with source.local() as path:
-                header = (await self._pool.read_header(path, page)).model_copy(update={"frames": header.frames})
+                read = await self._pool.read_header(RenderSource(path, source.sha256), page)
+                header = read.model_copy(update={"frames": header.frames})
         return plan(operations, output, header, source.sha256, self._limits)
 
     async def render(self, source: Source, planned: Planned) -> Rendition:
-        """The result of a plan, from the cache, from a render that is under way, or from a new one."""
+        """The result of a plan, from the cache, from a render that is under way, or from a new one.
+
+        When the last of those who wait for it are gone, the render is given up. Raises Gone when the image was deleted
+        meanwhile: what is deleted is served for no longer than a second.
+        """
+        started = time.perf_counter()
+        try:
+            rendition = await self._shared(source, planned)
+        except Unavailable:
+            await source.confirm()
+            raise
+        if time.perf_counter() - started > _CONFIRM_SECONDS:
+            await source.confirm()
+        return rendition
+
+    async def _shared(self, source: Source, planned: Planned) -> Rendition:
         flight = self._flights.get(planned.key)
         if flight is None:
-            flight = asyncio.create_task(self._find_or_render(source, planned))
-            self._flights[planned.key] = flight
-            flight.add_done_callback(lambda _: self._flights.pop(planned.key))
-        return await asyncio.shield(flight)
+            flight = self._flights[planned.key] = _Flight(asyncio.create_task(self._find_or_render(source, planned)))
+            flight.task.add_done_callback(lambda _: self._land(planned.key, flight))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._land(planned.key, flight)
+                flight.task.cancel()
+
+    def _land(self, key: str, flight: "_Flight") -> None:
+        if self._flights.get(key) is flight:
+            del self._flights[key]
 
     async def _find_or_render(self, source: Source, planned: Planned) -> Rendition:
         cached = await self._cache.get(planned.key)
@@ -67,10 +107,13 @@ class Transformer:
                     image_id: await self._overlay(image_id, stack) for image_id in dict.fromkeys(planned.plan.overlays)
                 }
                 started = time.perf_counter()
-                rendered = await self._pool.render(path, planned.plan, overlays, output)
+                rendered = await self._pool.render(
+                    RenderSource(path, source.sha256), planned.plan, planned.cost, overlays, output
+                )
             timings = Timings(time.perf_counter() - started - rendered.seconds, rendered.seconds)
             if rendered.bytes <= self._entry_bytes:
-                return Rendition.in_memory(await asyncio.to_thread(output.read_bytes), timings)
+                # Not in a thread: it was written a moment ago, so it is in memory, and a thread takes longer than that.
+                return Rendition.in_memory(output.read_bytes(), timings)
             return Rendition.from_file(output, timings)
         finally:
             output.unlink(missing_ok=True)

@@ -18,8 +18,8 @@ import pytest
 from tests import pictures, servers
 
 MIB = 1024**2
-_WORKERS = 3
-"""Two renderers and a validator."""
+_WORKERS = 4
+"""Two renderers, the one for small work beside heavy work, and a validator."""
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,8 @@ from tests import pictures
 from transform_service.chain import parse
 from transform_service.geometry import Frame, Size
 from transform_service.operations.base import Operation, load_operations
-from transform_service.planner import OutputLimits, plan
+from transform_service.plan import OutputLimits
+from transform_service.planner import plan
 from transform_service.renderer import render
 
 EXAMPLES = [example for operation in load_operations().values() for example in operation.examples]

@@ -12,7 +12,8 @@ from tests.servers import ROOT
 from transform_service.chain import parse
 from transform_service.geometry import Size
 from transform_service.operations.resize import Resize
-from transform_service.planner import OutputLimits, Planned, plan
+from transform_service.plan import OutputLimits, Planned
+from transform_service.planner import plan
 
 LIMITS = OutputLimits(max_pixels=100_000_000, max_side=8192)
 

@@ -15,7 +15,8 @@ from transform_service.chain import parse
 from transform_service.geometry import Frame, Size
 from transform_service.operations.base import Steps
 from transform_service.operations.resize import Resize
-from transform_service.planner import OutputLimits, Plan, Step, plan
+from transform_service.plan import OutputLimits, Plan, Step
+from transform_service.planner import plan
 from transform_service.renderer import render
 from transform_service.rules import (
     RULES,

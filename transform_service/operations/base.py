@@ -46,7 +46,7 @@ class Operation(BaseModel):
     reads: ClassVar[Reads] = Reads.AREA
     """Which pixels of its input one pixel of the result needs, whatever the arguments are."""
     cost: ClassVar[float] = 10.0
-    """Nanoseconds that a pixel of the input takes, roughly, on one core (benchmarks/cost.py measures it)."""
+    """Nanoseconds a pixel, where they do not depend on the arguments; see nanoseconds()."""
 
     # From text, and back.
 
@@ -94,6 +94,10 @@ class Operation(BaseModel):
         Called with an exact frame, and of its results again: what is plain already returns itself.
         """
         return (self,)
+
+    def nanoseconds(self) -> float:
+        """What a pixel of the input, or of the result where that has more, takes roughly on one core."""
+        return self.cost
 
     def reading(self) -> Reads:
         """Which pixels of its input one pixel of the result needs."""

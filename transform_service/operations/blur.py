@@ -29,7 +29,6 @@ class Blur(Operation):
     radius: Annotated[Number, Field(ge=0, le=250)]
     cut: Annotated[Number, Field(ge=0.01, le=1)] = _CUT
     examples = ("blur=2", "blur=0.5", "blur=4,0.02")
-    cost = 40.0
 
     @classmethod
     def of_variance(cls, variance: float, cut: float) -> Self:
@@ -51,6 +50,10 @@ class Blur(Operation):
     def arguments(self) -> str:
         """The radius, and a cut that is not the default."""
         return canonical(self.radius) + (f",{canonical(self.cut)}" if self.cut != _CUT else "")
+
+    def nanoseconds(self) -> float:
+        """Growing with the number of weights."""
+        return (60 + 25 * self.radius) if self._fine else (6 + self.radius)
 
     def resolve(self, frame: Frame) -> Steps:
         """Nothing for 0."""

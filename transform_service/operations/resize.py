@@ -109,15 +109,17 @@ class Resize(Operation):
         return self._evenly(scaled)
 
     def load(self, source: "Path", page: int | None) -> "pyvips.Image":
-        """Decode and scale at once: a decoder can leave out what the result would not show. Colours become sRGB."""
+        """Decode and scale at once: a decoder can leave out what the result would not show. Colours stay as they are.
+
+        libvips' own `output_profile` would convert untagged images too, from sRGB to sRGB: 44 ms instead of 14 for 4 MP
+        to 512 pixels.
+        """
         import pyvips  # noqa: PLC0415  # in renderers only
 
         name = f"{source}[page={page}]" if page else str(source)
 
         def scaled(width: int, height: int, mode: str) -> "pyvips.Image":
-            return pyvips.Image.thumbnail(
-                name, width, height=height, size=mode, no_rotate=True, output_profile="srgb", fail_on="error"
-            )
+            return pyvips.Image.thumbnail(name, width, height=height, size=mode, no_rotate=True, fail_on="error")
 
         return self._evenly(scaled)
 

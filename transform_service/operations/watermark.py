@@ -83,10 +83,10 @@ class Watermark(Operation):
     def _mark(self, path: Path, box: Size) -> "pyvips.Image":
         import pyvips  # noqa: PLC0415  # in renderers only
 
+        from transform_service.colour import srgb  # noqa: PLC0415
+
         mode = "down" if self.scale is None else "both"
-        mark = pyvips.Image.thumbnail(
-            str(path), box.width, height=box.height, size=mode, output_profile="srgb", fail_on="error"
-        )
-        mark = with_alpha(mark.colourspace("srgb").cast("uchar"))
+        mark = pyvips.Image.thumbnail(str(path), box.width, height=box.height, size=mode, fail_on="error")
+        mark = with_alpha(srgb(mark).colourspace("srgb"))
         faint = mark.extract_band(3) * self.opacity
         return mark.extract_band(0, n=3).bandjoin(faint.cast("uchar")).copy_memory()

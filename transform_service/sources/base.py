@@ -1,7 +1,7 @@
 """What a source is, and the registry of them."""
 
 import abc
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,10 @@ from transform_service.render_pool import RenderPool
 from transform_service.settings import TransformSettings
 
 
+async def _nothing_to_confirm() -> None:
+    """What came with the request cannot go away."""
+
+
 @dataclass(frozen=True, slots=True)
 class Source:
     """One image to transform: facts about it at once, its bytes as a local file only when they are needed."""
@@ -25,6 +29,8 @@ class Source:
     """What answers made from it may be cached for."""
     local: Callable[[], AbstractAsyncContextManager[Path]]
     """Opens a context in which the image is a file."""
+    confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
+    """Raises what became of the image meanwhile: Gone, where it was deleted."""
 
 
 @dataclass(frozen=True, slots=True)

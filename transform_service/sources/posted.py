@@ -6,6 +6,7 @@ from pathlib import Path
 
 from service_kit.errors import BadRequest
 from service_kit.spool import Spooled
+from transform_service.render_pool import RenderSource
 from transform_service.sources.base import Source, SourceKind, source
 
 _PRIVATE = "private, no-store"
@@ -22,7 +23,7 @@ class PostedSource(SourceKind):
         """The posted file, which lies in the spool already."""
         if isinstance(value, str):
             raise BadRequest("the field 'image' must be a file")
-        header = await self.tools.pool.read_header(value.path)
+        header = await self.tools.pool.read_header(RenderSource(value.path, value.sha256))
 
         @asynccontextmanager
         async def local() -> AsyncIterator[Path]:

@@ -11,6 +11,7 @@ from yarl import URL
 from service_kit.errors import BadGateway, BadRequest, GatewayTimeout, Unavailable
 from service_kit.spool import Spooled, SpoolWriter
 from transform_service.address_guard import AddressRefused, guarded_connector
+from transform_service.render_pool import RenderSource
 from transform_service.sources.base import Source, SourceKind, source
 
 _CACHE_CONTROL = "public, max-age=3600, stale-while-revalidate=86400"
@@ -45,7 +46,7 @@ class RemoteSource(SourceKind):
             fetched = await self._fetch(self._checked(value), writer)
             if not fetched.bytes:
                 raise BadGateway("the remote server sent an empty body")
-            header = await self.tools.pool.read_header(fetched.path)
+            header = await self.tools.pool.read_header(RenderSource(fetched.path, fetched.sha256))
 
             @asynccontextmanager
             async def local() -> AsyncIterator[Path]:

@@ -31,7 +31,8 @@ class StoredSource(SourceKind):
         """Facts from the storage service; the bytes stay where they are until a renderer needs them."""
         if not isinstance(value, str):
             raise BadRequest("the field 'image_id' must be text")
-        located = await self.tools.locator.locate(checked_image_id(value))
+        image_id = checked_image_id(value)
+        located = await self.tools.locator.locate(image_id)
 
         @asynccontextmanager
         async def local() -> AsyncIterator[Path]:
@@ -41,7 +42,10 @@ class StoredSource(SourceKind):
             async with self._fetched(located) as path:
                 yield path
 
-        yield Source(located.header, located.sha256, IMMUTABLE, local)
+        async def confirm() -> None:
+            await self.tools.locator.locate(image_id)
+
+        yield Source(located.header, located.sha256, IMMUTABLE, local, confirm)
 
     @asynccontextmanager
     async def _fetched(self, located: Located) -> AsyncIterator[Path]:

@@ -1,0 +1,1 @@
+"""Benchmarks of imgsvc beside other image servers: `python -m benchmarks --help`."""

@@ -1,0 +1,18 @@
+// ipx as its README shows it (file storage, Node's own server), one process a core, nothing cached.
+// Environment: PHOTOS, the folder to serve; PORT; PROCESSES; HEIF_EFFORT, sharp's AVIF effort.
+import cluster from "node:cluster";
+import { createServer } from "node:http";
+import { createIPX, createIPXNodeServer, ipxFSStorage } from "ipx";
+import sharp from "sharp";
+
+if (cluster.isPrimary) {
+  for (let n = 0; n < Number(process.env.PROCESSES); n++) cluster.fork();
+} else {
+  sharp.cache(false);
+  const ipx = createIPX({
+    storage: ipxFSStorage({ dir: process.env.PHOTOS }),
+    // ipx copies these into sharp: progressive JPEG (its default) and the AVIF effort of the others: equal work for all.
+    sharpOptions: { jpegProgressive: true, heifEffort: Number(process.env.HEIF_EFFORT) },
+  });
+  createServer(createIPXNodeServer(ipx)).listen(Number(process.env.PORT), "127.0.0.1");
+}

@@ -1,0 +1,40 @@
+"""How much memory this process may use: the machine's, or what its control group leaves of it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+_ROOT = Path("/sys/fs/cgroup")
+
+
+def available_memory() -> int:
+    """Bytes: the least of the machine's memory and the limits of all control groups around this process."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([machine, *_limits()])
+
+
+def _limits() -> Iterator[int]:
+    for folder, name in _groups():
+        for group in (folder, *folder.parents):
+            if not group.is_relative_to(_ROOT):
+                break
+            try:
+                text = (group / name).read_text().strip()
+            except OSError:
+                continue
+            if text.isdigit():  # cgroup 2 says "max" where there is no limit
+                yield int(text)
+
+
+def _groups() -> Iterator[tuple[Path, str]]:
+    """The folders of this process's groups, and the file that holds the limit (cgroups(7), versions 2 and 1)."""
+    try:
+        lines = Path("/proc/self/cgroup").read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if not controllers:
+            yield _ROOT / path.lstrip("/"), "memory.max"
+        elif "memory" in controllers.split(","):
+            yield _ROOT / "memory" / path.lstrip("/"), "memory.limit_in_bytes"

@@ -1,0 +1,124 @@
+"""Who may render now: by cost, so that memory holds and small work never waits behind heavy work.
+
+There are two lanes, each first come, first served. `slots` renders run at once, heavy or small; where heavy ones have
+taken all slots, one small render more may run beside them. Heavy ones start only while the sum of what runs fits the
+budget of memory. What cannot start within reason is refused at once, with the time after which it could.
+"""
+
+import asyncio
+import itertools
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from service_kit.errors import Unavailable
+from transform_service.plan import Cost
+
+_LEARNING = 0.05
+"""How much one render changes what is believed of this machine's speed."""
+_FAR_OFF = 10.0
+"""A single render counts as at most this much slower or faster than estimated."""
+_NEVER_SECONDS = 3600
+
+
+class Refused(Unavailable):
+    """There is no room: too many wait, or for too long, or the image needs more memory than there is."""
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = max(1, math.ceil(retry_after))
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    cost: Cost
+    number: int
+    turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+class Admission:
+    """The gate in front of the renderers."""
+
+    def __init__(self, *, slots: int, memory: int, queue: int, seconds: float) -> None:
+        """`memory` is in bytes; at most `queue` jobs wait, and none where the wait is thought to be over `seconds`."""
+        self._slots = slots
+        self._memory = memory
+        self._queue = queue
+        self._seconds = seconds
+        self._lanes: dict[bool, deque[_Job]] = {False: deque(), True: deque()}
+        self._running: set[_Job] = set()
+        self._numbers = itertools.count()
+        self.pace = 1.0
+        """How many times longer renders take here than was estimated; learned."""
+
+    @property
+    def waiting(self) -> int:
+        """Jobs that wait, in both lanes."""
+        return sum(len(lane) for lane in self._lanes.values())
+
+    @asynccontextmanager
+    async def admitted(self, cost: Cost) -> AsyncIterator[None]:
+        """Wait for a turn; inside, a renderer is free. Refused at once where there is no use in waiting."""
+        self._check(cost)
+        job = _Job(cost, next(self._numbers))
+        self._lanes[cost.heavy].append(job)
+        self._start_more()
+        try:
+            await job.turn
+            started = time.perf_counter()
+            yield
+            self._learn(cost, time.perf_counter() - started)
+        finally:
+            if job in self._running:
+                self._running.remove(job)
+            else:
+                self._lanes[cost.heavy].remove(job)
+            self._start_more()
+
+    def _check(self, cost: Cost) -> None:
+        if cost.bytes > self._memory:
+            raise Refused(
+                f"rendering this takes about {_mebibytes(cost.bytes)} MiB of memory, {_mebibytes(self._memory)} are"
+                " there for it; ask for less, or of another service",
+                _NEVER_SECONDS,
+            )
+        wait = self._wait(heavy=cost.heavy)
+        if self.waiting >= self._queue or wait > self._seconds:
+            raise Refused(f"{self.waiting} renders are waiting, for about {wait:.1f} s; try again later", wait)
+
+    def _wait(self, *, heavy: bool) -> float:
+        """Seconds that a new job of this lane would wait, as far as one can tell."""
+        if not self._lanes[heavy]:
+            return 0.0
+        ahead = sum(job.cost.seconds for job in (*self._lanes[heavy], *self._running))
+        return ahead * self.pace / self._slots
+
+    def _start_more(self) -> None:
+        while job := self._next():
+            self._lanes[job.cost.heavy].popleft()
+            self._running.add(job)
+            job.turn.set_result(None)
+
+    def _next(self) -> _Job | None:
+        """The job that came first, of those at the heads of the lanes that can start; None where none can."""
+        heads = [lane[0] for lane in self._lanes.values() if lane]
+        able = [job for job in heads if self._fits(job.cost) and not job.turn.done()]  # done: given up, on its way out
+        return min(able, key=lambda job: job.number, default=None)
+
+    def _fits(self, cost: Cost) -> bool:
+        heavy = [job for job in self._running if job.cost.heavy]
+        if not cost.heavy:
+            return len(self._running) < self._slots + bool(heavy)
+        held = sum(job.cost.bytes for job in self._running)
+        return len(self._running) < self._slots and (not heavy or held + cost.bytes <= self._memory)
+
+    def _learn(self, cost: Cost, seconds: float) -> None:
+        seen = min(_FAR_OFF, max(1 / _FAR_OFF, seconds / cost.seconds))
+        self.pace += _LEARNING * (seen - self.pace)
+
+
+def _mebibytes(count: int) -> int:
+    return round(count / 1024**2)
