@@ -43,6 +43,7 @@ class Located(BaseModel):
 
     image_id: str
     sha256: str
+    bytes: int
     header: Header
     path: Path | None = None
     url: str | None = None

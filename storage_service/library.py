@@ -71,7 +71,7 @@ class Library:
         record = await self.find(image_id)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
-        return Located(image_id=image_id, sha256=record.sha256, header=record, path=path, url=url)
+        return Located(image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record, path=path, url=url)
 
     async def delete(self, image_id: str) -> None:
         """Delete an image for good. Its blob goes too, unless another image has the same bytes."""

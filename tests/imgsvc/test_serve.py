@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from storage_service.blobs import Blobs
 from tests import pictures, servers
 
 MIB = 1024**2
@@ -314,14 +315,36 @@ async def test_no_room_for_results_is_no_fault_of_the_image(http: aiohttp.Client
         assert await _status(http, f"{served.url}/v1/images/{image_id}.png?thumb=9") == (200, "image/png")
 
 
-async def test_an_image_whose_file_is_lost_is_not_called_corrupt(http: aiohttp.ClientSession, tmp_path: Path) -> None:
-    with servers.serve(tmp_path) as served:
-        image_id = await _upload(http, served.url, pictures.jpeg())
-        for blob in (tmp_path / "data/blobs/sha256").rglob("*"):
-            if blob.is_file():
-                blob.unlink()
-        for variant in ("", ".jpg", "?thumb=9", ".png?rotate=90"):
-            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] in {502, 503}, variant
+@pytest.mark.parametrize("harm", ["file lost", "file torn", "s3 lost", "s3 torn"])
+async def test_an_image_without_all_its_bytes_is_told_and_healed_by_the_same_upload(
+    http: aiohttp.ClientSession,
+    tmp_path: Path,
+    s3_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    harm: str,
+) -> None:
+    blobs, how = harm.split()
+    for name, value in s3_settings.items():
+        monkeypatch.setenv(name, value)
+    body = pictures.jpeg()
+    url = f"file://{tmp_path}/blobs" if blobs == "file" else f"s3://bucket/{tmp_path.name}"
+    with servers.serve(tmp_path, BLOB_URL=url) as served:
+        image_id = await _upload(http, served.url, body)
+        await _harm(Blobs(url), hashlib.sha256(body).hexdigest(), how, tmp_path / "torn")
+        variants = ("", ".jpg", "?thumb=9", ".png?rotate=90")
+        for variant in variants:
+            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 502, variant
+        await _upload(http, served.url, body)
+        for variant in variants:
+            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 200, variant
+    assert f"ERROR service_kit.middlewares: GET '/v1/images/{image_id}'" in served.log.read_text()
+
+
+async def _harm(blobs: Blobs, sha256: str, how: str, torn: Path) -> None:
+    await blobs.delete(sha256)
+    if how == "torn":
+        torn.write_bytes(pictures.jpeg()[:100])
+        await blobs.add(sha256, torn)
 
 
 def _start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
