@@ -14,6 +14,7 @@ from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
 from service_kit.logging import configure_logging
 from service_kit.server import CannotStart, Runner, serve_until_stopped
+from service_kit.urls import shown
 from storage_service.settings import StorageSettings
 from transform_service.settings import TransformSettings
 
@@ -72,13 +73,13 @@ def _banner(address: str, storage: StorageSettings, transform: TransformSettings
     image = f"{address}/v1/images"
     return f"""\
 imgsvc {__version__} on {address}
-  metadata   {storage.database.partition("@")[2] or storage.database}
-  blobs      {storage.blobs}
-  renderers  {transform.renderers} processes; results: {transform.result_cache_url}
+  metadata   {shown(storage.database)}
+  blobs      {shown(storage.blobs)}
+  renderers  {transform.renderers} processes; results: {shown(transform.result_cache_url)}
 
 Try (put the image_id that the first line returns in place of ID):
   curl -F image=@photo.jpg {image}
   curl -o small.webp '{image}/ID.webp?rotate=90&thumb=300'
   curl {image}/ID/info
 
-Ctrl-C stops it."""
+Ctrl-C stops it once requests have finished, a second one at once."""

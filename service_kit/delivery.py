@@ -6,7 +6,7 @@ from datetime import datetime
 
 from aiohttp import web
 
-from service_kit.errors import ServiceError
+from service_kit.errors import PreconditionFailed, ServiceError
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """An id's content never changes."""
@@ -25,12 +25,28 @@ def image_headers(etag: str, content_type: str, cache_control: str) -> dict[str,
 
 
 def is_unchanged(request: web.Request, etag: str, modified: datetime | None = None) -> bool:
-    """Whether the client's copy is current (RFC 9110, 13.1.2 and 13.1.3: If-None-Match overrules)."""
+    """Whether the client's copy is current (RFC 9110, 13.1.2 and 13.1.3: of GET and HEAD, If-None-Match overrules)."""
+    if request.method not in {"GET", "HEAD"}:
+        return False
     known = request.if_none_match
     if known is not None:
-        return any(tag.value in {etag, "*"} for tag in known)
+        return _is_any(request, "If-None-Match") or any(tag.value == etag for tag in known)
     since = request.if_modified_since
     return bool(modified and since and modified.replace(microsecond=0) <= since)
+
+
+def check_match(request: web.Request, etag: str) -> None:
+    """Raises PreconditionFailed when the client means another content (RFC 9110, 13.1.1)."""
+    meant = request.if_match
+    if meant is None or _is_any(request, "If-Match"):
+        return
+    if not any(tag.value == etag and not tag.is_weak for tag in meant):
+        raise PreconditionFailed(f'the image\'s ETag is "{etag}", which If-Match does not name')
+
+
+def _is_any(request: web.Request, header: str) -> bool:
+    """Whether the header is `*`; `"*"` would be a tag."""
+    return request.headers[header].strip() == "*"
 
 
 def not_modified(headers: dict[str, str]) -> web.Response:
@@ -46,11 +62,20 @@ async def send_stream(
     if request.method == "HEAD":
         return response
     try:
-        async for chunk in chunks:
-            await response.write(chunk)
-        await response.write_eof()
-    except (ServiceError, OSError) as error:
+        await _send_all(response, chunks)
+    except (ServiceError, OSError, EOFError) as error:
         logger.warning("%r broke off while it was sent: %r", request.path, error)
         if request.transport:
             request.transport.abort()
     return response
+
+
+async def _send_all(response: web.StreamResponse, chunks: AsyncIterable[bytes | memoryview]) -> None:
+    """Raises EOFError when fewer bytes come than were promised: the next answer would be taken for the rest."""
+    sent = 0
+    async for chunk in chunks:
+        await response.write(chunk)
+        sent += len(chunk)
+    if sent != response.content_length:
+        raise EOFError(f"{sent} bytes came instead of {response.content_length}")
+    await response.write_eof()

@@ -1,5 +1,6 @@
 """The errors a client can cause or must be told of, each with its HTTP status."""
 
+import logging
 from http import HTTPStatus
 
 
@@ -12,6 +13,8 @@ class ServiceError(Exception):
     status = HTTPStatus.INTERNAL_SERVER_ERROR
     retry_after: int | None = None
     """Seconds after which the same request may succeed."""
+    level = logging.WARNING
+    """How loudly the log tells of it, where it is the service's fault."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
@@ -59,6 +62,12 @@ class Gone(ServiceError):
     status = HTTPStatus.GONE
 
 
+class PreconditionFailed(ServiceError):
+    """The image is not the one that the client means."""
+
+    status = HTTPStatus.PRECONDITION_FAILED
+
+
 class ContentTooLarge(ServiceError):
     """More bytes than allowed."""
 
@@ -73,6 +82,12 @@ class URITooLong(ServiceError):
 
 class UnsupportedImage(ServiceError):
     """The bytes are no image of an accepted format."""
+
+    status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
+
+
+class UnsupportedEncoding(ServiceError):
+    """The body is compressed, which images are already."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
@@ -93,6 +108,12 @@ class BadGateway(ServiceError):
     """A remote source failed."""
 
     status = HTTPStatus.BAD_GATEWAY
+
+
+class ContentLost(BadGateway):
+    """An image exists, but its bytes are not there, or not all of them: an operator must know."""
+
+    level = logging.ERROR
 
 
 class Unavailable(ServiceError):

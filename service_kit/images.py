@@ -1,10 +1,12 @@
 """The facts about an image that cross from one part to another."""
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from service_kit.errors import ContentLost
 from service_kit.formats import FORMATS, Format
 
 
@@ -41,9 +43,20 @@ class Located(BaseModel):
 
     image_id: str
     sha256: str
+    bytes: int
     header: Header
     path: Path | None = None
     url: str | None = None
+
+
+async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:
+    """Say why an image's bytes are not where they were a moment ago.
+
+    `find` (a library's, or a locator's `locate`) is asked again, and raises Gone when the image was
+    deleted meanwhile. Else it is ContentLost.
+    """
+    await find(image_id)
+    raise ContentLost(f"the bytes of the image {image_id} are lost; uploading the same bytes again brings them back")
 
 
 class Locator(Protocol):

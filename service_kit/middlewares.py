@@ -15,7 +15,7 @@ from service_kit.paths import MAX_URL
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
-REQUEST_ID = "request_id"
+REQUEST_ID = web.RequestKey("REQUEST_ID", str)
 _SANE_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _NEGATIVE_CACHE_SECONDS = 10
 
@@ -25,8 +25,7 @@ logger = logging.getLogger(__name__)
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id: the client's when it is sane, else a new one."""
-    given = request.headers.get("X-Request-ID", "")
-    request[REQUEST_ID] = given if _SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    request[REQUEST_ID] = _request_id(request)
     return await handler(request)
 
 
@@ -37,12 +36,12 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except ServiceError as error:
         if error.status >= web.HTTPInternalServerError.status_code:
-            logger.warning("%s: %s%s", _named(request), error, _because(error))
+            logger.log(error.level, "%s: %s%s", _named(request), error, _because(error))
         return problem_response(request, error)
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
             raise
-        return problem_response(request, _from_aiohttp(request, error), error.headers)
+        return problem_response(request, from_aiohttp(request, error), error.headers)
     except (ConnectionResetError, asyncio.CancelledError):  # the client is gone: nobody to answer
         raise
     except Exception:
@@ -58,7 +57,15 @@ async def bound_url(request: web.Request, handler: Handler) -> web.StreamRespons
     return await handler(request)
 
 
-MIDDLEWARES = (identify, explain_errors, bound_url)
+@web.middleware
+async def refuse_escapes(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a path with percent escapes: none of this API needs one, and nginx and aiohttp read them differently."""
+    if "%" in request.raw_path.partition("?")[0]:
+        raise _nothing_at(request)
+    return await handler(request)
+
+
+MIDDLEWARES = (identify, explain_errors, bound_url, refuse_escapes)
 
 
 def problem_response(
@@ -84,8 +91,20 @@ def problem_response(
     return response
 
 
+def refusal(request: web.Request, error: ServiceError) -> web.Response:
+    """The answer to a request that came to no middleware and no signal handler."""
+    request[REQUEST_ID] = _request_id(request)
+    response = problem_response(request, error)
+    _add_headers(request, response)
+    return response
+
+
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
     """The headers that every answer carries; a signal handler, so that streamed answers have them too."""
+    _add_headers(request, response)
+
+
+def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["API-Version"] = "1"
     response.headers["X-Request-ID"] = request.get(REQUEST_ID, "")
     response.headers["X-Content-Type-Options"] = "nosniff"
@@ -106,17 +125,25 @@ def _because(error: ServiceError) -> str:
     return f", because of {type(error.__cause__).__name__}: {said[0][:300]}"
 
 
-def _from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:
+def _request_id(request: web.Request) -> str:
+    given = request.headers.get("X-Request-ID", "")
+    return given if _SANE_REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:
+    """One of aiohttp's own errors as one of ours."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowed(f"{request.method} is not possible here; possible: {allowed}")
     if isinstance(error, web.HTTPNotFound):
-        return NotFound(
-            f"there is nothing at {request.path[:200]!r}; the API stands under /v1/images and /v1/transform"
-        )
+        return _nothing_at(request)
     translated = BadRequest(error.text or error.reason)
     translated.status = type(translated.status)(error.status)
     return translated
+
+
+def _nothing_at(request: web.Request) -> NotFound:
+    return NotFound(f"there is nothing at {request.path[:200]!r}; the API stands under /v1/images and /v1/transform")
 
 
 def setup(app: web.Application) -> None:

@@ -9,15 +9,18 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
+from contextlib import suppress
 
 from aiohttp import web
 
+from service_kit import connections
 from service_kit.errors import ServiceError
 from service_kit.middlewares import Handler
 
 _MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url explains it
-_FINISH_SECONDS = 20.0  # for requests to finish; with the next less than gunicorn's and compose's patience (30 s)
-_CLOSE_SECONDS = 5.0  # for answers to be sent
+_FINISH_SECONDS = 20.0  # for requests to finish; with twice the next well below gunicorn's patience (30 s)
+_CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again once it has cancelled them
+_HURRY_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -55,10 +58,14 @@ class InFlight:
     async def finish(self, seconds: float) -> None:
         """Wait until no request is being handled, at most `seconds`."""
         self.stopping = True
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), seconds)
-        except TimeoutError:
-            logger.warning("%d requests did not finish within %g s", self._count, seconds)
+        if self._count:
+            logger.warning("%d requests did not finish in time", self._count)
+
+    def give_up(self) -> None:
+        """End the wait."""
+        self._none.set()
 
 
 class Runner(web.AppRunner):
@@ -68,6 +75,7 @@ class Runner(web.AppRunner):
         super().__init__(
             app,
             access_log=None,
+            auto_decompress=False,  # uploads.py refuses packed bodies; unpacking them first is what a bomb wants
             max_line_size=_MAX_LINE,
             shutdown_timeout=_CLOSE_SECONDS,
             handler_cancellation=True,  # a client that is gone needs no render
@@ -75,6 +83,14 @@ class Runner(web.AppRunner):
         self._in_flight = InFlight()
         app.middlewares.insert(0, self._in_flight.count)
         app.on_response_prepare.append(self._in_flight.close_when_stopping)
+
+    async def _make_server(self) -> web.Server:
+        return connections.Server.like(await super()._make_server())
+
+    def hurry(self) -> None:
+        """Stop without regard to requests."""
+        self._shutdown_timeout = _HURRY_SECONDS
+        self._in_flight.give_up()
 
     async def cleanup(self) -> None:
         """Stop."""
@@ -87,16 +103,24 @@ class Runner(web.AppRunner):
 async def serve_until_stopped(
     runner: Runner, host: str, port: int, announce: Callable[[str], None], stopping: Callable[[], None]
 ) -> None:
-    """Listen, and serve until SIGINT or SIGTERM. `announce` is told the URL once requests are answered.
+    """Listen, and serve until SIGINT or SIGTERM; a second one ends the wait for requests that are under way.
+
+    `announce` is told the URL once requests are answered.
 
     Raises CannotStart when the address is taken, or a database or folder cannot be used.
     """
     stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            runner.hurry()
+        stop.set()
+
     for signum in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(signum, stop.set)
+        asyncio.get_running_loop().add_signal_handler(signum, on_signal)
     try:
         await _set_up(runner)
-        announce(await _listen(runner, host, port))
+        announce(await listen(runner, host, port))
         await stop.wait()
         stopping()
     finally:
@@ -112,7 +136,8 @@ async def _set_up(runner: Runner) -> None:
         raise CannotStart(f"cannot start: {error}") from error
 
 
-async def _listen(runner: Runner, host: str, port: int) -> str:
+async def listen(runner: Runner, host: str, port: int) -> str:
+    """Listen on an address; the URL that it answers under. Raises CannotStart when the address is taken."""
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:

@@ -1,10 +1,11 @@
 """The limits that both services hold to; each service's own settings build on them."""
 
+import json
 import os
 import tempfile
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -19,6 +20,20 @@ class Limits(BaseSettings):
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
 
 
+def from_json(example: str) -> BeforeValidator:
+    """Reads a setting's text as JSON; to be used with pydantic-settings' NoDecode, whose own error names no value."""
+
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            return json.loads(value)
+        except ValueError:
+            raise ValueError(f"write it as JSON, as in {example}") from None
+
+    return BeforeValidator(parse)
+
+
 def scratch_directory(name: str) -> Path:
-    """A default folder for short-lived files, one a user."""
-    return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}" / name
+    """A default folder for short-lived files, one a user; see Spool for whom it must belong to."""
+    return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}-{name}"

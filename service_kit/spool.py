@@ -3,6 +3,9 @@
 import asyncio
 import errno
 import hashlib
+import os
+import re
+import stat
 import time
 import uuid
 from collections.abc import AsyncIterator, Iterator
@@ -14,6 +17,7 @@ from service_kit.errors import ContentTooLarge, InsufficientStorage
 
 _FLUSH_BYTES = 1024**2
 _LEFT_SECONDS = 3600
+_OUR_NAME = re.compile("[0-9a-f]{32}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -44,23 +48,38 @@ class Spool:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Make the folder, and remove what a crash left in it."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        """Make the folder, and remove what a crash left in it; OSError when it cannot be used."""
+        self._make_folder()
         self.sweep()
 
     def sweep(self) -> None:
         """Remove files that nobody has written to for an hour: their process was killed.
 
-        Age decides, since the process may be another's on the same volume, with ids of its own.
+        Age decides, since the process may be another's on the same volume, with ids of its own. Only
+        names that `new_path` gives: the folder is the operator's choice, and may hold what is not ours.
         """
         for file in self.folder.iterdir():
-            with suppress(FileNotFoundError):
-                if time.time() - file.stat().st_mtime > _LEFT_SECONDS:
-                    file.unlink()
+            if _OUR_NAME.fullmatch(file.name):
+                with suppress(OSError):
+                    _remove_if_left(file)
 
     def new_path(self) -> Path:
-        """A path that no other file has."""
+        """A path that no other file has, in a folder that is there: cleaners of `/tmp` remove what looks unused."""
+        self._make_folder()
         return self.folder / uuid.uuid4().hex
+
+    def _make_folder(self) -> None:
+        """Make the folder for this user alone.
+
+        Where everybody may make folders, another user may have made it first, to read what is spooled.
+        """
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if self.folder.parent.stat().st_mode & stat.S_IWOTH:
+            found = self.folder.lstat()
+            if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
+                raise PermissionError(
+                    f"the folder {self.folder} is not this user's own; remove it, or set SPOOL_DIR or TMPDIR to another"
+                )
 
     @asynccontextmanager
     async def writer(self, limit: int, what: str) -> AsyncIterator["SpoolWriter"]:
@@ -70,6 +89,12 @@ class Spool:
             yield writer
         finally:
             writer.close()
+
+
+def _remove_if_left(file: Path) -> None:
+    found = file.lstat()
+    if stat.S_ISREG(found.st_mode) and time.time() - found.st_mtime > _LEFT_SECONDS:
+        file.unlink()
 
 
 class SpoolWriter:

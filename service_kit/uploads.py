@@ -5,16 +5,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, MultipartReader, web
+from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http import HttpProcessingError
 
-from service_kit.errors import BadRequest
+from service_kit.errors import BadRequest, ContentTooLarge, UnsupportedEncoding
 from service_kit.spool import Spool, Spooled
 
 FILE_FIELD = "image"
 _CHUNK = 256 * 1024
 _MAX_PARTS = 32
 _MAX_TEXT = 8192
+_MAX_AROUND = 1024**2
+"""Bytes of a form beside its file; nginx allows the same (client_max_body_size)."""
 
 
 @dataclass
@@ -25,21 +27,59 @@ class Form:
     texts: dict[str, str] = field(default_factory=dict)
 
 
+class _Counted(StreamReader):
+    """A request's body as MultipartReader reads it: whatever it reads or skips counts."""
+
+    def __init__(self, body: StreamReader, limit: int) -> None:
+        self._body = body
+        self._limit = limit
+        self._count = 0
+
+    async def read(self, n: int = -1) -> bytes:
+        """See StreamReader; ContentTooLarge when the whole body is."""
+        return self._counted(await self._body.read(n))
+
+    async def readline(self, *, max_line_length: int | None = None) -> bytes:
+        """See StreamReader; ContentTooLarge when the whole body is."""
+        return self._counted(await self._body.readline(max_line_length=max_line_length))
+
+    def at_eof(self) -> bool:
+        """See StreamReader."""
+        return self._body.at_eof()
+
+    def unread_data(self, data: bytes) -> None:
+        """See StreamReader."""
+        self._count -= len(data)
+        self._body.unread_data(data)
+
+    def _counted(self, data: bytes) -> bytes:
+        self._count += len(data)
+        if self._count > self._limit:
+            raise ContentTooLarge(f"the form has more than {self._limit} bytes, the most that is allowed")
+        return data
+
+
 @asynccontextmanager
 async def read_form(request: web.Request, spool: Spool, limit: int) -> AsyncIterator[Form]:
     """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
 
     The file lies in the spool until the end of the context. Raises BadRequest for a body that is
-    none of these or is broken, and ContentTooLarge for a file of more than `limit` bytes.
+    none of these or is broken, ContentTooLarge for a file of more than `limit` bytes or a form of much
+    more than that, and UnsupportedEncoding for a body that is compressed.
     """
+    _refuse_encodings(request)
     async with AsyncExitStack() as stack:
         try:
             form = await _read(request, spool, limit, stack)
         except (web.RequestPayloadError, HttpProcessingError) as error:
-            raise BadRequest(
-                "the body breaks the encoding that its headers name (Content-Encoding, Transfer-Encoding)"
-            ) from error
+            raise BadRequest("the body breaks the encoding that its headers name (Transfer-Encoding)") from error
         yield form
+
+
+def _refuse_encodings(request: web.Request) -> None:
+    encodings = ", ".join(request.headers.getall("Content-Encoding", [])).strip().lower()
+    if encodings not in {"", "identity"}:
+        raise UnsupportedEncoding(f"the body has Content-Encoding {encodings[:64]!r}; send the image as it is")
 
 
 async def _read(request: web.Request, spool: Spool, limit: int, stack: AsyncExitStack) -> Form:
@@ -58,19 +98,24 @@ async def _read(request: web.Request, spool: Spool, limit: int, stack: AsyncExit
 
 async def _read_multipart(request: web.Request, spool: Spool, limit: int, stack: AsyncExitStack) -> Form:
     form = Form()
+    body = _Counted(request.content, limit + _MAX_AROUND)
     try:
-        async for part in _parts(await request.multipart()):
-            name = (part.name or "").lower()
-            if name == FILE_FIELD:
-                if form.file:
-                    raise BadRequest(f"there are two {FILE_FIELD!r} fields; send one image a request")
-                form.file = await _spool(_chunks(part), spool, limit, stack)
-            elif part.filename is None:
-                form.texts[name] = await _text(part)
+        async for part in _parts(MultipartReader(request.headers, body)):
+            await _read_part(part, form, spool, limit, stack)
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
         # aiohttp raises these for bodies that break RFC 7578, with texts that name its own insides.
         raise BadRequest("the multipart body is malformed or ends too early") from error
     return form
+
+
+async def _read_part(part: BodyPartReader, form: Form, spool: Spool, limit: int, stack: AsyncExitStack) -> None:
+    name = (part.name or "").lower()
+    if name in form.texts or (name == FILE_FIELD and form.file):
+        raise BadRequest(f"there are two {name[:64]!r} fields; send each once")
+    if name == FILE_FIELD:
+        form.file = await _spool(_chunks(part), spool, limit, stack)
+    elif part.filename is None:
+        form.texts[name] = await _text(part)
 
 
 async def _read_urlencoded(request: web.Request) -> Form:
@@ -79,7 +124,10 @@ async def _read_urlencoded(request: web.Request) -> Form:
         body += chunk
         if len(body) > _MAX_TEXT:
             raise BadRequest(f"an urlencoded form may have {_MAX_TEXT} bytes; send files as multipart/form-data")
-    return Form(texts={name.lower(): value for name, value in parse_qsl(body.decode(errors="replace"))})
+    fields = [(name.lower(), value) for name, value in parse_qsl(body.decode(errors="replace"))]
+    if len(texts := dict(fields)) < len(fields):
+        raise BadRequest("a field stands twice in the form; send each once")
+    return Form(texts=texts)
 
 
 async def _parts(reader: MultipartReader) -> AsyncIterator[BodyPartReader]:

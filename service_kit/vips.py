@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from service_kit import png
+from service_kit import frames, png
 from service_kit.errors import UnprocessableImage, UnsupportedImage
 from service_kit.formats import FORMATS, SNIFF_BYTES, sniff
 from service_kit.images import Header
@@ -112,8 +112,10 @@ def read_header(path: Path, max_pixels: int, max_frames: int, page: int = 0) -> 
     if fmt is None:
         accepted = ", ".join(FORMATS)
         raise UnsupportedImage(f"the bytes are no image of an accepted format ({accepted}), whatever their name says")
-    if fmt.name == "png" and png.has_too_much_text(path, _MAX_TEXT_BYTES):
-        raise UnprocessableImage(f"the image carries more than {_MAX_TEXT_BYTES} bytes of text; strip its metadata")
+    if fmt.name == "png":
+        png.check_text(path, _MAX_TEXT_BYTES)
+    if fmt.name in frames.COUNTED:
+        frames.check_frames(path, fmt.name, max_frames)
     with decoding("the image"):
         options = {"page": page} if page else {}
         image = pyvips.Operation.call(LOADERS[fmt.name], os.fspath(path), access="sequential", **options)
@@ -138,7 +140,7 @@ def _header(fmt: str, image: Any) -> Header:
 
 def _check_limits(header: Header, max_pixels: int, max_frames: int) -> None:
     if header.frames > max_frames:
-        raise UnprocessableImage(f"the image has {header.frames} frames, {max_frames} are allowed")
+        raise UnprocessableImage(f"the image has more than {max_frames} frames, the most that is allowed")
     pixels = header.width * header.height * header.frames
     if pixels > max_pixels:
         size = f"{header.width} x {header.height}" + (f" x {header.frames} frames" if header.frames > 1 else "")

@@ -1,11 +1,12 @@
 """`python -m storage_service`: the service alone, on its own port. gunicorn calls `application`."""
 
 import logging
+import sys
 
 import uvloop
 
 from service_kit.logging import configure_logging
-from service_kit.server import Runner, serve_until_stopped
+from service_kit.server import CannotStart, Runner, serve_until_stopped
 from storage_service.app import create_app
 from storage_service.settings import StorageSettings
 
@@ -30,4 +31,7 @@ async def _main() -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(_main())
+    try:
+        uvloop.run(_main())
+    except CannotStart as error:
+        sys.exit(f"storage_service: {error}")

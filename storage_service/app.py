@@ -42,7 +42,7 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
     blobs = Blobs(settings.blobs)
     spool = Spool(blobs.spool_folder)
     spool.prepare()
-    metadata = create_store(DatabaseConfig(settings.database, _password(settings), settings.database_pool))
+    metadata = create_store(_database(settings))
     validator = Validator(settings)
     async with contextlib.AsyncExitStack() as stack:
         await metadata.open()
@@ -51,23 +51,25 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
         stack.push_async_callback(validator.close)
         library = Library(metadata, blobs, validator)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
-        sweeper = asyncio.create_task(_sweep(library, spool, settings.sweep_seconds))
+        sweeper = asyncio.create_task(sweep_for_ever(library, spool, settings.sweep_seconds))
         stack.callback(sweeper.cancel)
         yield
 
 
-async def _sweep(library: Library, spool: Spool, seconds: float) -> None:
+async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None:
+    """Remove what crashes left, every so often."""
     while True:
         await asyncio.sleep(seconds)
-        spool.sweep()
         try:
+            spool.sweep()
             removed = await library.sweep(timedelta(seconds=seconds))
-        except ServiceError as error:
+        except (ServiceError, OSError) as error:  # the next one may do better
             logger.warning("the sweep broke off: %s", error)
         else:
             logger.info("the sweep removed %d blobs that no image uses", removed)
 
 
-def _password(settings: StorageSettings) -> str | None:
+def _database(settings: StorageSettings) -> DatabaseConfig:
     file = settings.database_password_file
-    return file.read_text().strip() if file else None
+    password = file.read_text().strip() if file else None
+    return DatabaseConfig(settings.database, password, settings.database_pool, settings.database_lock_pool)

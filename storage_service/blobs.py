@@ -16,9 +16,10 @@ from obstore.store import LocalStore, MemoryStore, from_url
 from service_kit.errors import Unavailable
 from service_kit.settings import scratch_directory
 from service_kit.spool import room_for
+from service_kit.urls import parts_of, shown
 
 if TYPE_CHECKING:
-    from obstore import GetResult
+    from obstore import GetOptions, GetResult
     from obstore.store import AzureStore, ClientConfig, GCSStore, ObjectStore, RetryConfig, S3Store
 
 _PREFIX = "sha256"
@@ -33,18 +34,27 @@ _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=
 """Obstore's defaults retry for three minutes, longer than any client waits."""
 
 
+class BlobMissing(Exception):
+    """The blob is not there, or not whole."""
+
+
 class Blobs:
     """A content-addressed store; adding a content that is there already changes nothing."""
 
     def __init__(self, url: str) -> None:
         """`url` is as obstore's `from_url` takes it; ValueError if it names no store."""
-        parts = urlsplit(url)
+        parts = parts_of("BLOB_URL", url)
+        if parts.scheme == "file" and parts.netloc:
+            raise ValueError(
+                f"BLOB_URL={shown(url)!r} names the host {parts.netloc!r}; a folder has three slashes: file:///path"
+            )
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._signs = parts.scheme in _SIGNING_SCHEMES
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
         except (BaseError, ValueError) as error:
-            raise ValueError(f"BLOB_URL {url!r} names no blob store: {str(error).splitlines()[0]}") from error
+            reason = str(error).splitlines()[0] if shown(url) == url else "the reason may hold a secret"
+            raise ValueError(f"BLOB_URL {shown(url)!r} names no blob store: {reason}") from None
 
     @property
     def spool_folder(self) -> Path:
@@ -71,19 +81,27 @@ class Blobs:
         with _translated():
             await obstore.put_async(self._store, _key(sha256), source)
 
-    async def exists(self, sha256: str) -> bool:
-        """Whether the blob is there."""
+    async def exists(self, sha256: str, size: int) -> bool:
+        """Whether the blob is there, with all its `size` bytes: a torn one is as good as none."""
         with _translated():
             try:
-                await obstore.head_async(self._store, _key(sha256))
+                found = await obstore.head_async(self._store, _key(sha256))
             except FileNotFoundError:
                 return False
-        return True
+        return found["size"] == size
 
-    async def open(self, sha256: str, start: int, end: int) -> AsyncIterator[memoryview]:
-        """The bytes from `start` up to and without `end`, in chunks."""
-        with _translated():
-            result = await obstore.get_async(self._store, _key(sha256), options={"range": (start, end)})
+    async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
+        """The bytes of `part` of a blob of `size` bytes, in chunks; BlobMissing when it is not there or not whole."""
+        try:
+            with _translated():
+                options: GetOptions = {"range": (part.start, part.stop)}
+                result = await obstore.get_async(self._store, _key(sha256), options=options)
+        except Unavailable as error:
+            if await self.exists(sha256, size):
+                raise
+            raise BlobMissing(sha256) from error
+        if result.meta["size"] != size:
+            raise BlobMissing(sha256)
         return _chunks(result)
 
     async def delete(self, sha256: str) -> None:

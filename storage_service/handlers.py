@@ -1,7 +1,6 @@
 """HTTP of the storage service: uploads, originals, facts, lists, deletion."""
 
 import base64
-import binascii
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -9,8 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from service_kit import paths
+from service_kit.delivery import check_match
 from service_kit.errors import BadRequest
 from service_kit.health import health_route
+from service_kit.ids import checked_image_id
 from service_kit.spool import Spool
 from service_kit.uploads import FILE_FIELD, read_form
 from storage_service.library import Library
@@ -76,7 +77,10 @@ async def list_images(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """204; from then on the image is gone."""
-    await request.app[LIBRARY].delete(request.match_info["image_id"])
+    library, image_id = request.app[LIBRARY], request.match_info["image_id"]
+    if "If-Match" in request.headers:
+        check_match(request, (await library.find(image_id)).sha256)
+    await library.delete(image_id)
     return web.Response(status=204, headers=_NO_STORE)
 
 
@@ -135,7 +139,6 @@ def _position(cursor: str) -> Position:
     try:
         text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
         moment, _, image_id = text.partition("|")
-        created_at = datetime.fromisoformat(moment).astimezone(UTC)
-    except (binascii.Error, ValueError, OverflowError) as error:
+        return Position(datetime.fromisoformat(moment).astimezone(UTC), checked_image_id(image_id))
+    except (BadRequest, ValueError, OverflowError) as error:
         raise BadRequest(f"cursor={cursor[:64]!r} is none; take it from the answer before, unchanged") from error
-    return Position(created_at, image_id)

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from service_kit.errors import Gone, NotFound, Unavailable
 from service_kit.ids import checked_image_id, new_image_id
-from service_kit.images import Located
+from service_kit.images import Located, explain_missing
 from service_kit.spool import Spooled
-from storage_service.blobs import Blobs
+from storage_service.blobs import BlobMissing, Blobs
 from storage_service.metadata.base import ImageRecord, MetadataStore, Position
 from storage_service.validation import Validator
 
@@ -41,7 +41,7 @@ class Library:
             created_at=datetime.now(UTC),
         )
         async with self._metadata.lock_content(upload.sha256) as content:
-            if not await self._blobs.exists(upload.sha256):
+            if not await self._blobs.exists(upload.sha256, upload.bytes):
                 await self._blobs.add(upload.sha256, upload.path)
             await content.add(record)
         return record
@@ -59,16 +59,19 @@ class Library:
         """At most `limit` images, newest first, behind `after`."""
         return await self._metadata.page(limit, after)
 
-    async def read(self, record: ImageRecord, start: int, end: int) -> AsyncIterator[memoryview]:
-        """The original's bytes from `start` up to and without `end`, in chunks."""
-        return await self._blobs.open(record.sha256, start, end)
+    async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
+        """The original's bytes of `part`, in chunks; Gone when it was just deleted, ContentLost when nobody did."""
+        try:
+            return await self._blobs.open(record.sha256, record.bytes, part)
+        except BlobMissing:
+            await explain_missing(record.image_id, self.find)
 
     async def locate(self, image_id: str, fallback_url: str) -> Located:
         """Facts and whereabouts: a file, a presigned URL, or `fallback_url` where blobs offer neither."""
         record = await self.find(image_id)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
-        return Located(image_id=image_id, sha256=record.sha256, header=record, path=path, url=url)
+        return Located(image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record, path=path, url=url)
 
     async def delete(self, image_id: str) -> None:
         """Delete an image for good. Its blob goes too, unless another image has the same bytes."""

@@ -1,5 +1,7 @@
 """Sending an original as it was uploaded: whole, or the range that is asked for (RFC 9110, 14)."""
 
+import re
+
 from aiohttp import web
 
 from service_kit.delivery import IMMUTABLE, image_headers, is_unchanged, not_modified, send_stream
@@ -7,6 +9,9 @@ from service_kit.errors import RangeNotSatisfiable
 from service_kit.middlewares import problem_response
 from storage_service.library import Library
 from storage_service.metadata.base import ImageRecord
+
+_NO_BYTES = re.compile("bytes=-0+")
+"""The last zero bytes."""
 
 
 async def send_original(request: web.Request, library: Library, record: ImageRecord) -> web.StreamResponse:
@@ -26,17 +31,23 @@ async def send_original(request: web.Request, library: Library, record: ImageRec
     response.content_length = len(part)
     if status == web.HTTPPartialContent.status_code:
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{record.bytes}"
-    return await send_stream(request, response, await library.read(record, part.start, part.stop))
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    return await send_stream(request, response, await library.read(record, part))
 
 
 def _requested_range(request: web.Request, record: ImageRecord) -> range | None:
     """The bytes asked for; empty when there are none such; None when the whole is to be sent.
 
-    Several ranges at once, other units and broken syntax are ignored, as the RFC allows.
+    Several ranges at once, other units and broken syntax are ignored, as the RFC allows, and whatever
+    is not asked by GET, as it demands.
     """
     if_range = request.headers.get("If-Range")
-    if if_range is not None and if_range.strip() != f'"{record.sha256}"':
+    if request.method != "GET" or (if_range is not None and if_range.strip() != f'"{record.sha256}"'):
         return None
+    if _NO_BYTES.fullmatch(request.headers.get("Range", "")):  # aiohttp takes it for all of them
+        return range(0)
     try:
         asked = request.http_range
     except ValueError:

@@ -21,7 +21,10 @@ class StorageSettings(Limits):
     database_password_file: Path | None = Field(
         None, description="A file with the database password, instead of one in DATABASE_URL."
     )
-    database_pool: int = Field(10, gt=0, description="PostgreSQL connections of one process.")
+    database_pool: int = Field(10, gt=0, description="PostgreSQL connections of one process that answer questions.")
+    database_lock_pool: int = Field(
+        10, gt=0, description="PostgreSQL connections of one process that uploads hold while their bytes are stored."
+    )
     blob_url: str = Field(
         "",
         description="`file:///path`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`; empty: files in DATA_DIR."

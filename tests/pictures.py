@@ -8,6 +8,7 @@ import numpy as np
 import pyvips
 
 WALLPAPERS = Path("/usr/share/wallpapers")
+PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif"}
 
 
@@ -48,10 +49,10 @@ def png_header(width: int, height: int) -> bytes:
     """A PNG that promises pixels it does not have."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(4096))), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, body) for name, body in chunks)
+    return PNG_HEAD + b"".join(chunk(name, body) for name, body in chunks)
 
 
-def _chunk(name: bytes, body: bytes) -> bytes:
+def chunk(name: bytes, body: bytes) -> bytes:
     return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
 
 
@@ -61,7 +62,7 @@ def text_bomb(kind: bytes) -> bytes:
     text = b"k\0\0" + packed if kind == b"zTXt" else b"k\0\1\0\0\0" + packed
     plain = bytes(gradient(8, 8).pngsave_buffer())
     header_end = 8 + 4 + 4 + 13 + 4
-    return plain[:header_end] + _chunk(kind, text) * 10 + plain[header_end:]
+    return plain[:header_end] + chunk(kind, text) * 10 + plain[header_end:]
 
 
 def animation(frames: int, width: int = 16, height: int = 12, suffix: str = ".gif") -> bytes:

@@ -16,6 +16,7 @@ SETTINGS = {
     "REMOTE_PORTS": json.dumps([80, 443, PORT]),
     "REMOTE_ALLOWED_NETWORKS": json.dumps([f"{LOOPBACK}/32", "172.16.0.0/12", "192.168.0.0/16"]),
     "REMOTE_SECONDS": "2",
+    "REMOTE_FETCHES": "8",
     "PRESETS": json.dumps({"avatar": "resize=64x64,cover&grayscale"}),
 }
 

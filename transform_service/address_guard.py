@@ -42,7 +42,11 @@ def is_public(address: Address) -> bool:
 
 
 def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> aiohttp.TCPConnector:
-    """A connector that opens sockets to public addresses, and to those in `allowed`, on `ports` only."""
+    """A connector that opens sockets to public addresses, and to those in `allowed`, on `ports` only.
+
+    Names are looked up by aiodns, with which aiohttp waits for many name servers at once: libc's lookups
+    take a thread each, and under uvloop four slow ones kept all others waiting.
+    """
 
     def guarded_socket(addr_info: Any) -> socket.socket:
         family, kind, protocol, _, endpoint = addr_info

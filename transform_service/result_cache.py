@@ -1,14 +1,18 @@
 """Finished results by key: in this process within a bound of bytes, or in Redis for all nodes."""
 
 import logging
+import re
 from typing import Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote
 
 from cachetools import LRUCache
+
+from service_kit.urls import parts_of, shown
 
 _LIFETIME = 30 * 24 * 3600
 _TIMEOUT = 0.5
 _NAMESPACE = "result"
+_SETTING = "RESULT_CACHE_URL"
 
 logger = logging.getLogger(__name__)
 
@@ -52,12 +56,17 @@ class RedisCache:
         import aiocache  # noqa: PLC0415  # 6 MB that the embedded service does without
         from aiocache.serializers import NullSerializer  # noqa: PLC0415
 
-        parts = urlsplit(url)
+        parts = parts_of(_SETTING, url)
+        database = parts.path.strip("/")
+        if database and not re.fullmatch("[0-9]{1,9}", database):
+            raise ValueError(f"{_SETTING}={shown(url)!r} names the database {database!r}; databases are numbers")
         self._cache = aiocache.RedisCache(
             endpoint=parts.hostname or "127.0.0.1",
             port=parts.port or 6379,
-            db=int(parts.path.strip("/") or 0),
-            password=parts.password,
+            db=int(database or 0),
+            password=unquote(parts.password) if parts.password else None,
+            ssl=parts.scheme == "rediss",
+            connection_pool_kwargs={"username": unquote(parts.username)} if parts.username else None,
             serializer=NullSerializer(encoding=None),  # the default one breaks bytes
             namespace=_NAMESPACE,
             timeout=_TIMEOUT,
@@ -86,10 +95,10 @@ class RedisCache:
 
 def create_cache(url: str, size: int) -> ResultCache:
     """The cache that `url` names; ValueError for an unknown scheme."""
-    match urlsplit(url).scheme:
+    match parts_of(_SETTING, url).scheme:
         case "memory":
             return MemoryCache(size)
-        case "redis":
+        case "redis" | "rediss":
             return RedisCache(url)
         case scheme:
-            raise ValueError(f"RESULT_CACHE_URL has the scheme {scheme!r}; known are: memory, redis")
+            raise ValueError(f"{_SETTING} has the scheme {scheme!r}; known are: memory, redis, rediss")

@@ -3,10 +3,12 @@
 import os
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Annotated
 
 from pydantic import Field
+from pydantic_settings import NoDecode
 
-from service_kit.settings import Limits, scratch_directory
+from service_kit.settings import Limits, from_json, scratch_directory
 
 
 class TransformSettings(Limits):
@@ -24,18 +26,25 @@ class TransformSettings(Limits):
     )
     renderer_jobs: int = Field(1000, gt=0, description="Renders after which a renderer process is replaced.")
     max_operations: int = Field(20, gt=0, description="Operations of one chain.")
-    presets: dict[str, str] = Field({}, description='Named chains, as JSON: `{"avatar": "resize=64x64,cover"}`.')
+    presets: Annotated[dict[str, str], NoDecode, from_json('{"avatar": "resize=64x64,cover"}')] = Field(
+        {}, description='Named chains, as JSON: `{"avatar": "resize=64x64,cover"}`.'
+    )
     max_output_side: int = Field(8192, gt=0, description="Pixels of an output's longer side.")
     result_cache_url: str = Field(
-        "memory://", description="`memory://`: in the process; `redis://host:port/db`: shared by all transform nodes."
+        "memory://",
+        description="`memory://`: in the process; `redis://user:password@host:port/db` or, encrypted, `rediss://…`:"
+        " shared by all transform nodes.",
     )
     result_cache_bytes: int = Field(64 * 1024**2, ge=0, description="Bytes of results that `memory://` holds; 0: none.")
     result_cache_entry_bytes: int = Field(1024**2, gt=0, description="Larger results are not cached.")
     remote_seconds: float = Field(5, gt=0, description="Seconds to fetch a remote source, redirects included.")
+    remote_fetches: int = Field(64, gt=0, description="Remote sources fetched at once; more are refused with 503.")
     remote_redirects: int = Field(3, ge=0, description="Redirects that are followed.")
-    remote_ports: frozenset[int] = Field(frozenset({80, 443}), description="Ports of remote sources, as a JSON list.")
-    remote_allowed_networks: tuple[IPv4Network | IPv6Network, ...] = Field(
-        (), description="Networks that may be fetched from although they are not public, as a JSON list."
+    remote_ports: Annotated[frozenset[int], NoDecode, from_json("[80, 443]")] = Field(
+        frozenset({80, 443}), description="Ports of remote sources, as a JSON list."
     )
+    remote_allowed_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...], NoDecode, from_json('["10.1.0.0/16"]')
+    ] = Field((), description="Networks that may be fetched from although they are not public, as a JSON list.")
     transform_host: str = Field("0.0.0.0", description="Address of `python -m transform_service`.")  # noqa: S104
     transform_port: int = Field(8082, ge=0, description="Port of `python -m transform_service`.")

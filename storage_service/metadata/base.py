@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
 
 import storage_service.metadata
 from service_kit.images import Header
 from service_kit.plugins import discover
+from service_kit.urls import parts_of
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 """Numbered SQL files in a dialect that PostgreSQL and SQLite share."""
@@ -80,6 +80,8 @@ class DatabaseConfig:
     url: str
     password: str | None
     pool: int
+    lock_pool: int = 4
+    """Connections for contents that are being stored or removed."""
 
 
 _STORES: dict[str, Callable[[DatabaseConfig], MetadataStore]] = {}
@@ -99,7 +101,7 @@ def metadata_store(*schemes: str) -> Callable[[Factory], Factory]:
 def create_store(config: DatabaseConfig) -> MetadataStore:
     """The store for `config.url`; ValueError names the schemes there are."""
     discover(storage_service.metadata)
-    scheme = urlsplit(config.url).scheme
+    scheme = parts_of("DATABASE_URL", config.url).scheme
     if scheme not in _STORES:
         raise ValueError(f"DATABASE_URL has the scheme {scheme!r}; known are: {', '.join(sorted(_STORES))}")
     return _STORES[scheme](config)

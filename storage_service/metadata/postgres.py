@@ -1,7 +1,8 @@
 """Metadata in PostgreSQL, through asyncpg."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,9 @@ from storage_service.metadata.base import (
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
-_WAIT_SECONDS = 1.5  # "503 in under 2 s" (reliability): for a connection, and for one statement's answer
+_ANSWER_SECONDS = 1.8  # "503 in under 2 s" (reliability): a connection and the answer to a question together
+_STEP_SECONDS = 1.5  # to connect, and for one statement where several belong together
+_LOCK_SECONDS = 30.0  # for a content that is being stored: as long as an object store may take (blobs.py)
 _MIGRATION_LOCK = 0x1A6E5EC
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"  # noqa: S608
@@ -28,22 +31,21 @@ _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n +
 
 @metadata_store("postgresql", "postgres")
 class PostgresStore:
-    """A pool of connections; it reconnects by itself when the server comes back."""
+    """Two pools of connections, which reconnect by themselves when the server comes back.
+
+    Who stores a content holds a connection as long as the blob store takes; with a pool of their own,
+    uploads to a slow one leave the connections for questions alone.
+    """
 
     def __init__(self, config: DatabaseConfig) -> None:
-        self._pool: asyncpg.Pool[asyncpg.Record] = asyncpg.create_pool(
-            config.url,
-            password=config.password,
-            min_size=0,
-            max_size=config.pool,
-            timeout=_WAIT_SECONDS,
-            command_timeout=_WAIT_SECONDS,
-        )
+        self._pool = _pool(config, config.pool)
+        self._locks = _pool(config, config.lock_pool)
 
     async def open(self) -> None:
         """Connect and migrate; several processes may do so at once."""
         await self._pool
-        async with self._connection() as connection, connection.transaction():
+        await self._locks
+        async with self._held_connection() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK, timeout=60)
             await connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
             applied = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
@@ -55,12 +57,14 @@ class PostgresStore:
     async def close(self) -> None:
         """Close all connections."""
         await self._pool.close()
+        await self._locks.close()
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
         """A transaction that holds an advisory lock on the content's first 63 bits."""
-        async with self._connection() as connection, connection.transaction():
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", int(sha256[:16], 16) >> 1)
+        async with self._held_connection() as connection, connection.transaction():
+            key = int(sha256[:16], 16) >> 1
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", key, timeout=_LOCK_SECONDS)
             yield _LockedContent(connection, sha256)
 
     async def find(self, image_id: str) -> ImageRecord | None:
@@ -92,13 +96,50 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:
-        try:
-            async with self._pool.acquire(timeout=_WAIT_SECONDS) as connection:
+        """A connection for one question, which is given up when the answer takes too long."""
+        with _translated():
+            async with asyncio.timeout(_ANSWER_SECONDS), _borrowed(self._pool) as connection:
                 yield connection
-        except asyncpg.DiskFullError as error:
-            raise InsufficientStorage("the database has no room for another image") from error
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            raise Unavailable("the metadata database does not answer; try again") from error
+
+    @asynccontextmanager
+    async def _held_connection(self) -> AsyncIterator["Connection"]:
+        """A connection for several statements, with other work between them."""
+        with _translated():
+            async with _borrowed(self._locks, _LOCK_SECONDS) as connection:
+                yield connection
+
+
+def _pool(config: DatabaseConfig, size: int) -> "asyncpg.Pool[asyncpg.Record]":
+    return asyncpg.create_pool(
+        config.url,
+        password=config.password,
+        min_size=0,
+        max_size=size,
+        timeout=_STEP_SECONDS,
+        command_timeout=_STEP_SECONDS,
+    )
+
+
+@asynccontextmanager
+async def _borrowed(pool: "asyncpg.Pool[asyncpg.Record]", seconds: float | None = None) -> AsyncIterator["Connection"]:
+    connection = await pool.acquire(timeout=seconds)
+    try:
+        yield connection
+    except (asyncio.CancelledError, TimeoutError):
+        connection.terminate()  # else the pool waits until the server has heard of it
+        raise
+    finally:
+        await pool.release(connection)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.DiskFullError as error:
+        raise InsufficientStorage("the database has no room for another image") from error
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise Unavailable("the metadata database does not answer; try again") from error
 
 
 class _LockedContent:

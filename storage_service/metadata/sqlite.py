@@ -1,9 +1,10 @@
 """Metadata in SQLite, through aiosqlite: the embedded default, for one service process."""
 
 import asyncio
+import fcntl
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,7 @@ from weakref import WeakValueDictionary
 import aiosqlite
 
 from service_kit.errors import InsufficientStorage, Unavailable
+from service_kit.server import CannotStart
 from storage_service.metadata.base import (
     COLUMNS,
     DatabaseConfig,
@@ -33,22 +35,37 @@ class SqliteStore:
     def __init__(self, config: DatabaseConfig) -> None:
         self._path = Path(unquote(urlsplit(config.url).path.removeprefix("/")))
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._owned = ExitStack()
         self._connection: aiosqlite.Connection
 
     async def open(self) -> None:
-        """Create the file if need be, and migrate."""
+        """Create the file if need be, and migrate. Raises CannotStart when another process has it open."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._own()
         with _translated():
             self._connection = await aiosqlite.connect(self._path, isolation_level=None)
             try:
                 await self._migrate()
             except BaseException:
-                await self._connection.close()  # its thread would keep the process from ending
+                await self.close()  # its thread would keep the process from ending
                 raise
 
     async def close(self) -> None:
         """Close the connection."""
         await self._connection.close()
+        self._owned.close()
+
+    def _own(self) -> None:
+        """Hold the database for this process: the locks on contents are its own, and no other's."""
+        lock = self._owned.enter_context(self._path.with_name(f"{self._path.name}.lock").open("w"))
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            self._owned.close()
+            raise CannotStart(
+                f"another process uses the SQLite database {self._path}, which serves one at a time;"
+                " stop it, run one worker, or set DATABASE_URL to a PostgreSQL database"
+            ) from error
 
     async def _migrate(self) -> None:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 1500"):

@@ -15,6 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from storage_service.blobs import Blobs
 from tests import pictures, servers
 
 MIB = 1024**2
@@ -133,6 +134,28 @@ async def test_an_upload_under_way_is_finished_before_it_stops(http: aiohttp.Cli
     blobs = [path for path in (tmp_path / "data/blobs/sha256").rglob("*") if path.is_file()]
     assert [path.name for path in blobs] == [hashlib.sha256(body).hexdigest()]
     assert not list((tmp_path / "data/blobs/incoming").iterdir())
+
+
+async def test_a_second_signal_does_not_wait_for_requests(http: aiohttp.ClientSession, tmp_path: Path) -> None:
+    async def never_done() -> object:
+        yield pictures.jpeg()
+        await asyncio.Event().wait()
+
+    with servers.serve(tmp_path) as served:
+        headers = {"Content-Type": "image/jpeg"}
+        posting = asyncio.create_task(
+            http.post(f"{served.url}/v1/images", data=never_done(), headers=headers).__aenter__()
+        )
+        await _until(lambda: any((tmp_path / "data/blobs/incoming").iterdir()))
+        served.process.send_signal(signal.SIGTERM)
+        await _until(lambda: "stopping" in served.log.read_text())
+        started = time.monotonic()
+        served.process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(served.process.wait, 20) == 0
+        assert time.monotonic() - started < 3
+        posting.cancel()
+        await asyncio.gather(posting, return_exceptions=True)
+    assert "Traceback" not in served.log.read_text()
 
 
 async def _until(condition: object, seconds: float = 20) -> None:
@@ -292,14 +315,36 @@ async def test_no_room_for_results_is_no_fault_of_the_image(http: aiohttp.Client
         assert await _status(http, f"{served.url}/v1/images/{image_id}.png?thumb=9") == (200, "image/png")
 
 
-async def test_an_image_whose_file_is_lost_is_not_called_corrupt(http: aiohttp.ClientSession, tmp_path: Path) -> None:
-    with servers.serve(tmp_path) as served:
-        image_id = await _upload(http, served.url, pictures.jpeg())
-        for blob in (tmp_path / "data/blobs/sha256").rglob("*"):
-            if blob.is_file():
-                blob.unlink()
-        for variant in ("", ".jpg", "?thumb=9", ".png?rotate=90"):
-            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 503, variant
+@pytest.mark.parametrize("harm", ["file lost", "file torn", "s3 lost", "s3 torn"])
+async def test_an_image_without_all_its_bytes_is_told_and_healed_by_the_same_upload(
+    http: aiohttp.ClientSession,
+    tmp_path: Path,
+    s3_settings: dict[str, str],
+    monkeypatch: pytest.MonkeyPatch,
+    harm: str,
+) -> None:
+    blobs, how = harm.split()
+    for name, value in s3_settings.items():
+        monkeypatch.setenv(name, value)
+    body = pictures.jpeg()
+    url = f"file://{tmp_path}/blobs" if blobs == "file" else f"s3://bucket/{tmp_path.name}"
+    with servers.serve(tmp_path, BLOB_URL=url) as served:
+        image_id = await _upload(http, served.url, body)
+        await _harm(Blobs(url), hashlib.sha256(body).hexdigest(), how, tmp_path / "torn")
+        variants = ("", ".jpg", "?thumb=9", ".png?rotate=90")
+        for variant in variants:
+            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 502, variant
+        await _upload(http, served.url, body)
+        for variant in variants:
+            assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 200, variant
+    assert f"ERROR service_kit.middlewares: GET '/v1/images/{image_id}'" in served.log.read_text()
+
+
+async def _harm(blobs: Blobs, sha256: str, how: str, torn: Path) -> None:
+    await blobs.delete(sha256)
+    if how == "torn":
+        torn.write_bytes(pictures.jpeg()[:100])
+        await blobs.add(sha256, torn)
 
 
 def _start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -331,7 +376,12 @@ def test_a_data_folder_in_use_is_told_in_one_line(tmp_path: Path) -> None:
         ({"RENDERERS": "0"}, "RENDERERS='0'"),
         ({"DATABASE_URL": "mysql://x/y"}, "known are: postgres, postgresql, sqlite"),
         ({"BLOB_URL": "nonsense://x"}, "BLOB_URL 'nonsense://x' names no blob store"),
-        ({"RESULT_CACHE_URL": "memcached://x"}, "known are: memory, redis"),
+        ({"RESULT_CACHE_URL": "memcached://x"}, "known are: memory, redis, rediss"),
+        ({"RESULT_CACHE_URL": "redis://x/images"}, "names the database 'images'; databases are numbers"),
+        ({"BLOB_URL": "file://images/blobs"}, "BLOB_URL='file://images/blobs' names the host 'images'"),
+        ({"REMOTE_PORTS": "80,443"}, "REMOTE_PORTS='80,443': Value error, write it as JSON, as in [80, 443]"),
+        ({"REMOTE_ALLOWED_NETWORKS": "10.0.0.0/8"}, 'as in ["10.1.0.0/16"]'),
+        ({"PRESETS": "avatar"}, "PRESETS='avatar': Value error, write it as JSON"),
         ({"DATA_DIR": "/proc/nothing"}, "cannot write to DATA_DIR /proc/nothing"),
     ],
 )
@@ -340,6 +390,23 @@ def test_a_bad_setting_is_told_in_one_line(tmp_path: Path, environment: dict[str
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {"DATABASE_URL": "postgresql://u:geheim/x@127.0.0.1/db"},
+        {"DATABASE_URL": "postgresql://u:geheim@127.0.0.1:1/db"},
+        {"BLOB_URL": "nonsense://key:geheim@bucket?sig=geheim"},
+        {"RESULT_CACHE_URL": "redis://:geheim@x/db"},
+        {"RESULT_CACHE_URL": "nonsense://:geheim@x/db"},
+    ],
+)
+def test_a_secret_is_not_told(tmp_path: Path, environment: dict[str, str]) -> None:
+    done = _start(tmp_path, "serve", **{"PORT": "0", **environment})
+    assert done.returncode == 1
+    assert done.stderr.startswith("imgsvc: ")
+    assert "geheim" not in done.stderr + done.stdout
 
 
 def test_a_database_that_is_none_is_told_in_one_line(tmp_path: Path) -> None:

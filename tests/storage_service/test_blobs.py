@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 
 from service_kit.errors import InsufficientStorage, Unavailable
-from storage_service.blobs import Blobs
+from storage_service.blobs import BlobMissing, Blobs
 from tests.servers import ROOT, missing
 
 BODY = os.urandom(700_000)
@@ -37,13 +37,13 @@ def _upload(blobs: Blobs, body: bytes = BODY) -> Path:
 
 
 async def _read(blobs: Blobs, start: int, end: int) -> bytes:
-    return b"".join([bytes(chunk) async for chunk in await blobs.open(SHA, start, end)])
+    return b"".join([bytes(chunk) async for chunk in await blobs.open(SHA, len(BODY), range(start, end))])
 
 
 async def test_a_blob_comes_back_whole_and_in_parts(blobs: Blobs) -> None:
-    assert not await blobs.exists(SHA)
+    assert not await blobs.exists(SHA, len(BODY))
     await blobs.add(SHA, _upload(blobs))
-    assert await blobs.exists(SHA)
+    assert await blobs.exists(SHA, len(BODY))
     assert await _read(blobs, 0, len(BODY)) == BODY
     assert await _read(blobs, 1000, 300_001) == BODY[1000:300_001]
 
@@ -58,9 +58,19 @@ async def test_a_deleted_blob_is_gone(blobs: Blobs) -> None:
     await blobs.add(SHA, _upload(blobs))
     for _ in range(2):
         await blobs.delete(SHA)
-    assert not await blobs.exists(SHA)
-    with pytest.raises(Unavailable):
-        await blobs.open(SHA, 0, 1)
+    assert not await blobs.exists(SHA, len(BODY))
+    with pytest.raises(BlobMissing):
+        await blobs.open(SHA, len(BODY), range(1))
+
+
+async def test_a_torn_blob_is_as_good_as_none_until_it_is_added_again(blobs: Blobs) -> None:
+    await blobs.add(SHA, _upload(blobs, BODY[:1000]))
+    assert not await blobs.exists(SHA, len(BODY))
+    for part in (range(500), range(len(BODY)), range(2000, 3000)):
+        with pytest.raises(BlobMissing):
+            await blobs.open(SHA, len(BODY), part)
+    await blobs.add(SHA, _upload(blobs))
+    assert await _read(blobs, 0, len(BODY)) == BODY
 
 
 async def test_old_blobs_are_listed_and_uploads_under_way_are_not(blobs: Blobs) -> None:
@@ -95,7 +105,7 @@ async def test_an_object_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPa
     }.items():
         monkeypatch.setenv(f"AWS_{name}", value)
     with pytest.raises(Unavailable) as raised:
-        await Blobs("s3://bucket").exists(SHA)
+        await Blobs("s3://bucket").exists(SHA, 1)
     assert "connect" in str(raised.value.__cause__).lower()
 
 
@@ -115,7 +125,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         blobs = Blobs(f"file://{mount}/b")
         with pytest.raises(InsufficientStorage):
             await blobs.add(SHA, _upload(blobs, b"x" * 1000))
-        assert not await blobs.exists(SHA)
+        assert not await blobs.exists(SHA, len(BODY))
     finally:
         subprocess.run(["umount", mount], check=True)
 

@@ -70,7 +70,7 @@ async def test_a_delete_racing_an_upload_of_the_same_bytes_loses_nothing(library
     for _ in range(20):
         old = await library.add(upload(blobs))
         new, _ = await asyncio.gather(library.add(upload(blobs)), library.delete(old.image_id))
-        assert b"".join([bytes(c) async for c in await library.read(new, 0, new.bytes)]) == BODY
+        assert b"".join([bytes(c) async for c in await library.read(new, range(new.bytes))]) == BODY
         await library.delete(new.image_id)
 
 

@@ -1,6 +1,8 @@
 """One contract for every metadata store, against real servers."""
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -10,6 +12,7 @@ import pytest
 
 from service_kit.errors import Unavailable
 from service_kit.ids import new_image_id
+from service_kit.server import CannotStart
 from storage_service.metadata.base import (
     DatabaseConfig,
     ImageRecord,
@@ -18,6 +21,7 @@ from storage_service.metadata.base import (
     create_store,
     pending_migrations,
 )
+from tests import servers
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
 
@@ -142,6 +146,17 @@ async def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
         await store.close()
 
 
+async def test_a_sqlite_database_has_one_owner_at_a_time(tmp_path: Path) -> None:
+    """Its locks on contents hold in one process: with two, a delete in one took the blob of an upload in the other."""
+    first, second = (create_store(DatabaseConfig(f"sqlite:///{tmp_path}/images.sqlite3", None, 1)) for _ in range(2))
+    await first.open()
+    with pytest.raises(CannotStart, match="another process uses the SQLite database"):
+        await second.open()
+    await first.close()
+    await second.open()
+    await second.close()
+
+
 async def test_many_processes_may_migrate_at_once(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
     await connection.execute("DROP TABLE IF EXISTS images, schema_migrations")
@@ -157,6 +172,48 @@ async def test_postgresql_that_is_down_is_told_in_under_two_seconds(unused_tcp_p
     async with asyncio.timeout(2):
         with pytest.raises(Unavailable):
             await store.find(new_image_id())
+
+
+async def test_postgresql_that_is_frozen_is_told_in_under_two_seconds(tmp_path: Path) -> None:
+    with servers.postgres(tmp_path) as url:
+        store = create_store(DatabaseConfig(url, None, 2))
+        await store.open()
+        await asyncio.gather(*(store.find(new_image_id()) for _ in range(4)))  # connections that are open already
+        frozen = _processes(tmp_path)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            for _ in range(3):
+                async with asyncio.timeout(2):
+                    with pytest.raises(Unavailable):
+                        await store.find(new_image_id())
+            async with asyncio.timeout(2):
+                with pytest.raises(Unavailable):
+                    await add(store, record())
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        assert await store.find(new_image_id()) is None
+        await store.close()
+
+
+def _processes(folder: Path) -> list[int]:
+    postmaster = int((folder / "postgres/postmaster.pid").read_text().splitlines()[0])
+    children = Path(f"/proc/{postmaster}/task/{postmaster}/children").read_text().split()
+    return [postmaster, *map(int, children)]
+
+
+async def test_contents_that_take_long_to_store_leave_questions_alone(postgres_url: str) -> None:
+    store = create_store(DatabaseConfig(postgres_url, None, 1, 2))
+    await store.open()
+    async with store.lock_content("a" * 64), store.lock_content("b" * 64):
+        async with asyncio.timeout(1):
+            assert await store.find(new_image_id()) is None
+        third = asyncio.create_task(add(store, record(7)))
+        await asyncio.wait([third], timeout=1.7)  # longer than any question may take
+        assert not third.done()
+    await third
+    await store.close()
 
 
 def test_an_unknown_scheme_is_told() -> None:

@@ -41,6 +41,11 @@ async def test_no_socket_is_made_to_them(host: str) -> None:
         assert isinstance(raised.value.os_error, AddressRefused)
 
 
+async def test_names_are_looked_up_without_threads() -> None:
+    async with guarded_connector({80}, ()) as connector:
+        assert isinstance(connector._resolver, aiohttp.AsyncResolver)
+
+
 async def test_allowed_networks_and_no_other_ports(unused_tcp_port: int) -> None:
     allowed = [ip_network("127.0.0.0/8")]
     async with aiohttp.ClientSession(connector=guarded_connector({unused_tcp_port}, allowed)) as session:

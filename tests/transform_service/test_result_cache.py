@@ -41,6 +41,25 @@ async def test_two_nodes_share_redis(redis_url: str) -> None:
     await second.close()
 
 
+async def test_redis_is_told_user_and_password_decoded(redis_url: str) -> None:
+    server = RedisCache(redis_url)
+    await server._cache.client.execute_command("ACL", "SETUSER", "us@er", "on", ">p@ss/wörd", "~*", "+@all")
+    as_user = redis_url.replace("redis://", "redis://us%40er:p%40ss%2Fw%C3%B6rd@")
+    cache = create_cache(as_user, 0)
+    await cache.put("secret", BODY)
+    assert await cache.get("secret") == BODY
+    await cache.close()
+    await server.close()
+
+
+async def test_redis_may_be_encrypted() -> None:
+    cache = create_cache("rediss://cache.example:6380/1", 0)
+    assert isinstance(cache, RedisCache)
+    connection = cache._cache.client.connection_pool.make_connection()
+    assert (type(connection).__name__, connection.host, connection.port) == ("SSLConnection", "cache.example", 6380)
+    await cache.close()
+
+
 async def test_redis_that_is_gone_is_a_miss(unused_tcp_port: int) -> None:
     cache = RedisCache(f"redis://127.0.0.1:{unused_tcp_port}/0")
     await cache.put("key", BODY)

@@ -1,14 +1,14 @@
 """Images from elsewhere, by URL: guarded, bounded in time, bytes and redirects."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import aiohttp
 from yarl import URL
 
-from service_kit.errors import BadGateway, BadRequest, GatewayTimeout
+from service_kit.errors import BadGateway, BadRequest, GatewayTimeout, Unavailable
 from service_kit.spool import Spooled, SpoolWriter
 from transform_service.address_guard import AddressRefused, guarded_connector
 from transform_service.render_pool import RenderSource
@@ -25,6 +25,7 @@ class RemoteSource(SourceKind):
 
     async def start(self) -> None:
         """One guarded session; without cookies and proxies, so that nothing of one fetch reaches the next."""
+        self._fetches = 0
         settings = self.tools.settings
         connector = guarded_connector(settings.remote_ports, settings.remote_allowed_networks)
         self._session = aiohttp.ClientSession(
@@ -56,8 +57,9 @@ class RemoteSource(SourceKind):
     async def _fetch(self, url: URL, writer: SpoolWriter) -> Spooled:
         seconds = self.tools.settings.remote_seconds
         try:
-            async with asyncio.timeout(seconds):
-                await self._follow(url, writer)
+            with self._one_of_few():
+                async with asyncio.timeout(seconds):
+                    await self._follow(url, writer)
         except TimeoutError as error:
             raise GatewayTimeout(f"the remote server took longer than {seconds:g} s") from error
         except aiohttp.ClientConnectorError as error:
@@ -69,6 +71,18 @@ class RemoteSource(SourceKind):
         except (aiohttp.ClientError, ValueError) as error:
             raise BadGateway("the remote server did not answer as an HTTP server should") from error
         return await writer.finish()
+
+    @contextmanager
+    def _one_of_few(self) -> Iterator[None]:
+        """Refuse at once where slow servers hold all fetches: a queue would only make the others slow too."""
+        most = self.tools.settings.remote_fetches
+        if self._fetches >= most:
+            raise Unavailable(f"{most} remote images are being fetched already; try again")
+        self._fetches += 1
+        try:
+            yield
+        finally:
+            self._fetches -= 1
 
     async def _follow(self, url: URL, writer: SpoolWriter) -> None:
         for _ in range(self.tools.settings.remote_redirects + 1):

@@ -3,15 +3,18 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import NoReturn
 
 import aiohttp
 
 from service_kit.delivery import IMMUTABLE
 from service_kit.errors import BadRequest, GatewayTimeout, Unavailable
 from service_kit.ids import checked_image_id
-from service_kit.images import Located
+from service_kit.images import Located, explain_missing
 from service_kit.spool import Spooled
 from transform_service.sources.base import Source, SourceKind, source
+
+_MISSING = {404, 410}
 
 
 @source("image_id")
@@ -37,10 +40,18 @@ class StoredSource(SourceKind):
         @asynccontextmanager
         async def local() -> AsyncIterator[Path]:
             if located.path:
+                if not _is_whole(located.path, located.bytes):
+                    await confirm_lost()
                 yield located.path
                 return
-            async with self._fetched(located) as path:
-                yield path
+            async with self._fetched(located) as fetched:
+                if fetched is None or fetched.bytes != located.bytes:
+                    await confirm_lost()
+                else:
+                    yield fetched.path
+
+        async def confirm_lost() -> NoReturn:
+            await explain_missing(image_id, self.tools.locator.locate)
 
         async def confirm() -> None:
             await self.tools.locator.locate(image_id)
@@ -48,17 +59,27 @@ class StoredSource(SourceKind):
         yield Source(located.header, located.sha256, IMMUTABLE, local, confirm)
 
     @asynccontextmanager
-    async def _fetched(self, located: Located) -> AsyncIterator[Path]:
+    async def _fetched(self, located: Located) -> AsyncIterator[Spooled | None]:
+        """The blob in the spool; None where the blob store has none."""
         settings = self.tools.settings
         async with self.tools.spool.writer(settings.max_upload_bytes, "the stored image") as writer:
             timeout = aiohttp.ClientTimeout(total=settings.remote_seconds)
             try:
                 async with self._session.get(located.url or "", timeout=timeout) as response:
-                    response.raise_for_status()
-                    async for chunk in response.content.iter_any():
-                        await writer.write(chunk)
+                    found = response.status not in _MISSING
+                    if found:
+                        response.raise_for_status()
+                        async for chunk in response.content.iter_any():
+                            await writer.write(chunk)
             except TimeoutError as error:
                 raise GatewayTimeout("the blob store was too slow; try again") from error
             except aiohttp.ClientError as error:
                 raise Unavailable("the blob store does not answer; try again") from error
-            yield (await writer.finish()).path
+            yield await writer.finish() if found else None
+
+
+def _is_whole(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except FileNotFoundError:
+        return False

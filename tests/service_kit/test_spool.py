@@ -1,0 +1,64 @@
+"""The spool: its own files and no others, in a folder of its own."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from service_kit.spool import Spool
+from tests.servers import missing
+
+NAME = "0123456789abcdef" * 2
+LONG_AGO = (1_000_000_000, 1_000_000_000)
+
+
+def test_a_sweep_removes_old_files_of_its_own_and_nothing_else(tmp_path: Path) -> None:
+    spool = Spool(tmp_path)
+    left, fresh, letter, folder = tmp_path / NAME, spool.new_path(), tmp_path / "letter.txt", tmp_path / NAME[::-1]
+    link = tmp_path / ("f" * 32)
+    for file in (left, fresh, letter):
+        file.write_bytes(b"x")
+    folder.mkdir()
+    link.symlink_to(letter)
+    for path in (left, letter, folder, link):
+        os.utime(path, LONG_AGO, follow_symlinks=False)
+    spool.prepare()
+    assert set(tmp_path.iterdir()) == {fresh, letter, folder, link}
+
+
+async def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    spool.prepare()
+    spool.folder.rmdir()
+    async with spool.writer(10, "the image") as writer:
+        await writer.write(b"12345")
+        assert (await writer.finish()).path.read_bytes() == b"12345"
+
+
+def test_a_new_folder_is_for_its_user_alone(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "a" / "spool")
+    spool.prepare()
+    assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("how", ["owner", "link"])
+def test_a_folder_of_somebody_else_is_refused_where_everybody_may_make_one(tmp_path: Path, how: str) -> None:
+    tmp_path.chmod(0o1777)
+    folder = tmp_path / "spool"
+    if how == "link":
+        (tmp_path / "elsewhere").mkdir()
+        folder.symlink_to(tmp_path / "elsewhere")
+    elif os.getuid():
+        missing("giving a folder to another user needs root")
+    else:
+        folder.mkdir()
+        os.chown(folder, 65534, 65534)
+    with pytest.raises(PermissionError, match="not this user's own"):
+        Spool(folder).prepare()
+
+
+def test_a_folder_that_the_operator_gave_may_be_anybodys(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "spool").symlink_to(tmp_path / "elsewhere")
+    Spool(tmp_path / "spool").prepare()

@@ -1,0 +1,44 @@
+"""A storage service for tests of what it answers, in its own runner, with SQLite and files."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from service_kit.server import Runner, listen
+from storage_service.app import create_app
+from storage_service.handlers import LIBRARY
+from storage_service.library import Library
+from storage_service.settings import StorageSettings
+
+
+@dataclass(frozen=True)
+class Storage:
+    """A running storage service, and a session to talk to it."""
+
+    url: str
+    library: Library
+    http: aiohttp.ClientSession
+
+    async def upload(self, body: bytes, content_type: str = "image/jpeg") -> str:
+        """Upload an image, and return its id."""
+        headers = {"Content-Type": content_type}
+        async with self.http.post(f"{self.url}/v1/images", data=body, headers=headers) as answer:
+            assert answer.status == 201, await answer.text()
+            return str((await answer.json())["image_id"])
+
+    async def get(self, path: str, **headers: str) -> tuple[aiohttp.ClientResponse, bytes]:
+        """The answer to a GET, and its body."""
+        async with self.http.get(f"{self.url}{path}", headers=headers) as answer:
+            return answer, await answer.read()
+
+
+@pytest.fixture
+async def storage(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Storage]:
+    app = create_app(StorageSettings(data_dir=tmp_path))
+    runner = Runner(app)
+    await runner.setup()
+    yield Storage(await listen(runner, "127.0.0.1", 0), app[LIBRARY], http)
+    await runner.cleanup()

@@ -1,0 +1,17 @@
+"""Pages of the list: cursors come from the answer before, or are refused."""
+
+import base64
+
+import pytest
+
+from tests.storage_service.conftest import Storage
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["2026-01-01T00:00:00+00:00|x\0", "2026-01-01T00:00:00+00:00|", "2026-01-01T00:00:00+00:00", "x|" + "0" * 32, ""],
+)
+async def test_a_cursor_that_was_made_up_is_refused(storage: Storage, text: str) -> None:
+    cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+    answer, _ = await storage.get(f"/v1/images?cursor={cursor}")
+    assert answer.status == 400
