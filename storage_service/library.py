@@ -31,7 +31,7 @@ class Library:
         The order is blob, then row: when the row fails, the blob may stay without one, harmless and
         under a name that the next upload of the same bytes uses, until the sweeper takes it.
         """
-        header = await self._validator.read_header(upload.path)
+        header = await self._validator.read_header(upload)
         record = ImageRecord(
             **header.model_dump(),
             image_id=new_image_id(),

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 from service_kit.images import Header
+from service_kit.quarantine import Quarantine
+from service_kit.spool import Spooled
 from service_kit.workers import WorkerPool
 from storage_service.settings import StorageSettings
 
@@ -16,6 +18,7 @@ class Validator:
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
         self._workers = WorkerPool(settings.validators, initializer=_initialize, queue=settings.validation_queue)
+        self._quarantine = Quarantine()
 
     async def start(self) -> None:
         """Start the workers."""
@@ -25,12 +28,13 @@ class Validator:
         """End the workers."""
         await self._workers.close()
 
-    async def read_header(self, path: Path) -> Header:
-        """See service_kit.vips.read_header."""
+    async def read_header(self, upload: Spooled) -> Header:
+        """See service_kit.vips.read_header, and service_kit.quarantine for an upload that crashes it."""
         settings = self._settings
-        return await self._workers.run(
-            _read_header, path, settings.max_pixels, settings.max_frames, seconds=settings.validation_seconds
-        )
+        with self._quarantine.watch(upload.sha256):
+            return await self._workers.run(
+                _read_header, upload.path, settings.max_pixels, settings.max_frames, seconds=settings.validation_seconds
+            )
 
 
 def _initialize() -> None:
