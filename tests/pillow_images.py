@@ -21,7 +21,7 @@ def pillow_images() -> dict[str, bytes]:
 
 
 def _archive() -> str:
-    command = [servers.ROOT / "scripts/fetch-pillow-images", sys.executable, servers.ROOT / ".cache"]
+    command = [str(servers.ROOT / "scripts/fetch-pillow-images"), sys.executable, str(servers.ROOT / ".cache")]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:

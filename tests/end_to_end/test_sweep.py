@@ -1,4 +1,4 @@
-"""Every file of Pillow's own test images, odd and broken ones among them, uploaded and transformed: all get an answer."""
+"""Every file of Pillow's own tests, odd and broken ones among them, uploaded and transformed: all get an answer."""
 
 import asyncio
 import io
@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
+from pathlib import Path
 from urllib.parse import quote
 
 import aiohttp
@@ -15,8 +15,6 @@ import pytest
 from service_kit.formats import by_extension, sniff
 from tests import servers
 from tests.pillow_images import pillow_images
-
-T = TypeVar("T")
 
 TRANSFORMS = ("?thumb=100", ".webp?rotate=90&thumb=64", ".png?blur=1&thumb=200", ".jpg?resize=50x50,cover")
 _TAKEN, _REFUSED = 201, {413, 415, 422}
@@ -44,7 +42,7 @@ class Sweep:
     uploads: list[Answer] = field(default_factory=list)
     transforms: list[Answer] = field(default_factory=list)
     again: list[tuple[Answer, Answer]] = field(default_factory=list)
-    """Refused transforms: the first answer and the second."""
+    """Of what is broken: the first answer and the second."""
     renderers: int = 0
     """How many there were before."""
 
@@ -61,14 +59,24 @@ class Sweep:
 
 
 @pytest.fixture(scope="module")
-async def sweep(http: aiohttp.ClientSession, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sweep]:
-    files = await asyncio.to_thread(pillow_images)
-    assert len(files) >= _LEAST_FILES
+def files() -> dict[str, bytes]:
+    found = pillow_images()
+    assert len(found) >= _LEAST_FILES
+    return found
+
+
+@pytest.fixture(scope="module")
+async def sweep(
+    http: aiohttp.ClientSession, files: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Sweep]:
     with servers.serve(tmp_path_factory.mktemp("sweep")) as service:
         done = Sweep(service, renderers=len(service.renderers()))
 
         async def one(name: str, body: bytes) -> None:
-            image_id = await _upload(http, done, name, body)
+            first, image_id = await _upload(http, service.url, name, body)
+            done.uploads.append(first)
+            if first.status == 422:
+                done.again.append((first, (await _upload(http, service.url, name, body))[0]))
             for suffix in TRANSFORMS if image_id else ():
                 url = f"{service.url}/v1/images/{image_id}{suffix}"
                 first = await _transform(http, url, name + suffix)
@@ -93,16 +101,15 @@ async def _some_at_a_time(work: Callable[[str, bytes], Awaitable[None]], files: 
             clients.create_task(client())
 
 
-async def _upload(http: aiohttp.ClientSession, done: Sweep, name: str, body: bytes) -> str:
-    """The id, or nothing where the file was refused."""
+async def _upload(http: aiohttp.ClientSession, base: str, name: str, body: bytes) -> tuple[Answer, str]:
+    """With the id, or nothing where the file was refused."""
     form = aiohttp.FormData()
     form.add_field("image", io.BytesIO(body), filename=quote(name, safe=""))
     started = time.perf_counter()
-    async with http.post(f"{done.service.url}/v1/images", data=form) as answer:
+    async with http.post(f"{base}/v1/images", data=form) as answer:
         said = await answer.json(content_type=None)
-        seconds = time.perf_counter() - started
-        done.uploads.append(Answer(f"upload of {name}", answer.status, seconds, said.get("detail", "")))
-        return str(said.get("image_id", ""))
+    told = Answer(f"upload of {name}", answer.status, time.perf_counter() - started, said.get("detail", ""))
+    return told, str(said.get("image_id", ""))
 
 
 async def _transform(http: aiohttp.ClientSession, url: str, what: str) -> Answer:
@@ -137,9 +144,9 @@ def test_every_transform_is_an_image_or_says_why_there_is_none(sweep: Sweep) -> 
     assert not odd, _lines(odd)
 
 
-def test_what_is_refused_is_refused_again_in_the_same_words(sweep: Sweep) -> None:
-    changed = [pair for pair in sweep.again if (pair[0].status, pair[0].detail) != (pair[1].status, pair[1].detail)]
-    assert sweep.again, "no file was found broken by decoding it: these are not the files that were meant"
+def test_what_is_broken_stays_broken(sweep: Sweep) -> None:
+    changed = [pair for pair in sweep.again if pair[0].status != pair[1].status]
+    assert sweep.again, "no file was found broken: these are not the files that were meant"
     assert not changed, "\n".join(_lines(list(pair)) for pair in changed)
 
 
@@ -157,3 +164,19 @@ async def test_no_renderer_is_lost(sweep: Sweep) -> None:
 def test_nothing_unforeseen_is_in_the_log(sweep: Sweep) -> None:
     log = sweep.service.log.read_text()
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
+
+
+@pytest.mark.xfail(strict=True, reason="libvips keeps the warnings of an image before; the next error begins with them")
+async def test_an_error_tells_of_its_own_image(
+    http: aiohttp.ClientSession, files: dict[str, bytes], tmp_path: Path
+) -> None:
+    with servers.serve(tmp_path, VALIDATORS="1", RENDERERS="1") as service:
+        answer, image_id = await _upload(
+            http, service.url, "x", files["truncated_app14.jpg"]
+        )  # decodes, with a warning
+        assert answer.status == _TAKEN
+        url = f"{service.url}/v1/images/{image_id}.png?rotate=9"
+        assert (await _transform(http, url, url)).status == 200
+        answer, _ = await _upload(http, service.url, "x", files["zero_width.gif"])
+        assert answer.status == 422
+        assert "gif" in answer.detail
