@@ -33,7 +33,7 @@ class Answer:
     content_type: str = ""
     retry_after: str = ""
     said: str = ""
-    """The body of an error, or why there was no answer."""
+    """The body of an error, why there was no answer, or the Server-Timing of a good one."""
 
     @property
     def ended(self) -> float:
@@ -84,7 +84,7 @@ class Client:
                     time.perf_counter() - started,
                     answer.content_type,
                     answer.headers.get("Retry-After", ""),
-                    "" if answer.status == OK else body.decode(errors="replace"),
+                    answer.headers.get("Server-Timing", "") if answer.status == OK else body.decode(errors="replace"),
                 )
         except (aiohttp.ClientError, TimeoutError) as error:
             return Answer(path, 0, started, time.perf_counter() - started, said=repr(error))

@@ -25,7 +25,7 @@ _TREATMENTS = (
     ".png?blur=5&thumb=400",
     ".jpg?crop=3000x2000&compress=70",
     ".avif?resize=800x800,cover",
-    ".jpg?rotate=33.5&thumb=600",
+    ".jpg?thumb=600&rotate=33.5",
     ".jpg?thumb=4000",
 )
 
@@ -96,6 +96,8 @@ def _answers(answers: list[Answer], beside: list[Answer]) -> list[Figure]:
 
 
 def _latency(idle: list[Answer], beside: list[Answer]) -> list[Figure]:
+    for answer in sorted(beside, key=lambda answer: -answer.seconds)[:5]:
+        print(f"  slowest small image: {answer.seconds * 1000:.0f} ms: {answer.status} {answer.said[:200]}")
     alone, meanwhile = (
         percentile([a.seconds * 1000 for a in found if a.status == OK], 0.99) for found in (idle, beside)
     )

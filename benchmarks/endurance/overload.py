@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import itertools
+import math
 import time
 
 from benchmarks.endurance import photos
@@ -14,6 +15,8 @@ from benchmarks.figures import Figure
 _COPIES = 200
 """Distinct files: more than wait at once, so that no render is shared."""
 _CLIENTS = 8
+_ROUNDS = 3
+"""Of finding the peak: the best of them is least disturbed by what else the machine does."""
 _TIMES = 4
 _LEAST_GOODPUT = 0.8
 _REFUSAL_MS, _HEALTH_MS = 100, 100
@@ -21,14 +24,15 @@ _RAMP_SECONDS = 2
 """Left out of each count: the queue fills."""
 _PROBES_A_SECOND = 5
 _NORMAL = 2
-"""Times the idle p95: latency is normal again."""
+"""Times the idle p95: latency is normal again where the median of some answers in a row is below."""
+_IN_A_ROW = 5
 _CALM_SECONDS, _WATCHED_SECONDS = 5, 12
 
 
 def options(parser: argparse.ArgumentParser) -> None:
     """Of the command line."""
     parser.add_argument("--seconds", type=float, default=60, help="how long the overload lasts (60)")
-    parser.add_argument("--copies", type=int, default=_COPIES, help=f"distinct files ({_COPIES})")
+    parser.add_argument("--copies", type=int, default=_COPIES, help=f"distinct files, more than wait ({_COPIES})")
 
 
 async def measure(chosen: argparse.Namespace) -> list[Figure]:
@@ -44,7 +48,8 @@ async def measure(chosen: argparse.Namespace) -> list[Figure]:
         thumbs = itertools.cycle(f"{image}?thumb=512" for image in images)
         idle = await client.closed(lasting(thumbs, max(3, chosen.seconds / 10)), 1)
         print(f"the peak: {_CLIENTS} clients", flush=True)
-        peak = _goodput(await client.closed(lasting(thumbs, max(6, chosen.seconds / 3)), _CLIENTS))
+        rounds = [await client.closed(lasting(thumbs, max(5, chosen.seconds / 6)), _CLIENTS) for _ in range(_ROUNDS)]
+        peak = max(map(_goodput, rounds))
         print(f"the overload: {_TIMES * peak:.0f} requests a second for {chosen.seconds:g} s", flush=True)
         over = asyncio.Event()
         watching = asyncio.create_task(
@@ -69,16 +74,15 @@ def _figures(peak: float, answers: list[Answer], health: list[Answer]) -> list[F
     refused = [a.seconds * 1000 for a in answers if a.status == BUSY]
     wrong = [a for a in answers if a.status != OK and not (a.status == BUSY and a.retry_after)]
     offered = len(answers) / (max(a.started for a in answers) - min(a.started for a in answers))
-    for answer in sorted(answers, key=lambda a: -a.seconds if a.status == BUSY else 0)[:3]:
-        print(f"  slowest refusals: {answer.seconds * 1000:.0f} ms: {answer.said[:160]}")
+    late = [a for a in answers if a.status == BUSY and a.seconds * 1000 > _REFUSAL_MS]
+    for answer in sorted(late, key=lambda a: -a.seconds)[:3]:
+        print(f"  refused after {answer.seconds * 1000:.0f} ms: {answer.said[:200]}")
     return [
         shown("peak goodput", f"{peak:.1f}/s with {_CLIENTS} clients"),
         shown("offered", f"{offered:.1f}/s: {by_status(answers)}"),
         at_least("goodput of the overload", _goodput(answers), _LEAST_GOODPUT * peak, "/s"),
         at_most("answers that are neither 200 nor 503 with Retry-After", len(wrong), 0, seen=by_status(wrong)),
-        at_most(
-            "refusals, p99", percentile(refused, 0.99), _REFUSAL_MS, " ms", f"median {percentile(refused, 0.5):.1f}"
-        ),
+        at_most("refusals, p99", percentile(refused, 0.99), _REFUSAL_MS, " ms", f"{len(late)} of {len(refused)} late"),
         at_most(
             "healthcheck, p99",
             percentile([a.seconds * 1000 for a in health], 0.99),
@@ -91,5 +95,11 @@ def _figures(peak: float, answers: list[Answer], health: list[Answer]) -> list[F
 
 def _afterwards(idle: list[Answer], after: list[Answer], ended: float) -> list[Figure]:
     usual = _NORMAL * percentile([a.seconds for a in idle], 0.95)
-    odd = [a.ended for a in after if a.status != OK or a.seconds > usual]
-    return [at_most("latency is normal again after", max([0.0, *(end - ended for end in odd)]), _CALM_SECONDS, " s")]
+    calm = math.inf
+    for number in range(len(after) - _IN_A_ROW + 1):
+        window = after[number : number + _IN_A_ROW]
+        if all(a.status == OK for a in window) and percentile([a.seconds for a in window], 0.5) <= usual:
+            calm = max(0.0, window[0].started - ended)
+            break
+    seen = f"normal: {usual * 1000:.0f} ms, {_NORMAL} x the idle p95"
+    return [at_most("latency is normal again after", calm, _CALM_SECONDS, " s", seen)]

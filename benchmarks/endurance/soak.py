@@ -17,7 +17,7 @@ from transform_service.operations.base import load_operations
 _CLIENTS = 4
 _SIZES = (0.2, 0.5, 1, 2, 3)
 _KINDS = ("jpg", "progressive.jpg", "png", "webp", "avif", "gif", "tiff")
-_LOOKS = 50
+_LOOKS = 100
 """How often the service is looked at, always while it has nothing to do."""
 _WARM = 0.1
 _MIB = 1024**2
@@ -29,6 +29,7 @@ _SERVER_ERROR = 500
 def options(parser: argparse.ArgumentParser) -> None:
     """Of the command line."""
     parser.add_argument("--requests", type=int, default=20_000, help="transforms (20000)")
+    parser.add_argument("--warm", type=int, help="those before memory is judged, while the cache fills (a tenth)")
 
 
 async def measure(chosen: argparse.Namespace) -> list[Figure]:
@@ -45,9 +46,9 @@ async def measure(chosen: argparse.Namespace) -> list[Figure]:
             answers += await client.closed([next(paths) for _ in range(count)], _CLIENTS)
             memory.append(service.memory() / _MIB)
             files_open.append(descriptors(service))
-            if look % 5 == 4:  # noqa: PLR2004  # ten lines
+            if look % 10 == 9:  # noqa: PLR2004  # ten lines
                 print(f"  {len(answers):6} done, {memory[-1]:.0f} MiB, {files_open[-1]} descriptors", flush=True)
-    warm = int(_LOOKS * _WARM)
+    warm = int(_LOOKS * (_WARM if chosen.warm is None else min(0.9, chosen.warm / chosen.requests)))
     slope = _slope(memory[warm:], chosen.requests / _LOOKS / 1000)
     middle = statistics.median(files_open[warm:])
     away = max(abs(count - middle) for count in files_open[warm:])
