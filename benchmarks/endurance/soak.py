@@ -1,6 +1,7 @@
 """Long work: 20,000 mixed transforms, after which the service holds no more memory and no more files than before."""
 
 import argparse
+import math
 import os
 import random
 import statistics
@@ -49,7 +50,7 @@ async def measure(chosen: argparse.Namespace) -> list[Figure]:
             if look % 10 == 9:  # noqa: PLR2004  # ten lines
                 print(f"  {len(answers):6} done, {memory[-1]:.0f} MiB, {files_open[-1]} descriptors", flush=True)
     warm = int(_LOOKS * (_WARM if chosen.warm is None else min(0.9, chosen.warm / chosen.requests)))
-    slope = _slope(memory[warm:], chosen.requests / _LOOKS / 1000)
+    slope, error = _slope(memory[warm:], chosen.requests / _LOOKS / 1000)
     middle = statistics.median(files_open[warm:])
     away = max(abs(count - middle) for count in files_open[warm:])
     return [
@@ -58,7 +59,7 @@ async def measure(chosen: argparse.Namespace) -> list[Figure]:
             "proportional memory",
             f"{memory[warm]:.0f} MiB when warm, {memory[-1]:.0f} at the end, {max(memory):.0f} at most",
         ),
-        at_most("its growth for 1,000 transforms", slope, _SLOPE, " MiB"),
+        at_most("its growth for 1,000 transforms", slope, _SLOPE, " MiB", f"± {error:.2g}"),
         at_most("descriptors away from their median", away, _DESCRIPTORS, seen=f"median {middle:.0f}"),
     ]
 
@@ -82,6 +83,9 @@ def _answers(answers: list[Answer]) -> list[Figure]:
     return [shown("answers", by_status(answers)), at_most("5xx, or no answer", len(wrong), 0, seen=by_status(wrong))]
 
 
-def _slope(values: list[float], step: float) -> float:
-    """Of the straight line through values that stand `step` apart (least squares)."""
-    return statistics.linear_regression([n * step for n in range(len(values))], values).slope
+def _slope(values: list[float], step: float) -> tuple[float, float]:
+    """Of the straight line through values that stand `step` apart (least squares), and its standard error."""
+    places = [n * step for n in range(len(values))]
+    line = statistics.linear_regression(places, values)
+    off = sum((value - line.slope * place - line.intercept) ** 2 for place, value in zip(places, values, strict=True))
+    return line.slope, math.sqrt(off / (len(values) - 2) / (statistics.pvariance(places) * len(values)))
