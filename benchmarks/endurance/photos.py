@@ -42,9 +42,14 @@ def of_size(megapixels: float, kinds: tuple[str, ...], count: int) -> list[Path]
     return [_made(path, megapixels, kinds[n % len(kinds)]) for n, path in enumerate(chosen)]
 
 
-def fifteen_megapixels() -> list[Path]:
-    """The wallpapers that are JPEG files of 15 MP, as they are."""
-    return [path for path in _wallpapers() if path.name == "5120x2880.jpg"]
+def fifteen_megapixels(*, progressive: bool) -> list[Path]:
+    """The wallpapers that are JPEG files of 15 MP, as they are; the progressive ones take several times as long."""
+    found = [path for path in _wallpapers() if path.name == "5120x2880.jpg"]
+    return [path for path in found if progressive or not _is_progressive(path)]
+
+
+def _is_progressive(path: Path) -> bool:
+    return bool(pyvips.Image.new_from_file(os.fspath(path), access="sequential").get_typeof("interlaced"))
 
 
 def distinct(paths: list[Path], count: int) -> Iterator[bytes]:
