@@ -1,0 +1,1 @@
+"""What the service outlasts: huge images, overload, days of work, killed renderers."""
