@@ -88,6 +88,7 @@ def decoding(what: str) -> Iterator[None]:
 
     A full disk, which libvips tells in words, becomes the OSError that it is.
     """
+    pyvips.vips_lib.vips_error_clear()  # else the warnings of the image before are the reason
     try:
         yield
     except pyvips.Error as error:

@@ -43,7 +43,7 @@ class Admission:
     """The gate in front of the renderers."""
 
     def __init__(self, *, slots: int, memory: int, queue: int, seconds: float) -> None:
-        """`memory` is in bytes; at most `queue` jobs wait, and none where the wait is thought to be over `seconds`."""
+        """`memory` is in bytes; at most `queue` jobs wait in a lane, and none where it would take over `seconds`."""
         self._slots = slots
         self._memory = memory
         self._queue = queue
@@ -86,15 +86,16 @@ class Admission:
                 _NEVER_SECONDS,
             )
         wait = self._wait(heavy=cost.heavy)
-        if self.waiting >= self._queue or wait > self._seconds:
-            raise Refused(f"{self.waiting} renders are waiting, for about {wait:.1f} s; try again later", wait)
+        waiting = len(self._lanes[cost.heavy])
+        if waiting >= self._queue or wait > self._seconds:
+            raise Refused(f"{waiting} such renders are waiting, for about {wait:.1f} s; try again later", wait)
 
     def _wait(self, *, heavy: bool) -> float:
-        """Seconds that a new job of this lane would wait, as far as one can tell."""
+        """Seconds that a new job would wait, as far as one can tell: heavy work waits for all that came before."""
         if not self._lanes[heavy]:
             return 0.0
-        ahead = sum(job.cost.seconds for job in (*self._lanes[heavy], *self._running))
-        return ahead * self.pace / self._slots
+        before = itertools.chain(self._lanes[heavy], self._lanes[False] if heavy else (), self._running)
+        return sum(job.cost.seconds for job in before) * self.pace / self._slots
 
     def _start_more(self) -> None:
         while job := self._next():

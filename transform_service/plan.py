@@ -8,7 +8,7 @@ from transform_service.geometry import Size
 from transform_service.operations.base import Operation, Steps
 from transform_service.operations.resize import Resize
 
-_HEAVY_SECONDS, _HEAVY_BYTES = 0.4, 96 * 1024**2
+_HEAVY_SECONDS, _HEAVY_BYTES = 0.12, 64 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ class TransformSettings(Limits):
     storage_seconds: float = Field(2, gt=0, description="Seconds to wait for the storage service's word on an image.")
     spool_dir: Path = Field(scratch_directory("spool"), description="Folder for files that live as long as a request.")
     renderers: int = Field(os.cpu_count() or 1, gt=0, description="Renderer processes; as many as cores.")
-    render_queue: int = Field(128, gt=0, description="Renders that may wait; more are refused with 503.")
+    render_queue: int = Field(128, gt=0, description="Renders that may wait in each of the two lanes.")
     render_queue_seconds: float = Field(5, gt=0, description="Seconds that a render may wait, as far as one can tell.")
     render_seconds: float = Field(10, gt=0, description="Seconds for one render, its wait in the queue included.")
     render_memory_bytes: int = Field(

@@ -166,7 +166,6 @@ def test_nothing_unforeseen_is_in_the_log(sweep: Sweep) -> None:
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
 
 
-@pytest.mark.xfail(strict=True, reason="libvips keeps the warnings of an image before; the next error begins with them")
 async def test_an_error_tells_of_its_own_image(
     http: aiohttp.ClientSession, files: dict[str, bytes], tmp_path: Path
 ) -> None:

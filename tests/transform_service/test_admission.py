@@ -100,7 +100,7 @@ async def test_what_can_never_fit_is_refused_with_the_reason() -> None:
 async def test_a_full_queue_refuses_at_once() -> None:
     admission = gate(slots=1, queue=2)
     async with renders(admission, SMALL, SMALL, SMALL):
-        with pytest.raises(Refused, match="2 renders are waiting"):
+        with pytest.raises(Refused, match="2 such renders are waiting"):
             async with admission.admitted(SMALL):
                 pass
 

@@ -121,7 +121,10 @@ class Resize(Operation):
         def scaled(width: int, height: int, mode: str) -> "pyvips.Image":
             return pyvips.Image.thumbnail(name, width, height=height, size=mode, no_rotate=True, fail_on="error")
 
-        return self._evenly(scaled)
+        try:
+            return self._evenly(scaled)
+        except pyvips.Error:  # a level of a TIFF's pyramid that cannot be read, where the image itself can
+            return self.apply(pyvips.Image.new_from_file(name, access="sequential", fail_on="error"))
 
     def _evenly(self, scaled: "Callable[[int, int, str], pyvips.Image]") -> "pyvips.Image":
         """By the same factor in both directions where that gives the exact size, else forced to it.
