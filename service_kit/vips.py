@@ -23,7 +23,7 @@ os.environ["VIPS_CONCURRENCY"] = "1"  # throughput comes from parallel requests,
 import pyvips
 from pyvips.voperation import Introspect
 
-__all__ = ["LOADERS", "decoding", "enabled_loaders", "lock_down", "pyvips", "read_header", "release_memory"]
+__all__ = ["LOADERS", "decoding", "enabled_loaders", "load", "lock_down", "pyvips", "read_header", "release_memory"]
 
 LOADERS = {
     "jpeg": "jpegload",
@@ -40,6 +40,17 @@ _OPERATION_BLOCKED = 1 << 5  # VIPS_OPERATION_BLOCKED
 _MAX_TEXT_BYTES = 8 * 1024**2
 _M_ARENA_MAX = -8  # malloc.h
 _libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def load(path: Path, fmt: str, **options: int) -> pyvips.Image:
+    """The image at `path`, of a known format (a key of LOADERS), to be read once from top to bottom.
+
+    What is broken in it fails when its pixels are asked for. `options` are the loader's own.
+    """
+    image: pyvips.Image = pyvips.Operation.call(
+        LOADERS[fmt], os.fspath(path), access="sequential", fail_on="error", **options
+    )
+    return image
 
 
 def lock_down() -> None:

@@ -35,8 +35,6 @@ _WHOLE = {"jpeg": _Rate(18, 7), "png": _Rate(20, 4.5)}
 """Progressive and interlaced: nothing is known before all is read."""
 _SHRUNK = {"jpeg": _Rate(2, 0.3), "webp": _Rate(8, 4.6)}
 """With scaling in the decoder."""
-_JPEG_SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
-"""From which factor on libvips lets libjpeg shrink, and by how much: it keeps a factor of 2 for its own filter."""
 _DEEP = 2
 """Times as much for 16 bits a band."""
 
@@ -85,15 +83,8 @@ def _loading(plan: Plan, stored: Frame) -> tuple[float, float, Frame]:
 
 
 def decoder_shrink(plan: Plan, header: Header) -> float:
-    """How many times smaller the decoder makes each side while it reads; 1 where it cannot."""
-    if plan.load is None or header.format not in _SHRUNK:
-        return 1.0
-    stored = Size(header.width, header.height)
-    target = plan.load.output_size(stored)
-    factor = min(stored.width / target.width, stored.height / target.height)
-    if header.format == "webp":
-        return factor
-    return next((shrink for least, shrink in _JPEG_SHRINKS if factor >= least), 1.0)
+    """How many times smaller the decoder makes each side while it reads; 1 where it does not."""
+    return plan.load.decoder_shrink(header.format, Size(header.width, header.height)) if plan.load else 1.0
 
 
 def _decoding(plan: Plan, header: Header) -> _Rate:

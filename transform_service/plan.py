@@ -47,6 +47,8 @@ class Step:
 class Plan:
     """All that a renderer needs to know besides where the images are."""
 
+    source: str
+    """The format of the image, a key of FORMATS."""
     load: Resize | None
     """Scaling that the decoder does while it reads; None: all pixels are decoded."""
     steps: tuple[Step, ...]

@@ -50,6 +50,7 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
     rest = steps[1:] if load else steps
     whole = encoding == Encoding(header.kind) and frames == header.frames
     made = Plan(
+        header.format,
         load,
         tuple(_buffered(rest, streamed=not load)),
         encoding,

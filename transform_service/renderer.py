@@ -59,7 +59,7 @@ def render(source: Path, plan: Plan, overlays: Overlays, output: Path) -> Render
 
 def _kept(source: Path, plan: Plan, output: Path) -> bool:
     """Keep the encoded pixels, if they are as they should be and whole; what is broken is found by decoding it."""
-    image = _opened(source, "n=-1" if plan.frames > 1 else "")
+    image = vips.load(source, plan.source, **({"n": -1} if plan.frames > 1 else {}))
     plain = image.interpretation in {"srgb", "b-w"} and image.format == "uchar"
     if not plain or not colour.is_plain(image):
         return False
@@ -71,9 +71,9 @@ def _treated(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     if plan.frames > 1:
         return _animation(source, plan, overlays)
     if plan.load:
-        image = plan.load.load(source, plan.page)
+        image = plan.load.load(source, plan.source, plan.page)
     else:
-        image = _opened(source, f"page={plan.page}" if plan.page else "")
+        image = vips.load(source, plan.source, **({"page": plan.page} if plan.page else {}))
     return _apply(colour.srgb(_without_orientation(image)), plan, overlays)
 
 
@@ -83,16 +83,12 @@ def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     What is kept in memory is the results; the frames as they come are never there all at once.
     """
     treated = []
-    for page in _opened(source, "n=-1").pagesplit():
+    for page in vips.load(source, plan.source, n=-1).pagesplit():
         page.remove("page-height")  # else a turned page is taken for several
         treated.append(_apply(colour.srgb(_without_orientation(page)), plan, overlays).copy_memory())
     joined = pyvips.Image.arrayjoin(treated, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", treated[0].height)
     return joined
-
-
-def _opened(source: Path, options: str) -> pyvips.Image:
-    return pyvips.Image.new_from_file(f"{source}[{options}]", access="sequential", fail_on="error")
 
 
 def _apply(image: pyvips.Image, plan: Plan, overlays: Overlays) -> pyvips.Image:
