@@ -203,7 +203,7 @@ class WorkerPool:
 
     async def _acquire(self) -> Worker:
         if self._idle:
-            return self._idle.popleft()
+            return self._idle.pop()  # the last one that worked: its memory is warm, and the others' stays small
         if len(self._waiting) >= self._queue:
             raise QueueFull(f"{self._queue} jobs are waiting already")
         turn: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()

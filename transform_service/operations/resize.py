@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _ANY = 10_000_000
 """A side that binds nothing: the most that libvips allows."""
 _JPEG_SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
-"""From which factor on libvips lets libjpeg shrink, and by how much: a factor of 2 is left to its own, better filter."""
+"""From which factor on libvips lets libjpeg shrink, and by how much: a factor of 2 is left to its better filter."""
 _SCALING_DECODERS = {"webp", "avif"}
 """Besides JPEG: WebP scales to any size, AVIF may hold a thumbnail."""
 Fit = Literal["inside", "outside", "cover", "contain", "fill"]
