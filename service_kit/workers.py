@@ -11,6 +11,7 @@ import signal
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any, Protocol, TypeVar
 
@@ -18,6 +19,7 @@ from service_kit.errors import ServiceError, Unavailable
 
 T = TypeVar("T")
 _START_SECONDS = 30
+_IDLE_SECONDS = 0.05
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 """Seconds between tries to start a worker; the first is short, so that one unlucky start costs little."""
 
@@ -64,12 +66,26 @@ class _Process(Protocol):
     def join(self, timeout: float | None = None) -> None: ...
 
 
+def do_nothing() -> None:
+    """What a worker does when there is nothing to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What a worker process calls besides its jobs."""
+
+    initialize: Callable[[], None]
+    """Once, before the first job."""
+    idle: Callable[[], None] = do_nothing
+    """Whenever no job has come for a moment."""
+
+
 class Worker:
     """One process and the pipe to it. Does one job at a time."""
 
-    def __init__(self, initializer: Callable[[], None], on_death: Callable[["Worker"], None]) -> None:
+    def __init__(self, hooks: Hooks, on_death: Callable[["Worker"], None]) -> None:
         self._connection, self._theirs = _context.Pipe()
-        self._process: _Process = _context.Process(target=_work, args=(self._theirs, initializer), daemon=True)
+        self._process: _Process = _context.Process(target=_work, args=(self._theirs, hooks), daemon=True)
         self._on_death = on_death
         self._answer: asyncio.Future[Any] | None = None
         self._reaping: asyncio.Task[None] | None = None
@@ -151,10 +167,10 @@ class Worker:
 class WorkerPool:
     """A fixed number of workers behind a bounded queue."""
 
-    def __init__(self, size: int, *, initializer: Callable[[], None], queue: int, max_jobs: int = 1000) -> None:
+    def __init__(self, size: int, *, hooks: Hooks, queue: int, max_jobs: int = 1000) -> None:
         """`queue` jobs may wait; a worker is replaced after `max_jobs` of them."""
         self._size = size
-        self._initializer = initializer
+        self._hooks = hooks
         self._queue = queue
         self._max_jobs = max_jobs
         self._workers: set[Worker] = set()
@@ -256,7 +272,7 @@ class WorkerPool:
                 return
 
     async def _start_worker(self) -> None:
-        worker = Worker(self._initializer, self._on_death)
+        worker = Worker(self._hooks, self._on_death)
         try:
             await worker.start()
         except BaseException:
@@ -271,13 +287,15 @@ class WorkerPool:
         task.add_done_callback(self._background.discard)
 
 
-def _work(connection: Connection, initializer: Callable[[], None]) -> None:
+def _work(connection: Connection, hooks: Hooks) -> None:
     """The life of a worker process: jobs from the pipe until the pipe's other end is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers itself
-    initializer()
+    hooks.initialize()
     connection.send(None)
     while True:
         try:
+            if not connection.poll(_IDLE_SECONDS):
+                hooks.idle()
             function, args = connection.recv()
         except EOFError:
             return

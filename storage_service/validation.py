@@ -5,7 +5,7 @@ from pathlib import Path
 from service_kit.images import Header
 from service_kit.quarantine import Quarantine
 from service_kit.spool import Spooled
-from service_kit.workers import WorkerPool
+from service_kit.workers import Hooks, WorkerPool
 from storage_service.settings import StorageSettings
 
 PRELOAD = "service_kit.vips"
@@ -17,7 +17,7 @@ class Validator:
 
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
-        self._workers = WorkerPool(settings.validators, initializer=_initialize, queue=settings.validation_queue)
+        self._workers = WorkerPool(settings.validators, hooks=Hooks(_initialize), queue=settings.validation_queue)
         self._quarantine = Quarantine()
 
     async def start(self) -> None:

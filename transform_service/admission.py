@@ -1,8 +1,9 @@
 """Who may render now: by cost, so that memory holds and small work never waits behind heavy work.
 
-There are two lanes, each first come, first served. `slots` renders run at once, heavy or small; where heavy ones have
-taken all slots, one small render more may run beside them. Heavy ones start only while the sum of what runs fits the
-budget of memory. What cannot start within reason is refused at once, with the time after which it could.
+There are two lanes, each first come, first served. One render more than `slots` may run at once, so that no core waits
+for the next job; but no more heavy ones than `slots`, so that a place is left for small work. Heavy ones start only
+while the sum of what runs fits the budget of memory. What cannot start within reason is refused at once, with the time
+after which it could.
 """
 
 import asyncio
@@ -110,11 +111,13 @@ class Admission:
         return min(able, key=lambda job: job.number, default=None)
 
     def _fits(self, cost: Cost) -> bool:
+        if len(self._running) > self._slots:
+            return False
         heavy = [job for job in self._running if job.cost.heavy]
-        if not cost.heavy:
-            return len(self._running) < self._slots + bool(heavy)
+        if not cost.heavy or not heavy:
+            return True
         held = sum(job.cost.bytes for job in self._running)
-        return len(self._running) < self._slots and (not heavy or held + cost.bytes <= self._memory)
+        return len(heavy) < self._slots and held + cost.bytes <= self._memory
 
     def _learn(self, cost: Cost, seconds: float) -> None:
         seen = min(_FAR_OFF, max(1 / _FAR_OFF, seconds / cost.seconds))

@@ -9,7 +9,7 @@ from typing import TypeVar
 from service_kit.images import Header
 from service_kit.memory import available_memory
 from service_kit.quarantine import Quarantine
-from service_kit.workers import DeadlinePassed, WorkerPool
+from service_kit.workers import DeadlinePassed, Hooks, WorkerPool
 from transform_service.admission import Admission
 from transform_service.plan import Cost, Plan
 from transform_service.rendered import Rendered
@@ -38,13 +38,13 @@ class RenderSource:
 class RenderPool:
     """Renders and reads headers, each in a process that may crash or be killed.
 
-    There is a process more than renders usually run: the one small render beside heavy ones that admission allows.
+    There is a process more than RENDERERS: see admission.
     """
 
     def __init__(self, settings: TransformSettings) -> None:
         self._settings = settings
         self._workers = WorkerPool(
-            settings.renderers + 1, initializer=_initialize, queue=_UNBOUND, max_jobs=settings.renderer_jobs
+            settings.renderers + 1, hooks=Hooks(_initialize, _idle), queue=_UNBOUND, max_jobs=settings.renderer_jobs
         )
         self._admission = Admission(
             slots=settings.renderers,
@@ -97,6 +97,12 @@ def _initialize() -> None:
     from transform_service import renderer  # noqa: PLC0415  # libvips is loaded in renderers only
 
     renderer.initialize()
+
+
+def _idle() -> None:
+    from service_kit import vips  # noqa: PLC0415
+
+    vips.release_memory()
 
 
 def _render(source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path) -> Rendered:

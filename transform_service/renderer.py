@@ -17,8 +17,8 @@ from transform_service.plan import Plan, Step
 from transform_service.rendered import Rendered
 from transform_service.strip import without_metadata
 
-_LONG_SECONDS = 0.1
-"""A render that took longer than this used memory that is worth giving back."""
+_MOST_KEPT = 96 * 1024**2
+"""Resident bytes above which memory is given back at once; below, only when there is nothing to do."""
 
 Overlays = Mapping[str, Path]
 """The files of stored images that steps need besides their input, by image id."""
@@ -53,7 +53,7 @@ def render(source: Path, plan: Plan, overlays: Overlays, output: Path) -> Render
             raise
         raise Unavailable("the image's bytes are gone; if it was not just deleted, try again") from None
     finally:
-        if time.perf_counter() - started > _LONG_SECONDS:
+        if vips.resident_bytes() > _MOST_KEPT:
             vips.release_memory()
 
 

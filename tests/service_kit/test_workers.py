@@ -10,11 +10,7 @@ import pytest
 
 from service_kit.errors import UnprocessableImage
 from service_kit.quarantine import Quarantine
-from service_kit.workers import WorkerDied, WorkerPool
-
-
-def _nothing() -> None:
-    """Workers need no preparation."""
+from service_kit.workers import Hooks, WorkerDied, WorkerPool, do_nothing
 
 
 def _end_by(signum: int) -> None:
@@ -28,7 +24,7 @@ def _double(number: int) -> int:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[WorkerPool]:
-    workers = WorkerPool(2, initializer=_nothing, queue=10)
+    workers = WorkerPool(2, hooks=Hooks(do_nothing), queue=10)
     await workers.start()
     yield workers
     await workers.close()

@@ -61,14 +61,14 @@ def running(started: list[Render]) -> list[bool]:
     return [render.running for render in started]
 
 
-async def test_as_many_run_as_there_are_slots() -> None:
-    async with renders(gate(), SMALL, SMALL, SMALL) as started:
-        assert running(started) == [True, True, False]
+async def test_one_more_than_the_slots_runs() -> None:
+    async with renders(gate(), SMALL, SMALL, SMALL, SMALL) as started:
+        assert running(started) == [True, True, True, False]
         await started[0].end()
-        assert running(started) == [False, True, True]
+        assert running(started) == [False, True, True, True]
 
 
-async def test_one_small_render_runs_beside_heavy_ones() -> None:
+async def test_heavy_renders_take_the_slots_alone() -> None:
     async with renders(gate(), HEAVY, HEAVY, HEAVY, SMALL, SMALL) as started:
         assert running(started) == [True, True, False, True, False]
         await started[3].end()
@@ -76,10 +76,10 @@ async def test_one_small_render_runs_beside_heavy_ones() -> None:
 
 
 async def test_who_came_first_starts_first_whatever_the_lane() -> None:
-    async with renders(gate(slots=1), SMALL, HEAVY, SMALL) as started:
-        assert running(started) == [True, False, False]
+    async with renders(gate(slots=1), SMALL, SMALL, HEAVY, SMALL) as started:
+        assert running(started) == [True, True, False, False]
         await started[0].end()
-        assert running(started) == [False, True, True]
+        assert running(started) == [False, True, True, False]
 
 
 async def test_heavy_renders_wait_for_memory_and_keep_their_order() -> None:
@@ -99,7 +99,7 @@ async def test_what_can_never_fit_is_refused_with_the_reason() -> None:
 
 async def test_a_full_queue_refuses_at_once() -> None:
     admission = gate(slots=1, queue=2)
-    async with renders(admission, SMALL, SMALL, SMALL):
+    async with renders(admission, SMALL, SMALL, SMALL, SMALL):
         with pytest.raises(Refused, match="2 such renders are waiting"):
             async with admission.admitted(SMALL):
                 pass
@@ -118,7 +118,7 @@ async def test_a_wait_that_is_too_long_is_refused_with_its_length() -> None:
 
 async def test_who_gives_up_leaves_the_queue() -> None:
     admission = gate(slots=1)
-    async with renders(admission, SMALL, SMALL, SMALL) as started:
+    async with renders(admission, HEAVY, HEAVY, HEAVY) as started:
         started[1].task.cancel()
         await settled()
         assert admission.waiting == 1
@@ -127,7 +127,7 @@ async def test_who_gives_up_leaves_the_queue() -> None:
 
 
 async def test_who_gives_up_while_running_makes_room() -> None:
-    async with renders(gate(slots=1), SMALL, SMALL) as started:
+    async with renders(gate(slots=1), HEAVY, HEAVY) as started:
         started[0].task.cancel()
         await settled()
         assert running(started)[1]
@@ -135,7 +135,7 @@ async def test_who_gives_up_while_running_makes_room() -> None:
 
 async def test_a_turn_that_comes_together_with_giving_up_is_passed_on() -> None:
     admission = gate(slots=1)
-    async with renders(admission, SMALL, SMALL, SMALL) as started:
+    async with renders(admission, HEAVY, HEAVY, HEAVY) as started:
         started[0]._end.set()
         await asyncio.sleep(0)  # the second has its turn now, and has not noticed yet
         started[1].task.cancel()
