@@ -50,7 +50,7 @@ class RenderPool:
             slots=settings.renderers,
             memory=settings.render_memory_bytes or int(available_memory() * _SHARE),
             queue=settings.render_queue,
-            seconds=settings.render_queue_seconds,
+            seconds=settings.render_queue_seconds or settings.render_seconds / 2,
         )
         self._quarantine = Quarantine()
 

@@ -19,7 +19,9 @@ class TransformSettings(Limits):
     spool_dir: Path = Field(scratch_directory("spool"), description="Folder for files that live as long as a request.")
     renderers: int = Field(os.cpu_count() or 1, gt=0, description="Renderer processes; as many as cores.")
     render_queue: int = Field(128, gt=0, description="Renders that may wait in each of the two lanes.")
-    render_queue_seconds: float = Field(5, gt=0, description="Seconds that a render may wait, as far as one can tell.")
+    render_queue_seconds: float = Field(
+        0, ge=0, description="Seconds that a render may wait, as far as one can tell; 0: half of RENDER_SECONDS."
+    )
     render_seconds: float = Field(10, gt=0, description="Seconds for one render, its wait in the queue included.")
     render_memory_bytes: int = Field(
         0, ge=0, description="Bytes for all renders together, by their estimates; 0: 65 % of the memory there is."

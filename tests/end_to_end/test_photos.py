@@ -73,11 +73,12 @@ async def test_every_photo_goes_through_chains(service: Service, uploaded: dict[
     async def check(photo: Path, image_id: str) -> None:
         for chain in _some(photo, CHAINS):
             expected = await asyncio.to_thread(_direct, photo, chain)
-            # PNG, so that the pixels come back as they were rendered; compress=40 has a palette of few colours.
+            # PNG, so that the pixels come back as they were rendered; compress=40 has a palette of few colours,
+            # and a downscale that goes before a quarter turn rounds in another order.
             status, body, _ = await service.get(f"/v1/images/{image_id}.png?{chain}")
             assert status == 200, (photo, chain, body[:500])
             difference = await asyncio.to_thread(_mean_difference, body, expected)
-            assert difference <= (9.0 if "compress" in chain else 0.1), (photo, chain, difference)
+            assert difference <= (9.0 if "compress" in chain else 0.3), (photo, chain, difference)
 
     await _all(check, uploaded)
 
