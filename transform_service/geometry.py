@@ -83,9 +83,10 @@ class Box:
         """The box as a size; a side that was left open is that of `size`."""
         return Size(self.width or size.width, self.height or size.height)
 
-    def whole(self, size: Size) -> "Box":
-        """The box with both sides; one that was left open is that of `size`."""
-        return Box(self.width or size.width, self.height or size.height)
+    @classmethod
+    def of(cls, size: Size) -> Self:
+        """The box of exactly this size."""
+        return cls(size.width, size.height)
 
     def __str__(self) -> str:
         return f"{self.width or ''}x{self.height or ''}"

@@ -15,7 +15,7 @@ from transform_service.encoders import ENCODERS
 from transform_service.geometry import Frame, Size
 from transform_service.plan import Plan, Step
 from transform_service.rendered import Rendered
-from transform_service.strip import without_metadata
+from transform_service.strip import KEEPERS, without_metadata
 
 _MOST_KEPT = 96 * 1024**2
 """Resident bytes above which memory is given back at once; below, only when there is nothing to do."""
@@ -59,6 +59,8 @@ def render(source: Path, plan: Plan, overlays: Overlays, output: Path) -> Render
 
 def _kept(source: Path, plan: Plan, output: Path) -> bool:
     """Keep the encoded pixels, if they are as they should be and whole; what is broken is found by decoding it."""
+    if plan.source not in KEEPERS:
+        return False
     image = vips.load(source, plan.source, **({"n": -1} if plan.frames > 1 else {}))
     plain = image.interpretation in {"srgb", "b-w"} and image.format == "uchar"
     if not plain or not colour.is_plain(image):

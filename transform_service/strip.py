@@ -28,11 +28,11 @@ def without_metadata(source: Path, output: Path, fmt: str) -> bool:
 
     The file must have been decoded without an error: its structure is taken for granted.
     """
-    if fmt not in _KEEPERS:
+    if fmt not in KEEPERS:
         return False
     with source.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data, output.open("wb") as target:
         try:
-            return _KEEPERS[fmt](data, target)
+            return KEEPERS[fmt](data, target)
         except (struct.error, IndexError):
             return False
 
@@ -106,5 +106,5 @@ def _gif(data: mmap, target: BinaryIO) -> bool:
     return True
 
 
-_KEEPERS: dict[str, Callable[[mmap, BinaryIO], bool]] = {"jpeg": _jpeg, "png": _png, "webp": _webp, "gif": _gif}
+KEEPERS: dict[str, Callable[[mmap, BinaryIO], bool]] = {"jpeg": _jpeg, "png": _png, "webp": _webp, "gif": _gif}
 """GIF has no metadata but comments."""

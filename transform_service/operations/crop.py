@@ -42,7 +42,7 @@ class Crop(Operation):
     @classmethod
     def at(cls, left: int, top: int, size: Size) -> Self:
         """The plain cut at a point."""
-        return cls(left=left, top=top, box=Box(size.width, size.height))
+        return cls(left=left, top=top, box=Box.of(size))
 
     def reading(self) -> Reads:
         """Only `smart` needs to see the whole before it can begin."""
@@ -69,7 +69,7 @@ class Crop(Operation):
         if self.left is not None and self.top is not None:
             return (Crop.at(self.left, self.top, size),)
         if self.place == "smart":
-            return (Crop(box=Box(size.width, size.height), place="smart"),)
+            return (Crop(box=Box.of(size), place="smart"),)
         return (Crop.at(*offset(self.place, size, frame.size), size),)
 
     def apply(self, image: "pyvips.Image") -> "pyvips.Image":

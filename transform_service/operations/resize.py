@@ -66,7 +66,7 @@ class Resize(Operation):
     @classmethod
     def to(cls, size: Size) -> Self:
         """The plain scaling to exactly `size`."""
-        return cls(box=Box(size.width, size.height), fit="fill", enlarge=True)
+        return cls(box=Box.of(size), fit="fill", enlarge=True)
 
     def arguments(self) -> str:
         """The words that are not the default."""
@@ -99,9 +99,9 @@ class Resize(Operation):
         scale = () if scaled == frame.size else (Resize.to(scaled),)
         after = Frame(scaled, frame.alpha)
         if self.fit == "cover":
-            return (*scale, *Crop(box=self.box.whole(scaled)).resolve(after))
+            return (*scale, *Crop(box=Box.of(self.box.closed(scaled))).resolve(after))
         if self.fit == "contain":
-            return (*scale, *Pad(box=self.box.whole(scaled)).resolve(after))
+            return (*scale, *Pad(box=Box.of(self.box.closed(scaled))).resolve(after))
         return scale
 
     def decoder_shrink(self, fmt: str, size: Size) -> float:
