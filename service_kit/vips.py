@@ -53,7 +53,7 @@ _PAGE = os.sysconf("SC_PAGE_SIZE")
 _libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
-def load(path: Path, fmt: str, **options: int) -> pyvips.Image:
+def load(path: Path, fmt: str, **options: float) -> pyvips.Image:
     """The image at `path`, of a known format (a key of LOADERS), to be read once from top to bottom.
 
     What is broken in it fails when its pixels are asked for. `options` are the loader's own.

@@ -49,6 +49,8 @@ class Plan:
 
     source: str
     """The format of the image, a key of FORMATS."""
+    size: Size
+    """Of a frame as stored."""
     load: Resize | None
     """Scaling that the decoder does while it reads; None: all pixels are decoded."""
     steps: tuple[Step, ...]

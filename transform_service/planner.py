@@ -51,6 +51,7 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
     whole = encoding == Encoding(header.kind) and frames == header.frames
     made = Plan(
         header.format,
+        stored.size,
         load,
         tuple(_buffered(rest, streamed=not load)),
         encoding,

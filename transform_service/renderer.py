@@ -10,7 +10,7 @@ from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.images import Header
 from service_kit.spool import room_for
 from service_kit.vips import pyvips
-from transform_service import colour
+from transform_service import colour, decoders
 from transform_service.encoders import ENCODERS
 from transform_service.geometry import Frame, Size
 from transform_service.plan import Plan, Step
@@ -73,9 +73,9 @@ def _treated(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     if plan.frames > 1:
         return _animation(source, plan, overlays)
     if plan.load:
-        image = plan.load.load(source, plan.source, plan.page)
+        image = decoders.scaled(source, plan.source, plan.size, plan.page, plan.load)
     else:
-        image = vips.load(source, plan.source, **({"page": plan.page} if plan.page else {}))
+        image = decoders.whole(source, plan.source, plan.page)
     return _apply(colour.srgb(_without_orientation(image)), plan, overlays)
 
 

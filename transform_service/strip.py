@@ -1,19 +1,18 @@
 """Copies an image file without its metadata and without touching its encoded pixels."""
 
-import re
 import shutil
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import BinaryIO
 
-# JPEG (ISO 10918-1, annex B). Kept of the application segments are JFIF's and Adobe's: they say what colours mean.
-_JPEG_COMMENT, _JPEG_END, _JPEG_SCAN = 0xFE, 0xD9, 0xDA
+from transform_service import jpeg
+
+# Kept of JPEG's application segments are JFIF's and Adobe's: they say what colours mean.
+_JPEG_COMMENT = 0xFE
 _JPEG_APPLICATION = range(0xE0, 0xF0)
 _JPEG_KEPT = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
-_JPEG_MARKER = re.compile(rb"\xff+([^\xff\x00\xd0-\xd7])")
-"""The next one behind entropy-coded data, in which an FF is followed by 00 or is a restart."""
 
 _PNG_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 _PNG_SIGNATURE, _PNG_FRAME = 8, 12
@@ -39,34 +38,14 @@ def without_metadata(source: Path, output: Path, fmt: str) -> bool:
 
 def _jpeg(data: mmap, target: BinaryIO) -> bool:
     target.write(data[:2])
-    for marker, start, end in _jpeg_segments(data):
-        kept = _JPEG_KEPT.get(marker)
-        metadata = marker == _JPEG_COMMENT or marker in _JPEG_APPLICATION
-        if not metadata or (kept and data[start + 4 : start + 4 + len(kept)] == kept):
-            target.write(memoryview(data)[start:end])
-        if marker == _JPEG_END:
+    for segment in jpeg.segments(data):
+        kept = _JPEG_KEPT.get(segment.marker)
+        metadata = segment.marker == _JPEG_COMMENT or segment.marker in _JPEG_APPLICATION
+        if not metadata or (kept and data[segment.body : segment.body + len(kept)] == kept):
+            target.write(memoryview(data)[segment.start : segment.end])
+        if segment.marker == jpeg.END:
             return True
     return False
-
-
-def _jpeg_segments(data: mmap) -> Iterator[tuple[int, int, int]]:
-    """Marker, start and end of each segment; that of a scan ends where its entropy-coded data does."""
-    position = 2
-    while position < len(data):
-        found = _JPEG_MARKER.match(data, position)
-        if not found:
-            return
-        start, marker = found.end() - 2, found[1][0]
-        if marker == _JPEG_END:
-            yield marker, start, start + 2
-            return
-        position = start + 2 + struct.unpack_from(">H", data, start + 2)[0]
-        if marker == _JPEG_SCAN:
-            following = _JPEG_MARKER.search(data, position)
-            if not following:
-                return
-            position = following.start()
-        yield marker, start, position
 
 
 def _png(data: mmap, target: BinaryIO) -> bool:

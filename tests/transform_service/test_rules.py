@@ -11,6 +11,7 @@ from PIL import Image
 from service_kit import vips
 from service_kit.formats import FORMATS
 from tests import pictures
+from transform_service import decoders
 from transform_service.chain import parse
 from transform_service.geometry import Frame, Size
 from transform_service.operations.base import Steps
@@ -78,7 +79,7 @@ def as_written(source: Path, query: str) -> np.ndarray:
     """The chain without any rule: a full decode, then step by step in memory."""
     made = planned(source, query)
     unplanned = tuple(Step(step, buffered=True) for step in steps(query))
-    return rendered(source, Plan(made.source, None, unplanned, made.encoding, LIMITS, 0, 1))
+    return rendered(source, Plan(made.source, made.size, None, unplanned, made.encoding, LIMITS, 0, 1))
 
 
 def planned(source: Path, query: str) -> Plan:
@@ -232,7 +233,7 @@ def test_a_downscale_on_load_is_a_thumbnail_of_libvips(wallpapers: list[Path]) -
             if made.load is None:
                 continue  # a small one
             direct = pyvips.Image.thumbnail(str(photo), 512, height=512, size="down")
-            loaded = made.load.load(photo, made.source, 0)
+            loaded = decoders.scaled(photo, made.source, made.size, 0, made.load)
             np.testing.assert_array_equal(pictures.pixels(loaded), pictures.pixels(direct))
 
 
