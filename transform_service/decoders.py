@@ -4,13 +4,15 @@ Colours stay as they are, and so does the orientation: the turns are steps of th
 """
 
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 from service_kit import vips
 from service_kit.vips import pyvips
-from transform_service import avif, progressive
+from transform_service import pillow, progressive
 from transform_service.geometry import Size
 from transform_service.operations.resize import Resize
+from transform_service.plan import Stored
 
 _PEEKED_ROWS = 16
 _OPAQUE = 255
@@ -20,31 +22,35 @@ def whole(source: Path, fmt: str, page: int = 0) -> pyvips.Image:
     """All pixels of a frame, to be read once, from top to bottom."""
     image = vips.load(source, fmt, **_page(page))
     if fmt == "avif" and not page:
-        return avif.decode(source, image) or image
+        return pillow.avif(source, image) or image
     return image
 
 
-def scaled(source: Path, fmt: str, size: Size, page: int, resize: Resize) -> pyvips.Image:
-    """A frame of `size` after a plain downscale, of which the decoder does what it can.
+def scaled(source: Path, stored: Stored, page: int, resize: Resize) -> pyvips.Image:
+    """A frame after a plain downscale, of which the decoder does what it can.
 
     To the pixels of libvips' `thumbnail`, but for what progressive.py and _scaled say; `thumbnail` looks
     for the loader of each file anew, 1 ms long, reads a TIFF's other pages as levels of a pyramid, and its
     `output_profile` converts untagged images too, from sRGB to sRGB: 44 ms instead of 14 for 4 MP to 512 pixels.
     """
-    if fmt == "jpeg":
-        return resize.apply(_jpeg(source, int(resize.decoder_shrink(fmt, size))))
-    if fmt == "webp":
-        return _webp(source, size, page, resize)
-    if fmt == "avif":
+    if stored.format == "jpeg":
+        return resize.apply(_jpeg(source, stored, int(resize.decoder_shrink(stored.format, stored.size))))
+    if stored.format == "webp":
+        return _webp(source, stored.size, page, resize)
+    if stored.format == "avif":
         return _avif(source, page, resize)
-    return _scaled(lambda: vips.load(source, fmt, **_page(page)), resize)
+    return _scaled(lambda: vips.load(source, stored.format, **_page(page)), resize)
 
 
-def _jpeg(source: Path, shrink: int) -> pyvips.Image:
-    coarse = progressive.needed(source, shrink)
-    if coarse:
-        return pyvips.Image.jpegload_buffer(coarse, shrink=shrink, access="sequential", fail_on="error")
-    return vips.load(source, "jpeg", **({"shrink": shrink} if shrink > 1 else {}))
+def _jpeg(source: Path, stored: Stored, shrink: int) -> pyvips.Image:
+    if shrink == 1:
+        return vips.load(source, stored.format)
+    if stored.progressive:
+        coarse = progressive.needed(source, shrink)
+        decoded = pillow.progressive_jpeg(BytesIO(coarse) if coarse else source, stored.size, shrink)
+        if decoded is not None:
+            return decoded
+    return vips.load(source, stored.format, shrink=shrink)
 
 
 def _webp(source: Path, size: Size, page: int, resize: Resize) -> pyvips.Image:
@@ -68,7 +74,7 @@ def _avif(source: Path, page: int, resize: Resize) -> pyvips.Image:
     found, original = Size(small.width, small.height), Size(image.width, image.height)
     if found != original and found.contains(resize.output_size(original)):
         return resize.apply(small)
-    decoded = None if page else avif.decode(source, image)
+    decoded = None if page else pillow.avif(source, image)
     if decoded is None:
         return resize.apply(image)
     opaque = decoded.hasalpha() and _is_opaque(decoded)

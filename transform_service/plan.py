@@ -44,13 +44,22 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Stored:
+    """What a decoder needs to know of the image beforehand."""
+
+    format: str
+    """A key of FORMATS."""
+    size: Size
+    """Of a frame, before EXIF's orientation is applied."""
+    progressive: bool
+    """Whether it is a progressive JPEG or an interlaced PNG."""
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """All that a renderer needs to know besides where the images are."""
 
-    source: str
-    """The format of the image, a key of FORMATS."""
-    size: Size
-    """Of a frame as stored."""
+    stored: Stored
     load: Resize | None
     """Scaling that the decoder does while it reads; None: all pixels are decoded."""
     steps: tuple[Step, ...]

@@ -13,7 +13,7 @@ from transform_service.operations.background import Background
 from transform_service.operations.base import Reads, Steps
 from transform_service.operations.page import Page
 from transform_service.operations.resize import Resize
-from transform_service.plan import OutputLimits, Plan, Planned, Step
+from transform_service.plan import OutputLimits, Plan, Planned, Step, Stored
 from transform_service.rules import simplify, upright
 
 WHITE = Background(colour="ffffff")
@@ -50,8 +50,7 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
     rest = steps[1:] if load else steps
     whole = encoding == Encoding(header.kind) and frames == header.frames
     made = Plan(
-        header.format,
-        stored.size,
+        Stored(header.format, stored.size, header.progressive),
         load,
         tuple(_buffered(rest, streamed=not load)),
         encoding,

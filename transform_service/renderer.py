@@ -59,9 +59,9 @@ def render(source: Path, plan: Plan, overlays: Overlays, output: Path) -> Render
 
 def _kept(source: Path, plan: Plan, output: Path) -> bool:
     """Keep the encoded pixels, if they are as they should be and whole; what is broken is found by decoding it."""
-    if plan.source not in KEEPERS:
+    if plan.stored.format not in KEEPERS:
         return False
-    image = vips.load(source, plan.source, **({"n": -1} if plan.frames > 1 else {}))
+    image = vips.load(source, plan.stored.format, **({"n": -1} if plan.frames > 1 else {}))
     plain = image.interpretation in {"srgb", "b-w"} and image.format == "uchar"
     if not plain or not colour.is_plain(image):
         return False
@@ -73,9 +73,9 @@ def _treated(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     if plan.frames > 1:
         return _animation(source, plan, overlays)
     if plan.load:
-        image = decoders.scaled(source, plan.source, plan.size, plan.page, plan.load)
+        image = decoders.scaled(source, plan.stored, plan.page, plan.load)
     else:
-        image = decoders.whole(source, plan.source, plan.page)
+        image = decoders.whole(source, plan.stored.format, plan.page)
     return _apply(colour.srgb(_without_orientation(image)), plan, overlays)
 
 
@@ -85,7 +85,7 @@ def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
     What is kept in memory is the results; the frames as they come are never there all at once.
     """
     treated = []
-    for page in vips.load(source, plan.source, n=-1).pagesplit():
+    for page in vips.load(source, plan.stored.format, n=-1).pagesplit():
         page.remove("page-height")  # else a turned page is taken for several
         treated.append(_apply(colour.srgb(_without_orientation(page)), plan, overlays).copy_memory())
     joined = pyvips.Image.arrayjoin(treated, across=1).copy()

@@ -12,9 +12,10 @@ from service_kit import vips
 from service_kit.errors import UnprocessableImage
 from service_kit.vips import decoding
 from tests import pictures
-from transform_service import avif, decoders
+from transform_service import decoders, pillow
 from transform_service.geometry import Size
 from transform_service.operations.resize import Resize
+from transform_service.plan import Stored
 
 
 @pytest.fixture(scope="module")
@@ -25,13 +26,45 @@ def photos(wallpapers: list[Path]) -> list[pyvips.Image]:
 
 def scaled(path: Path, fmt: str, side: int) -> np.ndarray:
     header = vips.read_header(path, 10**9, 100)
-    size = Size(header.width, header.height)
-    resize = Resize.to(size.shrunk(size.longer / side))
-    return pictures.pixels(decoders.scaled(path, fmt, size, 0, resize))
+    stored = Stored(fmt, Size(header.width, header.height), header.progressive)
+    resize = Resize.to(stored.size.shrunk(stored.size.longer / side))
+    return pictures.pixels(decoders.scaled(path, stored, 0, resize))
 
 
 def thumbnail(path: Path, side: int) -> np.ndarray:
     return pictures.pixels(pyvips.Image.thumbnail(str(path), side, height=side, size="down"))
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("size", [(1200, 750), (1199, 751), (801, 1203), (1023, 9)])
+@pytest.mark.parametrize("shrink", [2, 4, 8])
+def test_progressive_jpeg_by_pillow_has_the_pixels_of_libvips(
+    tmp_path: Path, photos: list[pyvips.Image], size: tuple[int, int], shrink: int, bands: int
+) -> None:
+    path = tmp_path / "x.jpg"
+    picture = photos[0].thumbnail_image(size[0], height=size[1], size="force")
+    picture.colourspace("b-w" if bands == 1 else "srgb").jpegsave(str(path), interlace=True)
+    decoded = pillow.progressive_jpeg(path, Size(*size), shrink)
+    assert decoded is not None
+    expected = pyvips.Image.jpegload(str(path), shrink=shrink)
+    assert decoded.interpretation == expected.interpretation
+    np.testing.assert_array_equal(pictures.pixels(decoded), pictures.pixels(expected))
+
+
+def test_a_progressive_jpeg_in_cmyk_is_left_to_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
+    path = tmp_path / "x.jpg"
+    photos[0].icc_transform("cmyk", input_profile="srgb").jpegsave(str(path), interlace=True)
+    assert pillow.progressive_jpeg(path, Size(1200, 750), 4) is None
+    assert scaled(path, "jpeg", 100).shape[:2] == (63, 100)
+
+
+def test_a_progressive_jpeg_that_is_cut_off_is_told_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
+    data = photos[0].jpegsave_buffer(interlace=True, Q=95)
+    for share in (50, 90, 99):
+        (tmp_path / "x.jpg").write_bytes(data[: len(data) * share // 100])
+        for side in (50, 130, 300):
+            with pytest.raises(UnprocessableImage), decoding("the image"):
+                scaled(tmp_path / "x.jpg", "jpeg", side)
 
 
 @pytest.mark.parametrize("side", [480, 311, 64])
@@ -50,18 +83,18 @@ def test_webp_of_any_shape_gets_the_planned_size(tmp_path: Path, size: tuple[int
     pictures.gradient(*size).webpsave(str(tmp_path / "x.webp"))
     for side in (77, 100, 333):
         resize = Resize.to(Size(*size).shrunk(max(size) / side))
-        image = decoders.scaled(tmp_path / "x.webp", "webp", Size(*size), 0, resize)
+        image = decoders.scaled(tmp_path / "x.webp", Stored("webp", Size(*size), progressive=False), 0, resize)
         assert Size(image.width, image.height) == resize.output_size(Size(*size))
 
 
 def test_dav1d_gives_what_libaom_does(tmp_path: Path, photos: list[pyvips.Image]) -> None:
-    """Seen: 0.9 of 255 in the mean: the one interpolates colours that are stored at half the size, the other repeats."""
+    """Seen: 0.9 of 255 in the mean; where colours have half the size, one interpolates them, the other repeats."""
     for number, photo in enumerate(photos):
         for subsample, most in (("off", 0.3), ("on", 1.5)):
             path = tmp_path / f"{number}-{subsample}.avif"
             photo.heifsave(str(path), compression="av1", Q=80, effort=0, subsample_mode=subsample)
             header = vips.load(path, "avif")
-            decoded = avif.decode(path, header)
+            decoded = pillow.avif(path, header)
             assert decoded is not None
             assert decoded.interpretation == header.interpretation
             distance = np.abs(pictures.pixels(decoded) - pictures.pixels(header))
@@ -73,7 +106,7 @@ def test_an_avif_keeps_alpha_and_profile(tmp_path: Path) -> None:
     path = tmp_path / "x.avif"
     picture.heifsave(str(path), compression="av1", lossless=True, effort=0)
     header = vips.load(path, "avif")
-    decoded = avif.decode(path, header)
+    decoded = pillow.avif(path, header)
     assert decoded is not None
     assert decoded.bands == header.bands == 4
     assert decoded.get("icc-profile-data") == header.get("icc-profile-data")
@@ -84,7 +117,7 @@ def test_an_avif_of_more_than_8_bits_is_left_to_libvips(tmp_path: Path) -> None:
     deep = (pictures.gradient(64, 64).cast("ushort") * 257).copy(interpretation="rgb16")
     path = tmp_path / "x.avif"
     deep.heifsave(str(path), compression="av1", bitdepth=10, effort=0)
-    assert avif.decode(path, vips.load(path, "avif")) is None
+    assert pillow.avif(path, vips.load(path, "avif")) is None
     assert decoders.whole(path, "avif").format == "ushort"
 
 
@@ -96,7 +129,7 @@ def test_an_avif_that_says_it_is_turned_is_left_to_libvips(tmp_path: Path, degre
     exif[0x0112] = orientation
     path = tmp_path / "x.avif"
     Image.fromarray(pictures.gradient(64, 64).numpy()).save(path, exif=exif.tobytes(), speed=10)
-    assert avif.decode(path, vips.load(path, "avif")) is None
+    assert pillow.avif(path, vips.load(path, "avif")) is None
 
 
 def test_a_broken_avif_is_told_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
@@ -120,7 +153,7 @@ def test_an_avif_thumbnail_is_used_where_it_is_large_enough(tmp_path: Path, monk
         return load(small if options.pop("thumbnail", False) else path, fmt, **options)
 
     monkeypatch.setattr(vips, "load", with_thumbnail)
-    monkeypatch.setattr(avif, "decode", lambda *_: seen.append(1))
+    monkeypatch.setattr(pillow, "avif", lambda *_: seen.append(1))
     assert scaled(large, "avif", 200).shape[:2] == (150, 200)
     assert not seen
     assert scaled(large, "avif", 500).shape[:2] == (375, 500)

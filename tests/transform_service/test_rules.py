@@ -79,7 +79,7 @@ def as_written(source: Path, query: str) -> np.ndarray:
     """The chain without any rule: a full decode, then step by step in memory."""
     made = planned(source, query)
     unplanned = tuple(Step(step, buffered=True) for step in steps(query))
-    return rendered(source, Plan(made.source, made.size, None, unplanned, made.encoding, LIMITS, 0, 1))
+    return rendered(source, Plan(made.stored, None, unplanned, made.encoding, LIMITS, 0, 1))
 
 
 def planned(source: Path, query: str) -> Plan:
@@ -233,7 +233,7 @@ def test_a_downscale_on_load_is_a_thumbnail_of_libvips(wallpapers: list[Path]) -
             if made.load is None:
                 continue  # a small one
             direct = pyvips.Image.thumbnail(str(photo), 512, height=512, size="down")
-            loaded = decoders.scaled(photo, made.source, made.size, 0, made.load)
+            loaded = decoders.scaled(photo, made.stored, 0, made.load)
             np.testing.assert_array_equal(pictures.pixels(loaded), pictures.pixels(direct))
 
 
