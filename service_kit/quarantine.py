@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from cachetools import LRUCache
 
 from service_kit.errors import UnprocessableImage
-from service_kit.workers import WorkerDied
+from service_kit.worker import WorkerDied
 
 _CRASHES = 2
 _REMEMBERED = 10_000

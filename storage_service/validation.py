@@ -5,7 +5,8 @@ from pathlib import Path
 from service_kit.images import Header
 from service_kit.quarantine import Quarantine
 from service_kit.spool import Spooled
-from service_kit.workers import Hooks, WorkerPool
+from service_kit.worker import Hooks
+from service_kit.worker_pool import WorkerPool
 from storage_service.settings import StorageSettings
 
 PRELOAD = "service_kit.vips"

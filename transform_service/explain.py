@@ -6,6 +6,7 @@ from pathlib import Path
 from service_kit import vips
 from service_kit.formats import by_extension
 from service_kit.images import Header
+from transform_service import progressive
 from transform_service.chain import Chain, parse, parse_presets
 from transform_service.cost import decoder_shrink
 from transform_service.geometry import Size
@@ -40,7 +41,7 @@ def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterat
     yield "image", f"{path.name}: {_facts(header)}"
     yield "as written", _chained(chain.operations)
     yield "as planned", _chained(made.operations)
-    yield "reading", _reading(made, header)
+    yield "reading", _reading(path, made, header)
     buffered = [str(step.operation) for step in made.steps if step.buffered]
     if buffered:
         yield "in memory", f"the pixels are computed into memory before {', and before '.join(buffered)}"
@@ -67,12 +68,17 @@ def _chained(steps: Steps) -> str:
     return " > ".join(map(str, steps)) or "nothing to do"
 
 
-def _reading(made: Plan, header: Header) -> str:
+def _reading(path: Path, made: Plan, header: Header) -> str:
     frames = f"{made.frames} frames, " if made.frames > 1 else ""
     page = f"page {made.page}, " if made.page else ""
     shrink = decoder_shrink(made, header)
     level = f"level 1/{shrink:g} of the decoder" if shrink > 1 else "all pixels"
-    return f"{frames}{page}{level}; sequential, from top to bottom"
+    return f"{frames}{page}{level}{_left_out(path, made, int(shrink))}; sequential, from top to bottom"
+
+
+def _left_out(path: Path, made: Plan, shrink: int) -> str:
+    coarse = progressive.needed(path, shrink) if made.stored.progressive and made.stored.format == "jpeg" else None
+    return f" from {len(coarse) / path.stat().st_size:.0%} of the file" if coarse else ""
 
 
 def _output(made: Plan, size: Size) -> str:

@@ -1,6 +1,7 @@
 """The renderer processes: admission in front of them, a deadline on each job, and what crashed them shut out."""
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,8 @@ from typing import TypeVar
 from service_kit.images import Header
 from service_kit.memory import available_memory
 from service_kit.quarantine import Quarantine
-from service_kit.workers import DeadlinePassed, Hooks, WorkerPool
+from service_kit.worker import Hooks
+from service_kit.worker_pool import DeadlinePassed, WorkerPool
 from transform_service.admission import Admission
 from transform_service.plan import Cost, Plan
 from transform_service.rendered import Rendered
@@ -19,6 +21,9 @@ PRELOAD = "transform_service.renderer"
 """What the fork server imports for these workers."""
 
 T = TypeVar("T")
+_NICENESS, _MORE_FOR_HEAVY = 5, 5
+"""Renderers yield to who speaks HTTP: refusals, cached results and health are answered while all cores render. And the
+one that has small work alone is not held up by those that may have heavy work."""
 _UNBOUND = 10_000
 """The queue is admission's."""
 _SHARE = 0.65
@@ -38,13 +43,16 @@ class RenderSource:
 class RenderPool:
     """Renders and reads headers, each in a process that may crash or be killed.
 
-    There is a process more than RENDERERS: see admission.
+    There is a process more than RENDERERS, for small work alone: see admission.
     """
 
     def __init__(self, settings: TransformSettings) -> None:
         self._settings = settings
         self._workers = WorkerPool(
-            settings.renderers + 1, hooks=Hooks(_initialize, _idle), queue=_UNBOUND, max_jobs=settings.renderer_jobs
+            settings.renderers, hooks=Hooks(_initialize_for_any, _idle), queue=_UNBOUND, max_jobs=settings.renderer_jobs
+        )
+        self._small_worker = WorkerPool(
+            1, hooks=Hooks(_initialize, _idle), queue=_UNBOUND, max_jobs=settings.renderer_jobs
         )
         self._admission = Admission(
             slots=settings.renderers,
@@ -56,16 +64,16 @@ class RenderPool:
 
     async def start(self) -> None:
         """Start the renderers."""
-        await self._workers.start()
+        await asyncio.gather(self._workers.start(), self._small_worker.start())
 
     async def close(self) -> None:
         """End the renderers."""
-        await self._workers.close()
+        await asyncio.gather(self._workers.close(), self._small_worker.close())
 
     @property
     def pids(self) -> set[int]:
         """The processes that live now."""
-        return self._workers.pids
+        return self._workers.pids | self._small_worker.pids
 
     async def render(
         self, source: RenderSource, plan: Plan, cost: Cost, overlays: Mapping[str, Path], output: Path
@@ -88,14 +96,23 @@ class RenderPool:
         try:
             with self._quarantine.watch(source.sha256):
                 async with asyncio.timeout(seconds), self._admission.admitted(cost):
-                    return await self._workers.run(function, *arguments)
+                    return await self._pool_for(cost).run(function, *arguments)
         except TimeoutError as error:
             raise DeadlinePassed(f"the image was not done within {seconds:g} s; ask for less work, or later") from error
+
+    def _pool_for(self, cost: Cost) -> WorkerPool:
+        return self._workers if cost.heavy or not self._small_worker.idle else self._small_worker
+
+
+def _initialize_for_any() -> None:
+    os.nice(_MORE_FOR_HEAVY)
+    _initialize()
 
 
 def _initialize() -> None:
     from transform_service import renderer  # noqa: PLC0415  # libvips is loaded in renderers only
 
+    os.nice(_NICENESS)
     renderer.initialize()
 
 

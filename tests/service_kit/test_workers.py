@@ -10,7 +10,8 @@ import pytest
 
 from service_kit.errors import UnprocessableImage
 from service_kit.quarantine import Quarantine
-from service_kit.workers import Hooks, WorkerDied, WorkerPool, do_nothing
+from service_kit.worker import Hooks, WorkerDied, do_nothing
+from service_kit.worker_pool import WorkerPool
 
 
 def _end_by(signum: int) -> None:

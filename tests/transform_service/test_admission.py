@@ -82,6 +82,24 @@ async def test_who_came_first_starts_first_whatever_the_lane() -> None:
         assert running(started) == [False, True, True, False]
 
 
+async def test_cheaper_work_passes_what_is_dearer_in_its_lane() -> None:
+    dear, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
+    async with renders(gate(slots=1), dear, dear, dear, dear, cheap) as started:
+        assert running(started) == [True, True, False, False, False]
+        await started[0].end()
+        assert running(started) == [False, True, False, False, True]
+
+
+async def test_nobody_is_passed_for_ever() -> None:
+    dear, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
+    async with renders(gate(slots=1), cheap, cheap, dear, *[cheap] * 60) as started:
+        ended = 0
+        while not started[2].running:
+            await next(render for render in started if render.running).end()
+            ended += 1
+        assert ended <= 2 + 50
+
+
 async def test_heavy_renders_wait_for_memory_and_keep_their_order() -> None:
     large = Cost(2, 800 * MIB)
     async with renders(gate(slots=3), HEAVY, large, HEAVY, SMALL) as started:

@@ -1,15 +1,13 @@
-"""Worker processes that can be killed: a crash, a hang or a deadline costs one job and nobody else's.
+"""A worker process and the pipe to it: what crashes, hangs or is killed takes its own job with it and nothing else.
 
 Every worker has a pipe of its own, so that a killed one leaves no lock behind (docs/adr/0003).
 """
 
 import asyncio
-import logging
 import multiprocessing
 import os
 import signal
 import traceback
-from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -20,9 +18,6 @@ from service_kit.errors import ServiceError, Unavailable
 T = TypeVar("T")
 _START_SECONDS = 30
 _IDLE_SECONDS = 0.05
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
-"""Seconds between tries to start a worker; the first is short, so that one unlucky start costs little."""
-
 _CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
 """What a process gets for its own faults; SIGKILL comes from people and from a machine without memory."""
 
@@ -30,7 +25,6 @@ _HUGE_PAGES = "glibc.malloc.hugetlb=1"
 """Ask for large pages: memory that was given back costs fewer page faults when it is needed again. Measured with
 malloc_trim after each: thumb=512 of a 15 MP AVIF 387 ms without, 271 with; of a progressive JPEG 106, 80."""
 
-logger = logging.getLogger(__name__)
 _context = multiprocessing.get_context("forkserver")
 
 
@@ -39,14 +33,6 @@ class WorkerDied(Unavailable):
 
     crashed = False
     """Whether it ended by its own fault, and not by a signal that only others send."""
-
-
-class DeadlinePassed(Unavailable):
-    """The job took longer than allowed; its process was killed."""
-
-
-class QueueFull(Unavailable):
-    """More jobs are waiting than the queue holds."""
 
 
 def preload(modules: Iterable[str]) -> None:
@@ -162,129 +148,6 @@ class Worker:
             return
         if self._answer and not self._answer.done():
             self._answer.set_result(message)
-
-
-class WorkerPool:
-    """A fixed number of workers behind a bounded queue."""
-
-    def __init__(self, size: int, *, hooks: Hooks, queue: int, max_jobs: int = 1000) -> None:
-        """`queue` jobs may wait; a worker is replaced after `max_jobs` of them."""
-        self._size = size
-        self._hooks = hooks
-        self._queue = queue
-        self._max_jobs = max_jobs
-        self._workers: set[Worker] = set()
-        self._idle: deque[Worker] = deque()
-        self._waiting: deque[asyncio.Future[Worker]] = deque()
-        self._background: set[asyncio.Task[None]] = set()
-        self._closing = False
-
-    async def start(self) -> None:
-        """Start all workers; raises if the first ones cannot start."""
-        await asyncio.gather(*(self._start_worker() for _ in range(self._size)))
-
-    async def close(self) -> None:
-        """Kill what still works, and wait for the processes to end."""
-        self._closing = True
-        for task in self._background:
-            task.cancel()
-        workers = list(self._workers)
-        for worker in workers:
-            worker.kill()
-        await asyncio.gather(*(worker.reap() for worker in workers))
-
-    @property
-    def pids(self) -> set[int]:
-        """The processes that live now."""
-        return {worker.pid for worker in self._workers}
-
-    async def run(self, function: Callable[..., T], *args: object, seconds: float | None = None) -> T:
-        """Run `function(*args)` in a worker, within `seconds` of waiting and working (None: however long it takes).
-
-        Raises QueueFull at once, DeadlinePassed after killing the worker, WorkerDied if it crashed,
-        and whatever ServiceError the function raises. A cancelled call kills its worker too.
-        """
-        try:
-            async with asyncio.timeout(seconds):
-                worker = await self._acquire()
-                try:
-                    return await worker.call(function, *args)
-                except asyncio.CancelledError:
-                    self._discard(worker)
-                    raise
-                finally:
-                    self._release(worker)
-        except TimeoutError as error:
-            raise DeadlinePassed(f"the image was not done within {seconds} s; ask for less work, or later") from error
-
-    async def _acquire(self) -> Worker:
-        if self._idle:
-            return self._idle.pop()  # the last one that worked: its memory is warm, and the others' stays small
-        if len(self._waiting) >= self._queue:
-            raise QueueFull(f"{self._queue} jobs are waiting already")
-        turn: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
-        try:
-            return await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled():
-                self._release(turn.result())
-            else:
-                self._waiting.remove(turn)
-            raise
-
-    def _release(self, worker: Worker) -> None:
-        if worker.alive and worker.jobs >= self._max_jobs:
-            self._discard(worker)
-        if not worker.alive:
-            return
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
-                turn.set_result(worker)
-                return
-        self._idle.append(worker)
-
-    def _discard(self, worker: Worker) -> None:
-        worker.kill()
-        self._on_death(worker)
-
-    def _on_death(self, worker: Worker) -> None:
-        if worker not in self._workers:
-            return
-        self._workers.discard(worker)
-        if worker in self._idle:
-            self._idle.remove(worker)
-        if not self._closing:
-            self._in_background(self._replace(worker))
-
-    async def _replace(self, worker: Worker) -> None:
-        await worker.reap()
-        pause = _FIRST_PAUSE
-        while not self._closing:
-            try:
-                await self._start_worker()
-            except (OSError, ServiceError, TimeoutError) as error:
-                logger.warning("a worker process could not start (%r); trying again in %g s", error, pause)
-                await asyncio.sleep(pause)
-                pause = min(pause * 2, _LONGEST_PAUSE)
-            else:
-                return
-
-    async def _start_worker(self) -> None:
-        worker = Worker(self._hooks, self._on_death)
-        try:
-            await worker.start()
-        except BaseException:
-            worker.kill()
-            raise
-        self._workers.add(worker)
-        self._release(worker)
-
-    def _in_background(self, work: Any) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
 
 
 def _work(connection: Connection, hooks: Hooks) -> None:
