@@ -98,8 +98,8 @@ def _memory(results: Results) -> Iterator[Figure]:
             f"peak memory of {peak.name}",
             f"{peak.bytes / _MIB:.0f} MiB",
             "",
-            f"≤ {peak.limit / _MIB:.0f} MiB",
-            0 < peak.bytes <= peak.limit,
+            "" if peak.limit is None else f"≤ {peak.limit / _MIB:.0f} MiB",
+            None if peak.limit is None else 0 < peak.bytes <= peak.limit,
         )
 
 

@@ -59,7 +59,8 @@ class Peak(_Value):
 
     name: str
     bytes: int
-    limit: int
+    limit: int | None
+    """None: shown and not judged."""
 
 
 class Machine(_Value):
