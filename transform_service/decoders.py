@@ -15,6 +15,8 @@ from transform_service.operations.resize import Resize
 from transform_service.plan import Stored
 
 _PEEKED_ROWS = 16
+_CHEAP_TO_PEEK = {"png", "tiff"}
+"""The first rows of a file that is not interlaced are there before the rest is read."""
 _OPAQUE = 255
 
 
@@ -39,7 +41,11 @@ def scaled(source: Path, stored: Stored, page: int, resize: Resize) -> pyvips.Im
         return _webp(source, stored.size, page, resize)
     if stored.format == "avif":
         return _avif(source, page, resize)
-    return _scaled(lambda: vips.load(source, stored.format, **_page(page)), resize)
+
+    def read() -> pyvips.Image:
+        return vips.load(source, stored.format, **_page(page))
+
+    return _scaled(read, resize) if stored.format in _CHEAP_TO_PEEK and not stored.progressive else resize.apply(read())
 
 
 def _jpeg(source: Path, stored: Stored, shrink: int) -> pyvips.Image:

@@ -5,7 +5,7 @@ from typing import Self
 
 from service_kit.formats import Format
 
-VERSION = 2
+VERSION = 3
 """Part of every ETag and cache key: raise it when equal requests give other bytes than before."""
 
 _DEFAULT_QUALITY = {"jpeg": 80, "webp": 79, "avif": 60}

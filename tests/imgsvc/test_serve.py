@@ -220,10 +220,13 @@ async def _busiest(pids: list[int]) -> int:
 async def test_a_render_past_its_deadline_is_killed(http: aiohttp.ClientSession, tmp_path: Path) -> None:
     with servers.serve(tmp_path, RENDER_SECONDS="0.4", RENDERERS="1") as served:
         image_id = await _upload(http, served.url, bytes(pictures.noise(3000, 2500).jpegsave_buffer(Q=90)))
+        before = served.renderers()
         async with http.get(f"{served.url}/v1/images/{image_id}.gif?blur=200") as answer:
             assert answer.status == 503
             assert answer.headers["Retry-After"]
             assert "0.4 s" in (await answer.json(content_type=None))["detail"]
+        async with asyncio.timeout(1):
+            await _until(lambda: sum(Path(f"/proc/{pid}").exists() for pid in before) == len(before) - 1)
         small = await _upload(http, served.url, pictures.jpeg())
         deadline = time.monotonic() + 10
         while (await _status(http, f"{served.url}/v1/images/{small}.png?thumb=9"))[0] != 200:
