@@ -23,6 +23,9 @@ def main() -> int:
     options = _options()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the servers are stopped
     try:
+        if options.redraw and not (options.out / "results.json").exists():
+            print(f"benchmarks: there is no results.json in {options.out} to draw from", file=sys.stderr)
+            return 2
         if options.redraw:
             publish.publish(load(options.out / "results.json"), options.out)
             return 0

@@ -3,6 +3,7 @@
 Each measurement runs in a process of its own: seconds of the processor, and the high-water mark of memory.
 """
 
+import argparse
 import multiprocessing
 import re
 import sys
@@ -109,6 +110,7 @@ def _high_water() -> int:
 
 
 if __name__ == "__main__":
+    argparse.ArgumentParser("python -m benchmarks.costs", description=__doc__).parse_args()
     try:
         main()
     except NoPhotos as error:

@@ -30,8 +30,11 @@ def _explain(options: argparse.Namespace) -> int:
     from transform_service.settings import TransformSettings  # noqa: PLC0415
 
     try:
-        print(explain(options.query, options.file, options.format, TransformSettings()))
-    except (ServiceError, OSError, ValueError) as error:
+        print(explain(options.query.lstrip("?"), options.file, options.format, TransformSettings()))
+    except OSError as error:
+        print(f"imgsvc: {options.file}: {error.strerror}", file=sys.stderr)
+        return 1
+    except (ServiceError, ValueError) as error:
         print(f"imgsvc: {error}", file=sys.stderr)
         return 1
     return 0

@@ -77,6 +77,8 @@ async def list_images(request: web.Request) -> web.Response:
 
 async def delete(request: web.Request) -> web.Response:
     """204; from then on the image is gone."""
+    if request.query_string:
+        raise BadRequest("variants cannot be deleted; DELETE without a query deletes the image and all its variants")
     library, image_id = request.app[LIBRARY], request.match_info["image_id"]
     if "If-Match" in request.headers:
         check_match(request, (await library.find(image_id)).sha256)

@@ -80,7 +80,13 @@ class Admission:
         try:
             await job.turn
             started = time.perf_counter()
-            yield
+            try:
+                yield
+            except BaseException:  # it failed or was given up; if it was late then, it would have taken longer still
+                spent = time.perf_counter() - started
+                if spent > cost.seconds * self.pace:
+                    self._learn(cost, spent)
+                raise
             self._learn(cost, time.perf_counter() - started)
         finally:
             if job in self._running:

@@ -22,7 +22,7 @@ def _number(text: object) -> float:
 
 def _whole(text: object) -> int:
     if isinstance(text, str) and not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a whole number")
+        raise ValueError(f"{text!r} is not a whole number without a sign")
     return int(str(text))
 
 
@@ -44,11 +44,11 @@ def _closed(box: Box) -> Box:
     return box
 
 
-def parse_place(text: object) -> str:
-    """A key of PLACES, also in American spelling; ValueError for others."""
+def parse_place(text: object, *more: str) -> str:
+    """A key of PLACES, also in American spelling, or one of `more`; ValueError for others."""
     place = str(text).replace("center", "centre")
-    if place not in PLACES:
-        raise ValueError(f"{text!r} is no place; there are: {', '.join(PLACES)}")
+    if place not in (*PLACES, *more):
+        raise ValueError(f"{text!r} is no place; there are: {', '.join((*PLACES, *more))}")
     return place
 
 

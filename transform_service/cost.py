@@ -27,7 +27,7 @@ _STREAMED = {
     "jpeg": _Rate(6, 0.8),
     "png": _Rate(8, 1.2),
     "webp": _Rate(22, 8.5),
-    "avif": _Rate(18, 16),
+    "avif": _Rate(28, 16),
     "gif": _Rate(12, 6.5),
     "tiff": _Rate(8, 1.5),
 }

@@ -4,7 +4,6 @@ Colours stay as they are, and so does the orientation: the turns are steps of th
 """
 
 from collections.abc import Callable
-from io import BytesIO
 from pathlib import Path
 
 from service_kit import vips
@@ -22,10 +21,7 @@ _OPAQUE = 255
 
 def whole(source: Path, fmt: str, page: int = 0) -> pyvips.Image:
     """All pixels of a frame, to be read once, from top to bottom."""
-    image = vips.load(source, fmt, **_page(page))
-    if fmt == "avif" and not page:
-        return pillow.avif(source, image) or image
-    return image
+    return vips.load(source, fmt, **_page(page))
 
 
 def scaled(source: Path, stored: Stored, page: int, resize: Resize) -> pyvips.Image:
@@ -43,7 +39,7 @@ def scaled(source: Path, stored: Stored, page: int, resize: Resize) -> pyvips.Im
         return _avif(source, page, resize)
 
     def read() -> pyvips.Image:
-        return vips.load(source, stored.format, **_page(page))
+        return whole(source, stored.format, page)
 
     return _scaled(read, resize) if stored.format in _CHEAP_TO_PEEK and not stored.progressive else resize.apply(read())
 
@@ -51,9 +47,8 @@ def scaled(source: Path, stored: Stored, page: int, resize: Resize) -> pyvips.Im
 def _jpeg(source: Path, stored: Stored, shrink: int) -> pyvips.Image:
     if shrink == 1:
         return vips.load(source, stored.format)
-    if stored.progressive:
-        coarse = progressive.needed(source, shrink)
-        decoded = pillow.progressive_jpeg(BytesIO(coarse) if coarse else source, stored.size, shrink)
+    if stored.progressive and (file := progressive.needed(source, shrink)):
+        decoded = pillow.progressive_jpeg(file, stored.size, shrink)
         if decoded is not None:
             return decoded
     return vips.load(source, stored.format, shrink=shrink)
@@ -80,11 +75,7 @@ def _avif(source: Path, page: int, resize: Resize) -> pyvips.Image:
     found, original = Size(small.width, small.height), Size(image.width, image.height)
     if found != original and found.contains(resize.output_size(original)):
         return resize.apply(small)
-    decoded = None if page else pillow.avif(source, image)
-    if decoded is None:
-        return resize.apply(image)
-    opaque = decoded.hasalpha() and _is_opaque(decoded)
-    return resize.apply_to_opaque(decoded) if opaque else resize.apply(decoded)
+    return resize.apply(image)
 
 
 def _scaled(read: Callable[[], pyvips.Image], resize: Resize) -> pyvips.Image:

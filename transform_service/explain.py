@@ -1,6 +1,7 @@
 """Tells a person what the planner makes of a chain: `imgsvc explain`."""
 
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 from service_kit import vips
@@ -41,6 +42,9 @@ def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterat
     yield "image", f"{path.name}: {_facts(header)}"
     yield "as written", _chained(chain.operations)
     yield "as planned", _chained(made.operations)
+    if made.unchanged:
+        yield "reading", "the encoded pixels are kept, where they are sRGB already; metadata goes"
+        return
     yield "reading", _reading(path, made, header)
     buffered = [str(step.operation) for step in made.steps if step.buffered]
     if buffered:
@@ -77,8 +81,12 @@ def _reading(path: Path, made: Plan, header: Header) -> str:
 
 
 def _left_out(path: Path, made: Plan, shrink: int) -> str:
-    coarse = progressive.needed(path, shrink) if made.stored.progressive and made.stored.format == "jpeg" else None
-    return f" from {len(coarse) / path.stat().st_size:.0%} of the file" if coarse else ""
+    needed = progressive.needed(path, shrink) if made.stored.progressive and made.stored.format == "jpeg" else None
+    return (
+        f" from {needed.getbuffer().nbytes / path.stat().st_size:.0%} of the file"
+        if isinstance(needed, BytesIO)
+        else ""
+    )
 
 
 def _output(made: Plan, size: Size) -> str:

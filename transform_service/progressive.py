@@ -7,11 +7,15 @@ makes each side 8 times smaller uses the averages alone.
 
 import struct
 from dataclasses import dataclass
+from io import BytesIO
+from itertools import islice
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from transform_service import jpeg
 
+_MOST_SEGMENTS, _MOST_SCANS = 1000, 20
+"""libjpeg writes 10 scans, mozjpeg up to 12; a profile or EXIF of 16 MiB takes 256 segments."""
 _AVERAGES_ONLY, _COARSELY = 8, 4
 _USED = (1, 2, 4)
 """Coefficients, in zigzag order, that a decoder uses besides averages to make each side 4 times smaller."""
@@ -30,34 +34,40 @@ class _Scan:
     """Whether it brings the last bit of coefficients that are known otherwise."""
 
 
-def needed(path: Path, shrink: int) -> bytes | None:
-    """The file without the scans that a decoder does not need to make each side `shrink` times smaller.
+def needed(path: Path, shrink: int) -> BytesIO | Path | None:
+    """What a decoder needs of the file to make each side `shrink` times smaller; `path` where that is all of it.
 
-    None where all are needed, or where the file is no whole progressive JPEG.
+    None where the file is not a whole progressive JPEG of the usual kind: of so many scans that decoding them would be
+    an attack, which libvips refuses, or of so many segments.
 
     8 times smaller, a block becomes one pixel, its average: what is left out changes nothing (colour that is stored at
     half the size keeps all its scans). 4 times smaller, the last bits of all but the averages are left out where their
     steps are small. They are two thirds of a large photo's bytes; without them pixels differ by 1 of 255 (root mean
     square, tests/transform_service/test_progressive.py), of which nothing is seen: docs/adr/0013.
     """
-    if shrink < _COARSELY:
-        return None
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            kept = _kept(data, shrink)
-            return b"".join([data[:2], *(data[one.start : one.end] for one in kept)]) if kept else None
+            found = list(islice(jpeg.segments(data), _MOST_SEGMENTS + 1))
+            scans = sum(segment.marker == jpeg.SCAN for segment in found)
+            if len(found) > _MOST_SEGMENTS or scans > _MOST_SCANS or not found or found[-1].marker != jpeg.END:
+                return None
+            kept = _kept(data, found, shrink)
+            if len(kept) == len(found):
+                return path
+            return BytesIO(b"".join([data[:2], *(data[one.start : one.end] for one in kept)]))
     except (struct.error, IndexError, KeyError, ValueError):
         return None
 
 
-def _kept(data: mmap, shrink: int) -> list[jpeg.Segment]:
-    """All segments that are needed; none where nothing can be left out."""
+def _kept(data: mmap, segments: list[jpeg.Segment], shrink: int) -> list[jpeg.Segment]:
+    """Those that are needed."""
+    if shrink < _COARSELY:
+        return segments
     kept: list[jpeg.Segment] = []
     steps: dict[int, int] = {}
     idle: frozenset[int] = frozenset()
     known: set[int] = set()
-    complete, left_out = False, False
-    for segment in jpeg.segments(data):
+    for segment in segments:
         if segment.marker == jpeg.QUANTISATION:
             steps |= _steps(data, segment)
         elif segment.marker == jpeg.PROGRESSIVE_FRAME:
@@ -70,13 +80,11 @@ def _kept(data: mmap, shrink: int) -> list[jpeg.Segment]:
         elif segment.marker == jpeg.SCAN:
             scan = _scan(data, segment)
             if scan.first and scan.components <= idle & known and (scan.last_bit or shrink == _AVERAGES_ONLY):
-                left_out = True
                 continue
             if scan.first == 1:  # stays: where a decoder knows of no detail at all, it makes up smoother averages
                 known |= scan.components
-        complete = segment.marker == jpeg.END
         kept.append(segment)
-    return kept if complete and left_out else []
+    return kept
 
 
 def _steps(data: mmap, segment: jpeg.Segment) -> dict[int, int]:

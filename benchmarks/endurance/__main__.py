@@ -5,8 +5,11 @@ import asyncio
 import signal
 import sys
 
-from benchmarks.endurance import kills, large, overload, photos, soak
-from benchmarks.figures import as_text
+try:
+    from benchmarks.endurance import kills, large, overload, photos, soak
+    from benchmarks.figures import as_text
+except ModuleNotFoundError as error:
+    sys.exit(f"endurance: {error}; `make lint` installs what tests and benchmarks need")
 
 CHECKS = {"large": large, "overload": overload, "soak": soak, "kills": kills}
 _DESCRIPTION = """\

@@ -294,6 +294,7 @@ async def test_a_format_that_is_not_offered(service: Service, image_id: str, pat
         ("PATCH", "/v1/images/{}", 405),
         ("DELETE", "/v1/images/{}.png", 405),
         ("DELETE", "/v1/transform", 405),
+        ("DELETE", "/v1/images/{}?thumb=3", 400),
         ("GET", "/v2/images/{}", 404),
         ("GET", "/v1/v1/images/{}", 404),
         ("GET", "/", 404),

@@ -27,7 +27,7 @@ class Crop(Operation):
     left: Pixels | None = None
     top: Pixels | None = None
     box: ClosedBox
-    place: Annotated[str, BeforeValidator(lambda text: text if text == "smart" else parse_place(text))] = "centre"
+    place: Annotated[str, BeforeValidator(lambda text: parse_place(text, "smart"))] = "centre"
     examples = ("crop=300x200", "crop=30x20,northwest", "crop=50x40,smart", "crop=10,20,300x200")
     cost = 1.0
 
