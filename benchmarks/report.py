@@ -60,7 +60,7 @@ def _speed(results: Results) -> Iterator[str]:
         if rows:
             yield f"\n### {fmt.upper()}\n"
             head = ("system", "clients", "goodput, 1/s", "p50, ms", "p95, ms", "p99, ms")
-            yield from _table((*head, "CPU, ms a request", "peak RSS, MiB", "wrong"), rows)
+            yield from _table((*head, "CPU, ms a request", "peak RSS, MiB", "not 200, or wrong"), rows)
 
 
 def _speed_rows(results: Results, fmt: str) -> Iterator[Sequence[object]]:
