@@ -29,7 +29,8 @@ class Target(BaseModel):
 class Job(BaseModel):
     """What to ask for, and how."""
 
-    port: int
+    ports: list[int]
+    """The clients are shared out among them."""
     clients: int
     targets: list[Target]
     """In the order in which they are asked for."""
@@ -54,7 +55,7 @@ class Generator:
     """The clients, and the work that is left."""
 
     def __init__(self, job: Job) -> None:
-        self._port = job.port
+        self._ports = job.ports
         self._clients = job.clients
         self._work = deque(job.targets)
         self._selector = selectors.DefaultSelector()
@@ -63,7 +64,7 @@ class Generator:
 
     def run(self) -> Outcome:
         """All requests of the job."""
-        clients = [_Client(self._port) for _ in range(self._clients)]
+        clients = [_Client(self._ports[number % len(self._ports)]) for number in range(self._clients)]
         started, cpu = time.perf_counter(), time.process_time()
         for client in clients:
             self._next(client)

@@ -31,6 +31,8 @@ class HttpSystem(ABC):
 
     def __init__(self) -> None:
         self.port = 0
+        self.more_ports: list[int] = []
+        """Of further processes that do the same, where they do not share one."""
         self._process: subprocess.Popen[bytes] | None = None
         self._log = Path()
 
@@ -67,14 +69,19 @@ class HttpSystem(ABC):
         return text
 
     def wait_for_port(self) -> None:
-        """Until the server takes connections."""
+        """Until the server takes connections on all ports."""
         deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            self.output()
-            with suppress(OSError), socket.create_connection(("127.0.0.1", self.port), 1):
-                return
-            time.sleep(0.05)
-        raise SystemFailed(f"{self.name} does not answer: {self.output()[-2000:]}")
+        for port in (self.port, *self.more_ports):
+            while not self._listens(port):
+                if time.monotonic() > deadline:
+                    raise SystemFailed(f"{self.name} does not answer: {self.output()[-2000:]}")
+                time.sleep(0.05)
+
+    def _listens(self, port: int) -> bool:
+        self.output()
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
 
     def stop(self) -> None:
         """End the server politely, then what is left of its group."""
@@ -115,7 +122,7 @@ class HttpSystem(ABC):
             Target(path=self.path(photo, chain), content_type=CONTENT_TYPES[photo.format], length=length)
             for photo, length in zip(photos, lengths, strict=True)
         ]
-        job = Job(port=self.port, clients=clients, targets=targets)
+        job = Job(ports=[self.port, *self.more_ports], clients=clients, targets=targets)
         command = [sys.executable, "-m", "benchmarks.load"]
         done = subprocess.run(
             command,

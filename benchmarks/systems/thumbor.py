@@ -1,4 +1,8 @@
-"""thumbor from PyPI: local files, a process a core, nothing stored, encoders set to what ours are told."""
+"""thumbor from PyPI: local files, a process a core, nothing stored, encoders set to what ours are told.
+
+Each process has a port of its own, and the clients are shared out among them as by a balancer: on the one socket that
+`--processes` shares, whoever wakes first often takes all connections, and half of the machine has nothing to do.
+"""
 
 import subprocess
 from pathlib import Path
@@ -44,10 +48,11 @@ class Thumbor(HttpSystem):
         settings = {fmt: quality(fmt) for fmt in ("jpeg", "webp", "avif")}
         text = _CONFIGURATION.format(folder=str(self._photos), avif_speed=AVIF_SPEED, **settings)
         (folder / "thumbor.conf").write_text(text)
-        self.port = free_port()
+        ports = [free_port() for _ in range(CORES)]
+        self.port, self.more_ports = ports[0], ports[1:]
         program = str(thumbor_venv() / "bin" / "thumbor")
-        options = ["--ip", "127.0.0.1", "--port", str(self.port), "--conf", "thumbor.conf", "--processes", str(CORES)]
-        self.launch([program, *options], folder, {})
+        command = f'for port; do {program} --ip 127.0.0.1 --port "$port" --conf thumbor.conf & done; wait'
+        self.launch(["/bin/sh", "-c", command, "thumbor", *map(str, ports)], folder, {})
         self.wait_for_port()
 
     def path(self, photo: Photo, chain: str) -> str:
