@@ -203,6 +203,10 @@ async def _status(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
         return answer.status, answer.content_type
 
 
+_COMPUTING = 15
+"""Hundredths of a second that none takes to start, nor to read a header."""
+
+
 async def _busiest(pids: list[int]) -> int:
     """The process that has begun to compute."""
 
@@ -212,7 +216,7 @@ async def _busiest(pids: list[int]) -> int:
     before = {pid: ticks(pid) for pid in pids}
     while True:
         for pid in pids:
-            if ticks(pid) - before[pid] >= 5:
+            if ticks(pid) - before[pid] >= _COMPUTING:
                 return pid
         await asyncio.sleep(0.005)
 
