@@ -11,8 +11,6 @@ from transform_service.operations.crop import Crop
 from transform_service.operations.pad import Pad
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import pyvips
 
 _ANY = 10_000_000
@@ -114,11 +112,7 @@ class Resize(Operation):
         """Lanczos 3, with premultiplied alpha; plain scaling, whatever the fit was."""
         if image.format == "uchar" and image.interpretation in _READY and not image.hasalpha():
             return self.apply_to_opaque(image)
-
-        def scaled(width: int, height: int, mode: str) -> "pyvips.Image":
-            return image.thumbnail_image(width, height=height, size=mode, no_rotate=True)
-
-        return self._evenly(scaled)
+        return self._evenly(image)
 
     def apply_to_opaque(self, image: "pyvips.Image") -> "pyvips.Image":
         """The same to an image of 8 bits, sRGB or grey, in which nothing is transparent, with alpha or without.
@@ -132,7 +126,7 @@ class Resize(Operation):
             return even
         return image.resize(across, vscale=down)
 
-    def _evenly(self, scaled: "Callable[[int, int, str], pyvips.Image]") -> "pyvips.Image":
+    def _evenly(self, image: "pyvips.Image") -> "pyvips.Image":
         """By the same factor in both directions where that gives the exact size, else forced to it.
 
         The factor is that of the longer side, which is rounded less; or else that of the shorter one.
@@ -140,7 +134,7 @@ class Resize(Operation):
         target = self.box.closed(Size(1, 1))
         by_side = [Size(target.width, _ANY), Size(_ANY, target.height)]
         for box in by_side if target.width >= target.height else reversed(by_side):
-            image = scaled(box.width, box.height, "both")
-            if (image.width, image.height) == (target.width, target.height):
-                return image
-        return scaled(target.width, target.height, "force")
+            scaled = image.thumbnail_image(box.width, height=box.height, size="both", no_rotate=True)
+            if (scaled.width, scaled.height) == (target.width, target.height):
+                return scaled
+        return image.thumbnail_image(target.width, height=target.height, size="force", no_rotate=True)
