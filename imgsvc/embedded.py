@@ -4,7 +4,7 @@ from aiohttp import web
 
 import storage_service.app
 import transform_service.app
-from service_kit import middlewares, paths, worker
+from service_kit import middlewares, paths, server, worker
 from service_kit.images import Located
 from storage_service import handlers as storage
 from storage_service import validation
@@ -41,6 +41,7 @@ def create_app(storage_settings: StorageSettings, transform_settings: TransformS
     both = (*storage.routes(), *transform.routes())
     app.add_routes(route for route in both if (route.method, route.path) != ("GET", paths.IMAGE))
     app.router.add_get(paths.IMAGE, _original_or_variant)
+    app.on_startup.append(server.settle)
     worker.preload([validation.PRELOAD, render_pool.PRELOAD])
     return app
 

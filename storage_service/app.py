@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from service_kit import middlewares, worker
+from service_kit import middlewares, server, worker
 from service_kit.errors import ServiceError
 from service_kit.spool import Spool
 from storage_service import handlers, validation
@@ -27,6 +27,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     middlewares.setup(app)
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.get(handlers.LOCATION, handlers.locate)])
+    app.on_startup.append(server.settle)
     worker.preload([validation.PRELOAD])
     return app
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from service_kit import middlewares, worker
+from service_kit import middlewares, server, worker
 from service_kit.images import Locator
 from service_kit.spool import Spool
 from transform_service import handlers, render_pool
@@ -24,6 +24,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     middlewares.setup(app)
     setup(app, settings)
     app.add_routes(handlers.routes())
+    app.on_startup.append(server.settle)
     worker.preload([render_pool.PRELOAD])
     return app
 
