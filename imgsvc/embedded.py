@@ -6,6 +6,7 @@ import storage_service.app
 import transform_service.app
 from service_kit import middlewares, paths, server, worker
 from service_kit.images import Located
+from service_kit.purges import KEYS_HEADER
 from storage_service import handlers as storage
 from storage_service import validation
 from storage_service.settings import StorageSettings
@@ -27,6 +28,10 @@ class LibraryLocator:
         """See Locator."""
         return await self._app[storage.LIBRARY].locate(image_id, self.base_url + paths.image_url(image_id))
 
+    async def confirm(self, image_id: str) -> None:
+        """See Locator."""
+        await self._app[storage.LIBRARY].find(image_id)
+
 
 LOCATOR = web.AppKey("LOCATOR", LibraryLocator)
 
@@ -42,8 +47,14 @@ def create_app(storage_settings: StorageSettings, transform_settings: TransformS
     app.add_routes(route for route in both if (route.method, route.path) != ("GET", paths.IMAGE))
     app.router.add_get(paths.IMAGE, _original_or_variant)
     app.on_startup.append(server.settle)
+    app.on_response_prepare.append(_keep_surrogate_keys)
     worker.preload([validation.PRELOAD, render_pool.PRELOAD])
     return app
+
+
+async def _keep_surrogate_keys(_request: web.Request, response: web.StreamResponse) -> None:
+    """They are for a cache in front (varnish/purge.vcl), of which there is none."""
+    response.headers.pop(KEYS_HEADER, None)
 
 
 async def _original_or_variant(request: web.Request) -> web.StreamResponse:

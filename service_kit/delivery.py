@@ -1,12 +1,13 @@
 """Delivering image bytes: the headers of a good answer, conditional requests, streams."""
 
 import logging
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Iterable
 from datetime import datetime
 
 from aiohttp import web
 
 from service_kit.errors import PreconditionFailed, ServiceError
+from service_kit.purges import KEYS_HEADER, surrogate_keys
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """An id's content never changes."""
@@ -14,9 +15,13 @@ IMMUTABLE = "public, max-age=31536000, immutable"
 logger = logging.getLogger(__name__)
 
 
-def image_headers(etag: str, content_type: str, cache_control: str) -> dict[str, str]:
-    """The headers of an answer that carries an image, or of the 304 in its place."""
-    return {
+def image_headers(etag: str, content_type: str, cache_control: str, image_ids: Iterable[str] = ()) -> dict[str, str]:
+    """The headers of an answer that carries an image, or of the 304 in its place.
+
+    `image_ids` are the stored images that it shows: when one is deleted, caches remove the answer (`Xkey`).
+    """
+    keys = surrogate_keys(image_ids)
+    return ({KEYS_HEADER: keys} if keys else {}) | {
         "Content-Type": content_type,
         "Cache-Control": cache_control,
         "ETag": f'"{etag}"',

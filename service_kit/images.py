@@ -52,7 +52,7 @@ class Located(BaseModel):
 async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:
     """Say why an image's bytes are not where they were a moment ago.
 
-    `find` (a library's, or a locator's `locate`) is asked again, and raises Gone when the image was
+    `find` (a library's, or a locator's `confirm`) is asked again, and raises Gone when the image was
     deleted meanwhile. Else it is ContentLost.
     """
     await find(image_id)
@@ -63,4 +63,7 @@ class Locator(Protocol):
     """Finds stored images for the transform service."""
 
     async def locate(self, image_id: str) -> Located:
-        """Raises NotFound, Gone, or Unavailable when storage is down."""
+        """Raises NotFound, Gone, or Unavailable when storage is down. The answer may be some minutes old."""
+
+    async def confirm(self, image_id: str) -> None:
+        """Raises NotFound or Gone when that is so now."""

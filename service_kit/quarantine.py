@@ -12,6 +12,10 @@ _CRASHES = 2
 _REMEMBERED = 10_000
 
 
+class Quarantined(UnprocessableImage):
+    """Refused without a try, as long as this process lives."""
+
+
 class Quarantine:
     """Counts crashes by content. A process that was killed from outside is no crash of the image's making."""
 
@@ -20,9 +24,9 @@ class Quarantine:
 
     @contextmanager
     def watch(self, sha256: str) -> Iterator[None]:
-        """Work on the image with this content inside; UnprocessableImage if it crashed twice already."""
+        """Work on the image with this content inside; Quarantined if it crashed twice already."""
         if self._crashes.get(sha256, 0) >= _CRASHES:
-            raise UnprocessableImage(f"this image crashed its decoder {_CRASHES} times; it is not tried again")
+            raise Quarantined(f"this image crashed its decoder {_CRASHES} times; it is not tried again")
         try:
             yield
         except WorkerDied as error:

@@ -15,6 +15,7 @@ from storage_service import handlers, validation
 from storage_service.blobs import Blobs
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, create_store
+from storage_service.purging import Caches, Purger
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
 
@@ -50,10 +51,13 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
         stack.push_async_callback(metadata.close)
         await validator.start()
         stack.push_async_callback(validator.close)
-        library = Library(metadata, blobs, validator)
+        purger = Purger(metadata, await stack.enter_async_context(Caches(settings.purge_urls)))
+        library = Library(metadata, blobs, validator, purger)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = asyncio.create_task(sweep_for_ever(library, spool, settings.sweep_seconds))
         stack.callback(sweeper.cancel)
+        purging = asyncio.create_task(purger.run())
+        stack.callback(purging.cancel)
         yield
 
 

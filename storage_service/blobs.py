@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, ObjectStore, RetryConfig, S3Store
 
 _PREFIX = "sha256"
+BLOB_DEPTH = 4
+"""Parts of a blob's path below the root."""
 _CHUNK = 256 * 1024
 _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}

@@ -56,7 +56,8 @@ async def upload(request: web.Request) -> web.Response:
 async def original(request: web.Request) -> web.StreamResponse:
     """The bytes that were uploaded."""
     library = request.app[LIBRARY]
-    return await send_original(request, library, await library.find(request.match_info["image_id"]))
+    record = await library.find(request.match_info["image_id"])
+    return await send_original(request, library, record, request.app[SETTINGS].accel_prefix)
 
 
 async def info(request: web.Request) -> web.Response:

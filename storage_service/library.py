@@ -3,13 +3,15 @@
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from service_kit.errors import Gone, NotFound, Unavailable
 from service_kit.ids import checked_image_id, new_image_id
 from service_kit.images import Located, explain_missing
 from service_kit.spool import Spooled
 from storage_service.blobs import BlobMissing, Blobs
-from storage_service.metadata.base import ImageRecord, MetadataStore, Position
+from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
+from storage_service.purging import Purger, first_round
 from storage_service.validation import Validator
 
 _URL_LIFETIME = timedelta(minutes=10)
@@ -20,10 +22,11 @@ logger = logging.getLogger(__name__)
 class Library:
     """Images: rows in a metadata store that point at blobs. A row without a blob cannot be."""
 
-    def __init__(self, metadata: MetadataStore, blobs: Blobs, validator: Validator) -> None:
+    def __init__(self, metadata: MetadataStore, blobs: Blobs, validator: Validator, purger: Purger) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._validator = validator
+        self._purger = purger
 
     async def add(self, upload: Spooled) -> ImageRecord:
         """Keep an upload; blob and row are durable when this returns.
@@ -66,6 +69,11 @@ class Library:
         except BlobMissing:
             await explain_missing(record.image_id, self.find)
 
+    async def file(self, record: ImageRecord) -> Path | None:
+        """The original as a file, where blobs are files and it is whole."""
+        path = self._blobs.path(record.sha256)
+        return path if path and await self._blobs.exists(record.sha256, record.bytes) else None
+
     async def locate(self, image_id: str, fallback_url: str) -> Located:
         """Facts and whereabouts: a file, a presigned URL, or `fallback_url` where blobs offer neither."""
         record = await self.find(image_id)
@@ -74,10 +82,11 @@ class Library:
         return Located(image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record, path=path, url=url)
 
     async def delete(self, image_id: str) -> None:
-        """Delete an image for good. Its blob goes too, unless another image has the same bytes."""
-        record = await self.find(image_id)
-        if not await self._metadata.mark_deleted(image_id, datetime.now(UTC)):
+        """Delete an image for good, in caches as well. Its blob goes too, unless another image has the same bytes."""
+        record, now = await self.find(image_id), datetime.now(UTC)
+        if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
             raise Gone(f"the image {image_id} was deleted")
+        await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)
         except Unavailable as error:  # the image is gone all the same; its blob is the next sweep's

@@ -2,11 +2,13 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import Field
+from pydantic_settings import NoDecode
 
-from service_kit.settings import Limits
+from service_kit.settings import Limits, from_json
 
 
 class StorageSettings(Limits):
@@ -29,6 +31,14 @@ class StorageSettings(Limits):
         "",
         description="`file:///path`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`; empty: files in DATA_DIR."
         " Credentials come from the store's own environment variables (`AWS_ACCESS_KEY_ID` …).",
+    )
+    accel_prefix: str = Field(
+        "",
+        description="Path under which an nginx in front sends the files of BLOB_URL itself (`X-Accel-Redirect`);"
+        " empty: this service sends them.",
+    )
+    purge_urls: Annotated[tuple[str, ...], NoDecode, from_json('["http://varnish:8081"]')] = Field(
+        (), description="Caches that are told of deletions, as a JSON list: each address of each is sent `PURGE`."
     )
     validators: int = Field(1, gt=0, description="Processes that read the headers of uploads.")
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")

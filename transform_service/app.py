@@ -5,13 +5,16 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from service_kit import middlewares, server, worker
+from service_kit import middlewares, paths, purges, server, worker
 from service_kit.images import Locator
+from service_kit.metrics import metrics_route
 from service_kit.spool import Spool
 from transform_service import handlers, render_pool
+from transform_service.cache_store import create_store
 from transform_service.chain import parse_presets
+from transform_service.record_cache import CachedLocator
 from transform_service.render_pool import RenderPool
-from transform_service.result_cache import create_cache
+from transform_service.result_cache import ResultCache
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Tools, load_sources
 from transform_service.storage_client import StorageClient
@@ -23,7 +26,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     app = web.Application()
     middlewares.setup(app)
     setup(app, settings)
-    app.add_routes(handlers.routes())
+    app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route()])
     app.on_startup.append(server.settle)
     worker.preload([render_pool.PRELOAD])
     return app
@@ -48,17 +51,19 @@ async def _start(
 ) -> None:
     spool = Spool(settings.spool_dir)
     spool.prepare()
-    cache = create_cache(settings.result_cache_url, settings.result_cache_bytes)
-    stack.push_async_callback(cache.close)
+    store = create_store(settings.result_cache_url, settings.result_cache_bytes)
+    stack.push_async_callback(store.close)
+    cache = ResultCache(store, settings.result_cache_entry_bytes, settings.render_seconds)
     pool = RenderPool(settings)
     await pool.start()
     stack.push_async_callback(pool.close)
     if locator is None:
-        locator = client = StorageClient(settings.storage_url, settings.storage_seconds)
+        client = StorageClient(settings.storage_url, settings.storage_seconds)
         stack.push_async_callback(client.close)
+        locator = app[handlers.RECORDS] = CachedLocator(client, store)
     kinds = {name: kind(Tools(settings, locator, spool, pool)) for name, kind in load_sources().items()}
     for kind in kinds.values():
         await kind.start()
         stack.push_async_callback(kind.close)
-    app[handlers.SPOOL], app[handlers.KINDS] = spool, kinds
+    app[handlers.SPOOL], app[handlers.KINDS], app[handlers.RESULTS] = spool, kinds, cache
     app[handlers.TRANSFORMER] = Transformer(settings, pool, cache, spool, kinds["image_id"])

@@ -11,12 +11,16 @@ from service_kit.delivery import image_headers, is_unchanged, not_modified, send
 from service_kit.errors import BadRequest
 from service_kit.formats import Format, by_extension
 from service_kit.health import health_route
+from service_kit.ids import checked_image_id
+from service_kit.purges import CONTENT_HEADER
 from service_kit.spool import Spool, Spooled
 from service_kit.uploads import read_form
 from transform_service.chain import Chain, parse
 from transform_service.negotiation import negotiated
 from transform_service.operations.base import Steps
+from transform_service.record_cache import CachedLocator
 from transform_service.rendition import Rendition, Timings
+from transform_service.result_cache import ResultCache
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import SOURCES, Source, SourceKind
 from transform_service.transformer import Transformer
@@ -25,6 +29,8 @@ TRANSFORMER = web.AppKey("TRANSFORMER", Transformer)
 KINDS = web.AppKey("KINDS", dict[str, SourceKind])
 SPOOL = web.AppKey("SPOOL", Spool)
 SETTINGS = web.AppKey("SETTINGS", TransformSettings)
+RECORDS = web.AppKey("RECORDS", CachedLocator)
+RESULTS = web.AppKey("RESULTS", ResultCache)
 PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
 
 _AUTO = "auto"
@@ -76,6 +82,14 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
         return await _answer(request, name, value, chain)
 
 
+async def purge(request: web.Request) -> web.Response:
+    """204: nothing of the image is in the caches any more. From the storage service, when the image was deleted."""
+    await request.app[RECORDS].forget(checked_image_id(request.match_info["image_id"]))
+    if content := request.headers.get(CONTENT_HEADER):
+        await request.app[RESULTS].forget(content)
+    return web.Response(status=204)
+
+
 async def _answer(
     request: web.Request, name: str, value: str | Spooled, chain: Chain, extension: str | None = None
 ) -> web.StreamResponse:
@@ -94,10 +108,12 @@ async def _send_transformed(
 ) -> web.StreamResponse:
     transformer = request.app[TRANSFORMER]
     planned = await transformer.plan(source, chain.operations, output.format)
-    headers = image_headers(planned.key, output.format.content_type, source.cache_control) | output.headers
+    shown = [*([source.image_id] if source.image_id else []), *planned.plan.overlays]
+    headers = image_headers(planned.key, output.format.content_type, source.cache_control, shown) | output.headers
     if is_unchanged(request, planned.key):
         return not_modified(headers)
     rendition = await transformer.render(source, planned)
+    headers["Cache-Status"] = "imgsvc; hit" if rendition.timings.cached else "imgsvc; fwd=miss"
     headers["Server-Timing"] = _server_timing(source_seconds, rendition.timings)
     if rendition.body is not None:
         return web.Response(body=rendition.body, headers=headers)
@@ -105,7 +121,8 @@ async def _send_transformed(
 
 
 async def _send_untouched(request: web.Request, source: Source, output: _Output) -> web.StreamResponse:
-    headers = image_headers(source.sha256, output.format.content_type, source.cache_control) | output.headers
+    shown = [source.image_id] if source.image_id else []
+    headers = image_headers(source.sha256, output.format.content_type, source.cache_control, shown) | output.headers
     if is_unchanged(request, source.sha256):
         return not_modified(headers)
     async with source.local() as path:

@@ -15,10 +15,11 @@ _CHUNK = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds that a result took, by phase; zeros for one that was there already."""
+    """Seconds that a result took, by phase; zeros for one that was there already (`cached`)."""
 
     queue: float = 0.0
     render: float = 0.0
+    cached: bool = False
 
 
 class Rendition:

@@ -1,104 +1,95 @@
-"""Finished results by key: in this process within a bound of bytes, or in Redis for all nodes."""
+"""Results by key, what could not be rendered included, and one node at a time at work on each."""
 
-import logging
-import re
-from typing import Protocol
-from urllib.parse import unquote
+import asyncio
+import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
-from cachetools import LRUCache
+from service_kit.errors import UnprocessableImage
+from transform_service.cache_store import CacheStore
 
-from service_kit.urls import parts_of, shown
-
-_LIFETIME = 30 * 24 * 3600
-_TIMEOUT = 0.5
-_NAMESPACE = "result"
-_SETTING = "RESULT_CACHE_URL"
-
-logger = logging.getLogger(__name__)
-
-
-class ResultCache(Protocol):
-    """Losing any of it costs time and nothing else; so it never raises."""
-
-    async def get(self, key: str) -> bytes | None:
-        """The result, if it is still there."""
-
-    async def put(self, key: str, body: bytes) -> None:
-        """Keep a result."""
-
-    async def close(self) -> None:
-        """Let go of connections."""
+_SECONDS = 30.0 * 24 * 3600
+_FAILURE_SECONDS = 600.0
+"""An image that cannot be decoded today cannot be in five minutes either; with the next version perhaps it can."""
+_LEASE = 3.0
+"""Seconds until the work of a node that died is another's; well below a render's deadline (10 s)."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
+_RESULT, _FAILURE = b"r", b"f"
 
 
-class MemoryCache:
-    """The results used last, as many as fit into `size` bytes."""
+class ResultCache:
+    """Finished work of all nodes that share a store."""
 
-    def __init__(self, size: int) -> None:
-        self._entries: LRUCache[str, bytes] = LRUCache(size, getsizeof=len)
+    def __init__(self, store: CacheStore, entry_bytes: int, patience: float) -> None:
+        """`entry_bytes`: what is larger is not kept. `patience`: seconds to wait for the work of another node."""
+        self._store = store
+        self._entry_bytes = entry_bytes
+        self._patience = patience
 
-    async def get(self, key: str) -> bytes | None:
-        """See ResultCache."""
-        return self._entries.get(key)
-
-    async def put(self, key: str, body: bytes) -> None:
-        """See ResultCache."""
-        if len(body) <= self._entries.maxsize:
-            self._entries[key] = body
-
-    async def close(self) -> None:
-        """Nothing to let go of."""
-
-
-class RedisCache:
-    """Results in Redis, which bounds them itself (`maxmemory`, `allkeys-lru`)."""
-
-    def __init__(self, url: str) -> None:
-        import aiocache  # noqa: PLC0415  # 6 MB that the embedded service does without
-        from aiocache.serializers import NullSerializer  # noqa: PLC0415
-
-        parts = parts_of(_SETTING, url)
-        database = parts.path.strip("/")
-        if database and not re.fullmatch("[0-9]{1,9}", database):
-            raise ValueError(f"{_SETTING}={shown(url)!r} names the database {database!r}; databases are numbers")
-        self._cache = aiocache.RedisCache(
-            endpoint=parts.hostname or "127.0.0.1",
-            port=parts.port or 6379,
-            db=int(database or 0),
-            password=unquote(parts.password) if parts.password else None,
-            ssl=parts.scheme == "rediss",
-            connection_pool_kwargs={"username": unquote(parts.username)} if parts.username else None,
-            serializer=NullSerializer(encoding=None),  # the default one breaks bytes
-            namespace=_NAMESPACE,
-            timeout=_TIMEOUT,
-        )
-
-    async def get(self, key: str) -> bytes | None:
-        """See ResultCache."""
-        try:
-            body: bytes | None = await self._cache.get(key)
-        except Exception as error:  # noqa: BLE001  # whatever Redis's trouble is, rendering goes on
-            logger.warning("the result cache does not answer: %r", error)
+    async def find(self, key: str) -> bytes | None:
+        """The result, if it is known; UnprocessableImage where it is known that there can be none."""
+        entry = await self._store.get(_entry(key))
+        if entry is None:
             return None
-        return body
+        if entry[:1] == _FAILURE:
+            raise UnprocessableImage(entry[1:].decode())
+        return entry[1:]
 
-    async def put(self, key: str, body: bytes) -> None:
-        """See ResultCache."""
+    async def keep(self, key: str, body: bytes, content: str) -> None:
+        """Keep a result that was made of `content` (a SHA-256), unless it is too large."""
+        if len(body) <= self._entry_bytes:
+            await self._store.put(_entry(key), _RESULT + body, _SECONDS, content)
+
+    async def keep_failure(self, key: str, error: UnprocessableImage, content: str) -> None:
+        """Keep why there can be no result."""
+        await self._store.put(_entry(key), _FAILURE + error.detail.encode(), _FAILURE_SECONDS, content)
+
+    async def forget(self, content: str) -> None:
+        """Remove all results that were made of `content`."""
+        await self._store.remove_group(content)
+
+    @asynccontextmanager
+    async def alone(self, key: str) -> AsyncIterator[bytes | None]:
+        """Be the only node at work on `key`: yields None to who is to do it, and the result where another was first.
+
+        Who holds the key says so again every second. One that died is waited for no longer than its lease, one that is
+        slow no longer than `patience`, and a store in trouble is not waited for at all.
+        """
+        if not self._store.shared:
+            yield None
+            return
+        lease, owner = f"lease:{key}", uuid.uuid4().bytes
+        held = await self._acquire(lease, owner, key)
         try:
-            await self._cache.set(key, body, ttl=_LIFETIME)
-        except Exception as error:  # noqa: BLE001
-            logger.warning("the result cache takes nothing: %r", error)
+            found = await self.find(key)  # made between the first look and the lease
+            if found is not None or not held:
+                yield found
+                return
+            renewal = asyncio.create_task(self._renew(lease, owner))
+            try:
+                yield None
+            finally:
+                renewal.cancel()
+        finally:
+            if held:
+                await self._store.release(lease, owner)
 
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._cache.close()
+    async def _acquire(self, lease: str, owner: bytes, key: str) -> bool:
+        """True with the lease; False when the result is there, or patience is at its end."""
+        end, pause = time.monotonic() + self._patience, _FIRST_PAUSE
+        while not await self._store.add(lease, owner, _LEASE):
+            if await self._store.get(_entry(key)) is not None or time.monotonic() > end:
+                return False
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_PAUSE)
+        return True
+
+    async def _renew(self, lease: str, owner: bytes) -> None:
+        while True:
+            await asyncio.sleep(_LEASE / 3)
+            await self._store.renew(lease, owner, _LEASE)
 
 
-def create_cache(url: str, size: int) -> ResultCache:
-    """The cache that `url` names; ValueError for an unknown scheme."""
-    match parts_of(_SETTING, url).scheme:
-        case "memory":
-            return MemoryCache(size)
-        case "redis" | "rediss":
-            return RedisCache(url)
-        case scheme:
-            raise ValueError(f"{_SETTING} has the scheme {scheme!r}; known are: memory, redis, rediss")
+def _entry(key: str) -> str:
+    return f"result:{key}"

@@ -27,6 +27,10 @@ class StorageClient:
             raise Unavailable("the storage service is in trouble; try again")
         return Located.model_validate_json(body)
 
+    async def confirm(self, image_id: str) -> None:
+        """See Locator."""
+        await self.locate(image_id)
+
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()

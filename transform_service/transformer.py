@@ -6,9 +6,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from service_kit.errors import Unavailable
+from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.formats import Format
+from service_kit.quarantine import Quarantined
 from service_kit.spool import Spool
+from transform_service.metrics import RENDERS, RESULTS
 from transform_service.operations.base import Steps
 from transform_service.plan import OutputLimits, Planned
 from transform_service.planner import page_number, plan
@@ -18,6 +20,7 @@ from transform_service.result_cache import ResultCache
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceKind
 
+_CACHED = Timings(cached=True)
 _CONFIRM_SECONDS = 0.5
 """A result that took longer is sent only if its image is still there."""
 
@@ -62,6 +65,9 @@ class Transformer:
         meanwhile: what is deleted is served for no longer than a second.
         """
         started = time.perf_counter()
+        for image_id in planned.plan.overlays:  # in a result that is there already, one may have been deleted since
+            async with self._stored.open(image_id):
+                pass
         try:
             rendition = await self._shared(source, planned)
         except Unavailable:
@@ -90,12 +96,37 @@ class Transformer:
             del self._flights[key]
 
     async def _find_or_render(self, source: Source, planned: Planned) -> Rendition:
-        cached = await self._cache.get(planned.key)
-        if cached is not None:
-            return Rendition.in_memory(cached)
-        rendition = await self._render(source, planned)
+        found = await self._found(planned.key)
+        if found:
+            return found
+        async with self._cache.alone(planned.key) as others:
+            if others is not None:
+                RESULTS.labels("waited").inc()
+                return Rendition.in_memory(others, _CACHED)
+            RESULTS.labels("miss").inc()
+            return await self._render_and_keep(source, planned)
+
+    async def _found(self, key: str) -> Rendition | None:
+        try:
+            cached = await self._cache.find(key)
+        except UnprocessableImage:
+            RESULTS.labels("refused").inc()
+            raise
+        if cached is None:
+            return None
+        RESULTS.labels("hit").inc()
+        return Rendition.in_memory(cached, _CACHED)
+
+    async def _render_and_keep(self, source: Source, planned: Planned) -> Rendition:
+        try:
+            rendition = await self._render(source, planned)
+        except Quarantined:
+            raise
+        except UnprocessableImage as error:
+            await self._cache.keep_failure(planned.key, error, source.sha256)
+            raise
         if rendition.body is not None:
-            await self._cache.put(planned.key, rendition.body)
+            await self._cache.keep(planned.key, rendition.body, source.sha256)
         return rendition
 
     async def _render(self, source: Source, planned: Planned) -> Rendition:
@@ -106,6 +137,7 @@ class Transformer:
                 overlays = {
                     image_id: await self._overlay(image_id, stack) for image_id in dict.fromkeys(planned.plan.overlays)
                 }
+                RENDERS.inc()
                 started = time.perf_counter()
                 rendered = await self._pool.render(
                     RenderSource(path, source.sha256), planned.plan, planned.cost, overlays, output

@@ -31,6 +31,16 @@ COLUMNS = tuple(ImageRecord.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
+class PendingPurge:
+    """One row of the outbox: a deletion that the caches have yet to confirm, in its `round` (from 0)."""
+
+    image_id: str
+    sha256: str
+    deleted_at: datetime
+    round: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Position:
     """A place in the list of images, newest first."""
 
@@ -69,8 +79,20 @@ class MetadataStore(Protocol):
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
         """Those of the given contents that an image which is not deleted has."""
 
-    async def mark_deleted(self, image_id: str, at: datetime) -> bool:
-        """Mark the image as deleted; False if it was not there or deleted already."""
+    async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
+        """Mark the image as deleted and put it into the outbox, due at `purge_at`: both, or neither.
+
+        False if it was not there or deleted already.
+        """
+
+    async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
+        """At most `limit` purges that are due, each for one caller alone: they are due again at `until`."""
+
+    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
+        """Have round `number` of a purge at `due_at`."""
+
+    async def finish_purge(self, image_id: str) -> None:
+        """Take a purge out of the outbox."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from storage_service.metadata.base import (
     COLUMNS,
     DatabaseConfig,
     ImageRecord,
+    PendingPurge,
     Position,
     metadata_store,
     pending_migrations,
@@ -27,6 +28,19 @@ _LOCK_SECONDS = 30.0  # for a content that is being stored: as long as an object
 _MIGRATION_LOCK = 0x1A6E5EC
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"  # noqa: S608
+
+_DELETE = """
+    WITH gone AS (
+        UPDATE images SET deleted_at = $2 WHERE image_id = $1 AND deleted_at IS NULL RETURNING image_id, sha256
+    )
+    INSERT INTO purges (image_id, sha256, deleted_at, round, due_at) SELECT image_id, sha256, $2, 0, $3 FROM gone
+"""
+_CLAIM = """
+    UPDATE purges SET due_at = $2 WHERE image_id IN (
+        SELECT image_id FROM purges WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+    )
+    RETURNING image_id, sha256, deleted_at, round
+"""
 
 
 @metadata_store("postgresql", "postgres")
@@ -88,11 +102,26 @@ class PostgresStore:
         async with self._connection() as connection:
             return {row["sha256"] for row in await connection.fetch(query, list(sha256s))}
 
-    async def mark_deleted(self, image_id: str, at: datetime) -> bool:
+    async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """See MetadataStore."""
-        query = "UPDATE images SET deleted_at = $2 WHERE image_id = $1 AND deleted_at IS NULL"
         async with self._connection() as connection:
-            return await connection.execute(query, image_id, at) == "UPDATE 1"
+            return await connection.execute(_DELETE, image_id, at, purge_at) == "INSERT 0 1"
+
+    async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            return [PendingPurge(*row) for row in await connection.fetch(_CLAIM, now, until, limit)]
+
+    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
+        """See MetadataStore."""
+        query = "UPDATE purges SET round = $2, due_at = $3 WHERE image_id = $1"
+        async with self._connection() as connection:
+            await connection.execute(query, image_id, number, due_at)
+
+    async def finish_purge(self, image_id: str) -> None:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            await connection.execute("DELETE FROM purges WHERE image_id = $1", image_id)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:

@@ -18,6 +18,7 @@ from storage_service.metadata.base import (
     COLUMNS,
     DatabaseConfig,
     ImageRecord,
+    PendingPurge,
     Position,
     metadata_store,
     pending_migrations,
@@ -25,16 +26,26 @@ from storage_service.metadata.base import (
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_ANNOUNCE = """
+    INSERT INTO purges (image_id, sha256, deleted_at, round, due_at)
+    SELECT image_id, sha256, deleted_at, 0, ? FROM images WHERE image_id = ?
+"""
+_CLAIM = """
+    UPDATE purges SET due_at = ?
+    WHERE image_id IN (SELECT image_id FROM purges WHERE due_at <= ? ORDER BY due_at LIMIT ?)
+    RETURNING image_id, sha256, deleted_at, round
+"""
 _FULL = {"SQLITE_FULL"}
 
 
 @metadata_store("sqlite")
 class SqliteStore:
-    """One connection; a statement is a transaction, synced to disk before it returns."""
+    """One connection; a statement is a transaction, synced to disk before it returns, but where several say so."""
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._path = Path(unquote(urlsplit(config.url).path.removeprefix("/")))
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._writing = asyncio.Lock()
         self._owned = ExitStack()
         self._connection: aiosqlite.Connection
 
@@ -82,7 +93,7 @@ class SqliteStore:
         """A lock in this process: no other writes to this file."""
         lock = self._locks.setdefault(sha256, asyncio.Lock())
         async with lock:
-            yield _LockedContent(self._connection, sha256)
+            yield _LockedContent(self, sha256)
 
     async def find(self, image_id: str) -> ImageRecord | None:
         """See MetadataStore."""
@@ -107,28 +118,59 @@ class SqliteStore:
         with _translated():
             return {row[0] for row in await self._connection.execute_fetchall(query, sha256s)}
 
-    async def mark_deleted(self, image_id: str, at: datetime) -> bool:
+    async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """See MetadataStore."""
-        query = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
-        with _translated():
-            cursor = await self._connection.execute(query, [_text(at), image_id])
+        gone = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
+        async with self._transaction() as connection:
+            cursor = await connection.execute(gone, [_text(at), image_id])
+            if cursor.rowcount:
+                await connection.execute(_ANNOUNCE, [_text(purge_at), image_id])
         return cursor.rowcount == 1
+
+    async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
+        """See MetadataStore."""
+        async with self._transaction() as connection:
+            rows = await connection.execute_fetchall(_CLAIM, [_text(until), _text(now), limit])
+        return [PendingPurge(row[0], row[1], datetime.fromisoformat(row[2]), row[3]) for row in rows]
+
+    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
+        """See MetadataStore."""
+        await self.write("UPDATE purges SET round = ?, due_at = ? WHERE image_id = ?", number, due_at, image_id)
+
+    async def finish_purge(self, image_id: str) -> None:
+        """See MetadataStore."""
+        await self.write("DELETE FROM purges WHERE image_id = ?", image_id)
+
+    async def write(self, statement: str, *values: object) -> None:
+        """One statement, which is a transaction."""
+        async with self._writing:
+            with _translated():
+                await self._connection.execute(statement, [_text(v) if isinstance(v, datetime) else v for v in values])
+
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
+        """Several statements, all of which happen or none; no other write in between: there is one connection."""
+        async with self._writing:
+            with _translated():
+                await self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                except BaseException:
+                    await self._connection.execute("ROLLBACK")
+                    raise
+                await self._connection.execute("COMMIT")
 
 
 class _LockedContent:
-    def __init__(self, connection: aiosqlite.Connection, sha256: str) -> None:
-        self._connection = connection
+    def __init__(self, store: SqliteStore, sha256: str) -> None:
+        self._store = store
         self._sha256 = sha256
 
     async def add(self, record: ImageRecord) -> None:
-        values = (getattr(record, column) for column in COLUMNS)
-        with _translated():
-            await self._connection.execute(_INSERT, [_text(v) if isinstance(v, datetime) else v for v in values])
+        await self._store.write(_INSERT, *(getattr(record, column) for column in COLUMNS))
 
     async def is_used(self) -> bool:
-        query = "SELECT 1 FROM images WHERE sha256 = ? AND deleted_at IS NULL LIMIT 1"
-        with _translated():
-            return bool(list(await self._connection.execute_fetchall(query, [self._sha256])))
+        return bool(await self._store.used_contents([self._sha256]))
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from service_kit.spool import Spool, Spooled
 from storage_service.blobs import Blobs
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
+from storage_service.purging import Caches, Purger
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
 from tests import pictures
@@ -39,7 +40,8 @@ async def library(store: MetadataStore, blobs: Blobs) -> AsyncIterator[Library]:
     validator = Validator(StorageSettings())
     await validator.start()
     Spool(blobs.spool_folder).prepare()
-    yield Library(store, blobs, validator)
+    async with Caches(()) as caches:
+        yield Library(store, blobs, validator, Purger(store, caches))
     await validator.close()
 
 

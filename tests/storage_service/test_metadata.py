@@ -17,6 +17,7 @@ from storage_service.metadata.base import (
     DatabaseConfig,
     ImageRecord,
     MetadataStore,
+    PendingPurge,
     Position,
     create_store,
     pending_migrations,
@@ -51,7 +52,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
         connection = await asyncpg.connect(url)
-        await connection.execute("DROP TABLE IF EXISTS images, schema_migrations")
+        await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
         await connection.close()
     store = create_store(DatabaseConfig(url, None, 5))
     await store.open()
@@ -87,20 +88,47 @@ async def test_pages_are_newest_first_and_complete(store: MetadataStore) -> None
 async def test_a_deleted_image_is_known_but_not_listed(store: MetadataStore) -> None:
     stored = record()
     await add(store, stored)
-    assert await store.mark_deleted(stored.image_id, NOW) is True
-    assert await store.mark_deleted(stored.image_id, NOW) is False
-    assert await store.mark_deleted(new_image_id(), NOW) is False
+    assert await store.mark_deleted(stored.image_id, NOW, NOW) is True
+    assert await store.mark_deleted(stored.image_id, NOW, NOW) is False
+    assert await store.mark_deleted(new_image_id(), NOW, NOW) is False
     found = await store.find(stored.image_id)
     assert found
     assert found.deleted_at == NOW
     assert await store.page(10, None) == []
 
 
+async def test_a_deletion_is_in_the_outbox_until_it_is_finished(store: MetadataStore) -> None:
+    stored, later = record(), NOW + timedelta(seconds=5)
+    await add(store, stored)
+    assert await store.claim_purges(later, later, 10) == []
+    await store.mark_deleted(stored.image_id, NOW, later)
+    await store.mark_deleted(stored.image_id, NOW, NOW)
+    await store.mark_deleted(new_image_id(), NOW, NOW)
+    assert await store.claim_purges(NOW, later, 10) == []
+    first = PendingPurge(stored.image_id, stored.sha256, NOW, 0)
+    assert await store.claim_purges(later, later + timedelta(seconds=1), 10) == [first]
+    assert await store.claim_purges(later, later, 10) == [], "a claimed purge is nobody else's"
+    await store.postpone_purge(stored.image_id, 1, later)
+    second = PendingPurge(stored.image_id, stored.sha256, NOW, 1)
+    assert await store.claim_purges(later, later, 10) == [second]
+    await store.finish_purge(stored.image_id)
+    assert await store.claim_purges(later + timedelta(days=1), later, 10) == []
+
+
+async def test_each_purge_is_claimed_once_whoever_asks(store: MetadataStore) -> None:
+    stored = [record(number) for number in range(30)]
+    await add(store, *stored)
+    await asyncio.gather(*(store.mark_deleted(image.image_id, NOW, NOW) for image in stored))
+    later = NOW + timedelta(seconds=5)
+    claims = await asyncio.gather(*(store.claim_purges(NOW, later, 7) for _ in range(10)))
+    assert sorted(purge.image_id for claim in claims for purge in claim) == sorted(i.image_id for i in stored)
+
+
 async def test_content_is_used_as_long_as_one_image_has_it(store: MetadataStore) -> None:
     first, second = record(1), record(1)
     await add(store, first, second)
     for image, used in ((first, True), (second, False)):
-        await store.mark_deleted(image.image_id, NOW)
+        await store.mark_deleted(image.image_id, NOW, NOW)
         async with store.lock_content(first.sha256) as content:
             assert await content.is_used() is used
         assert await store.used_contents(["f" * 64, first.sha256]) == ({first.sha256} if used else set())
@@ -159,7 +187,7 @@ async def test_a_sqlite_database_has_one_owner_at_a_time(tmp_path: Path) -> None
 
 async def test_many_processes_may_migrate_at_once(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP TABLE IF EXISTS images, schema_migrations")
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
     stores = [create_store(DatabaseConfig(postgres_url, None, 2)) for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores))
     applied = await connection.fetch("SELECT name FROM schema_migrations")

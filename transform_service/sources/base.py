@@ -31,6 +31,8 @@ class Source:
     """Opens a context in which the image is a file."""
     confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
     """Raises what became of the image meanwhile: Gone, where it was deleted."""
+    image_id: str | None = None
+    """Of a stored image."""
 
 
 @dataclass(frozen=True, slots=True)

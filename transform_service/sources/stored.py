@@ -51,12 +51,12 @@ class StoredSource(SourceKind):
                     yield fetched.path
 
         async def confirm_lost() -> NoReturn:
-            await explain_missing(image_id, self.tools.locator.locate)
+            await explain_missing(image_id, self.tools.locator.confirm)
 
         async def confirm() -> None:
-            await self.tools.locator.locate(image_id)
+            await self.tools.locator.confirm(image_id)
 
-        yield Source(located.header, located.sha256, IMMUTABLE, local, confirm)
+        yield Source(located.header, located.sha256, IMMUTABLE, local, confirm, image_id)
 
     @asynccontextmanager
     async def _fetched(self, located: Located) -> AsyncIterator[Spooled | None]:

@@ -1,0 +1,100 @@
+"""Records of images, remembered until the images are deleted."""
+
+from pathlib import Path
+
+import pytest
+
+from service_kit.errors import Gone, Unavailable
+from service_kit.images import Header, Located
+from transform_service.cache_store import MemoryStore
+from transform_service.record_cache import CachedLocator
+
+ID = "0123456789abcdef" * 2
+
+
+class Storage:
+    """A storage service of one image, which may be deleted, and may be down."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.deleted = self.down = False
+
+    async def locate(self, image_id: str) -> Located:
+        self.asked += 1
+        if self.down:
+            raise Unavailable("down")
+        if self.deleted:
+            raise Gone("deleted")
+        header = Header(
+            format="png",
+            width=1,
+            height=1,
+            frames=1,
+            orientation=1,
+            colour_space="srgb",
+            alpha=False,
+            progressive=False,
+        )
+        return Located(image_id=image_id, sha256="a" * 64, bytes=1, header=header, path=Path("/blob"))
+
+    async def confirm(self, image_id: str) -> None:
+        await self.locate(image_id)
+
+
+@pytest.fixture
+def storage() -> Storage:
+    return Storage()
+
+
+@pytest.fixture
+def locator(storage: Storage) -> CachedLocator:
+    return CachedLocator(storage, MemoryStore(10_000))
+
+
+async def test_storage_is_asked_once(storage: Storage, locator: CachedLocator) -> None:
+    first = await locator.locate(ID)
+    assert await locator.locate(ID) == first
+    assert storage.asked == 1
+
+
+async def test_a_deleted_image_is_gone_although_it_was_known(storage: Storage, locator: CachedLocator) -> None:
+    await locator.locate(ID)
+    await locator.forget(ID)
+    with pytest.raises(Gone):
+        await locator.locate(ID)
+    assert storage.asked == 1
+
+
+async def test_what_was_looked_up_before_the_deletion_does_not_come_back(storage: Storage) -> None:
+    store = MemoryStore(10_000)
+    locator = CachedLocator(storage, store)
+
+    class Slow(Storage):
+        async def locate(self, image_id: str) -> Located:
+            located = await super().locate(image_id)
+            await locator.forget(image_id)  # deleted while the answer is on its way
+            return located
+
+    await CachedLocator(Slow(), store).locate(ID)
+    with pytest.raises(Gone):
+        await locator.locate(ID)
+
+
+async def test_confirming_asks_storage_itself(storage: Storage, locator: CachedLocator) -> None:
+    await locator.locate(ID)
+    storage.deleted = True
+    with pytest.raises(Gone):
+        await locator.confirm(ID)
+
+
+async def test_with_storage_down_what_is_known_holds(storage: Storage, locator: CachedLocator) -> None:
+    storage.down = True
+    with pytest.raises(Unavailable):
+        await locator.confirm(ID)
+    storage.down = False
+    await locator.locate(ID)
+    storage.down = True
+    await locator.confirm(ID)
+    await locator.forget(ID)
+    with pytest.raises(Gone):
+        await locator.confirm(ID)

@@ -1,0 +1,217 @@
+"""A store of values that may go at any time: in this process within a bound of bytes, or in Redis for all nodes."""
+
+import hashlib
+import logging
+import re
+import time
+from collections.abc import Awaitable
+from typing import Protocol, TypeVar
+from urllib.parse import unquote
+
+from cachetools import TLRUCache
+
+from service_kit.urls import parts_of, shown
+
+_TIMEOUT = 0.5
+_NAMESPACE = "imgsvc"
+_GROUP_SECONDS = 31 * 24 * 3600
+"""Of a group's list of keys: longer than any value lives."""
+_SETTING = "RESULT_CACHE_URL"
+_DIGEST = 16
+
+_IF_OWNED = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call({}) else return 0 end"
+_RENEW = _IF_OWNED.format("'pexpire', KEYS[1], ARGV[2]")
+_RELEASE = _IF_OWNED.format("'del', KEYS[1]")
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+
+class CacheStore(Protocol):
+    """Losing any of it costs time and nothing else; so it never raises."""
+
+    shared: bool
+    """Whether other nodes see it."""
+
+    async def get(self, key: str) -> bytes | None:
+        """The value, if it is still there."""
+
+    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> None:
+        """Keep a value, under a key that stands for it alone."""
+
+    async def add(self, key: str, value: bytes, seconds: float) -> bool:
+        """Keep a value unless there is one already; says whether. True as well where the store is in trouble."""
+
+    async def renew(self, key: str, value: bytes, seconds: float) -> None:
+        """Keep what is there for longer, if it is still this value."""
+
+    async def release(self, key: str, value: bytes) -> None:
+        """Remove what is there, if it is still this value."""
+
+    async def remove_group(self, group: str) -> None:
+        """Remove all that was put with this group."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+class _Entry:
+    __slots__ = ("group", "seconds", "value")
+
+    def __init__(self, value: bytes, seconds: float, group: str) -> None:
+        self.value, self.seconds, self.group = value, seconds, group
+
+
+class MemoryStore:
+    """The values used last, as many as fit into `size` bytes."""
+
+    shared = False
+
+    def __init__(self, size: int) -> None:
+        self._entries: TLRUCache[str, _Entry] = TLRUCache(
+            size, ttu=lambda _, entry, now: now + entry.seconds, timer=time.monotonic, getsizeof=lambda e: len(e.value)
+        )
+
+    async def get(self, key: str) -> bytes | None:
+        """See CacheStore."""
+        entry = self._entries.get(key)
+        return entry.value if entry else None
+
+    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> None:
+        """See CacheStore."""
+        if len(value) <= self._entries.maxsize:
+            self._entries[key] = _Entry(value, seconds, group)
+
+    async def add(self, key: str, value: bytes, seconds: float) -> bool:
+        """See CacheStore."""
+        if key in self._entries:
+            return False
+        await self.put(key, value, seconds)
+        return True
+
+    async def renew(self, key: str, value: bytes, seconds: float) -> None:
+        """See CacheStore."""
+        if await self.get(key) == value:
+            await self.put(key, value, seconds)
+
+    async def release(self, key: str, value: bytes) -> None:
+        """See CacheStore."""
+        if await self.get(key) == value:
+            self._entries.pop(key, None)
+
+    async def remove_group(self, group: str) -> None:
+        """See CacheStore."""
+        for key in [key for key, entry in self._entries.items() if entry.group == group]:
+            self._entries.pop(key, None)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+
+class RedisStore:
+    """Values in Redis, which bounds them itself (`maxmemory`, `allkeys-lru`).
+
+    Each carries a digest of its key: an answer that belongs to another question, whatever the reason, is no answer.
+    """
+
+    shared = True
+
+    def __init__(self, url: str) -> None:
+        import aiocache  # noqa: PLC0415  # 6 MB that the embedded service does without
+        from aiocache.serializers import NullSerializer  # noqa: PLC0415
+
+        parts = parts_of(_SETTING, url)
+        database = parts.path.strip("/")
+        if database and not re.fullmatch("[0-9]{1,9}", database):
+            raise ValueError(f"{_SETTING}={shown(url)!r} names the database {database!r}; databases are numbers")
+        self._cache = aiocache.RedisCache(
+            endpoint=parts.hostname or "127.0.0.1",
+            port=parts.port or 6379,
+            db=int(database or 0),
+            password=unquote(parts.password) if parts.password else None,
+            ssl=parts.scheme == "rediss",
+            connection_pool_kwargs={"username": unquote(parts.username)} if parts.username else None,
+            serializer=NullSerializer(encoding=None),  # the default one breaks bytes
+            namespace=_NAMESPACE,
+            key_builder=lambda key, namespace: f"{namespace}:{key}",
+            timeout=_TIMEOUT,
+        )
+
+    async def get(self, key: str) -> bytes | None:
+        """See CacheStore."""
+        stored = await self._asked(self._cache.get(key), None)
+        if not isinstance(stored, bytes):
+            return None
+        if stored[:_DIGEST] != _digest(key):
+            logger.error("the cache answered with the value of another key than %r; it is not used", key)
+            return None
+        return stored[_DIGEST:]
+
+    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> None:
+        """See CacheStore."""
+        stored = await self._asked(self._cache.set(key, _digest(key) + value, ttl=float(seconds)), None)
+        if group and stored:
+            index = _index(group)
+            await self._asked(self._cache.raw("sadd", index, key), None)
+            await self._asked(self._cache.raw("expire", index, _GROUP_SECONDS), None)
+
+    async def add(self, key: str, value: bytes, seconds: float) -> bool:
+        """See CacheStore."""
+        try:
+            await self._cache.add(key, _digest(key) + value, ttl=float(seconds))
+        except ValueError:  # aiocache's way to say that there is one
+            return False
+        except Exception as error:  # noqa: BLE001
+            _warn(error)
+        return True
+
+    async def renew(self, key: str, value: bytes, seconds: float) -> None:
+        """See CacheStore."""
+        arguments = (f"{_NAMESPACE}:{key}", _digest(key) + value, int(seconds * 1000))
+        await self._asked(self._cache.raw("eval", _RENEW, 1, *arguments), None)
+
+    async def release(self, key: str, value: bytes) -> None:
+        """See CacheStore."""
+        await self._asked(self._cache.raw("eval", _RELEASE, 1, f"{_NAMESPACE}:{key}", _digest(key) + value), None)
+
+    async def remove_group(self, group: str) -> None:
+        """See CacheStore."""
+        index = _index(group)
+        keys = await self._asked(self._cache.raw("smembers", index), None)
+        if keys:
+            names = [f"{_NAMESPACE}:{key.decode()}" for key in keys]
+            await self._asked(self._cache.raw("unlink", index, *names), None)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._cache.close()
+
+    async def _asked(self, question: Awaitable[T], otherwise: T) -> T:
+        try:
+            return await question
+        except Exception as error:  # noqa: BLE001  # whatever Redis's trouble is, rendering goes on
+            _warn(error)
+            return otherwise
+
+
+def create_store(url: str, size: int) -> CacheStore:
+    """The store that `url` names; ValueError for an unknown scheme."""
+    match parts_of(_SETTING, url).scheme:
+        case "memory":
+            return MemoryStore(size)
+        case "redis" | "rediss":
+            return RedisStore(url)
+        case scheme:
+            raise ValueError(f"{_SETTING} has the scheme {scheme!r}; known are: memory, redis, rediss")
+
+
+def _warn(error: Exception) -> None:
+    logger.warning("the result cache does not answer: %r", error)
+
+
+def _index(group: str) -> str:
+    return f"{_NAMESPACE}:group:{group}"
+
+
+def _digest(key: str) -> bytes:
+    return hashlib.blake2b(key.encode(), digest_size=_DIGEST).digest()

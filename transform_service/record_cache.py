@@ -1,0 +1,56 @@
+"""What the storage service said of an image, remembered for minutes, and forgotten when the image is deleted."""
+
+from service_kit.errors import Gone, Unavailable
+from service_kit.images import Located, Locator
+from transform_service.cache_store import CacheStore
+
+_SECONDS = 300.0
+"""Less than a presigned URL in a record lives (storage_service/library.py)."""
+_GONE_SECONDS = 3600.0
+"""Longer than any record that was looked up before the deletion can be on its way."""
+_GONE = b"gone"
+
+
+class CachedLocator:
+    """A Locator that asks another one and remembers its answers, in a store that the nodes share.
+
+    A deletion leaves a mark in place of the record, and a record is never put over a mark: so what was looked up before
+    cannot come back after.
+    """
+
+    def __init__(self, storage: Locator, store: CacheStore) -> None:
+        self._storage = storage
+        self._store = store
+
+    async def locate(self, image_id: str) -> Located:
+        """See Locator."""
+        known = await self._store.get(_key(image_id))
+        if known is not None:
+            return _record(known, image_id)
+        located = await self._storage.locate(image_id)
+        await self._store.add(_key(image_id), located.model_dump_json().encode(), _SECONDS)
+        return located
+
+    async def confirm(self, image_id: str) -> None:
+        """See Locator. Where storage does not answer, nothing can have been deleted, and what is known holds."""
+        try:
+            await self._storage.confirm(image_id)
+        except Unavailable:
+            known = await self._store.get(_key(image_id))
+            if known is None:
+                raise
+            _record(known, image_id)
+
+    async def forget(self, image_id: str) -> None:
+        """The image was deleted."""
+        await self._store.put(_key(image_id), _GONE, _GONE_SECONDS)
+
+
+def _record(known: bytes, image_id: str) -> Located:
+    if known == _GONE:
+        raise Gone(f"the image {image_id} was deleted")
+    return Located.model_validate_json(known)
+
+
+def _key(image_id: str) -> str:
+    return f"record:{image_id}"

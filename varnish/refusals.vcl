@@ -1,0 +1,25 @@
+# What is not for this API, and would be dangerous to pass on.
+
+sub refusals_recv {
+    # Varnish itself would pass unknown methods through as raw streams (pipe), uncounted and unlogged. PURGE and BAN are
+    # asked for on another socket. The services say which methods a path knows.
+    if (req.method !~ "^(?:GET|HEAD|POST|DELETE|PUT|PATCH|OPTIONS)$") {
+        return (synth(405, "DELETE, GET, HEAD, POST"));
+    }
+    # HTTP/0.9 and such.
+    if (req.proto !~ "^HTTP/1\.[01]$") {
+        return (synth(400, "this is no HTTP/1.1"));
+    }
+    # `GET http://host/path`, which a proxy is asked, and `*`: two places that name a host are one too many.
+    if (req.url !~ "^/") {
+        return (synth(400, "the request names no path; send it as `GET /path HTTP/1.1`, with the host in Host"));
+    }
+    # The length that the services take, before a regular expression looks at more.
+    if (req.url ~ "^.{8191}") {
+        return (synth(414, "the URL is too long; shorten the chain of operations"));
+    }
+    # Nothing here answers with an upgraded connection, nor in several codings.
+    unset req.http.Upgrade;
+    unset req.http.Accept-Encoding;
+    unset req.http.Cookie;
+}

@@ -1,0 +1,18 @@
+# What is looked up here, and what goes past.
+
+sub routes_recv {
+    if (req.method != "GET" && req.method != "HEAD") {
+        return (pass);
+    }
+    # Facts and lists change with every upload and deletion, health with every second.
+    if (req.url ~ "^/v1/(?:images(?:\?|$|/healthcheck|/[^/?]*/info)|transform/healthcheck)") {
+        return (pass);
+    }
+    # A part of an original: nginx reads just that from the disk, this cache would have to fetch all of it first.
+    if (req.http.Range && req.url ~ "^/v1/images/[^/?.]*$") {
+        return (pass);
+    }
+    # No answer depends on it. Left in, the built-in code would let everything with it past the cache.
+    unset req.http.Authorization;
+    return (hash);
+}
