@@ -34,7 +34,7 @@ async def send_original(
         return _sent_by_nginx(headers, record, accel_prefix, file)
     status, part = (200, range(record.bytes)) if span is None else (206, span)
     response = web.StreamResponse(status=status, headers=headers)
-    response.last_modified = record.created_at
+    response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
     response.content_length = len(part)
     if status == web.HTTPPartialContent.status_code:
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{record.bytes}"
@@ -48,7 +48,7 @@ def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, prefix: str, fi
     """Headers, and where the bytes are: nginx/snippets/originals.conf sends them, whole or the range."""
     place = "/".join(file.parts[-BLOB_DEPTH:])
     response = web.Response(headers={**headers, "X-Accel-Redirect": f"{prefix}{place}"})
-    response.last_modified = record.created_at
+    response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
     return response
 
 

@@ -67,6 +67,19 @@ def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> No
 
 
 @contextmanager
+def small_disk(folder: Path, options: str) -> Iterator[Path]:
+    """A file system of its own at `folder`, with the options of a tmpfs: `size=4m`."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)
+    if mounted.returncode:
+        missing(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip().splitlines()[0]}")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+@contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL server of its own; yields its URL."""
     initdb = _program("initdb", "usr/lib/postgresql/*/bin")

@@ -5,18 +5,22 @@ sub answers_deliver {
     unset resp.http.Xkey;
     unset resp.http.X-Varnish;
     unset resp.http.Via;
-    # An object carries the id of the request that made it.
-    set resp.http.X-Request-ID = req.http.X-Request-ID;
     if (obj.hits == 0) {
         set resp.http.X-Cache = "MISS";
-    } else if (obj.ttl <= 0s) {
-        set resp.http.X-Cache = "STALE";
     } else {
-        set resp.http.X-Cache = "HIT";
-    }
-    if (obj.hits > 0) {
-        # How long its making took is old news.
+        if (obj.ttl <= 0s) {
+            set resp.http.X-Cache = "STALE";
+        } else {
+            set resp.http.X-Cache = "HIT";
+        }
+        # An object carries the id of the request that made it, and how it was made, which is old news.
+        set resp.http.X-Request-ID = req.http.X-Request-ID;
         unset resp.http.Server-Timing;
+        unset resp.http.Cache-Status;
+    }
+    # Varnish's own.
+    if (!resp.http.X-Request-ID) {
+        set resp.http.X-Request-ID = req.http.X-Request-ID;
     }
     call node_deliver;
 }

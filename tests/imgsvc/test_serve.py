@@ -9,7 +9,6 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -282,7 +281,7 @@ async def test_twenty_large_uploads_at_once_stay_flat(http: aiohttp.ClientSessio
 
 
 async def test_a_full_disk_refuses_uploads_and_nothing_else(http: aiohttp.ClientSession, tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "data", "4m") as disk, servers.serve(tmp_path) as served:
+    with servers.small_disk(tmp_path / "data", "size=4m") as disk, servers.serve(tmp_path) as served:
         kept = await _upload(http, served.url, pictures.of_size(MIB))
         for _ in range(2):
             headers = {"Content-Type": "image/jpeg"}
@@ -298,20 +297,8 @@ async def test_a_full_disk_refuses_uploads_and_nothing_else(http: aiohttp.Client
         assert await _upload(http, served.url, pictures.of_size(5 * MIB))
 
 
-@contextmanager
-def _small_disk(folder: Path, size: str) -> Iterator[Path]:
-    if os.getuid():
-        servers.missing("mounting a small disk needs root")
-    folder.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=True)
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=True)
-
-
 async def test_no_room_for_results_is_no_fault_of_the_image(http: aiohttp.ClientSession, tmp_path: Path) -> None:
-    with _small_disk(tmp_path / "spool", "64k") as disk, servers.serve(tmp_path) as served:
+    with servers.small_disk(tmp_path / "spool", "size=64k") as disk, servers.serve(tmp_path) as served:
         image_id = await _upload(http, served.url, bytes(pictures.noise(500, 400).jpegsave_buffer()))
         for suffix in ("png", "tiff", "webp", "gif", "jpg?compress=100"):
             status = await _status(

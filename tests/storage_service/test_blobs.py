@@ -14,7 +14,7 @@ import pytest
 
 from service_kit.errors import InsufficientStorage, Unavailable
 from storage_service.blobs import BlobMissing, Blobs
-from tests.servers import ROOT, missing
+from tests.servers import ROOT, missing, small_disk
 
 BODY = os.urandom(700_000)
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -116,18 +116,11 @@ def test_a_url_that_names_no_store_is_told(url: str) -> None:
 
 
 async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
-    if os.getuid():
-        missing("mounting a small disk needs root")
-    mount = tmp_path / "small"
-    mount.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=4", "tmpfs", mount], check=True)
-    try:
+    with small_disk(tmp_path / "small", "size=256k,nr_inodes=4") as mount:
         blobs = Blobs(f"file://{mount}/b")
         with pytest.raises(InsufficientStorage):
             await blobs.add(SHA, _upload(blobs, b"x" * 1000))
         assert not await blobs.exists(SHA, len(BODY))
-    finally:
-        subprocess.run(["umount", mount], check=True)
 
 
 def test_a_file_is_synced_before_it_is_seen(tmp_path: Path) -> None:
