@@ -27,6 +27,12 @@ def photo(wallpapers: list[Path]) -> Path:
 
 
 @pytest.fixture(scope="session")
+def photo_bytes(photo: Path) -> bytes:
+    """Of that photo."""
+    return photo.read_bytes()
+
+
+@pytest.fixture(scope="session")
 def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with servers.postgres(tmp_path_factory.mktemp("postgres")) as url:
         yield url

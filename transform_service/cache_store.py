@@ -4,7 +4,7 @@ import hashlib
 import logging
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
 from urllib.parse import unquote
 
@@ -18,6 +18,8 @@ _GROUP_SECONDS = 31 * 24 * 3600
 """Of a group's list of keys: longer than any value lives."""
 _SETTING = "RESULT_CACHE_URL"
 _DIGEST = 16
+_PAUSE = 1.0
+"""Seconds for which a Redis that was in trouble is not asked: else each request would wait for its timeout anew."""
 
 _IF_OWNED = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call({}) else return 0 end"
 _RENEW = _IF_OWNED.format("'pexpire', KEYS[1], ARGV[2]")
@@ -36,8 +38,8 @@ class CacheStore(Protocol):
     async def get(self, key: str) -> bytes | None:
         """The value, if it is still there."""
 
-    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> None:
-        """Keep a value, under a key that stands for it alone."""
+    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> bool:
+        """Keep a value; False where nothing is known to have been kept, and what was there before may be still."""
 
     async def add(self, key: str, value: bytes, seconds: float) -> bool:
         """Keep a value unless there is one already; says whether. True as well where the store is in trouble."""
@@ -77,10 +79,12 @@ class MemoryStore:
         entry = self._entries.get(key)
         return entry.value if entry else None
 
-    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> None:
+    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> bool:
         """See CacheStore."""
+        self._entries.pop(key, None)
         if len(value) <= self._entries.maxsize:
             self._entries[key] = _Entry(value, seconds, group)
+        return True
 
     async def add(self, key: str, value: bytes, seconds: float) -> bool:
         """See CacheStore."""
@@ -136,10 +140,11 @@ class RedisStore:
             key_builder=lambda key, namespace: f"{namespace}:{key}",
             timeout=_TIMEOUT,
         )
+        self._paused_until = 0.0
 
     async def get(self, key: str) -> bytes | None:
         """See CacheStore."""
-        stored = await self._asked(self._cache.get(key), None)
+        stored = await self._asked(lambda: self._cache.get(key), None)
         if not isinstance(stored, bytes):
             return None
         if stored[:_DIGEST] != _digest(key):
@@ -147,50 +152,56 @@ class RedisStore:
             return None
         return stored[_DIGEST:]
 
-    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> None:
+    async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> bool:
         """See CacheStore."""
-        stored = await self._asked(self._cache.set(key, _digest(key) + value, ttl=float(seconds)), None)
+        stored = await self._asked(lambda: self._cache.set(key, _digest(key) + value, ttl=float(seconds)), None)
         if group and stored:
             index = _index(group)
-            await self._asked(self._cache.raw("sadd", index, key), None)
-            await self._asked(self._cache.raw("expire", index, _GROUP_SECONDS), None)
+            await self._asked(lambda: self._cache.raw("sadd", index, key), None)
+            await self._asked(lambda: self._cache.raw("expire", index, _GROUP_SECONDS), None)
+        return bool(stored)
 
     async def add(self, key: str, value: bytes, seconds: float) -> bool:
         """See CacheStore."""
+        return await self._asked(lambda: self._add(key, _digest(key) + value, seconds), otherwise=True)
+
+    async def _add(self, key: str, stored: bytes, seconds: float) -> bool:
         try:
-            await self._cache.add(key, _digest(key) + value, ttl=float(seconds))
+            await self._cache.add(key, stored, ttl=float(seconds))
         except ValueError:  # aiocache's way to say that there is one
             return False
-        except Exception as error:  # noqa: BLE001
-            _warn(error)
         return True
 
     async def renew(self, key: str, value: bytes, seconds: float) -> None:
         """See CacheStore."""
         arguments = (f"{_NAMESPACE}:{key}", _digest(key) + value, int(seconds * 1000))
-        await self._asked(self._cache.raw("eval", _RENEW, 1, *arguments), None)
+        await self._asked(lambda: self._cache.raw("eval", _RENEW, 1, *arguments), None)
 
     async def release(self, key: str, value: bytes) -> None:
         """See CacheStore."""
-        await self._asked(self._cache.raw("eval", _RELEASE, 1, f"{_NAMESPACE}:{key}", _digest(key) + value), None)
+        arguments = (f"{_NAMESPACE}:{key}", _digest(key) + value)
+        await self._asked(lambda: self._cache.raw("eval", _RELEASE, 1, *arguments), None)
 
     async def remove_group(self, group: str) -> None:
         """See CacheStore."""
         index = _index(group)
-        keys = await self._asked(self._cache.raw("smembers", index), None)
+        keys = await self._asked(lambda: self._cache.raw("smembers", index), None)
         if keys:
             names = [f"{_NAMESPACE}:{key.decode()}" for key in keys]
-            await self._asked(self._cache.raw("unlink", index, *names), None)
+            await self._asked(lambda: self._cache.raw("unlink", index, *names), None)
 
     async def close(self) -> None:
         """Close the connections."""
         await self._cache.close()
 
-    async def _asked(self, question: Awaitable[T], otherwise: T) -> T:
+    async def _asked(self, question: Callable[[], Awaitable[T]], otherwise: T) -> T:
+        if time.monotonic() < self._paused_until:
+            return otherwise
         try:
-            return await question
+            return await question()
         except Exception as error:  # noqa: BLE001  # whatever Redis's trouble is, rendering goes on
-            _warn(error)
+            logger.warning("the result cache does not answer: %r", error)
+            self._paused_until = time.monotonic() + _PAUSE
             return otherwise
 
 
@@ -203,10 +214,6 @@ def create_store(url: str, size: int) -> CacheStore:
             return RedisStore(url)
         case scheme:
             raise ValueError(f"{_SETTING} has the scheme {scheme!r}; known are: memory, redis, rediss")
-
-
-def _warn(error: Exception) -> None:
-    logger.warning("the result cache does not answer: %r", error)
 
 
 def _index(group: str) -> str:

@@ -42,8 +42,9 @@ class CachedLocator:
             _record(known, image_id)
 
     async def forget(self, image_id: str) -> None:
-        """The image was deleted."""
-        await self._store.put(_key(image_id), _GONE, _GONE_SECONDS)
+        """The image was deleted. Raises Unavailable where the store did not take it: the old record may be there."""
+        if not await self._store.put(_key(image_id), _GONE, _GONE_SECONDS):
+            raise Unavailable("the record cache does not answer, so the image is not known to be gone; purge it again")
 
 
 def _record(known: bytes, image_id: str) -> Located:

@@ -30,12 +30,12 @@ sub accept_recv {
     }
     # How much the original may be liked at most: 1, unless each type or wildcard that could mean it has a lower `q`.
     set req.http.X-Original = "0";
-    if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|tiff|\*)|\*/\*)\s*(?:,|$|;(?![^,]*\bq\s*=))") {
+    if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*(?:,|$|;(?![^,]*\bq\s*=))") {
         set req.http.X-Original = "1";
-    } else if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|tiff|\*)|\*/\*)\s*;") {
+    } else if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*;") {
         # The best of several is the first in what browsers send.
         set req.http.X-Original = regsub(req.http.Accept,
-            "(?i)^(?:.*?,)??\s*(?:image/(?:jpeg|png|gif|tiff|\*)|\*/\*)\s*;[^,]*?\bq\s*=\s*([0-9.]*).*$", "\1");
+            "(?i)^(?:.*?,)??\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*;[^,]*?\bq\s*=\s*([0-9.]*).*$", "\1");
     }
     call accept_choose;
     unset req.http.X-Avif;

@@ -6,9 +6,10 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
 
 import pytest
 
@@ -18,6 +19,7 @@ from tests.servers import ROOT, free_port, missing
 PROJECT = "imgsvc-test"
 OVERRIDE = Path(__file__).with_name("docker-compose.test.yml")
 _START_SECONDS = 120
+ONE_EACH: Mapping[str, int] = MappingProxyType({})
 
 
 def compose_command() -> list[str]:
@@ -36,8 +38,13 @@ def compose_command() -> list[str]:
 class Stack:
     """One project of containers."""
 
-    def __init__(self, folder: Path, app_env: str, project: str) -> None:
-        self.url = f"http://127.0.0.1:{_port()}"
+    def __init__(self, folder: Path, app_env: str, project: str, scale: Mapping[str, int] = ONE_EACH) -> None:
+        """`scale`: how many containers of a service there are, where it is not one."""
+        nodes = scale.get("varnish", 1)
+        port = _port() if nodes == 1 else _free_range(nodes)
+        self.url = f"http://127.0.0.1:{port}"
+        self.scale = dict(scale)
+        self.project = project
         self._folder = folder
         files = ["docker-compose.yml", f"docker-compose.{app_env}.yml", str(OVERRIDE)]
         self._command = [*compose_command(), "-p", project, *(part for file in files for part in ("-f", file))]
@@ -45,7 +52,7 @@ class Stack:
             **os.environ,
             **remote.SETTINGS,
             "APP_ENV": app_env,
-            "PORT": self.url.rpartition(":")[2],
+            "PORT": str(port) if nodes == 1 else f"{port}-{port + nodes - 1}",
             "DOCKER_BUILDKIT": "1",
             "COMPOSE_DOCKER_CLI_BUILD": "1",
             "PATH": f"/usr/bin:{os.environ['PATH']}",
@@ -64,6 +71,42 @@ class Stack:
         assert done.returncode == 0, f"compose {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
+    def docker(self, *arguments: str) -> str:
+        """Run a docker command, and return what it prints."""
+        command = ["docker", *arguments]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"docker {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
+
+    def containers(self, service: str) -> list[str]:
+        """The ids of a service's containers."""
+        return self.run("ps", "-q", service).split()
+
+    def urls(self) -> list[str]:
+        """The URL of each Varnish node."""
+        return [self.url_of(container) for container in self.containers("varnish")]
+
+    def url_of(self, container: str) -> str:
+        """The URL under which a Varnish node is published."""
+        return f"http://127.0.0.1:{self.docker('port', container, '8080/tcp').split()[0].rpartition(':')[2]}"
+
+    def counted(self, service: str, metric: str) -> float:
+        """The sum of a metric over all containers of a service."""
+        code = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8082/metrics').read().decode())"
+        total = 0.0
+        for container in self.containers(service):
+            text = self.docker("exec", container, "python", "-c", code)
+            total += sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(metric))
+        return total
+
+    def wait_healthy(self, container: str) -> None:
+        """Wait until a container's own health check passes."""
+        deadline = time.monotonic() + _START_SECONDS
+        while self.docker("inspect", "-f", "{{.State.Health.Status}}", container).strip() != "healthy":
+            if time.monotonic() > deadline:
+                pytest.fail(f"{container} is not healthy:\n{self.docker('logs', '--tail=50', container)}")
+            time.sleep(0.2)
+
     def wait(self) -> None:
         """Wait until both services answer through nginx."""
         deadline = time.monotonic() + _START_SECONDS
@@ -75,16 +118,28 @@ class Stack:
 
 
 @contextmanager
-def up(folder: Path = ROOT, app_env: str = "prod", project: str = PROJECT) -> Iterator[Stack]:
+def up(
+    folder: Path = ROOT, app_env: str = "prod", project: str = PROJECT, scale: Mapping[str, int] = ONE_EACH
+) -> Iterator[Stack]:
     """Build and start the stack; remove it with its volumes at the end."""
-    stack = Stack(folder, app_env, project)
+    stack = Stack(folder, app_env, project, scale)
     stack.run("down", "-v", "--remove-orphans")
     try:
-        stack.run("up", "-d", "--build")
+        stack.run("up", "-d", "--build", *(part for name, n in scale.items() for part in ("--scale", f"{name}={n}")))
         stack.wait()
         yield stack
     finally:
         stack.run("down", "-v", "--remove-orphans")
+
+
+def _free_range(length: int) -> int:
+    """The first of `length` ports that nobody listens on now."""
+    while True:
+        first = free_port()
+        with suppress(OSError), ExitStack() as probes:
+            for port in range(first, first + length):
+                probes.enter_context(socket.socket()).bind(("0.0.0.0", port))
+            return first
 
 
 def _port() -> int:

@@ -6,7 +6,7 @@ import pytest
 
 from service_kit.errors import Gone, Unavailable
 from service_kit.images import Header, Located
-from transform_service.cache_store import MemoryStore
+from transform_service.cache_store import MemoryStore, RedisStore
 from transform_service.record_cache import CachedLocator
 
 ID = "0123456789abcdef" * 2
@@ -98,3 +98,10 @@ async def test_with_storage_down_what_is_known_holds(storage: Storage, locator: 
     await locator.forget(ID)
     with pytest.raises(Gone):
         await locator.confirm(ID)
+
+
+async def test_a_store_that_does_not_answer_has_not_forgotten(storage: Storage, unused_tcp_port: int) -> None:
+    store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    with pytest.raises(Unavailable):
+        await CachedLocator(storage, store).forget(ID)
+    await store.close()

@@ -1,0 +1,230 @@
+"""The cache tier on several nodes: one render, purges that reach all of it, parts that go and come back."""
+
+import asyncio
+import io
+import time
+from collections.abc import Iterator
+
+import aiohttp
+import pytest
+
+from tests import pictures
+from tests.compose import stack
+from tests.compose.load import Hammer, is_200
+from tests.compose.stack import Stack
+
+NODES = {"varnish": 2, "nginx": 2, "transform": 2, "storage": 2}
+
+
+@pytest.fixture(scope="module")
+def nodes() -> Iterator[Stack]:
+    with stack.up(project="imgsvc-test-nodes", scale=NODES) as started:
+        for service, number in NODES.items():
+            assert len(started.containers(service)) == number
+        yield started
+
+
+@pytest.fixture(scope="module")
+def urls(nodes: Stack) -> list[str]:
+    return nodes.urls()
+
+
+async def upload(http: aiohttp.ClientSession, url: str, body: bytes) -> str:
+    form = aiohttp.FormData()
+    form.add_field("image", io.BytesIO(body), filename="photo")
+    async with http.post(f"{url}/v1/images", data=form) as answer:
+        assert answer.status == 201, await answer.text()
+        return str((await answer.json())["image_id"])
+
+
+async def fetch(http: aiohttp.ClientSession, url: str, **options: object) -> tuple[int, bytes, aiohttp.ClientResponse]:
+    async with http.get(url, **options) as answer:  # type: ignore[arg-type]
+        return answer.status, await answer.read(), answer
+
+
+async def test_a_thousand_clients_of_one_cold_url_cost_one_render(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession, photo_bytes: bytes
+) -> None:
+    image_id = await upload(http, urls[0], photo_bytes)
+    before = nodes.counted("transform", "imgsvc_renders_total")
+    path = f"/v1/images/{image_id}.webp?blur=3&thumb=900"
+    answers = await asyncio.gather(*(fetch(http, f"{urls[number % 2]}{path}") for number in range(1000)))
+    assert {status for status, _, _ in answers} == {200}
+    assert len({body for _, body, _ in answers}) == 1
+    assert nodes.counted("transform", "imgsvc_renders_total") - before == 1
+
+
+async def test_what_one_node_rendered_no_other_does(nodes: Stack, urls: list[str], http: aiohttp.ClientSession) -> None:
+    """Past both Varnishes' caches: eight spellings of one plan, which is one result."""
+    image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).pngsave_buffer()))
+    before = nodes.counted("transform", "imgsvc_renders_total")
+    turned = [f"rotate={90 * turns}" for turns in range(1, 33, 4)]
+    answers = [await fetch(http, f"{urls[n % 2]}/v1/images/{image_id}.webp?{turn}") for n, turn in enumerate(turned)]
+    assert len({body for _, body, _ in answers}) == 1
+    assert nodes.counted("transform", "imgsvc_renders_total") - before == 1
+
+
+def spellings(url: str, image_id: str) -> list[str]:
+    """Variants and aliases of an image, at one node."""
+    variants = ["", ".webp", ".webp?thumb=50", "?rotate=90&thumb=60", ".jpg?thumb=70", ".auto?thumb=80"]
+    paths = [f"{prefix}/{image_id}{v}" for v in variants for prefix in ("/v1/images", "/images", "/image")]
+    return [url + path for path in (*paths, f"/v1/transform?image_id={image_id}&thumb=90")]
+
+
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_deleted_image_is_gone_everywhere(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession, paused: bool
+) -> None:
+    image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
+    mark = await upload(http, urls[0], bytes(pictures.noise(30, 20).pngsave_buffer()))
+    marked = await upload(http, urls[0], bytes(pictures.noise(310, 210).jpegsave_buffer()))
+    asked = [each for url in urls for each in spellings(url, image_id)]
+    deleted = time.monotonic() + 3600
+
+    def gone(answer: aiohttp.ClientResponse, body: bytes) -> str | None:
+        if answer.status == 410 or time.monotonic() < deleted + 1:
+            return None
+        return f"{answer.status} {time.monotonic() - deleted:.2f} s after the deletion: {body[:60]!r} {answer.headers}"
+
+    away = nodes.containers("varnish")[1]
+    async with Hammer(http, asked, 8).running(gone) as hammer:
+        await hammer.more(len(asked) * 3)
+        if paused:
+            nodes.docker("pause", away)
+        async with http.delete(f"{nodes_url(nodes, 0)}/v1/images/{image_id}") as answer:
+            assert answer.status == 204
+            deleted = time.monotonic()
+        if paused:
+            nodes.docker("unpause", away)
+            deleted = time.monotonic()
+        while time.monotonic() < deleted + 6:
+            await hammer.more(10)
+    assert hammer.bad[:3] == []
+    assert hammer.answers[200] > 0
+    assert hammer.answers[410] > 100
+
+    # What shows another image as its watermark goes with either.
+    path = f"/v1/images/{marked}.webp?thumb=200&watermark={mark}"
+    assert [(await fetch(http, url + path))[0] for url in urls] == [200, 200]
+    async with http.delete(f"{urls[0]}/v1/images/{mark}") as answer:
+        assert answer.status == 204
+    await asyncio.sleep(1)
+    assert [(await fetch(http, url + path))[0] for url in urls] == [410, 410]
+
+
+def nodes_url(nodes: Stack, number: int) -> str:
+    return nodes.urls()[number]
+
+
+async def test_redis_that_goes_costs_time_and_nothing_else(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession
+) -> None:
+    image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
+    cold = [f"{urls[n % 2]}/v1/images/{image_id}.webp?thumb=50&blur={n / 1000}" for n in range(5000)]
+    async with Hammer(http, cold, 4).running(is_200) as hammer:
+        await hammer.more(50)
+        nodes.run("kill", "redis")
+        await hammer.more(50)
+        nodes.run("start", "redis")
+        await hammer.more(50)
+        nodes.docker("exec", nodes.containers("redis")[0], "redis-cli", "flushall")
+        await hammer.more(50)
+    assert hammer.bad[:3] == []
+
+
+async def test_what_is_cached_outlasts_services_and_database(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession
+) -> None:
+    image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
+    known = [f"{url}/v1/images/{image_id}{v}" for url in urls for v in ("", ".webp?thumb=50", ".png?thumb=60")]
+    assert [(await fetch(http, url))[0] for url in known] == [200] * len(known)
+    nodes.run("pause", "postgres")
+    try:
+        async with Hammer(http, known, 4).running(is_200) as hammer:
+            await hammer.more(200)
+        assert hammer.bad[:3] == []
+        # A new variant of an image that the record cache knows needs no database.
+        assert (await fetch(http, f"{urls[0]}/v1/images/{image_id}.webp?thumb=55"))[0] == 200
+        status, body, answer = await fetch(http, f"{urls[0]}/v1/images/{image_id}/info")
+        assert (status, answer.content_type) == (503, "application/problem+json"), body
+    finally:
+        nodes.run("unpause", "postgres")
+    nodes.run("stop", "-t", "0", "transform")
+    try:
+        async with Hammer(http, known, 4).running(is_200) as hammer:
+            await hammer.more(200)
+        assert hammer.bad[:3] == []
+        status, _, answer = await fetch(http, f"{urls[0]}/v1/images/{image_id}.webp?thumb=51")
+        assert answer.content_type == "application/problem+json"
+        assert status in {502, 503, 504}
+    finally:
+        nodes.run("start", "transform")
+        nodes.wait()
+
+
+@pytest.mark.parametrize("service", ["transform", "storage", "nginx"])
+async def test_nodes_are_restarted_one_by_one_without_a_failed_request(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession, service: str
+) -> None:
+    image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
+    variants = [f".webp?thumb={50 + n % 100}&blur={n / 100:.2f}" if n % 3 else "/info" for n in range(20_000)]
+    asked = [f"{urls[n % 2]}/v1/images/{image_id}{variant}" for n, variant in enumerate(variants)]
+    async with Hammer(http, asked, 4).running(is_200) as hammer:
+        for container in nodes.containers(service):
+            await hammer.more(20)
+            await asyncio.to_thread(nodes.docker, "restart", container)
+            await asyncio.to_thread(nodes.wait_healthy, container)
+            await hammer.more(20)
+    assert hammer.bad[:3] == []
+
+
+async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(
+    nodes: Stack, http: aiohttp.ClientSession
+) -> None:
+    """As a load balancer does it: who answers the health check with anything but 200 is asked nothing more."""
+    image_id = await upload(http, nodes.urls()[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
+    containers = nodes.containers("varnish")
+    places = dict(zip(containers, nodes.urls(), strict=True))
+    alive = set(containers)
+    failed: list[str] = []
+    done = False
+
+    async def check(container: str) -> None:
+        while not done:
+            try:
+                async with http.get(
+                    f"{places[container]}/cache/healthcheck", timeout=aiohttp.ClientTimeout(1)
+                ) as answer:
+                    healthy = answer.status == 200
+            except (aiohttp.ClientError, TimeoutError):
+                healthy = False
+            (alive.add if healthy else alive.discard)(container)
+            await asyncio.sleep(0.2)
+
+    async def ask() -> None:
+        number = 0
+        while not done:
+            container = sorted(alive)[number % len(alive)]
+            number += 1
+            try:
+                status, body, _ = await fetch(
+                    http, f"{places[container]}/v1/images/{image_id}.webp?thumb={50 + number % 9}"
+                )
+                if status != 200:
+                    failed.append(f"{status} {body[:200]!r}")
+            except aiohttp.ClientError as error:
+                failed.append(f"{container}: {error!r}")
+
+    tasks = [asyncio.create_task(check(container)) for container in containers]
+    tasks += [asyncio.create_task(ask()) for _ in range(4)]
+    for container in containers:
+        await asyncio.to_thread(nodes.docker, "restart", "-t", "30", container)
+        await asyncio.to_thread(nodes.wait_healthy, container)
+        places[container] = (
+            f"http://127.0.0.1:{nodes.docker('port', container, '8080/tcp').split()[0].rpartition(':')[2]}"
+        )
+        while alive != set(containers):
+            await asyncio.sleep(0.1)
+    done = True
+    await asyncio.gather(*tasks)
+    assert failed[:3] == []
