@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -34,7 +35,8 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _program(name: str, *folders: str) -> str:
+def program(name: str, *folders: str) -> str:
+    """The path of an installed program, which may be in one of these folders."""
     found = shutil.which(name) or next((str(p) for f in folders for p in sorted(Path("/").glob(f"{f}/{name}"))), None)
     if not found:
         missing(f"{name} is not installed; `make test` tells which Debian package has it")
@@ -57,7 +59,19 @@ def _running(command: list[str], log: Path, **options: object) -> Iterator[subpr
                 process.wait()
 
 
-def _wait_for_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+@contextmanager
+def python_server(module: str) -> Iterator[int]:
+    """`python -m MODULE PORT`; yields the port."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "log"
+        with _running([sys.executable, "-m", module, str(port)], log, cwd=ROOT) as process:
+            await_port(port, process, log)
+            yield port
+
+
+def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until the process listens on the port."""
     deadline = time.monotonic() + 30
     while process.poll() is None and time.monotonic() < deadline:
         with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
@@ -82,7 +96,7 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
     """A PostgreSQL server of its own; yields its URL."""
-    initdb = _program("initdb", "usr/lib/postgresql/*/bin")
+    initdb = program("initdb", "usr/lib/postgresql/*/bin")
     data, port = folder / "postgres", free_port()
     data.mkdir()
     user: dict[str, object] = {}
@@ -99,7 +113,7 @@ def postgres(folder: Path) -> Iterator[str]:
     server = str(Path(initdb).with_name("postgres"))
     command = [server, "-D", str(data), "-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
     with _running(command, folder / "postgres.log", cwd=data, **user) as process:
-        _wait_for_port(port, process, folder / "postgres.log")
+        await_port(port, process, folder / "postgres.log")
         yield f"postgresql://imgsvc@127.0.0.1:{port}/postgres"
 
 
@@ -107,9 +121,9 @@ def postgres(folder: Path) -> Iterator[str]:
 def redis(folder: Path) -> Iterator[str]:
     """A Redis server of its own; yields its URL."""
     port = free_port()
-    command = [_program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
+    command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with _running(command, folder / "redis.log", cwd=folder) as process:
-        _wait_for_port(port, process, folder / "redis.log")
+        await_port(port, process, folder / "redis.log")
         yield f"redis://127.0.0.1:{port}/0"
 
 
@@ -119,7 +133,7 @@ def s3(folder: Path) -> Iterator[dict[str, str]]:
     port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-p", str(port)]
     with _running(command, folder / "s3.log", cwd=folder) as process:
-        _wait_for_port(port, process, folder / "s3.log")
+        await_port(port, process, folder / "s3.log")
         endpoint = f"http://127.0.0.1:{port}"
         urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT"), timeout=10).close()
         yield {

@@ -4,7 +4,7 @@
 import std;
 
 sub accept_recv {
-    if (req.url !~ "^/v1/images/[^/?]*\.auto(?:\?|$)" && req.url !~ "[?&]format=auto(?:&|$)") {
+    if (req.url !~ "(?:^/v1/images/[^/?]*\.|[?&]format=)auto(?:[?&]|$)") {
         unset req.http.Accept;
         return;
     }

@@ -40,6 +40,14 @@ sub vcl_recv {
     call routes_recv;
 }
 
+sub vcl_miss {
+    call client_forward;
+}
+
+sub vcl_pass {
+    call client_forward;
+}
+
 sub vcl_hash {
     call urls_hash;
 }

@@ -2,10 +2,12 @@
 
 sub urls_recv {
     # With version, and plural: as nginx does (conf.d/routes.conf). What is no path of version 1 stays as it is.
-    if (req.url ~ "^/(?:v1/)?images?(?:[/?]|$)") {
-        set req.url = regsub(req.url, "^/(?:v1/)?images?", "/v1/images");
-    } else if (req.url ~ "^/(?:v1/)?transform(?:[/?]|$)") {
-        set req.url = regsub(req.url, "^/(?:v1/)?", "/v1/");
+    if (req.url !~ "^/v1/(?:images|transform)[/?]") {
+        if (req.url ~ "^/(?:v1/)?images?(?:[/?]|$)") {
+            set req.url = regsub(req.url, "^/(?:v1/)?images?", "/v1/images");
+        } else if (req.url ~ "^/(?:v1/)?transform(?:[/?]|$)") {
+            set req.url = regsub(req.url, "^/(?:v1/)?", "/v1/");
+        }
     }
     # Tracking parameters say how somebody came here, and nothing of the picture.
     if (req.url ~ "[?&](?:utm_|gclid|fbclid)") {

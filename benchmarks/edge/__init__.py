@@ -1,0 +1,1 @@
+"""What the HTTP cache costs, saves and forgets."""
