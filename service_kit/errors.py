@@ -62,6 +62,12 @@ class Gone(ServiceError):
     status = HTTPStatus.GONE
 
 
+class RequestTimedOut(ServiceError):
+    """The body did not come in time."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
+
+
 class PreconditionFailed(ServiceError):
     """The image is not the one that the client means."""
 

@@ -22,6 +22,7 @@ _MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url explains i
 _FINISH_SECONDS = 20.0  # for requests to finish; with twice the next well below gunicorn's patience (30 s)
 _CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again once it has cancelled them
 _HURRY_SECONDS = 0.1
+_BACKLOG = 2048  # gunicorn's; with aiohttp's 128, of 300 connections at once half were tried again only a second later
 
 logger = logging.getLogger(__name__)
 
@@ -87,6 +88,10 @@ class Runner(web.AppRunner):
 
     async def _make_server(self) -> web.Server:
         return connections.Server.like(await super()._make_server())
+
+    def _reg_site(self, site: web.BaseSite) -> None:
+        site._backlog = _BACKLOG  # noqa: SLF001  # gunicorn's worker makes its sites without a say in it
+        super()._reg_site(site)
 
     def hurry(self) -> None:
         """Stop without regard to requests."""

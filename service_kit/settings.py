@@ -15,6 +15,7 @@ class Limits(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     max_upload_bytes: int = Field(64 * 1024**2, gt=0, description="Bytes of one upload or remote source.")
+    upload_seconds: float = Field(300, gt=0, description="Seconds for the whole body of an upload to come.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixels of an image, its frames summed.")
     max_frames: int = Field(100, gt=0, description="Frames of an animated image, or pages of a TIFF.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -1,5 +1,6 @@
 """Reading what clients post: a form with a file or a raw image, streamed to the spool."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from urllib.parse import parse_qsl
 from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
 from aiohttp.http import HttpProcessingError
 
-from service_kit.errors import BadRequest, ContentTooLarge, UnsupportedEncoding
+from service_kit.errors import BadRequest, ContentTooLarge, RequestTimedOut, UnsupportedEncoding
+from service_kit.settings import Limits
 from service_kit.spool import Spool, Spooled
 
 FILE_FIELD = "image"
@@ -60,17 +62,21 @@ class _Counted(StreamReader):
 
 
 @asynccontextmanager
-async def read_form(request: web.Request, spool: Spool, limit: int) -> AsyncIterator[Form]:
+async def read_form(request: web.Request, spool: Spool, limits: Limits) -> AsyncIterator[Form]:
     """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
 
     The file lies in the spool until the end of the context. Raises BadRequest for a body that is
-    none of these or is broken, ContentTooLarge for a file of more than `limit` bytes or a form of much
-    more than that, and UnsupportedEncoding for a body that is compressed.
+    none of these or is broken, ContentTooLarge for a file of more bytes than allowed or a form of much
+    more than that, UnsupportedEncoding for a body that is compressed, and RequestTimedOut for one that does
+    not come: each read may succeed, and all of them take hours.
     """
     _refuse_encodings(request)
     async with AsyncExitStack() as stack:
         try:
-            form = await _read(request, spool, limit, stack)
+            async with asyncio.timeout(limits.upload_seconds):
+                form = await _read(request, spool, limits.max_upload_bytes, stack)
+        except TimeoutError as error:
+            raise RequestTimedOut(f"the body took longer than {limits.upload_seconds:g} s; send it faster") from error
         except (web.RequestPayloadError, HttpProcessingError) as error:
             raise BadRequest("the body breaks the encoding that its headers name (Transfer-Encoding)") from error
         yield form

@@ -44,8 +44,7 @@ def routes() -> list[web.RouteDef]:
 
 async def upload(request: web.Request) -> web.Response:
     """201 with the facts about the new image."""
-    limit = request.app[SETTINGS].max_upload_bytes
-    async with read_form(request, request.app[SPOOL], limit) as form:
+    async with read_form(request, request.app[SPOOL], request.app[SETTINGS]) as form:
         if form.file is None:
             raise BadRequest(f"there is no {FILE_FIELD!r} field with a file in the form")
         record = await request.app[LIBRARY].add(form.file)

@@ -74,7 +74,7 @@ async def transform_named(request: web.Request) -> web.StreamResponse:
 async def transform_posted(request: web.Request) -> web.StreamResponse:
     """An image that is in the form or is named by it, transformed."""
     chain = _chain(request)
-    async with read_form(request, request.app[SPOOL], request.app[SETTINGS].max_upload_bytes) as form:
+    async with read_form(request, request.app[SPOOL], request.app[SETTINGS]) as form:
         given: dict[str, str | Spooled] = {name: text for name, text in form.texts.items() if name in SOURCES}
         if form.file:
             given["image"] = form.file

@@ -1,6 +1,7 @@
 # What is looked up here, and what goes past.
 
 sub routes_recv {
+    call nodes_routes;
     if (req.method != "GET" && req.method != "HEAD") {
         return (pass);
     }

@@ -48,7 +48,7 @@ class Stack:
         self._folder = folder
         files = ["docker-compose.yml", f"docker-compose.{app_env}.yml", str(OVERRIDE)]
         self._command = [*compose_command(), "-p", project, *(part for file in files for part in ("-f", file))]
-        self._environment = {
+        self.environment = {
             **os.environ,
             **remote.SETTINGS,
             "APP_ENV": app_env,
@@ -63,7 +63,7 @@ class Stack:
         done = subprocess.run(
             [*self._command, *arguments],
             cwd=self._folder,
-            env=self._environment,
+            env=self.environment,
             capture_output=True,
             text=True,
             check=False,
@@ -74,7 +74,7 @@ class Stack:
     def docker(self, *arguments: str) -> str:
         """Run a docker command, and return what it prints."""
         command = ["docker", *arguments]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"docker {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 

@@ -1,5 +1,6 @@
 """What only containers show: reload in development, restarts, who runs as whom. The API: end_to_end/."""
 
+import asyncio
 import json
 import re
 import shutil
@@ -7,9 +8,11 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.compose import stack
@@ -48,6 +51,41 @@ def test_a_change_of_the_code_is_in_force_without_a_restart(development: tuple[s
             pass  # just reloading
         time.sleep(0.2)
     pytest.fail(f"not reloaded: {started.run('logs', '--tail=30')}")
+
+
+async def test_a_client_that_wants_too_much_is_told_to_slow_down(
+    development: tuple[stack.Stack, Path], http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, _ = development
+    monkeypatch.setitem(started.environment, "TEST_RENDERS_PER_SECOND", "1")
+    monkeypatch.setitem(started.environment, "TEST_UPLOADS_PER_MINUTE", "1")
+    started.run("up", "-d", "nginx")
+    started.wait()
+
+    async def ask(number: int) -> tuple[int, str | None, str]:
+        url = f"{started.url}/v1/images/{number:032x}.webp?thumb=9"
+        async with http.get(url, headers={"X-Forwarded-For": f"192.0.2.{number % 250}"}) as answer:
+            return answer.status, answer.headers.get("Retry-After"), answer.content_type
+
+    answers = Counter(await asyncio.gather(*(ask(number) for number in range(500))))
+    refused, known = (429, "1", "application/problem+json"), (404, None, "application/problem+json")
+    assert set(answers) == {refused, known}
+    assert answers[known] >= 300, "a page of pictures"
+    assert answers[refused] >= 100
+    # What is no work is not counted, and neither are other kinds of work.
+    async with http.get(f"{started.url}/v1/images?limit=1") as answer:
+        assert answer.status == 200
+    async with http.post(f"{started.url}/v1/images", data=b"no image", headers={"Content-Type": "image/png"}) as answer:
+        assert answer.status == 415
+
+
+def test_rates_that_are_no_numbers_are_told(development: tuple[stack.Stack, Path]) -> None:
+    started, _ = development
+    image = started.docker("inspect", "-f", "{{.Image}}", started.containers("nginx")[0]).strip()
+    command = ["docker", "run", "--rm", "-e", "UPLOADS_PER_MINUTE=many", image]
+    done = subprocess.run(command, env=started.environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "whole numbers from 1; one is 'many'" in done.stderr
 
 
 def test_every_module_of_the_workers_is_watched() -> None:

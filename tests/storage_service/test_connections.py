@@ -3,11 +3,16 @@
 import asyncio
 import json
 import logging
+import socket
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from yarl import URL
 
+from service_kit.server import Runner, listen
+from storage_service.app import create_app
+from storage_service.settings import StorageSettings
 from tests import pictures
 from tests.storage_service.conftest import Storage
 
@@ -60,3 +65,14 @@ async def test_an_upload_that_is_cancelled_is_no_accident(
             await asyncio.sleep(0.005)
     told = [(record.levelno, record.exc_info) for record in caplog.records if record.name == "aiohttp.server"]
     assert told in ([], [(logging.INFO, None)])
+
+
+async def test_a_burst_of_connections_waits_for_nobody(tmp_path: Path) -> None:
+    """They are taken by the kernel while the process is busy: this test is, until they all have been."""
+    runner = Runner(create_app(StorageSettings(data_dir=tmp_path)))
+    await runner.setup()
+    url = URL(await listen(runner, "127.0.0.1", 0))
+    with ExitStack() as connections:
+        for _ in range(500):
+            connections.enter_context(socket.create_connection((url.host, url.port), timeout=0.5))
+    await runner.cleanup()

@@ -1,10 +1,16 @@
 """Bodies that clients post: bounded whatever they hold."""
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from pathlib import Path
 
+import aiohttp
 import pytest
 
+from service_kit.server import Runner, listen
+from storage_service.app import create_app
+from storage_service.settings import StorageSettings
 from tests import pictures
 from tests.storage_service.conftest import Storage
 
@@ -63,3 +69,19 @@ async def test_a_field_that_stands_twice_is_refused(storage: Storage, body: byte
     urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
     status, text = await _post(storage, b"url=a&url=b", **urlencoded)
     assert (status, "twice" in text) == (400, True)
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    runner = Runner(create_app(StorageSettings(data_dir=tmp_path, upload_seconds=0.2)))
+    await runner.setup()
+    url = await listen(runner, "127.0.0.1", 0)
+    async with http.post(f"{url}/v1/images", data=drip(), headers={"Content-Type": "image/jpeg"}) as answer:
+        assert answer.status == 408
+        assert "longer than 0.2 s" in (await answer.json())["detail"]
+    await runner.cleanup()
+    assert not list((tmp_path / "blobs/incoming").iterdir())
