@@ -82,6 +82,10 @@ class Stack:
         """The ids of a service's containers."""
         return self.run("ps", "-q", service).split()
 
+    def redis(self, *command: str) -> str:
+        """What redis-cli prints."""
+        return self.docker("exec", self.containers("redis")[0], "redis-cli", *command)
+
     def urls(self) -> list[str]:
         """The URL of each Varnish node."""
         return [self.url_of(container) for container in self.containers("varnish")]
