@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from service_kit import paths, purges
-from service_kit.errors import Unavailable
+from service_kit.errors import ServiceError
 from storage_service.metadata.base import MetadataStore, PendingPurge
 
 _REPEATS = (0.6, 15.0)
@@ -23,7 +23,10 @@ cache after the purge: a fast render within half a second, since slower ones ask
 _AT_ONCE = 0.5
 """Seconds for the caches to confirm before the client gets its 204."""
 _GRACE = timedelta(seconds=_AT_ONCE)
-_IDLE, _LEAST_PAUSE, _LONGEST_PAUSE = 0.3, 0.25, 5.0
+_IDLE = 0.3
+_LEAST_PAUSE, _LONGEST_PAUSE, _HOPELESS_PAUSE = 0.25, 5.0, 60.0
+_HOPELESS = 600.0
+"""Seconds without a confirmation after which a cache is asked once a minute: its name may be gone for good."""
 _CLAIM = timedelta(seconds=10)
 """Longer than a round takes: another process does not start it meanwhile."""
 _BATCH = 100
@@ -40,6 +43,11 @@ class Caches:
         self._urls = [URL(url) for url in urls]
         self._addresses: dict[URL, tuple[float, list[URL]]] = {}
 
+    @property
+    def exist(self) -> bool:
+        """Whether there is any."""
+        return bool(self._urls)
+
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS))
         return self
@@ -53,12 +61,10 @@ class Caches:
         return all(await asyncio.gather(*(self._purge_all(url, image_id, headers) for url in self._urls)))
 
     async def _purge_all(self, url: URL, image_id: str, headers: dict[str, str]) -> bool:
-        try:
-            nodes = await self._nodes(url)
-        except OSError as error:
-            logger.warning("no address of %s is known, so nothing can be purged there yet: %s", url, error)
-            return False
-        return all(await asyncio.gather(*(self._purge_one(node, url, image_id, headers) for node in nodes)))
+        nodes = await self._nodes(url)
+        return bool(nodes) and all(
+            await asyncio.gather(*(self._purge_one(node, url, image_id, headers) for node in nodes))
+        )
 
     async def _purge_one(self, node: URL, url: URL, image_id: str, headers: dict[str, str]) -> bool:
         try:
@@ -77,11 +83,20 @@ class Caches:
     async def _nodes(self, url: URL) -> list[URL]:
         until, nodes = self._addresses.get(url, (0.0, []))
         if until < time.monotonic():
-            assert url.host
-            found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-            nodes = [url.with_host(address) for address in sorted({str(info[4][0]) for info in found})]
+            nodes = await _resolved(url)
             self._addresses[url] = (time.monotonic() + _ADDRESS_SECONDS, nodes)
         return nodes
+
+
+async def _resolved(url: URL) -> list[URL]:
+    """The URL at each address of its host; empty where none is known."""
+    assert url.host
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
+    except OSError as error:
+        logger.warning("no address of %s is known, so nothing can be purged there yet: %s", url, error)
+        return []
+    return [url.with_host(address) for address in sorted({str(info[4][0]) for info in found})]
 
 
 class Purger:
@@ -94,7 +109,7 @@ class Purger:
 
     async def announce(self, purge: PendingPurge) -> None:
         """The first round, for a deletion that was just committed; who does not confirm is asked again later."""
-        with contextlib.suppress(TimeoutError, Unavailable):
+        with contextlib.suppress(TimeoutError, ServiceError):
             async with asyncio.timeout(_AT_ONCE):
                 await self._deliver(purge)
         self._wake.set()
@@ -104,9 +119,12 @@ class Purger:
         while True:
             try:
                 await self._deliver_due()
-            except Unavailable as error:
+            except ServiceError as error:
                 logger.warning("purges wait: %s", error)
-                await asyncio.sleep(_IDLE)
+                await asyncio.sleep(_LEAST_PAUSE)
+            except Exception:
+                logger.exception("purges wait")  # and go on: without this task, deleted images would be served on
+                await asyncio.sleep(_LONGEST_PAUSE)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_IDLE):
                     await self._wake.wait()
@@ -126,9 +144,9 @@ class Purger:
         now = datetime.now(UTC)
         if not confirmed:
             waited = (now - purge.deleted_at).total_seconds()
-            pause = min(max(waited / 4, _LEAST_PAUSE), _LONGEST_PAUSE)
+            pause = min(max(waited / 4, _LEAST_PAUSE), _LONGEST_PAUSE) if waited < _HOPELESS else _HOPELESS_PAUSE
             await self._metadata.postpone_purge(purge.image_id, purge.round, now + timedelta(seconds=pause))
-        elif purge.round < len(_REPEATS):
+        elif purge.round < len(_REPEATS) and self._caches.exist:
             due = now + timedelta(seconds=_REPEATS[purge.round])
             await self._metadata.postpone_purge(purge.image_id, purge.round + 1, due)
         else:

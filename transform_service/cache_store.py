@@ -16,12 +16,19 @@ _TIMEOUT = 0.5
 _NAMESPACE = "imgsvc"
 _GROUP_SECONDS = 31 * 24 * 3600
 """Of a group's list of keys: longer than any value lives."""
+_GROUP_KEYS = 10_000
+"""Keys of one list; then it begins anew, and those of the old one go when they are not used any more."""
 _SETTING = "RESULT_CACHE_URL"
 _DIGEST = 16
 _PAUSE = 1.0
 """Seconds for which a Redis that was in trouble is not asked: else each request would wait for its timeout anew."""
 
 _IF_OWNED = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call({}) else return 0 end"
+_LIST = """
+    if redis.call('scard', KEYS[1]) >= tonumber(ARGV[3]) then redis.call('unlink', KEYS[1]) end
+    redis.call('sadd', KEYS[1], ARGV[1])
+    return redis.call('expire', KEYS[1], ARGV[2])
+"""
 _RENEW = _IF_OWNED.format("'pexpire', KEYS[1], ARGV[2]")
 _RELEASE = _IF_OWNED.format("'del', KEYS[1]")
 
@@ -156,9 +163,8 @@ class RedisStore:
         """See CacheStore."""
         stored = await self._asked(lambda: self._cache.set(key, _digest(key) + value, ttl=float(seconds)), None)
         if group and stored:
-            index = _index(group)
-            await self._asked(lambda: self._cache.raw("sadd", index, key), None)
-            await self._asked(lambda: self._cache.raw("expire", index, _GROUP_SECONDS), None)
+            arguments = (_index(group), key, _GROUP_SECONDS, _GROUP_KEYS)
+            await self._asked(lambda: self._cache.raw("eval", _LIST, 1, *arguments), None)
         return bool(stored)
 
     async def add(self, key: str, value: bytes, seconds: float) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from transform_service import cache_store
 from transform_service.cache_store import CacheStore, MemoryStore, RedisStore, create_store
 
 BODY = bytes(range(256)) * 10
@@ -128,4 +129,13 @@ async def test_cancelled_requests_mix_no_answers_up(redis_url: str) -> None:
         for result in await asyncio.gather(*tasks, return_exceptions=True):
             assert result is None or isinstance(result, asyncio.CancelledError), result
     assert found > 4000
+    await store.close()
+
+
+async def test_the_list_of_a_group_is_bounded(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_store, "_GROUP_KEYS", 10)
+    store = RedisStore(redis_url)
+    for number in range(25):
+        await store.put(f"bounded {number}", BODY, 60, "bounded")
+    assert await store._cache.client.scard("imgsvc:group:bounded") == 5
     await store.close()
