@@ -1,13 +1,16 @@
 # How a request reaches nginx, and what happens when it does not.
 
+import std;
+
 sub origin_recv {
     set req.backend_hint = nginx.backend();
 }
 
 sub origin_fetch {
-    # The next node, where one did not answer.
-    if (bereq.retries > 0) {
-        set bereq.backend = nginx.backend();
+    # The next node, where one did not answer; and one that the probes believe gone, where there is no other: it may have
+    # come back within this second.
+    if (bereq.retries > 0 || !std.healthy(bereq.backend)) {
+        set bereq.backend = any.backend();
     }
 }
 

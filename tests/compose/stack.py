@@ -71,6 +71,10 @@ class Stack:
         assert done.returncode == 0, f"compose {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
+    def scale_to(self, service: str, number: int) -> None:
+        """Have so many containers of a service, and leave all else as it is."""
+        self.run("up", "-d", "--no-deps", "--no-recreate", "--scale", f"{service}={number}", service)
+
     def docker(self, *arguments: str) -> str:
         """Run a docker command, and return what it prints."""
         command = ["docker", *arguments]

@@ -6,6 +6,7 @@ import functools
 import io
 import itertools
 import os
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ import pytest
 
 from tests import pictures
 from tests.compose import stack
-from tests.compose.load import Hammer, is_200
+from tests.compose.load import Balancer, Hammer, is_200
 from tests.compose.stack import Stack
 
 LONG = bool(os.environ.get("LONG"))
@@ -257,50 +258,20 @@ async def test_nodes_are_restarted_one_by_one_without_a_failed_request(
 async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(
     nodes: Stack, http: aiohttp.ClientSession
 ) -> None:
-    """As a load balancer does it: who answers the health check with anything but 200 is asked nothing more."""
     image_id = await upload(http, nodes.urls()[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
     containers = nodes.containers("varnish")
-    places = dict(zip(containers, nodes.urls(), strict=True))
-    alive = set(containers)
-    failed: list[str] = []
-    done = False
-
-    async def check(container: str) -> None:
-        while not done:
-            try:
-                async with http.get(
-                    f"{places[container]}/cache/healthcheck", timeout=aiohttp.ClientTimeout(1)
-                ) as answer:
-                    healthy = answer.status == 200
-            except (aiohttp.ClientError, TimeoutError):
-                healthy = False
-            (alive.add if healthy else alive.discard)(container)
-            await asyncio.sleep(0.2)
-
-    async def ask() -> None:
-        number = 0
-        while not done:
-            container = sorted(alive)[number % len(alive)]
-            number += 1
-            try:
-                status, body, _ = await fetch(
-                    http, f"{places[container]}/v1/images/{image_id}.webp?thumb={50 + number % 9}"
-                )
-                if status != 200:
-                    failed.append(f"{status} {body[:200]!r}")
-            except aiohttp.ClientError as error:
-                failed.append(f"{container}: {error!r}")
-
-    tasks = [asyncio.create_task(check(container)) for container in containers]
-    tasks += [asyncio.create_task(ask()) for _ in range(4)]
-    for container in containers * (10 if LONG else 1):
-        await asyncio.to_thread(nodes.docker, "restart", "-t", "30", container)
-        await asyncio.to_thread(nodes.wait_healthy, container)
-        places[container] = (
-            f"http://127.0.0.1:{nodes.docker('port', container, '8080/tcp').split()[0].rpartition(':')[2]}"
-        )
-        while alive != set(containers):
+    nodes.scale_to("nginx", NODES["nginx"] + 1)  # which each cache node finds out, and has its VCL made anew
+    for container in containers:
+        while not re.search("nginx is at (?:[0-9.:]+(?:, )?){3}\n", nodes.docker("logs", container)):
             await asyncio.sleep(0.1)
-    done = True
-    await asyncio.gather(*tasks)
-    assert failed[:3] == []
+    paths = [f"/v1/images/{image_id}.webp?thumb={n}" for n in range(50, 59)]
+    balancer = Balancer(http, dict(zip(containers, nodes.urls(), strict=True)))
+    async with balancer.running(paths, clients=4):
+        for container in containers * (10 if LONG else 1):
+            await asyncio.to_thread(nodes.docker, "restart", "-t", "30", container)
+            await asyncio.to_thread(nodes.wait_healthy, container)
+            balancer.places[container] = nodes.url_of(container)
+            await balancer.all_alive()
+    nodes.scale_to("nginx", NODES["nginx"])
+    assert balancer.failed[:3] == []
+    assert balancer.left == set(containers), "each said that it was leaving, before it did"
