@@ -14,6 +14,7 @@ from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
 from service_kit.logging import configure_logging
 from service_kit.server import CannotStart, Runner, serve_until_stopped
+from service_kit.settings import explain
 from service_kit.urls import shown
 from storage_service.settings import StorageSettings
 from transform_service.settings import TransformSettings
@@ -27,9 +28,8 @@ def run() -> int:
         with _exclusive(settings.data_dir):
             uvloop.run(_serve(settings, storage, transform))
     except ValidationError as error:
-        for problem in error.errors():
-            name = "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"imgsvc: {name}={problem['input']!r}: {problem['msg']}", file=sys.stderr)
+        for line in explain(error):
+            print(f"imgsvc: {line}", file=sys.stderr)
         return 1
     except (CannotStart, ValueError) as error:
         print(f"imgsvc: {error}", file=sys.stderr)

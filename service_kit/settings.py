@@ -3,9 +3,11 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -18,7 +20,9 @@ class Limits(BaseSettings):
     upload_seconds: float = Field(300, gt=0, description="Seconds for the whole body of an upload to come.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixels of an image, its frames summed.")
     max_frames: int = Field(100, gt=0, description="Frames of an animated image, or pages of a TIFF.")
-    log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
 
 
 def from_json(example: str) -> BeforeValidator:
@@ -28,9 +32,12 @@ def from_json(example: str) -> BeforeValidator:
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value)
+            read = json.loads(value)
         except ValueError:
-            raise ValueError(f"write it as JSON, as in {example}") from None
+            read = None
+        if not isinstance(read, type(json.loads(example))):
+            raise ValueError(f"write it as JSON, as in {example}")  # noqa: TRY004  # pydantic wants this one
+        return read
 
     return BeforeValidator(parse)
 
@@ -38,3 +45,14 @@ def from_json(example: str) -> BeforeValidator:
 def scratch_directory(name: str) -> Path:
     """A default folder for short-lived files, one a user; see Spool for whom it must belong to."""
     return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}-{name}"
+
+
+def explain(error: ValidationError) -> Iterator[str]:
+    """One line for each setting that cannot be used: its name, its value, and what is wrong with it."""
+    told = set()
+    for problem in error.errors():
+        name = str(problem["loc"][0]).upper()
+        if name not in told:  # of several types that a value might have, each complains
+            told.add(name)
+            item = f"[{problem['loc'][1]!r}]" if len(problem["loc"]) > 1 else ""
+            yield f"{name}{item}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"

@@ -1,11 +1,12 @@
 """Configuration of the storage service."""
 
+import re
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
 from service_kit.settings import Limits, from_json
@@ -48,6 +49,22 @@ class StorageSettings(Limits):
     )
     storage_host: str = Field("0.0.0.0", description="Address of `python -m storage_service`.")  # noqa: S104
     storage_port: int = Field(8081, ge=0, description="Port of `python -m storage_service`.")
+
+    @field_validator("purge_urls")
+    @classmethod
+    def _are_urls(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            parts = urlsplit(url)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise ValueError(f"{url!r} is no URL of a cache; write it as http://varnish:8081")
+        return urls
+
+    @field_validator("accel_prefix")
+    @classmethod
+    def _is_a_folder(cls, prefix: str) -> str:
+        if prefix and not re.fullmatch("/(?:[^?#% ]*/)?", prefix):
+            raise ValueError("write it with a slash in front and behind, as /originals/")
+        return prefix
 
     @cached_property
     def database(self) -> str:
