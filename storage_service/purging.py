@@ -32,6 +32,7 @@ _CLAIM = timedelta(seconds=10)
 _BATCH = 100
 _SECONDS = 2.0
 _ADDRESS_SECONDS = 1.0
+_SILENT_SECONDS = 0.2
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,8 @@ class Caches:
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = [URL(url) for url in urls]
         self._addresses: dict[URL, tuple[float, list[URL]]] = {}
+        self._silent: dict[URL, float] = {}
+        """Until when a node that did not confirm is not asked: it would hold up the purges of the others."""
 
     @property
     def exist(self) -> bool:
@@ -67,6 +70,19 @@ class Caches:
         )
 
     async def _purge_one(self, node: URL, url: URL, image_id: str, headers: dict[str, str]) -> bool:
+        now = time.monotonic()
+        if node in self._silent:
+            if now < self._silent[node]:
+                return False
+            self._silent[node] = now + _SECONDS  # one tries for all
+        confirmed = await self._confirmed(node, url, image_id, headers)
+        if confirmed:
+            self._silent.pop(node, None)
+        else:
+            self._silent[node] = time.monotonic() + _SILENT_SECONDS
+        return confirmed
+
+    async def _confirmed(self, node: URL, url: URL, image_id: str, headers: dict[str, str]) -> bool:
         try:
             async with self._session.request(
                 purges.METHOD, node.with_path(paths.image_url(image_id)), headers={**headers, "Host": url.host or ""}

@@ -126,6 +126,8 @@ async def _send_untouched(request: web.Request, source: Source, output: _Output)
     if is_unchanged(request, source.sha256):
         return not_modified(headers)
     async with source.local() as path:
+        if source.is_old:
+            await source.confirm()
         return await _send(request, Rendition.from_file(path), headers)
 
 

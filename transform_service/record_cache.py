@@ -1,5 +1,7 @@
 """What the storage service said of an image, remembered for minutes, and forgotten when the image is deleted."""
 
+from cachetools import TTLCache
+
 from service_kit.errors import Gone, Unavailable
 from service_kit.images import Located, Locator
 from transform_service.cache_store import CacheStore
@@ -9,6 +11,7 @@ _SECONDS = 300.0
 _GONE_SECONDS = 3600.0
 """Longer than any record that was looked up before the deletion can be on its way."""
 _GONE = b"gone"
+_UNMARKED = 10_000
 
 
 class CachedLocator:
@@ -21,10 +24,12 @@ class CachedLocator:
     def __init__(self, storage: Locator, store: CacheStore) -> None:
         self._storage = storage
         self._store = store
+        self._unmarked: TTLCache[str, bool] = TTLCache(_UNMARKED, _GONE_SECONDS)
+        """Deleted images whose mark the store did not take: their old records may come back with it."""
 
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
-        known = await self._store.get(_key(image_id))
+        known = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
         if known is not None:
             return _record(known, image_id)
         located = await self._storage.locate(image_id)
@@ -43,7 +48,10 @@ class CachedLocator:
 
     async def forget(self, image_id: str) -> None:
         """The image was deleted. Raises Unavailable where the store did not take it: the old record may be there."""
-        if not await self._store.put(_key(image_id), _GONE, _GONE_SECONDS):
+        if await self._store.put(_key(image_id), _GONE, _GONE_SECONDS):
+            self._unmarked.pop(image_id, None)
+        else:
+            self._unmarked[image_id] = True
             raise Unavailable("the record cache does not answer, so the image is not known to be gone; purge it again")
 
 

@@ -60,8 +60,8 @@ class ResultCache:
             yield None
             return
         lease, owner = f"lease:{key}", uuid.uuid4().bytes
-        held = await self._acquire(lease, owner, key)
         try:
+            held = await self._acquire(lease, owner, key)
             found = await self.find(key)  # made between the first look and the lease
             if found is not None or not held:
                 yield found
@@ -72,8 +72,7 @@ class ResultCache:
             finally:
                 renewal.cancel()
         finally:
-            if held:
-                await self._store.release(lease, owner)
+            await self._store.release(lease, owner)  # whoever was cancelled may hold it without having heard so
 
     async def _acquire(self, lease: str, owner: bytes, key: str) -> bool:
         """True with the lease; False when the result is there, or patience is at its end."""

@@ -21,8 +21,6 @@ from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceKind
 
 _CACHED = Timings(cached=True)
-_CONFIRM_SECONDS = 0.5
-"""A result that took longer is sent only if its image is still there."""
 
 
 @dataclass(eq=False, slots=True)
@@ -64,17 +62,16 @@ class Transformer:
         When the last of those who wait for it are gone, the render is given up. Raises Gone when the image was deleted
         meanwhile: what is deleted is served for no longer than a second.
         """
-        started = time.perf_counter()
-        for image_id in planned.plan.overlays:  # in a result that is there already, one may have been deleted since
-            async with self._stored.open(image_id):
-                pass
-        try:
-            rendition = await self._shared(source, planned)
-        except Unavailable:
-            await source.confirm()
-            raise
-        if time.perf_counter() - started > _CONFIRM_SECONDS:
-            await source.confirm()
+        async with contextlib.AsyncExitStack() as stack:
+            # Overlays as well: one may have been deleted since a result that is there was made.
+            overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.plan.overlays]
+            try:
+                rendition = await self._shared(source, planned)
+            except Unavailable:
+                await _confirm(source, *overlays)
+                raise
+            if source.is_old:
+                await _confirm(source, *overlays)
         return rendition
 
     async def _shared(self, source: Source, planned: Planned) -> Rendition:
@@ -153,3 +150,8 @@ class Transformer:
     async def _overlay(self, image_id: str, stack: contextlib.AsyncExitStack) -> Path:
         source = await stack.enter_async_context(self._stored.open(image_id))
         return await stack.enter_async_context(source.local())
+
+
+async def _confirm(*shown: Source) -> None:
+    """Raises Gone where one of the images that a result shows was deleted meanwhile."""
+    await asyncio.gather(*(source.confirm() for source in shown))

@@ -7,7 +7,14 @@ sub client_recv {
     }
 }
 
-# Only on the way to nginx: hits do without.
+# What is old is served, and asked after behind it.
+sub client_hit {
+    if (obj.ttl <= 0s) {
+        call client_forward;
+    }
+}
+
+# Only on the way to nginx: other hits do without.
 sub client_forward {
     # Varnish has appended the address it sees. Only what a trusted proxy says of its client is believed, and only the last
     # address of that, which the proxy saw itself: what stands before it came from the client.

@@ -40,6 +40,10 @@ sub vcl_recv {
     call routes_recv;
 }
 
+sub vcl_hit {
+    call client_hit;
+}
+
 sub vcl_miss {
     call client_forward;
 }

@@ -4,10 +4,11 @@ import std;
 
 sub storing_response {
     # An error of ours in the place of a good object would be a second error: what was there stays, and is tried again.
-    if (beresp.status >= 500 && bereq.is_bgfetch) {
+    # A refusal (429) as well: it is about who asks, not about what is asked for.
+    if (bereq.is_bgfetch && beresp.status != 200 && beresp.status != 404 && beresp.status != 410) {
         return (abandon);
     }
-    if (beresp.status != 200 && beresp.status != 404 && beresp.status != 410) {
+    if ((beresp.status != 200 && beresp.status != 404 && beresp.status != 410) || beresp.http.Cache-Control ~ "no-store") {
         # Not kept. For a second, others that ask for it do not queue for an answer that nobody will share.
         set beresp.ttl = 1s;
         set beresp.grace = 0s;
@@ -15,7 +16,10 @@ sub storing_response {
         return (deliver);
     }
     if (beresp.status != 200) {
-        # As long as the services say (10 s): not in grace, or a new image would be missed for longer.
+        # As long as the services say, 10 s, and no longer: not in grace, or a new image would be missed.
+        if (beresp.ttl > 10s) {
+            set beresp.ttl = 10s;
+        }
         set beresp.grace = 0s;
         set beresp.keep = 0s;
         return (deliver);

@@ -11,8 +11,8 @@ sub urls_recv {
     }
     # Tracking parameters say how somebody came here, and nothing of the picture.
     if (req.url ~ "[?&](?:utm_|gclid|fbclid)") {
-        set req.url = regsuball(req.url, "&(?:utm_[A-Za-z0-9_]*|gclid|fbclid)(?:=[^&]*)?(?=&|$)", "");
-        set req.url = regsub(req.url, "^([^?]*\?)(?:utm_[A-Za-z0-9_]*|gclid|fbclid)(?:=[^&]*)?(?:&|$)", "\1");
+        set req.url = regsuball(req.url, "&(?:utm_[A-Za-z0-9_.-]*|gclid|fbclid)(?:=[^&]*)?(?=&|$)", "");
+        set req.url = regsub(req.url, "^([^?]*\?)(?:utm_[A-Za-z0-9_.-]*|gclid|fbclid)(?:=[^&]*)?(?:&|$)", "\1");
         set req.url = regsub(req.url, "^([^?]*)\?$", "\1");
     }
 }

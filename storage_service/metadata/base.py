@@ -86,7 +86,7 @@ class MetadataStore(Protocol):
         """
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
-        """At most `limit` purges that are due, each for one caller alone: they are due again at `until`."""
+        """At most `limit` purges that are due, the newest first; each for one caller alone: due again at `until`."""
 
     async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
         """Have round `number` of a purge at `due_at`."""

@@ -37,7 +37,7 @@ _DELETE = """
 """
 _CLAIM = """
     UPDATE purges SET due_at = $2 WHERE image_id IN (
-        SELECT image_id FROM purges WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED
+        SELECT image_id FROM purges WHERE due_at <= $1 ORDER BY deleted_at DESC LIMIT $3 FOR UPDATE SKIP LOCKED
     )
     RETURNING image_id, sha256, deleted_at, round
 """

@@ -3,10 +3,11 @@
 import asyncio
 import fcntl
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 from weakref import WeakValueDictionary
 
@@ -32,10 +33,11 @@ _ANNOUNCE = """
 """
 _CLAIM = """
     UPDATE purges SET due_at = ?
-    WHERE image_id IN (SELECT image_id FROM purges WHERE due_at <= ? ORDER BY due_at LIMIT ?)
+    WHERE image_id IN (SELECT image_id FROM purges WHERE due_at <= ? ORDER BY deleted_at DESC LIMIT ?)
     RETURNING image_id, sha256, deleted_at, round
 """
 _FULL = {"SQLITE_FULL"}
+T = TypeVar("T")
 
 
 @metadata_store("sqlite")
@@ -121,16 +123,21 @@ class SqliteStore:
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """See MetadataStore."""
         gone = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
-        async with self._transaction() as connection:
-            cursor = await connection.execute(gone, [_text(at), image_id])
-            if cursor.rowcount:
-                await connection.execute(_ANNOUNCE, [_text(purge_at), image_id])
-        return cursor.rowcount == 1
+
+        async def both() -> bool:
+            async with self._transaction() as connection:
+                cursor = await connection.execute(gone, [_text(at), image_id])
+                if cursor.rowcount:
+                    await connection.execute(_ANNOUNCE, [_text(purge_at), image_id])
+            return cursor.rowcount == 1
+
+        return await _whole(both())
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""
-        async with self._transaction() as connection:
-            rows = await connection.execute_fetchall(_CLAIM, [_text(until), _text(now), limit])
+        with _translated():
+            async with self._writing:
+                rows = await self._connection.execute_fetchall(_CLAIM, [_text(until), _text(now), limit])
         return [PendingPurge(row[0], row[1], datetime.fromisoformat(row[2]), row[3]) for row in rows]
 
     async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
@@ -155,10 +162,11 @@ class SqliteStore:
                 await self._connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield self._connection
+                    await self._connection.execute("COMMIT")
                 except BaseException:
-                    await self._connection.execute("ROLLBACK")
+                    with suppress(sqlite3.Error):  # SQLite has done so itself, after some errors
+                        await self._connection.execute("ROLLBACK")
                     raise
-                await self._connection.execute("COMMIT")
 
 
 class _LockedContent:
@@ -171,6 +179,11 @@ class _LockedContent:
 
     async def is_used(self) -> bool:
         return bool(await self._store.used_contents([self._sha256]))
+
+
+async def _whole(work: Coroutine[None, None, T]) -> T:
+    """Work that ends whether or not who asked for it waits: half a transaction would hold all that come after it."""
+    return await asyncio.shield(asyncio.create_task(work))
 
 
 @contextmanager

@@ -115,6 +115,24 @@ async def test_a_deletion_is_in_the_outbox_until_it_is_finished(store: MetadataS
     assert await store.claim_purges(later + timedelta(days=1), later, 10) == []
 
 
+async def test_deletions_that_are_broken_off_leave_nothing_half_done(store: MetadataStore) -> None:
+    stored = [record(number) for number in range(60)]
+    await add(store, *stored)
+    for number, image in enumerate(stored):
+        task = asyncio.create_task(store.mark_deleted(image.image_id, NOW, NOW))
+        for _ in range(number % 6):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    last = record(99)
+    await add(store, last)
+    assert await store.mark_deleted(last.image_id, NOW, NOW)
+    found = [await store.find(image.image_id) for image in (*stored, last)]
+    deleted = {image.image_id for image in found if image and image.deleted_at}
+    claimed = {purge.image_id for purge in await store.claim_purges(NOW, NOW + timedelta(days=1), 100)}
+    assert deleted == claimed
+
+
 async def test_each_purge_is_claimed_once_whoever_asks(store: MetadataStore) -> None:
     stored = [record(number) for number in range(30)]
     await add(store, *stored)

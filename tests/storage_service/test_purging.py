@@ -1,6 +1,7 @@
 """Deletions reach every cache, whatever happens meanwhile."""
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -117,6 +118,22 @@ async def test_a_node_that_does_not_confirm_is_asked_until_it_does(store: Metada
         await cache.hear(6)
         while not await empty(store):
             await asyncio.sleep(0.01)
+
+
+async def test_a_silent_node_does_not_hold_up_the_others(store: MetadataStore, cache: Cache) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+        images = [record(number) for number in range(300)]
+        await add(store, *images)
+        now = datetime.now(UTC)
+        for image in images:
+            await store.mark_deleted(image.image_id, now, now)
+        async with purger(store, cache.url, f"http://127.0.0.1:{silent.getsockname()[1]}") as made:
+            await cache.hear(1)
+            purge = await deleted(store)
+            await made.announce(purge)
+            async with asyncio.timeout(10):
+                while [path for path, _ in cache.told].count(f"/v1/images/{purge.image_id}") < 3:
+                    await asyncio.sleep(0.01)
 
 
 async def test_what_a_process_left_another_delivers(store: MetadataStore, cache: Cache) -> None:

@@ -1,5 +1,6 @@
 """Records of images, remembered until the images are deleted."""
 
+import math
 from pathlib import Path
 
 import pytest
@@ -104,4 +105,21 @@ async def test_a_store_that_does_not_answer_has_not_forgotten(storage: Storage, 
     store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}/0")
     with pytest.raises(Unavailable):
         await CachedLocator(storage, store).forget(ID)
+    await store.close()
+
+
+async def test_a_record_does_not_come_back_with_its_store(storage: Storage, redis_url: str) -> None:
+    """The store was away while the image was deleted, and has the old record still when it is back."""
+    store = RedisStore(redis_url)
+    locator = CachedLocator(storage, store)
+    await locator.locate(ID)
+    store._paused_until = math.inf
+    with pytest.raises(Unavailable):
+        await locator.forget(ID)
+    store._paused_until = 0
+    with pytest.raises(Gone):
+        await locator.locate(ID)
+    await locator.forget(ID)
+    with pytest.raises(Gone):
+        await CachedLocator(storage, store).locate(ID)
     await store.close()

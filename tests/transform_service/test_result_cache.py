@@ -120,3 +120,15 @@ async def test_what_was_made_of_a_content_goes_with_it(nodes: list[ResultCache])
     await nodes[0].keep("two", BODY, "d" * 64)
     await nodes[1].forget(CONTENT)
     assert (await nodes[1].find("one"), await nodes[1].find("two")) == (None, BODY)
+
+
+async def test_who_is_cancelled_while_it_asks_for_the_lease_leaves_none(nodes: list[ResultCache]) -> None:
+    for number in range(40):
+        key = f"cancelled {number}"
+        task = asyncio.create_task(work(nodes[0], key, []))
+        for _ in range(number):
+            await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        async with asyncio.timeout(1):
+            assert await work(nodes[1], key, []) == BODY

@@ -1,9 +1,10 @@
 """What a source is, and the registry of them."""
 
 import abc
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -13,6 +14,8 @@ from service_kit.plugins import discover
 from service_kit.spool import Spool, Spooled
 from transform_service.render_pool import RenderPool
 from transform_service.settings import TransformSettings
+
+_FRESH_SECONDS = 0.5
 
 
 async def _nothing_to_confirm() -> None:
@@ -33,6 +36,13 @@ class Source:
     """Raises what became of the image meanwhile: Gone, where it was deleted."""
     image_id: str | None = None
     """Of a stored image."""
+    opened: float = field(default_factory=time.monotonic)
+    """When it was known to be there."""
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it may have been deleted for so long that it must be confirmed before an answer goes out."""
+        return time.monotonic() - self.opened > _FRESH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)

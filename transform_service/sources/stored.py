@@ -1,5 +1,6 @@
 """Images that the storage service keeps."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -35,6 +36,7 @@ class StoredSource(SourceKind):
         if not isinstance(value, str):
             raise BadRequest("the field 'image_id' must be text")
         image_id = checked_image_id(value)
+        opened = time.monotonic()
         located = await self.tools.locator.locate(image_id)
 
         @asynccontextmanager
@@ -56,7 +58,7 @@ class StoredSource(SourceKind):
         async def confirm() -> None:
             await self.tools.locator.confirm(image_id)
 
-        yield Source(located.header, located.sha256, IMMUTABLE, local, confirm, image_id)
+        yield Source(located.header, located.sha256, IMMUTABLE, local, confirm, image_id, opened)
 
     @asynccontextmanager
     async def _fetched(self, located: Located) -> AsyncIterator[Spooled | None]:
