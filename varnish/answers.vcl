@@ -1,6 +1,12 @@
 # What clients see of all this.
 
+import std;
+
 sub answers_deliver {
+    # Varnish compares with one tag; a client may name several, one of which is enough (304).
+    if (req.http.If-None-Match && resp.http.ETag && std.strstr(req.http.If-None-Match, resp.http.ETag)) {
+        set req.http.If-None-Match = resp.http.ETag;
+    }
     # For the parts only.
     unset resp.http.Xkey;
     unset resp.http.X-Varnish;

@@ -1,5 +1,7 @@
 # What is looked up here, and what goes past.
 
+import std;
+
 sub routes_recv {
     call nodes_routes;
     if (req.method != "GET" && req.method != "HEAD") {
@@ -8,6 +10,13 @@ sub routes_recv {
     # Facts and lists change with every upload and deletion, health with every second.
     if (req.url ~ "^/v1/(?:images(?:\?|$|/healthcheck|/[^/?]*/info)|transform/healthcheck)") {
         return (pass);
+    }
+    # What is no single range is ignored (RFC 9110, 14.2), as the services do; Varnish would answer it with an error.
+    if (req.http.Range && (req.http.Range !~ "^bytes=(?:[0-9]+-[0-9]*|-[0-9]+)$"
+        || (req.http.Range ~ "^bytes=[0-9]+-[0-9]+$"
+            && std.integer(regsub(req.http.Range, "^bytes=([0-9]+)-.*$", "\1"), 0)
+                > std.integer(regsub(req.http.Range, "^.*-", ""), 0)))) {
+        unset req.http.Range;
     }
     # A part of an original: nginx reads just that from the disk, this cache would have to fetch all of it first.
     if (req.http.Range && req.url ~ "^/v1/images/[^/?.]*$") {
