@@ -129,7 +129,10 @@ async def _read_urlencoded(request: web.Request) -> Form:
     async for chunk in request.content.iter_chunked(_MAX_TEXT):
         body += chunk
         if len(body) > _MAX_TEXT:
-            raise BadRequest(f"an urlencoded form may have {_MAX_TEXT} bytes; send files as multipart/form-data")
+            raise BadRequest(
+                f"an urlencoded form may have {_MAX_TEXT} bytes; send files as multipart/form-data,"
+                " or as raw bytes with an image/* content type"
+            )
     fields = [(name.lower(), value) for name, value in parse_qsl(body.decode(errors="replace"))]
     if len(texts := dict(fields)) < len(fields):
         raise BadRequest("a field stands twice in the form; send each once")
