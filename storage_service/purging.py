@@ -23,8 +23,8 @@ cache after the purge: a fast render within half a second, since slower ones ask
 _AT_ONCE = 0.5
 """Seconds for the caches to confirm before the client gets its 204."""
 _GRACE = timedelta(seconds=_AT_ONCE)
-_IDLE = 0.3
-_LEAST_PAUSE, _LONGEST_PAUSE, _HOPELESS_PAUSE = 0.25, 5.0, 60.0
+_IDLE = 0.2
+_LEAST_PAUSE, _LONGEST_PAUSE, _HOPELESS_PAUSE = 0.2, 2.0, 60.0
 _HOPELESS = 600.0
 """Seconds without a confirmation after which a cache is asked once a minute: its name may be gone for good."""
 _CLAIM = timedelta(seconds=10)
@@ -32,7 +32,7 @@ _CLAIM = timedelta(seconds=10)
 _BATCH = 100
 _SECONDS = 2.0
 _ADDRESS_SECONDS = 1.0
-_SILENT_SECONDS = 0.2
+_SILENT_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
@@ -75,11 +75,14 @@ class Caches:
             if now < self._silent[node]:
                 return False
             self._silent[node] = now + _SECONDS  # one tries for all
-        confirmed = await self._confirmed(node, url, image_id, headers)
-        if confirmed:
-            self._silent.pop(node, None)
-        else:
-            self._silent[node] = time.monotonic() + _SILENT_SECONDS
+        confirmed = False
+        try:
+            confirmed = await self._confirmed(node, url, image_id, headers)
+        finally:  # given up (announce), too
+            if confirmed:
+                self._silent.pop(node, None)
+            else:
+                self._silent[node] = time.monotonic() + _SILENT_SECONDS
         return confirmed
 
     async def _confirmed(self, node: URL, url: URL, image_id: str, headers: dict[str, str]) -> bool:
@@ -160,7 +163,7 @@ class Purger:
         now = datetime.now(UTC)
         if not confirmed:
             waited = (now - purge.deleted_at).total_seconds()
-            pause = min(max(waited / 4, _LEAST_PAUSE), _LONGEST_PAUSE) if waited < _HOPELESS else _HOPELESS_PAUSE
+            pause = min(max(waited / 10, _LEAST_PAUSE), _LONGEST_PAUSE) if waited < _HOPELESS else _HOPELESS_PAUSE
             await self._metadata.postpone_purge(purge.image_id, purge.round, now + timedelta(seconds=pause))
         elif purge.round < len(_REPEATS) and self._caches.exist:
             due = now + timedelta(seconds=_REPEATS[purge.round])
