@@ -1,5 +1,7 @@
 #!/bin/sh
-# Writes the rates from the environment, and becomes nginx.
+# Writes the rates from the environment, starts nginx, and lets it leave without a failed request: from a stop on, health
+# checks are told 503 for DRAIN_SECONDS (3) while all else is still answered, so that nobody sends an upload into a
+# connection that is about to close.
 set -eu
 export UPLOADS_PER_MINUTE="${UPLOADS_PER_MINUTE:-120}" RENDERS_PER_SECOND="${RENDERS_PER_SECOND:-50}"
 for number in "$UPLOADS_PER_MINUTE" "$RENDERS_PER_SECOND"; do
@@ -8,4 +10,25 @@ for number in "$UPLOADS_PER_MINUTE" "$RENDERS_PER_SECOND"; do
   esac
 done
 envsubst '${UPLOADS_PER_MINUTE} ${RENDERS_PER_SECOND}' </etc/nginx/rates.conf.template >/tmp/rates.conf
-exec nginx -g 'daemon off;' "$@"
+rm -f /tmp/leaving
+
+leave() {
+  trap '' QUIT TERM INT
+  touch /tmp/leaving
+  echo "leaving in ${DRAIN_SECONDS:-3} s"
+  sleep "${DRAIN_SECONDS:-3}"
+  kill -QUIT "$nginx"
+  wait "$nginx"
+  exit
+}
+trap leave QUIT TERM INT
+trap 'kill -HUP "$nginx"' HUP
+
+nginx -g 'daemon off;' "$@" &
+nginx=$!
+status=0
+# Returns at each signal.
+while kill -0 "$nginx" 2>/dev/null; do
+  wait "$nginx" && status=0 || status=$?
+done
+exit "$status"

@@ -7,10 +7,13 @@ sub origin_recv {
 }
 
 sub origin_fetch {
-    # The next node, where one did not answer; and one that the probes believe gone, where there is no other: it may have
-    # come back within this second.
-    if (bereq.retries > 0 || !std.healthy(bereq.backend)) {
-        set bereq.backend = any.backend();
+    # Where one did not answer, another is asked; and one that the probes believe gone, where there is no other: it may have
+    # come back within this second. By the request's id, so that the second and the third try are surely two nodes: with
+    # turns, others that retry at the same time take every other one.
+    if (bereq.retries == 1) {
+        set bereq.backend = any.backend(by=KEY, key=any.key(bereq.http.X-Request-ID), alt=1, healthy=IGNORE);
+    } else if (bereq.retries > 1 || !std.healthy(bereq.backend)) {
+        set bereq.backend = any.backend(by=KEY, key=any.key(bereq.http.X-Request-ID), healthy=IGNORE);
     }
 }
 

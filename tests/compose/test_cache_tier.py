@@ -246,13 +246,26 @@ async def test_nodes_are_restarted_one_by_one_without_a_failed_request(
     image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
     variants = [f".webp?thumb={50 + n % 100}&blur={n / 100:.2f}" if n % 3 else "/info" for n in range(20_000)]
     asked = [f"{urls[n % 2]}/v1/images/{image_id}{variant}" for n, variant in enumerate(variants)]
+    ended = asyncio.Event()
+
+    async def upload_on() -> int:
+        for number in itertools.count():
+            if ended.is_set():
+                return number
+            await upload(http, urls[number % 2], b"".join([small, number.to_bytes(4)]))
+        raise AssertionError
+
+    small = bytes(pictures.noise(30, 20).pngsave_buffer())
+    uploads = asyncio.create_task(upload_on())
     async with Hammer(http, asked, 4).running(is_200) as hammer:
         for container in nodes.containers(service) * (10 if LONG else 1):
             await hammer.more(20)
             await asyncio.to_thread(nodes.docker, "restart", container)
             await asyncio.to_thread(nodes.wait_healthy, container)
             await hammer.more(20)
+    ended.set()
     assert hammer.bad[:3] == []
+    assert await uploads > 10
 
 
 async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(
