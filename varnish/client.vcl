@@ -7,15 +7,12 @@ sub client_recv {
     }
 }
 
-# What is old is served, and asked after behind it.
-sub client_hit {
-    if (obj.ttl <= 0s) {
-        call client_forward;
-    }
-}
-
 # Only on the way to nginx: other hits do without.
 sub client_forward {
+    # Nothing here answers with an upgraded connection, nor in several codings, nor knows who asks.
+    unset req.http.Upgrade;
+    unset req.http.Accept-Encoding;
+    unset req.http.Cookie;
     # Varnish has appended the address it sees. Only what a trusted proxy says of its client is believed, and only the last
     # address of that, which the proxy saw itself: what stands before it came from the client.
     if (client.ip ~ trusted_proxies && req.http.X-Forwarded-For ~ ",") {

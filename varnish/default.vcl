@@ -34,22 +34,27 @@ sub vcl_recv {
     call purge_recv;
     call refusals_recv;
     call node_recv;
-    call origin_recv;
     call urls_recv;
     call accept_recv;
     call routes_recv;
 }
 
 sub vcl_hit {
-    call client_hit;
+    # What is old is served, and asked after behind it.
+    if (obj.ttl <= 0s) {
+        call client_forward;
+        call origin_forward;
+    }
 }
 
 sub vcl_miss {
     call client_forward;
+    call origin_forward;
 }
 
 sub vcl_pass {
     call client_forward;
+    call origin_forward;
 }
 
 sub vcl_hash {

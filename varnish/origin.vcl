@@ -2,7 +2,8 @@
 
 import std;
 
-sub origin_recv {
+# Hits do without.
+sub origin_forward {
     set req.backend_hint = nginx.backend();
 }
 

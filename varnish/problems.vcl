@@ -8,7 +8,6 @@ sub problems_synth {
     set resp.http.Access-Control-Allow-Origin = "*";
     set resp.http.Timing-Allow-Origin = "*";
     unset resp.http.Server;
-    unset resp.http.X-Varnish;
     unset resp.http.Via;
     if (resp.status == 200) {
         set resp.http.Content-Type = "application/json";

@@ -18,8 +18,4 @@ sub refusals_recv {
     if (req.url ~ "^.{8191}") {
         return (synth(414, "the URL is too long; shorten the chain of operations"));
     }
-    # Nothing here answers with an upgraded connection, nor in several codings.
-    unset req.http.Upgrade;
-    unset req.http.Accept-Encoding;
-    unset req.http.Cookie;
 }

@@ -42,13 +42,15 @@ def started(origin: int, vcl: str | None = None) -> Iterator[Varnish]:
             )
             (folder / "nodes.vcl").write_bytes(nodes.stdout)
             file = CODE / "default.vcl"
+            parameters = _parameters()
         else:
             file = folder / "other.vcl"
             file.write_text(vcl.replace("ORIGIN", str(origin)))
+            parameters = ["-p", "http_gzip_support=off"]
         command = [
             program("varnishd"), "-F", "-j", "none", "-n", str(folder / "work"), "-f", str(file), "-s", "malloc,2g",
             "-a", f"http=127.0.0.1:{running.port},HTTP", "-a", f"inside=127.0.0.1:{running.inside},HTTP",
-            "-p", f"vcl_path={folder}:{CODE}", "-p", "http_gzip_support=off",
+            "-p", f"vcl_path={folder}:{CODE}", *parameters,
         ]  # fmt: skip
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
@@ -58,3 +60,10 @@ def started(origin: int, vcl: str | None = None) -> Iterator[Varnish]:
             finally:
                 process.terminate()
                 process.wait()
+
+
+def _parameters() -> list[str]:
+    """Those of the image, which varnish/start gives too."""
+    lines = (CODE / "parameters").read_text().splitlines()
+    pairs = [line.split() for line in lines if line and not line.startswith(("#", "transit_buffer"))]
+    return [part for name, value in pairs for part in ("-p", f"{name}={value}")]
