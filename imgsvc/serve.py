@@ -24,7 +24,7 @@ def run() -> int:
     """Serve until SIGINT or SIGTERM. The exit code is 1 if the service could not start."""
     try:
         settings, storage, transform = ServeSettings(), StorageSettings(), TransformSettings()
-        configure_logging(storage.log_level)
+        configure_logging(storage.log_level, storage.log_format)
         with _exclusive(settings.data_dir):
             uvloop.run(_serve(settings, storage, transform))
     except ValidationError as error:

@@ -13,6 +13,32 @@ def available_memory() -> int:
     return min([machine, *_limits()])
 
 
+def used_memory() -> int | None:
+    """Bytes that this process's control group holds, without cached files; None where that is not known."""
+    for folder, name in _groups():
+        root = _ROOT if name == "memory.max" else _ROOT / "memory"
+        own = folder if (folder / name).exists() else root  # in a container, the path may be that of the host
+        try:
+            if name == "memory.max":
+                total, cached = int((own / "memory.current").read_text()), "inactive_file"
+            else:
+                total, cached = int((own / "memory.usage_in_bytes").read_text()), "total_inactive_file"
+            stat = dict(line.split() for line in (own / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):
+            continue
+        return total - int(stat.get(cached, 0))
+    return None
+
+
+def resident_bytes(pid: int) -> int:
+    """Resident memory of a process, with what it shares; 0 where there is none."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except OSError:
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
 def _limits() -> Iterator[int]:
     for folder, name in _groups():
         for group in (folder, *folder.parents):

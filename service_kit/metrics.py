@@ -1,18 +1,101 @@
-"""What a process counts, in Prometheus' text format at `/metrics`; for the operator's network, never for clients."""
+"""What a process counts, in Prometheus' text format at `/metrics`; for the operator's network, never for clients.
 
-from aiohttp import web
-from prometheus_client import REGISTRY, generate_latest
+The values of every label are a closed set: nothing that a client sends becomes a label.
+"""
+
+import os
+from collections.abc import Awaitable, Callable, Iterator
+
+from aiohttp import hdrs, web
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from service_kit import paths
+from service_kit.memory import available_memory, used_memory
 
 PATH = "/metrics"
+_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""Where several processes of one service share their counts (prometheus_client's own variable)."""
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""From a cached result to a render at its deadline."""
+
+Refresh = Callable[[web.Application], Awaitable[None]]
+"""Brings gauges up to date when somebody asks for them."""
+
+_REQUESTS = Counter("imgsvc_requests", "Requests that were answered.", ["method", "route", "status"])
+_DURATIONS = Histogram(
+    "imgsvc_request_duration_seconds",
+    "From the end of a request's headers to the end of its answer.",
+    ["method", "route"],
+    buckets=_SECONDS,
+)
+_SPANS = Histogram(
+    "imgsvc_request_span_duration_seconds",
+    "What requests spend their time on (the spans of Server-Timing).",
+    ["span"],
+    buckets=_SECONDS,
+)
+_RECEIVED = Counter("imgsvc_request_bytes", "Bytes of request bodies.", ["route"])
+_SENT = Counter("imgsvc_response_bytes", "Bytes of answers, with their headers.", ["route"])
+IN_PROGRESS = Gauge("imgsvc_requests_in_progress", "Requests that are being handled.", multiprocess_mode="livesum")
 
 
-def metrics_route() -> web.RouteDef:
-    """The route that Prometheus asks."""
-    return web.get(PATH, _metrics)
+def count_request(
+    request: web.BaseRequest, response: web.StreamResponse, seconds: float, spans: dict[str, float]
+) -> None:
+    """Count a request that was answered."""
+    method = request.method if request.method in hdrs.METH_ALL else "other"
+    route = route_of(request)
+    _REQUESTS.labels(method, route, response.status).inc()
+    _DURATIONS.labels(method, route).observe(seconds)
+    _SENT.labels(route).inc(response.body_length)
+    if received := request.content.total_bytes:
+        _RECEIVED.labels(route).inc(received)
+    for name, spent in spans.items():
+        _SPANS.labels(name).observe(spent)
 
 
-async def _metrics(_request: web.Request) -> web.Response:
-    return web.Response(
-        body=generate_latest(REGISTRY), headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"}
-    )
+def route_of(request: web.BaseRequest) -> str:
+    """The pattern of the route that answers a request; `none` where there is no such route."""
+    info = getattr(request, "_match_info", None)  # match_info itself fails where no HTTP came
+    resource = info.route.resource if info else None
+    return paths.shown(resource.canonical) if resource else "none"
+
+
+def metrics_route(*refresh: Refresh) -> web.RouteDef:
+    """The route that Prometheus asks; `refresh` runs before each answer."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        for each in refresh:
+            await each(request.app)
+        body = generate_latest(_registry())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
+
+    return web.get(PATH, metrics)
+
+
+def _registry() -> CollectorRegistry:
+    """The counts of this process, or those of all processes that share a folder for them."""
+    if _MULTIPROCESS not in os.environ:
+        return REGISTRY
+    shared = CollectorRegistry()
+    multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    shared.register(_MEMORY)
+    return shared
+
+
+class _ContainerMemory(Collector):
+    """What the control group of this process has taken; of its container, where there is one."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """See Collector."""
+        used = used_memory()
+        if used is not None:
+            yield GaugeMetricFamily("imgsvc_container_memory_bytes", "Memory of the container, without files.", used)
+        yield GaugeMetricFamily("imgsvc_container_memory_limit_bytes", "The most it may take.", available_memory())
+
+
+_MEMORY = _ContainerMemory()
+REGISTRY.register(_MEMORY)

@@ -11,6 +11,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from service_kit.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError, URITooLong
+from service_kit.logging import request_id as logged_request_id
 from service_kit.paths import MAX_URL
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -26,6 +27,7 @@ logger = logging.getLogger(__name__)
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Give the request an id: the client's when it is sane, else a new one."""
     request[REQUEST_ID] = _request_id(request)
+    logged_request_id.set(request[REQUEST_ID])
     return await handler(request)
 
 

@@ -1,15 +1,20 @@
 """The URL paths of version 1, with the unversioned and the singular spelling as aliases."""
 
-_PREFIX = r"/{alias:(?:v1/)?"
-
-IMAGES = _PREFIX + "images?}"
+IMAGES = "/{images:(?:v1/)?images?}"
 IMAGE = IMAGES + "/{image_id:[^/.]+}"
 INFO = IMAGE + "/info"
 VARIANT = IMAGE + "{dot:[.]}{extension:[^/.]+}"
-TRANSFORM = _PREFIX + "transform}"
+TRANSFORM = "/{transform:(?:v1/)?transform}"
 
 MAX_URL = 8192
 """Bytes of path and query."""
+
+
+def shown(pattern: str) -> str:
+    """A route's pattern, as aiohttp gives it back, as one would write it: `/v1/images/{image_id}.{extension}`."""
+    for group, spelling in (("{images}", "v1/images"), ("{transform}", "v1/transform"), ("{dot}", ".")):
+        pattern = pattern.replace(group, spelling)
+    return pattern
 
 
 def image_url(image_id: str, extension: str = "") -> str:

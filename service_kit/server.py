@@ -15,7 +15,9 @@ from contextlib import suppress
 from aiohttp import web
 
 from service_kit import connections
+from service_kit.access import AccessLogger
 from service_kit.errors import ServiceError
+from service_kit.metrics import IN_PROGRESS
 from service_kit.middlewares import Handler
 
 _MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url explains it
@@ -44,11 +46,13 @@ class InFlight:
     async def count(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Count a request as long as its handler runs; a middleware."""
         self._count += 1
+        IN_PROGRESS.inc()
         self._none.clear()
         try:
             return await handler(request)
         finally:
             self._count -= 1
+            IN_PROGRESS.dec()
             if not self._count:
                 self._none.set()
 
@@ -76,7 +80,8 @@ class Runner(web.AppRunner):
     def __init__(self, app: web.Application) -> None:
         super().__init__(
             app,
-            access_log=None,
+            access_log_class=AccessLogger,
+            access_log=logger,  # any: AccessLogger has its own
             auto_decompress=False,  # uploads.py refuses packed bodies; unpacking them first is what a bomb wants
             max_line_size=_MAX_LINE,
             shutdown_timeout=_CLOSE_SECONDS,

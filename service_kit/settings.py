@@ -10,6 +10,8 @@ from typing import Literal
 from pydantic import BeforeValidator, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service_kit.logging import LogFormat
+
 
 class Limits(BaseSettings):
     """Limits on what is taken in, from environment variables of the fields' names in upper case."""
@@ -22,6 +24,9 @@ class Limits(BaseSettings):
     max_frames: int = Field(100, gt=0, description="Frames of an animated image, or pages of a TIFF.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="DEBUG, INFO, WARNING or ERROR."
+    )
+    log_format: LogFormat = Field(
+        "text", description="`text`, or `json`: one object a line, with the request's id. The containers say json."
     )
 
 

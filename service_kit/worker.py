@@ -83,6 +83,11 @@ class Worker:
         """The process id, for operators and tests."""
         return self._process.pid or 0
 
+    @property
+    def crashed(self) -> bool:
+        """Whether it ended by its own fault; known once it is reaped."""
+        return -(self._process.exitcode or 0) in _CRASH_SIGNALS
+
     async def start(self) -> None:
         """Start the process and wait until it is ready; WorkerDied if it cannot be."""
         self._answer = asyncio.get_running_loop().create_future()
@@ -111,7 +116,7 @@ class Worker:
             raise WorkerDied("the worker process ended before it could start the job; try again") from error
         except WorkerDied as error:
             await self.reap()
-            error.crashed = -(self._process.exitcode or 0) in _CRASH_SIGNALS
+            error.crashed = self.crashed
             raise
         finally:
             self._answer = None

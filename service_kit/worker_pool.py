@@ -4,12 +4,14 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from service_kit.errors import ServiceError, Unavailable
 from service_kit.worker import Hooks, Worker
 
 T = TypeVar("T")
+End = Literal["crash", "killed", "stopped", "recycled"]
+"""By its own fault, by a signal from outside, with its job, or after enough jobs."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 """Seconds between tries to start a worker; the first is short, so that one unlucky start costs little."""
 
@@ -27,12 +29,17 @@ class QueueFull(Unavailable):
 class WorkerPool:
     """A fixed number of workers behind a bounded queue."""
 
-    def __init__(self, size: int, *, hooks: Hooks, queue: int, max_jobs: int = 1000) -> None:
-        """`queue` jobs may wait; a worker is replaced after `max_jobs` of them."""
+    def __init__(
+        self, size: int, *, hooks: Hooks, queue: int, max_jobs: int = 1000, on_end: Callable[[End], None] | None = None
+    ) -> None:
+        """`queue` jobs may wait; a worker is replaced after `max_jobs` of them. `on_end` is told how each one ended."""
         self._size = size
         self._hooks = hooks
         self._queue = queue
         self._max_jobs = max_jobs
+        self._on_end = on_end or _ignore
+        self._ends: dict[Worker, End] = {}
+        """How workers end that this pool kills."""
         self._workers: set[Worker] = set()
         self._idle: deque[Worker] = deque()
         self._waiting: deque[asyncio.Future[Worker]] = deque()
@@ -75,7 +82,7 @@ class WorkerPool:
                 try:
                     return await worker.call(function, *args)
                 except asyncio.CancelledError:
-                    self._discard(worker)
+                    self._discard(worker, "stopped")
                     raise
                 finally:
                     self._release(worker)
@@ -100,7 +107,7 @@ class WorkerPool:
 
     def _release(self, worker: Worker) -> None:
         if worker.alive and worker.jobs >= self._max_jobs:
-            self._discard(worker)
+            self._discard(worker, "recycled")
         if not worker.alive:
             return
         while self._waiting:
@@ -110,7 +117,9 @@ class WorkerPool:
                 return
         self._idle.append(worker)
 
-    def _discard(self, worker: Worker) -> None:
+    def _discard(self, worker: Worker, end: End) -> None:
+        if worker in self._workers:
+            self._ends[worker] = end
         worker.kill()
         self._on_death(worker)
 
@@ -125,6 +134,7 @@ class WorkerPool:
 
     async def _replace(self, worker: Worker) -> None:
         await worker.reap()
+        self._on_end(self._ends.pop(worker, "crash" if worker.crashed else "killed"))
         pause = _FIRST_PAUSE
         while not self._closing:
             try:
@@ -150,3 +160,7 @@ class WorkerPool:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _ignore(_end: End) -> None:
+    pass

@@ -14,7 +14,7 @@ from storage_service.settings import StorageSettings
 async def application() -> Runner:
     """The app with settings from the environment, in the runner that gunicorn's worker starts."""
     settings = StorageSettings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     return Runner(create_app(settings))
 
 

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from service_kit import middlewares, server, worker
 from service_kit.errors import ServiceError
+from service_kit.metrics import metrics_route
 from service_kit.spool import Spool
 from storage_service import handlers, validation
 from storage_service.blobs import Blobs
@@ -22,12 +23,15 @@ from storage_service.validation import Validator
 logger = logging.getLogger(__name__)
 
 
+PURGER = web.AppKey("PURGER", Purger)
+
+
 def create_app(settings: StorageSettings) -> web.Application:
     """The storage service alone, with the route that the transform service asks."""
     app = web.Application()
     middlewares.setup(app)
     setup(app, settings)
-    app.add_routes([*handlers.routes(), web.get(handlers.LOCATION, handlers.locate)])
+    app.add_routes([*handlers.routes(), web.get(handlers.LOCATION, handlers.locate), metrics_route(_observe)])
     app.on_startup.append(server.settle)
     worker.preload([validation.PRELOAD])
     return app
@@ -51,7 +55,7 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
         stack.push_async_callback(metadata.close)
         await validator.start()
         stack.push_async_callback(validator.close)
-        purger = Purger(metadata, await stack.enter_async_context(Caches(settings.purge_urls)))
+        purger = app[PURGER] = Purger(metadata, await stack.enter_async_context(Caches(settings.purge_urls)))
         library = Library(metadata, blobs, validator, purger)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = asyncio.create_task(sweep_for_ever(library, spool, settings.sweep_seconds))
@@ -59,6 +63,10 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
         purging = asyncio.create_task(purger.run())
         stack.callback(purging.cancel)
         yield
+
+
+async def _observe(app: web.Application) -> None:
+    await app[PURGER].observe()
 
 
 async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None:

@@ -15,6 +15,7 @@ from yarl import URL
 from service_kit import paths, purges
 from service_kit.errors import ServiceError
 from storage_service.metadata.base import MetadataStore, PendingPurge
+from storage_service.metrics import PURGE_CONFIRM, PURGE_OLDEST, PURGES_PENDING
 
 _REPEATS = (0.6, 15.0)
 """Seconds after a round that all confirmed until the next one. An answer that was made before the deletion may reach a
@@ -133,6 +134,13 @@ class Purger:
                 await self._deliver(purge)
         self._wake.set()
 
+    async def observe(self) -> None:
+        """Bring the gauges up to date; they stay as they are while the database does not answer."""
+        with contextlib.suppress(ServiceError):
+            number, oldest = await self._metadata.pending_purges()
+            PURGES_PENDING.set(number)
+            PURGE_OLDEST.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
+
     async def run(self) -> None:
         """Deliver what is due, for ever."""
         while True:
@@ -161,6 +169,8 @@ class Purger:
         used = await self._metadata.used_contents([purge.sha256])
         confirmed = await self._caches.purge(purge.image_id, None if used else purge.sha256)
         now = datetime.now(UTC)
+        if confirmed and not purge.round:
+            PURGE_CONFIRM.observe((now - purge.deleted_at).total_seconds())
         if not confirmed:
             waited = (now - purge.deleted_at).total_seconds()
             pause = min(max(waited / 10, _LEAST_PAUSE), _LONGEST_PAUSE) if waited < _HOPELESS else _HOPELESS_PAUSE

@@ -13,7 +13,7 @@ from transform_service.settings import TransformSettings
 async def application() -> Runner:
     """The app with settings from the environment, in the runner that gunicorn's worker starts."""
     settings = TransformSettings()
-    configure_logging(settings.log_level)
+    configure_logging(settings.log_level, settings.log_format)
     return Runner(create_app(settings))
 
 

@@ -16,6 +16,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 from service_kit.errors import Unavailable
+from transform_service.metrics import MEMORY, MEMORY_LIMIT, QUEUE, REFUSALS, RUNNING
 from transform_service.plan import Cost
 
 _PASSED_BY, _DEAR_SECONDS = 50, 0.1
@@ -70,6 +71,15 @@ class Admission:
         """Jobs that wait, in both lanes."""
         return sum(len(lane) for lane in self._lanes.values())
 
+    def observe(self) -> None:
+        """Bring the gauges up to date."""
+        for heavy, lane in self._lanes.items():
+            name = "heavy" if heavy else "small"
+            QUEUE.labels(name).set(len(lane))
+            RUNNING.labels(name).set(sum(job.cost.heavy is heavy for job in self._running))
+        MEMORY.set(sum(job.cost.bytes for job in self._running))
+        MEMORY_LIMIT.set(self._memory)
+
     @asynccontextmanager
     async def admitted(self, cost: Cost) -> AsyncIterator[None]:
         """Wait for a turn; inside, a renderer is free. Refused at once where there is no use in waiting."""
@@ -97,6 +107,7 @@ class Admission:
 
     def _check(self, cost: Cost) -> None:
         if cost.bytes > self._memory:
+            REFUSALS.labels("memory").inc()
             raise Refused(
                 f"rendering this takes about {_mebibytes(cost.bytes)} MiB of memory, {_mebibytes(self._memory)} are"
                 " there for it; ask for less, or of another service",
@@ -105,6 +116,7 @@ class Admission:
         wait = self._wait(heavy=cost.heavy)
         waiting = len(self._lanes[cost.heavy])
         if waiting >= self._queue or wait > self._seconds:
+            REFUSALS.labels("full" if waiting >= self._queue else "slow").inc()
             raise Refused(f"{waiting} such renders are waiting, for about {wait:.1f} s; try again later", wait)
 
     def _wait(self, *, heavy: bool) -> float:

@@ -20,13 +20,15 @@ from transform_service.sources.base import Tools, load_sources
 from transform_service.storage_client import StorageClient
 from transform_service.transformer import Transformer
 
+POOL = web.AppKey("POOL", RenderPool)
+
 
 def create_app(settings: TransformSettings) -> web.Application:
     """The transform service alone; it asks the storage service over HTTP."""
     app = web.Application()
     middlewares.setup(app)
     setup(app, settings)
-    app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route()])
+    app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
     app.on_startup.append(server.settle)
     worker.preload([render_pool.PRELOAD])
     return app
@@ -46,6 +48,10 @@ def setup(app: web.Application, settings: TransformSettings, locator: Locator | 
     app.cleanup_ctx.append(transformer)
 
 
+async def _observe(app: web.Application) -> None:
+    app[POOL].observe()
+
+
 async def _start(
     app: web.Application, settings: TransformSettings, locator: Locator | None, stack: contextlib.AsyncExitStack
 ) -> None:
@@ -57,6 +63,7 @@ async def _start(
     pool = RenderPool(settings)
     await pool.start()
     stack.push_async_callback(pool.close)
+    app[POOL] = pool
     if locator is None:
         client = StorageClient(settings.storage_url, settings.storage_seconds)
         stack.push_async_callback(client.close)

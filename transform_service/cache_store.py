@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from cachetools import TLRUCache
 
 from service_kit.urls import parts_of, shown
+from transform_service.metrics import CACHE_ERRORS
 
 _TIMEOUT = 0.5
 _NAMESPACE = "imgsvc"
@@ -202,10 +203,12 @@ class RedisStore:
 
     async def _asked(self, question: Callable[[], Awaitable[T]], otherwise: T) -> T:
         if time.monotonic() < self._paused_until:
+            CACHE_ERRORS.inc()
             return otherwise
         try:
             return await question()
         except Exception as error:  # noqa: BLE001  # whatever Redis's trouble is, rendering goes on
+            CACHE_ERRORS.inc()
             logger.warning("the result cache does not answer: %r", error)
             self._paused_until = time.monotonic() + _PAUSE
             return otherwise

@@ -1,6 +1,5 @@
 """HTTP of the transform service: which source, which format, which headers."""
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -13,13 +12,14 @@ from service_kit.formats import Format, by_extension
 from service_kit.health import health_route
 from service_kit.ids import checked_image_id
 from service_kit.purges import CONTENT_HEADER
+from service_kit.spans import Spans, spans_of
 from service_kit.spool import Spool, Spooled
 from service_kit.uploads import read_form
 from transform_service.chain import Chain, parse
 from transform_service.negotiation import negotiated
 from transform_service.operations.base import Steps
 from transform_service.record_cache import CachedLocator
-from transform_service.rendition import Rendition, Timings
+from transform_service.rendition import Rendition
 from transform_service.result_cache import ResultCache
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import SOURCES, Source, SourceKind
@@ -73,8 +73,10 @@ async def transform_named(request: web.Request) -> web.StreamResponse:
 
 async def transform_posted(request: web.Request) -> web.StreamResponse:
     """An image that is in the form or is named by it, transformed."""
+    spans = spans_of(request)
     chain = _chain(request)
     async with read_form(request, request.app[SPOOL], request.app[SETTINGS]) as form:
+        spans.lap("receive")
         given: dict[str, str | Spooled] = {name: text for name, text in form.texts.items() if name in SOURCES}
         if form.file:
             given["image"] = form.file
@@ -93,28 +95,29 @@ async def purge(request: web.Request) -> web.Response:
 async def _answer(
     request: web.Request, name: str, value: str | Spooled, chain: Chain, extension: str | None = None
 ) -> web.StreamResponse:
+    spans = spans_of(request)
     asked = _asked_format(extension, chain.parameters.get("format"))
-    started = time.perf_counter()
     async with request.app[KINDS][name].open(value) as source:
-        seconds = time.perf_counter() - started
+        spans.lap("source")
         output = _output(request, asked, source)
         if not chain.operations and output.format is source.header.kind:
             return await _send_untouched(request, source, output)
-        return await _send_transformed(request, source, chain, output, seconds)
+        return await _send_transformed(request, source, chain, output, spans)
 
 
 async def _send_transformed(
-    request: web.Request, source: Source, chain: Chain, output: _Output, source_seconds: float
+    request: web.Request, source: Source, chain: Chain, output: _Output, spans: Spans
 ) -> web.StreamResponse:
     transformer = request.app[TRANSFORMER]
     planned = await transformer.plan(source, chain.operations, output.format)
+    spans.lap("plan")
     shown = [*([source.image_id] if source.image_id else []), *planned.plan.overlays]
     headers = image_headers(planned.key, output.format.content_type, source.cache_control, shown) | output.headers
     if is_unchanged(request, planned.key):
         return not_modified(headers)
-    rendition = await transformer.render(source, planned)
-    headers["Cache-Status"] = "imgsvc; hit" if rendition.timings.cached else "imgsvc; fwd=miss"
-    headers["Server-Timing"] = _server_timing(source_seconds, rendition.timings)
+    rendition = await transformer.render(source, planned, spans)
+    headers["Cache-Status"] = "imgsvc; fwd=miss" if rendition.timings.source == "miss" else "imgsvc; hit"
+    headers["Server-Timing"] = str(spans)
     if rendition.body is not None:
         return web.Response(body=rendition.body, headers=headers)
     return await _send(request, rendition, headers)
@@ -165,8 +168,3 @@ def _one_source(given: Mapping[str, str | Spooled]) -> tuple[str, str | Spooled]
         found = f"there are {', '.join(given)}" if given else "there is none"
         raise BadRequest(f"name exactly one image, by one of: {', '.join(sorted(SOURCES))}; {found}")
     return next(iter(given.items()))
-
-
-def _server_timing(source_seconds: float, timings: Timings) -> str:
-    phases = {"queue": timings.queue, "source": source_seconds, "render": timings.render}
-    return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in phases.items())

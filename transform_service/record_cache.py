@@ -5,6 +5,7 @@ from cachetools import TTLCache
 from service_kit.errors import Gone, Unavailable
 from service_kit.images import Located, Locator
 from transform_service.cache_store import CacheStore
+from transform_service.metrics import RECORDS
 
 _SECONDS = 300.0
 """Less than a presigned URL in a record lives (storage_service/library.py)."""
@@ -30,6 +31,7 @@ class CachedLocator:
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
         known = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
+        RECORDS.labels("miss" if known is None else "hit").inc()
         if known is not None:
             return _record(known, image_id)
         located = await self._storage.locate(image_id)

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TypeVar
 
 from service_kit.images import Header
-from service_kit.memory import available_memory
+from service_kit.memory import available_memory, resident_bytes
 from service_kit.quarantine import Quarantine
 from service_kit.worker import Hooks
-from service_kit.worker_pool import DeadlinePassed, WorkerPool
+from service_kit.worker_pool import DeadlinePassed, End, WorkerPool
 from transform_service.admission import Admission
+from transform_service.metrics import DEADLINES, RENDERER_ENDS, RENDERERS, RENDERERS_EXPECTED, RENDERERS_MEMORY
 from transform_service.plan import Cost, Plan
 from transform_service.rendered import Rendered
 from transform_service.settings import TransformSettings
@@ -49,10 +50,14 @@ class RenderPool:
     def __init__(self, settings: TransformSettings) -> None:
         self._settings = settings
         self._workers = WorkerPool(
-            settings.renderers, hooks=Hooks(_initialize_for_any, _idle), queue=_UNBOUND, max_jobs=settings.renderer_jobs
+            settings.renderers,
+            hooks=Hooks(_initialize_for_any, _idle),
+            queue=_UNBOUND,
+            max_jobs=settings.renderer_jobs,
+            on_end=_count_end,
         )
         self._small_worker = WorkerPool(
-            1, hooks=Hooks(_initialize, _idle), queue=_UNBOUND, max_jobs=settings.renderer_jobs
+            1, hooks=Hooks(_initialize, _idle), queue=_UNBOUND, max_jobs=settings.renderer_jobs, on_end=_count_end
         )
         self._admission = Admission(
             slots=settings.renderers,
@@ -74,6 +79,14 @@ class RenderPool:
     def pids(self) -> set[int]:
         """The processes that live now."""
         return self._workers.pids | self._small_worker.pids
+
+    def observe(self) -> None:
+        """Bring the gauges up to date."""
+        self._admission.observe()
+        pids = self.pids
+        RENDERERS.set(len(pids))
+        RENDERERS_EXPECTED.set(self._settings.renderers + 1)
+        RENDERERS_MEMORY.set(sum(map(resident_bytes, pids)))
 
     async def render(
         self, source: RenderSource, plan: Plan, cost: Cost, overlays: Mapping[str, Path], output: Path
@@ -98,10 +111,15 @@ class RenderPool:
                 async with asyncio.timeout(seconds), self._admission.admitted(cost):
                     return await self._pool_for(cost).run(function, *arguments)
         except TimeoutError as error:
+            DEADLINES.inc()
             raise DeadlinePassed(f"the image was not done within {seconds:g} s; ask for less work, or later") from error
 
     def _pool_for(self, cost: Cost) -> WorkerPool:
         return self._workers if cost.heavy or not self._small_worker.idle else self._small_worker
+
+
+def _count_end(end: End) -> None:
+    RENDERER_ENDS.labels(end).inc()
 
 
 def _initialize_for_any() -> None:

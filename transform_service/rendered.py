@@ -5,10 +5,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """Bytes written, and seconds of decoding, treating and encoding together.
+    """Bytes written, and seconds of decoding and treating, and of encoding.
+
+    Of a large result `encode` is 0: its pixels are decoded while they are encoded, and all of it is `render`.
 
     Its module must not import the renderer's: to unpickle a value is to import the module of its class.
     """
 
     bytes: int
-    seconds: float
+    render: float
+    encode: float

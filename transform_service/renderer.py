@@ -20,6 +20,10 @@ from transform_service.strip import KEEPERS, without_metadata
 _MOST_KEPT = 96 * 1024**2
 """Resident bytes above which memory is given back at once; below, only when there is nothing to do."""
 
+_SMALL_PIXELS = 1_000_000
+"""Results up to this size are made before they are encoded, so that one knows what each took. Of larger ones only some
+lines are in memory at a time."""
+
 Overlays = Mapping[str, Path]
 """The files of stored images that steps need besides their input, by image id."""
 
@@ -40,14 +44,20 @@ def render(source: Path, plan: Plan, overlays: Overlays, output: Path) -> Render
     Raises UnprocessableImage when the data is corrupt or truncated: never partial pixels.
     Raises Unavailable when a file is not there (any more), InsufficientStorage when the output finds no room.
     """
-    started = time.perf_counter()
+    started = rendered = time.perf_counter()
     try:
         with room_for("the result"), vips.decoding("the image"):
             if not (plan.unchanged and _kept(source, plan, output)):
                 image = _treated(source, plan, overlays)
+                if image.width * image.height <= _SMALL_PIXELS:
+                    image = image.copy_memory()
+                    rendered = time.perf_counter()
                 ENCODERS[plan.encoding.format.name](image, os.fspath(output), plan.encoding.effective_quality)
                 del image
-        return Rendered(output.stat().st_size, time.perf_counter() - started)
+        ended = time.perf_counter()
+        if rendered == started:
+            rendered = ended
+        return Rendered(output.stat().st_size, rendered - started, ended - rendered)
     except UnprocessableImage:
         if all(path.exists() for path in (source, *overlays.values())):
             raise

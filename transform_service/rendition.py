@@ -6,7 +6,7 @@ import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 
 from service_kit.errors import Unavailable
 
@@ -15,11 +15,13 @@ _CHUNK = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Seconds that a result took, by phase; zeros for one that was there already (`cached`)."""
+    """Where a result comes from, and the seconds that its render took; zeros for one that was there already."""
 
+    source: Literal["hit", "waited", "miss"] = "miss"
+    """The cache, a render of another node, or one of this node."""
     queue: float = 0.0
     render: float = 0.0
-    cached: bool = False
+    encode: float = 0.0
 
 
 class Rendition:

@@ -9,6 +9,7 @@ from pathlib import Path
 from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.formats import Format
 from service_kit.quarantine import Quarantined
+from service_kit.spans import Spans
 from service_kit.spool import Spool
 from transform_service.metrics import RENDERS, RESULTS
 from transform_service.operations.base import Steps
@@ -20,7 +21,7 @@ from transform_service.result_cache import ResultCache
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceKind
 
-_CACHED = Timings(cached=True)
+_HIT, _WAITED = Timings("hit"), Timings("waited")
 
 
 @dataclass(eq=False, slots=True)
@@ -56,7 +57,7 @@ class Transformer:
                 header = read.model_copy(update={"frames": header.frames})
         return plan(operations, output, header, source.sha256, self._limits)
 
-    async def render(self, source: Source, planned: Planned) -> Rendition:
+    async def render(self, source: Source, planned: Planned, spans: Spans) -> Rendition:
         """The result of a plan, from the cache, from a render that is under way, or from a new one.
 
         When the last of those who wait for it are gone, the render is given up. Raises Gone when the image was deleted
@@ -66,22 +67,37 @@ class Transformer:
             # Overlays as well: one may have been deleted since a result that is there was made.
             overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.plan.overlays]
             try:
-                rendition = await self._shared(source, planned)
+                rendition = await self._shared(source, planned, spans)
             except Unavailable:
                 await _confirm(source, *overlays)
                 raise
             if source.is_old:
                 await _confirm(source, *overlays)
+                spans.lap("source")
         return rendition
 
-    async def _shared(self, source: Source, planned: Planned) -> Rendition:
+    async def _shared(self, source: Source, planned: Planned, spans: Spans) -> Rendition:
         flight = self._flights.get(planned.key)
+        first = flight is None
         if flight is None:
             flight = self._flights[planned.key] = _Flight(asyncio.create_task(self._find_or_render(source, planned)))
             flight.task.add_done_callback(lambda _: self._land(planned.key, flight))
         flight.waiting += 1
         try:
-            return await asyncio.shield(flight.task)
+            rendition = await asyncio.shield(flight.task)
+            timings = rendition.timings
+            if not first or timings.source == "waited":
+                spans.lap("wait")
+            elif timings.source == "hit":
+                spans.lap("cache")
+            else:
+                spans.lap("cache", queue=timings.queue, render=timings.render, encode=timings.encode)
+            if not first:
+                RESULTS.labels("shared").inc()
+            return rendition  # noqa: TRY300
+        except Exception:
+            spans.lap("render")
+            raise
         finally:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
@@ -99,7 +115,7 @@ class Transformer:
         async with self._cache.alone(planned.key) as others:
             if others is not None:
                 RESULTS.labels("waited").inc()
-                return Rendition.in_memory(others, _CACHED)
+                return Rendition.in_memory(others, _WAITED)
             RESULTS.labels("miss").inc()
             return await self._render_and_keep(source, planned)
 
@@ -112,7 +128,7 @@ class Transformer:
         if cached is None:
             return None
         RESULTS.labels("hit").inc()
-        return Rendition.in_memory(cached, _CACHED)
+        return Rendition.in_memory(cached, _HIT)
 
     async def _render_and_keep(self, source: Source, planned: Planned) -> Rendition:
         try:
@@ -139,7 +155,8 @@ class Transformer:
                 rendered = await self._pool.render(
                     RenderSource(path, source.sha256), planned.plan, planned.cost, overlays, output
                 )
-            timings = Timings(time.perf_counter() - started - rendered.seconds, rendered.seconds)
+            queue = time.perf_counter() - started - rendered.render - rendered.encode
+            timings = Timings("miss", queue, rendered.render, rendered.encode)
             if rendered.bytes <= self._entry_bytes:
                 # Not in a thread: it was written a moment ago, so it is in memory, and a thread takes longer than that.
                 return Rendition.in_memory(output.read_bytes(), timings)

@@ -28,6 +28,8 @@ class ImageRecord(Header):
 
 
 COLUMNS = tuple(ImageRecord.model_fields)
+PENDING = "SELECT count(*), min(CASE WHEN round = 0 THEN deleted_at END) FROM purges"
+"""See MetadataStore.pending_purges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,9 @@ class MetadataStore(Protocol):
 
     async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
         """Have round `number` of a purge at `due_at`."""
+
+    async def pending_purges(self) -> tuple[int, datetime | None]:
+        """How many purges there are, and the oldest deletion that was not confirmed even once."""
 
     async def finish_purge(self, image_id: str) -> None:
         """Take a purge out of the outbox."""

@@ -11,6 +11,7 @@ import asyncpg
 from service_kit.errors import InsufficientStorage, Unavailable
 from storage_service.metadata.base import (
     COLUMNS,
+    PENDING,
     DatabaseConfig,
     ImageRecord,
     PendingPurge,
@@ -18,6 +19,7 @@ from storage_service.metadata.base import (
     metadata_store,
     pending_migrations,
 )
+from storage_service.metrics import DATABASE_ERRORS, DATABASE_WAIT
 
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
@@ -118,6 +120,12 @@ class PostgresStore:
         async with self._connection() as connection:
             await connection.execute(query, image_id, number, due_at)
 
+    async def pending_purges(self) -> tuple[int, datetime | None]:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            (row,) = await connection.fetch(PENDING)
+        return row[0], row[1]
+
     async def finish_purge(self, image_id: str) -> None:
         """See MetadataStore."""
         async with self._connection() as connection:
@@ -151,7 +159,8 @@ def _pool(config: DatabaseConfig, size: int) -> "asyncpg.Pool[asyncpg.Record]":
 
 @asynccontextmanager
 async def _borrowed(pool: "asyncpg.Pool[asyncpg.Record]", seconds: float | None = None) -> AsyncIterator["Connection"]:
-    connection = await pool.acquire(timeout=seconds)
+    with DATABASE_WAIT.time():
+        connection = await pool.acquire(timeout=seconds)
     try:
         yield connection
     except (asyncio.CancelledError, TimeoutError):
@@ -168,6 +177,7 @@ def _translated() -> Iterator[None]:
     except asyncpg.DiskFullError as error:
         raise InsufficientStorage("the database has no room for another image") from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        DATABASE_ERRORS.inc()
         raise Unavailable("the metadata database does not answer; try again") from error
 
 

@@ -17,6 +17,7 @@ from service_kit.errors import InsufficientStorage, Unavailable
 from service_kit.server import CannotStart
 from storage_service.metadata.base import (
     COLUMNS,
+    PENDING,
     DatabaseConfig,
     ImageRecord,
     PendingPurge,
@@ -143,6 +144,12 @@ class SqliteStore:
     async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
         """See MetadataStore."""
         await self.write("UPDATE purges SET round = ?, due_at = ? WHERE image_id = ?", number, due_at, image_id)
+
+    async def pending_purges(self) -> tuple[int, datetime | None]:
+        """See MetadataStore."""
+        with _translated():
+            ((number, oldest),) = await self._connection.execute_fetchall(PENDING)
+        return number, datetime.fromisoformat(oldest) if oldest else None
 
     async def finish_purge(self, image_id: str) -> None:
         """See MetadataStore."""

@@ -110,7 +110,7 @@ async def test_a_good_answer_has_the_headers_of_the_contract(service: Service, i
     assert answer.headers["API-Version"] == "1"
     assert "Vary" not in answer.headers
     phases = [phase.partition(";")[0] for phase in answer.headers["Server-Timing"].split(", ")]
-    assert phases == ["queue", "source", "render"]
+    assert phases == ["source", "plan", "cache", "queue", "render", "encode"]
 
 
 async def test_animations_stay_animated_where_the_format_can(service: Service) -> None:

@@ -1,0 +1,55 @@
+"""What every answered request leaves behind: a line in the log, and counts."""
+
+import logging
+
+from aiohttp import web
+from aiohttp.abc import AbstractAccessLogger
+
+from service_kit import metrics
+from service_kit.middlewares import REQUEST_ID
+from service_kit.spans import known_spans
+
+_SEND = "send"
+"""The span of what comes behind the last lap: the answer on its way to the client."""
+_LONGEST_URI = 500
+
+logger = logging.getLogger("access")
+
+
+class AccessLogger(AbstractAccessLogger):
+    """Told by aiohttp of each request once its answer is sent, or its client has gone."""
+
+    def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
+        """See AbstractAccessLogger. `time`: seconds from the end of the headers on."""
+        spans = known_spans(request)
+        if spans:
+            spans.fill(_SEND, time)
+        metrics.count_request(request, response, time, spans.seconds if spans else {})
+        route = metrics.route_of(request)
+        if not logger.isEnabledFor(logging.INFO) or (_is_a_check(route) and response.status < 400):  # noqa: PLR2004
+            return
+        uri = request.raw_path[:_LONGEST_URI] if isinstance(request, web.Request) else ""
+        logger.info(
+            "%s %r %d in %.1f ms",
+            request.method,
+            uri,
+            response.status,
+            time * 1000,
+            extra={
+                "request_id": request.get(REQUEST_ID, ""),
+                "method": request.method,
+                "uri": uri,
+                "route": route,
+                "status": response.status,
+                "bytes_in": request.content.total_bytes,
+                "bytes_out": response.body_length,
+                "seconds": round(time, 4),
+                "cache": response.headers.get("Cache-Status", ""),
+                "timing": str(spans) if spans else "",
+            },
+        )
+
+
+def _is_a_check(route: str) -> bool:
+    """Whether it is asked every few seconds by machines that only want to know whether there is an answer."""
+    return route == metrics.PATH or route.endswith("/healthcheck")
