@@ -13,6 +13,7 @@ from multidict import CIMultiDict
 from service_kit.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError, URITooLong
 from service_kit.logging import request_id as logged_request_id
 from service_kit.paths import MAX_URL
+from service_kit.spans import spans_of
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -28,6 +29,7 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
     """Give the request an id: the client's when it is sane, else a new one."""
     request[REQUEST_ID] = _request_id(request)
     logged_request_id.set(request[REQUEST_ID])
+    spans_of(request)  # starts the watch
     return await handler(request)
 
 

@@ -11,11 +11,16 @@ class Spans:
     Seconds, by the names of `Server-Timing` and of the metric imgsvc_request_span_duration_seconds.
     """
 
-    __slots__ = ("_lap", "seconds")
+    __slots__ = ("_lap", "_started", "seconds")
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
-        self._lap = time.perf_counter()
+        self._started = self._lap = time.perf_counter()
+
+    @property
+    def elapsed(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._started
 
     def lap(self, name: str, **within: float) -> None:
         """End a lap. What it had `within`, in seconds, belongs to those spans, the rest to `name`."""
@@ -25,9 +30,6 @@ class Spans:
         for span, seconds in {name: rest, **within}.items():
             self.seconds[span] = self.seconds.get(span, 0.0) + max(0.0, seconds)
 
-    def fill(self, name: str, total: float) -> None:
-        """Give `name` what is left of the `total` seconds of the request."""
-        self.seconds[name] = max(0.0, total - sum(self.seconds.values()))
 
     def __str__(self) -> str:
         """As the value of `Server-Timing`, in milliseconds."""
@@ -43,8 +45,3 @@ def spans_of(request: web.BaseRequest) -> Spans:
     if spans is None:
         spans = request[_SPANS] = Spans()
     return spans
-
-
-def known_spans(request: web.BaseRequest) -> Spans | None:
-    """The watch of a request, where one was started."""
-    return request.get(_SPANS)

@@ -4,6 +4,7 @@ import aiohttp
 
 from service_kit.errors import Gone, NotFound, ServiceError, Unavailable
 from service_kit.images import Located
+from service_kit.logging import request_id
 
 _KNOWN: dict[int, type[ServiceError]] = {404: NotFound, 410: Gone}
 
@@ -17,7 +18,8 @@ class StorageClient:
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
         try:
-            async with self._session.get(f"/internal/images/{image_id}") as response:
+            headers = {"X-Request-ID": request_id.get()}
+            async with self._session.get(f"/internal/images/{image_id}", headers=headers) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("the storage service does not answer; try again") from error

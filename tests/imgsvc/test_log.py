@@ -1,0 +1,73 @@
+"""What `imgsvc serve` writes down with LOG_FORMAT=json."""
+
+import json
+import re
+import socket
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from tests import pictures, servers
+from tests.servers import Served
+
+
+def lines(served: Served) -> list[dict[str, Any]]:
+    """Each line behind the banner of a service that has ended: a line is written behind its answer."""
+    behind = served.log.read_text().partition("at once.\n")[2]
+    return [json.loads(line) for line in behind.splitlines()]
+
+
+def ask(served: Served, *lines: bytes) -> None:
+    """Send a request as it stands, and wait for the end of the answer."""
+    place = urlsplit(served.url)
+    with socket.create_connection((place.hostname, place.port), 5) as client:
+        client.sendall(b"\r\n".join((*lines, b"Host: x", b"Connection: close", b"", b"")))
+        while client.recv(65536):
+            pass
+
+
+async def test_each_request_is_one_line_that_says_where_its_time_went(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    with servers.serve(tmp_path, LOG_FORMAT="json") as served:
+        body = bytes(pictures.noise(1500, 1000).jpegsave_buffer())
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
+            image_id = (await answer.json())["image_id"]
+        headers = {"X-Request-ID": "of-the-client"}
+        for query in ("thumb=300", "thumb=300", "rotate=90&thumb=400&blur=2"):
+            async with http.get(f"{served.url}/v1/images/{image_id}.webp?{query}", headers=headers) as answer:
+                await answer.read()
+        await (await http.get(f"{served.url}/v1/images/healthcheck")).read()
+    found = [line for line in lines(served) if line["logger"] == "access"]
+    assert [line["status"] for line in found] == [201, 200, 200, 200]
+    assert [line["request_id"] for line in found[1:]] == ["of-the-client"] * 3
+    assert [line["cache"] for line in found[1:]] == ["imgsvc; fwd=miss", "imgsvc; hit", "imgsvc; fwd=miss"]
+    for line in found[1:]:
+        spans = {name: float(value) / 1000 for name, value in re.findall(r"(\w+);dur=([\d.]+)", line["timing"])}
+        assert abs(sum(spans.values()) - line["seconds"]) <= 0.05 * line["seconds"] + 0.0005, line
+    assert set(re.findall(r"(\w+);", found[3]["timing"])) == {
+        "source", "plan", "cache", "queue", "render", "encode", "send",
+    }  # fmt: skip
+
+
+def test_what_hostile_clients_send_breaks_no_line(tmp_path: Path) -> None:
+    """Each request is one object on one line, under an id of ours."""
+    with servers.serve(tmp_path, LOG_FORMAT="json") as served:
+        ask(served, b'GET /v1/images/"}\\x HTTP/1.1', b'X-Request-ID: "}, {"level": "CRITICAL')
+        ask(served, b"GET /v1/images/\xff\xfe\xc3\x28?\xe2\x80\xa8 HTTP/1.1", b"X-Request-ID: \xff")
+        ask(served, b"GET /" + b"a" * 7000 + b" HTTP/1.1", b"X-Request-ID: " + b"i" * 65)
+        ask(served, b"GET /v1/images/a\tb HTTP/1.1")
+    found = lines(served)
+    logged = [line for line in found if line["logger"] == "access"]
+    assert len(logged) == 4
+    assert all(re.fullmatch("[0-9a-f]{32}", line["request_id"]) for line in logged)
+    assert all(400 <= line["status"] < 500 for line in logged)
+    assert all(len(line["uri"]) <= 500 for line in logged)
+
+
+async def test_for_people_a_line_is_text(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    with servers.serve(tmp_path) as served:
+        await (await http.get(f"{served.url}/v1/images/x?a=%22")).read()
+    assert re.search(r"INFO access: GET '/v1/images/x\?a=%22' 400 in \d+\.\d ms\n", served.log.read_text())

@@ -1,0 +1,65 @@
+"""What a service counts, over HTTP."""
+
+import re
+
+from tests import pictures
+from tests.storage_service.conftest import Storage
+
+_SERIES = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$", re.MULTILINE)
+
+
+async def counted(storage: Storage) -> dict[tuple[str, str], float]:
+    """Each series, by name and labels."""
+    _, body = await storage.get("/metrics")
+    return {(name, labels): float(value) for name, labels, value in _SERIES.findall(body.decode())}
+
+
+async def test_requests_are_counted_by_route_method_and_status(storage: Storage) -> None:
+    before = await counted(storage)
+    image_id = await storage.upload(bytes(pictures.noise(30, 20).jpegsave_buffer()))
+    for spelling in ("/v1/images", "/images", "/image"):
+        await storage.get(f"{spelling}/{image_id}")
+    after = await counted(storage)
+
+    def grown(name: str, labels: str) -> float:
+        return after.get((name, labels), 0.0) - before.get((name, labels), 0.0)
+
+    assert grown("imgsvc_requests_total", 'method="POST",route="/v1/images",status="201"') == 1
+    assert grown("imgsvc_requests_total", 'method="GET",route="/v1/images/{image_id}",status="200"') == 3
+    assert grown("imgsvc_request_duration_seconds_count", 'method="GET",route="/v1/images/{image_id}"') == 3
+    assert grown("imgsvc_request_bytes_total", 'route="/v1/images"') > 500
+    assert grown("imgsvc_response_bytes_total", 'route="/v1/images/{image_id}"') > 1500
+    assert after["imgsvc_requests_in_progress", ""] == 1, "this very question"
+
+
+async def test_nothing_that_clients_send_becomes_a_label(storage: Storage) -> None:
+    await counted(storage)
+    known = set(await counted(storage))
+    for number in range(5):
+        for method, path in (
+            ("GET", f"/evil{number}"),
+            ("GET", f"/v1/images/evil{number}?evil=1"),
+            (f"EVIL{number}", "/v1/images"),
+        ):
+            async with storage.http.request(
+                method, storage.url + path, headers={"X-Request-ID": f"evil{number}"}
+            ) as answer:
+                assert answer.status >= 400
+    new = set(await counted(storage)) - known
+    assert not [series for series in new if "evil" in str(series).lower()]
+    assert {labels for name, labels in new if name == "imgsvc_requests_total"} == {
+        'method="GET",route="/v1/images/{image_id}",status="400"',
+        'method="GET",route="none",status="404"',
+        'method="other",route="none",status="400"',
+    }
+
+
+async def test_deletions_that_no_cache_has_confirmed_are_seen(storage: Storage) -> None:
+    image_id = await storage.upload(bytes(pictures.noise(31, 20).jpegsave_buffer()))
+    before = await counted(storage)
+    async with storage.http.delete(f"{storage.url}/v1/images/{image_id}") as answer:
+        assert answer.status == 204
+    after = await counted(storage)
+    assert after["imgsvc_purge_confirm_seconds_count", ""] == before["imgsvc_purge_confirm_seconds_count", ""] + 1
+    assert after["imgsvc_purges_pending", ""] == 0
+    assert after["imgsvc_purge_oldest_seconds", ""] == 0
