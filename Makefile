@@ -46,9 +46,9 @@ bench: $(VENV)/.development  ## measure speed, fidelity and memory beside libvip
 
 .PHONY: lock
 lock:  ## pin the newest versions, with hashes (needs uv)
-	uv pip compile pyproject.toml --extra production --python-version 3.11 --universal --upgrade \
+	uv pip compile pyproject.toml --extra production --extra otel --python-version 3.11 --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.txt
-	uv pip compile pyproject.toml --extra production --group dev -c requirements.txt --python-version 3.11 --universal --upgrade \
+	uv pip compile pyproject.toml --extra production --extra otel --group dev -c requirements.txt --python-version 3.11 --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-dev.txt
 	for peer in thumbor report; do \
 	  uv pip compile benchmarks/requirements/$$peer.in --python-version 3.11 --universal --upgrade --generate-hashes \

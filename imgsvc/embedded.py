@@ -4,7 +4,7 @@ from aiohttp import web
 
 import storage_service.app
 import transform_service.app
-from service_kit import middlewares, paths, server, worker
+from service_kit import middlewares, paths, server, tracing, worker
 from service_kit.images import Located
 from service_kit.purges import KEYS_HEADER
 from storage_service import handlers as storage
@@ -40,6 +40,7 @@ def create_app(storage_settings: StorageSettings, transform_settings: TransformS
     """An application that answers the whole HTTP contract."""
     app = web.Application()
     middlewares.setup(app)
+    tracing.setup(app, "imgsvc")
     storage_service.app.setup(app, storage_settings)
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])

@@ -30,7 +30,6 @@ class Spans:
         for span, seconds in {name: rest, **within}.items():
             self.seconds[span] = self.seconds.get(span, 0.0) + max(0.0, seconds)
 
-
     def __str__(self) -> str:
         """As the value of `Server-Timing`, in milliseconds."""
         return ", ".join(f"{name};dur={seconds * 1000:.1f}" for name, seconds in self.seconds.items())

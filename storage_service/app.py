@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from service_kit import middlewares, server, worker
+from service_kit import middlewares, server, tracing, worker
 from service_kit.errors import ServiceError
 from service_kit.metrics import metrics_route
 from service_kit.spool import Spool
@@ -30,6 +30,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     """The storage service alone, with the route that the transform service asks."""
     app = web.Application()
     middlewares.setup(app)
+    tracing.setup(app, "storage")
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.get(handlers.LOCATION, handlers.locate), metrics_route(_observe)])
     app.on_startup.append(server.settle)

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from service_kit import middlewares, paths, purges, server, worker
+from service_kit import middlewares, paths, purges, server, tracing, worker
 from service_kit.images import Locator
 from service_kit.metrics import metrics_route
 from service_kit.spool import Spool
@@ -27,6 +27,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     """The transform service alone; it asks the storage service over HTTP."""
     app = web.Application()
     middlewares.setup(app)
+    tracing.setup(app, "transform")
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
     app.on_startup.append(server.settle)

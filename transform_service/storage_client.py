@@ -2,6 +2,7 @@
 
 import aiohttp
 
+from service_kit import tracing
 from service_kit.errors import Gone, NotFound, ServiceError, Unavailable
 from service_kit.images import Located
 from service_kit.logging import request_id
@@ -18,7 +19,7 @@ class StorageClient:
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
         try:
-            headers = {"X-Request-ID": request_id.get()}
+            headers = tracing.inject({"X-Request-ID": request_id.get()})
             async with self._session.get(f"/internal/images/{image_id}", headers=headers) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -16,7 +16,7 @@ from tests.servers import Served
 def lines(served: Served) -> list[dict[str, Any]]:
     """Each line behind the banner of a service that has ended: a line is written behind its answer."""
     behind = served.log.read_text().partition("at once.\n")[2]
-    return [json.loads(line) for line in behind.splitlines()]
+    return [json.loads(line) for line in behind.splitlines() if line != "imgsvc: stopping"]
 
 
 def ask(served: Served, *lines: bytes) -> None:
