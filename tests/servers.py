@@ -192,8 +192,8 @@ def _parent(pid: int) -> int:
 
 
 @contextmanager
-def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[Served]:
-    """`imgsvc serve` on a free port with its data in `folder`."""
+def serve(folder: Path, prefix: tuple[str, ...] = (), module: str = "imgsvc", **environment: str) -> Iterator[Served]:
+    """`imgsvc serve`, or another module in its place, on a free port with its data in `folder`."""
     log = folder / "imgsvc.log"
     folder.mkdir(parents=True, exist_ok=True)
     surroundings = {
@@ -204,7 +204,7 @@ def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Ite
         "PYTHONPATH": str(ROOT),
         **environment,
     }
-    command = [*prefix, sys.executable, "-m", "imgsvc", "serve"]
+    command = [*prefix, sys.executable, "-m", module, "serve"]
     with _running(command, log, cwd=folder, env=surroundings) as process:
         yield Served(wait_for_banner(process, log), process, log)
         process.send_signal(signal.SIGCONT)  # a test may have stopped it

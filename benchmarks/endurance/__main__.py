@@ -6,12 +6,12 @@ import signal
 import sys
 
 try:
-    from benchmarks.endurance import kills, large, overload, photos, soak
+    from benchmarks.endurance import instruments, kills, large, overload, photos, soak
     from benchmarks.figures import as_text
 except ModuleNotFoundError as error:
     sys.exit(f"endurance: {error}; `make lint` installs what tests and benchmarks need")
 
-CHECKS = {"large": large, "overload": overload, "soak": soak, "kills": kills}
+CHECKS = {"large": large, "overload": overload, "soak": soak, "kills": kills, "instruments": instruments}
 _DESCRIPTION = """\
 Checks what the service outlasts, each against its targets. The exit code is 1 when one is missed, 2 when nothing could
 be checked. Keep the machine idle meanwhile: latencies are judged."""

@@ -14,11 +14,11 @@ _GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
 
 
 @asynccontextmanager
-async def started(prefix: tuple[str, ...] = (), **environment: str) -> AsyncIterator[Served]:
-    """`imgsvc serve` with its data in a folder that goes with it."""
+async def started(prefix: tuple[str, ...] = (), module: str = "imgsvc", **environment: str) -> AsyncIterator[Served]:
+    """`imgsvc serve`, or another module in its place, with its data in a folder that goes with it."""
     with (
         tempfile.TemporaryDirectory(prefix="imgsvc-endurance-") as folder,
-        servers.serve(Path(folder), prefix, LOG_LEVEL="WARNING", **environment) as service,
+        servers.serve(Path(folder), prefix, module, **{"LOG_LEVEL": "WARNING", **environment}) as service,
     ):
         yield service
 
