@@ -20,6 +20,7 @@ PROJECT = "imgsvc-test"
 OVERRIDE = Path(__file__).with_name("docker-compose.test.yml")
 _START_SECONDS = 120
 ONE_EACH: Mapping[str, int] = MappingProxyType({})
+NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def compose_command() -> list[str]:
@@ -38,8 +39,15 @@ def compose_command() -> list[str]:
 class Stack:
     """One project of containers."""
 
-    def __init__(self, folder: Path, app_env: str, project: str, scale: Mapping[str, int] = ONE_EACH) -> None:
-        """`scale`: how many containers of a service there are, where it is not one."""
+    def __init__(
+        self,
+        folder: Path,
+        app_env: str,
+        project: str,
+        scale: Mapping[str, int] = ONE_EACH,
+        settings: Mapping[str, str] = NONE,
+    ) -> None:
+        """`scale`: how many containers of a service there are, where it is not one; `settings`: variables."""
         nodes = scale.get("varnish", 1)
         port = _port() if nodes == 1 else _free_range(nodes)
         self.url = f"http://127.0.0.1:{port}"
@@ -56,6 +64,7 @@ class Stack:
             "DOCKER_BUILDKIT": "1",
             "COMPOSE_DOCKER_CLI_BUILD": "1",
             "PATH": f"/usr/bin:{os.environ['PATH']}",
+            **settings,
         }
 
     def run(self, *arguments: str) -> str:
@@ -127,10 +136,14 @@ class Stack:
 
 @contextmanager
 def up(
-    folder: Path = ROOT, app_env: str = "prod", project: str = PROJECT, scale: Mapping[str, int] = ONE_EACH
+    folder: Path = ROOT,
+    app_env: str = "prod",
+    project: str = PROJECT,
+    scale: Mapping[str, int] = ONE_EACH,
+    settings: Mapping[str, str] = NONE,
 ) -> Iterator[Stack]:
     """Build and start the stack; remove it with its volumes at the end."""
-    stack = Stack(folder, app_env, project, scale)
+    stack = Stack(folder, app_env, project, scale, settings)
     stack.run("down", "-v", "--remove-orphans")
     try:
         stack.run("up", "-d", "--build", *(part for name, n in scale.items() for part in ("--scale", f"{name}={n}")))

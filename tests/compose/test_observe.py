@@ -1,0 +1,289 @@
+"""What Prometheus sees of the stack: every node, every metric that is asked for, and a fault."""
+
+import asyncio
+import io
+import itertools
+import json
+import math
+import re
+import shutil
+import time
+import urllib.parse
+import urllib.request
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from tests import pictures
+from tests.compose import stack
+from tests.compose.stack import Stack
+from tests.observe.expressions import OBSERVE, all_metrics, dashboard_queries
+from tests.servers import free_port
+
+NODES = {"varnish": 2, "nginx": 2}
+TARGETS = {**NODES, "storage": 1, "transform": 1}
+
+STEADY = {
+    "imgsvc_container_memory_limit_bytes": "a limit",
+    "imgsvc_render_memory_limit_bytes": "a limit",
+    "imgsvc_renderers": "a new one is there before the next look",
+    "imgsvc_renderers_expected": "a setting",
+    "nginx_up": "as long as nginx runs, so does its status",
+    "varnish_up": "as long as varnishd runs",
+    "varnish_main_cache_hit_grace": "answers are old after an hour",
+    "varnish_main_thread_queue_len": "there are 8,000 threads",
+}
+"""What a minute of traffic and faults need not change. Everything else has to move."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """The stack, and its Prometheus."""
+
+    stack: Stack
+    prometheus: str
+
+    def ask(self, path: str, **parameters: str) -> Any:
+        """The data of an answer of Prometheus' HTTP API."""
+        url = f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            return json.load(answer)["data"]
+
+    def values(self, query: str) -> list[float]:
+        """What a query finds now, without what is no number."""
+        found = [float(each["value"][1]) for each in self.ask("query", query=query)["result"]]
+        return [value for value in found if not math.isnan(value)]
+
+    def up(self) -> dict[str, int]:
+        """How many nodes of each part answer."""
+        found = self.ask("query", query="sum by (job) (up)")["result"]
+        return {each["metric"]["job"]: int(each["value"][1]) for each in found}
+
+    def states(self, alert: str) -> set[str]:
+        """The states in which an alert is: pending, firing."""
+        alerts = self.ask("alerts")["alerts"]
+        return {each["state"] for each in alerts if each["labels"]["alertname"] == alert}
+
+
+@pytest.fixture(scope="module")
+def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
+    # Small enough to be full, and to be busy, at once.
+    settings = {
+        "PROMETHEUS_PORT": str(free_port()),
+        "TEST_PROMETHEUS": str(hasty(tmp_path_factory.mktemp("prometheus"))),
+        "VARNISH_SIZE": "2m",
+        "RENDERERS": "1",
+        "TEST_RENDER_SECONDS": "10",
+        "DRAIN_SECONDS": "0",
+    }
+    with stack.up(project="imgsvc-test-observe", scale=NODES, settings=settings) as started:
+        try:
+            # Alone of its profile: Grafana's image is not to be had everywhere; tests/observe reads its files.
+            started.run("up", "-d", "--no-deps", "prometheus")
+            yield Observed(started, f"http://127.0.0.1:{settings['PROMETHEUS_PORT']}")
+        finally:
+            started.run("rm", "-sfv", "prometheus")
+
+
+def hasty(folder: Path) -> Path:
+    """A copy of Prometheus' configuration in which alerts wait for 5 s at the most."""
+    for parent in (folder, *folder.parents):  # the container reads as another user
+        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
+            parent.chmod(parent.stat().st_mode | 0o055)
+    copy = shutil.copytree(OBSERVE / "prometheus", folder / "prometheus")
+    alerts = copy / "alerts.yml"
+    alerts.write_text(re.sub(r"for: \w+", "for: 5s", alerts.read_text()))
+    return copy
+
+
+async def until(what: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float) -> Any:
+    """What was found last: as wanted, or not within so many seconds."""
+    deadline = time.monotonic() + seconds
+    found = None
+    while time.monotonic() < deadline:
+        try:
+            found = await asyncio.to_thread(what)
+        except OSError:
+            found = None  # it is just starting
+        if found is not None and wanted(found):
+            break
+        await asyncio.sleep(0.5)
+    return found
+
+
+async def test_every_node_of_every_part_is_asked(observed: Observed) -> None:
+    assert await until(observed.up, lambda found: found == TARGETS, 40) == TARGETS
+
+
+async def test_no_public_path_leads_to_figures(observed: Observed, http: aiohttp.ClientSession) -> None:
+    url = observed.stack.urls()[0]
+    for path in ("/metrics", "/status", "/stub_status", "/nginx/status", "/nginx/metrics", "/varnish/metrics"):
+        async with http.get(url + path) as answer:
+            assert answer.status == 404, path
+
+
+EXPORTERS = "for p in /proc/[0-9]*; do case $(cat $p/comm) in prometheus-*) echo ${p#/proc/};; esac; done"
+
+
+async def test_an_exporter_that_dies_takes_nothing_with_it_and_comes_back(
+    observed: Observed, http: aiohttp.ClientSession
+) -> None:
+    nodes = [observed.stack.containers(service)[0] for service in NODES]
+
+    def exporters() -> list[str]:
+        return [observed.stack.docker("exec", node, "sh", "-c", EXPORTERS).strip() for node in nodes]
+
+    killed = exporters()
+    for node, process in zip(nodes, killed, strict=True):
+        observed.stack.docker("exec", node, "sh", "-c", f"kill -9 {process}")
+    async with http.get(f"{observed.stack.urls()[0]}/v1/images/healthcheck") as answer:
+        assert answer.status == 200
+
+    def are_new(found: list[str]) -> bool:
+        return all(process and process != before for process, before in zip(found, killed, strict=True))
+
+    assert are_new(await until(exporters, are_new, 20))
+
+
+class Traffic:
+    """All that clients do, and more than the stack can."""
+
+    def __init__(self, http: aiohttp.ClientSession, urls: list[str], photo: bytes) -> None:
+        self._http = http
+        self._urls = itertools.cycle(urls)
+        self._photo = photo
+        self._number = itertools.count()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """As long as the context lasts."""
+        photo = await self.upload(self._photo)
+        kinds = [self._view(photo)] * 3 + [self._revalidate(photo)] + [self._burden(photo)] * 40 + [self._delete] * 2
+        tasks = [asyncio.create_task(self._for_ever(kind)) for kind in kinds]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def upload(self, body: bytes) -> str:
+        """The id of a new image."""
+        form = aiohttp.FormData()
+        form.add_field("image", io.BytesIO(body), filename="photo")
+        async with self._http.post(f"{next(self._urls)}/v1/images", data=form) as answer:
+            return str((await answer.json())["image_id"])
+
+    async def _for_ever(self, ask: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            with suppress(aiohttp.ClientError, KeyError):  # parts are stopped meanwhile
+                await ask()
+            await asyncio.sleep(0.05)
+
+    async def _get(self, path: str, **headers: str) -> None:
+        async with self._http.get(next(self._urls) + path, headers=headers) as answer:
+            await answer.read()
+
+    def _view(self, image: str) -> Callable[[], Awaitable[None]]:
+        return lambda: self._get(f"/v1/images/{image}.webp?thumb={100 + next(self._number) % 20}")
+
+    def _revalidate(self, image: str) -> Callable[[], Awaitable[None]]:
+        # A plan that Varnish does not know, and Redis does: 450 degrees are 90.
+        return lambda: self._get(
+            f"/v1/images/{image}.webp?rotate={90 + 360 * (next(self._number) % 100)}&thumb=100",
+            **({"If-None-Match": "*"} if next(self._number) % 2 else {}),
+        )
+
+    def _burden(self, image: str) -> Callable[[], Awaitable[None]]:
+        async def burden() -> None:
+            await self._get(f"/v1/images/{image}.png?thumb=900&blur={1 + next(self._number) / 10_000}")
+            await asyncio.sleep(1)  # most are refused at once
+
+        return burden
+
+    async def _delete(self) -> None:
+        small = bytes(pictures.noise(300, 200).pngsave_buffer())
+        image = await self.upload(small + next(self._number).to_bytes(8))
+        await self._get(f"/v1/images/{image}")
+        async with self._http.delete(f"{next(self._urls)}/v1/images/{image}") as answer:
+            await answer.read()
+
+
+KILL_A_RENDERER = """
+import os, pathlib, signal
+loaded = {}
+for process in pathlib.Path("/proc").glob("[0-9]*"):
+    try:
+        if "libvips" in (process / "maps").read_text():
+            loaded[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        pass
+for renderer in [pid for pid, parent in loaded.items() if parent in loaded][:1]:
+    os.kill(renderer, signal.SIGKILL)
+"""
+
+
+TO_VARNISHD = (
+    "for p in /proc/[0-9]*; do case $(cat $p/comm) in varnishd|cache-main) kill -{} ${{p#/proc/}};; esac; done"
+)
+
+
+async def faults(running: Stack) -> None:
+    """A renderer is killed, a nginx as well; PostgreSQL stands still for a while, and so does a Varnish.
+
+    That by a signal: what has hundreds of busy threads cannot always be paused.
+    """
+
+    async def docker(*arguments: str) -> None:
+        await asyncio.to_thread(running.docker, *arguments)
+
+    nginx, varnish = running.containers("nginx")[1], running.containers("varnish")[1]
+    (transform,), (postgres,) = running.containers("transform"), running.containers("postgres")
+    await docker("exec", transform, "python", "-c", KILL_A_RENDERER)
+    await docker("kill", nginx)
+    await docker("exec", varnish, "sh", "-c", TO_VARNISHD.format("STOP"))
+    await asyncio.sleep(8)
+    await docker("start", nginx)
+    await docker("exec", varnish, "sh", "-c", TO_VARNISHD.format("CONT"))
+    await docker("pause", postgres)
+    await asyncio.sleep(4)
+    await docker("unpause", postgres)
+
+
+async def test_every_metric_moves_every_panel_has_figures_and_a_fault_is_an_alert(
+    observed: Observed, http: aiohttp.ClientSession, photo_bytes: bytes
+) -> None:
+    assert set(STEADY) <= all_metrics()
+    known = set(observed.ask("label/__name__/values")) | set(observed.ask("metadata"))
+    families = {re.sub("_(total|bucket)$", "", name) for name in known} | known
+    assert {name for name in all_metrics() if not {name, re.sub("_(total|bucket)$", "", name)} & families} == set()
+    before = {name: sum(observed.values(f"sum({name})")) for name in all_metrics()}
+
+    def still() -> set[str]:
+        """Metrics that have not changed yet."""
+        moved = (
+            name
+            for name in all_metrics() - set(STEADY)
+            if sum(observed.values(f"sum({name})")) != before[name]
+            or any(observed.values(f"max_over_time(sum({name})[3m:5s]) - min_over_time(sum({name})[3m:5s])"))
+        )
+        return all_metrics() - set(STEADY) - set(moved)
+
+    def empty() -> set[tuple[str, str]]:
+        """Queries of the dashboard that find nothing."""
+        return {(title, query) for title, query in dashboard_queries() if not observed.values(query)}
+
+    async with Traffic(http, observed.stack.urls(), photo_bytes).running():
+        await asyncio.sleep(8)
+        observed.stack.run("pause", "redis")
+        broken = asyncio.create_task(faults(observed.stack))
+        assert "firing" in await until(lambda: observed.states("RedisSilent"), lambda found: "firing" in found, 40)
+        observed.stack.run("unpause", "redis")
+        await broken
+        assert await until(still, lambda found: not found, 20) == set()
+        assert await until(empty, lambda found: not found, 20) == set()

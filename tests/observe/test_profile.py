@@ -1,0 +1,65 @@
+"""What the profile `observe` starts: provisioned from files, for this machine alone, bounded."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.observe.expressions import DASHBOARD, OBSERVE, panels
+from tests.servers import ROOT
+
+PROVISIONING = OBSERVE / "grafana/provisioning"
+SERVICES = ("prometheus", "grafana")
+
+
+def services(file: str) -> Mapping[str, Any]:
+    return dict(yaml.safe_load((ROOT / file).read_text())["services"])
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_it_starts_with_the_profile_only_and_is_reached_from_this_machine_only(name: str) -> None:
+    service = services("docker-compose.yml")[name]
+    assert service["profiles"] == ["observe"]
+    assert [port.startswith("${OBSERVE_ADDRESS:-127.0.0.1}:") for port in service["ports"]] == [True]
+    assert service["mem_limit"]
+    _, _, tag = service["image"].partition(":")
+    assert tag
+    assert tag != "latest"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_it_is_hardened_in_production_like_every_other_part(name: str) -> None:
+    production = services("docker-compose.prod.yml")
+    for setting in ("restart", "read_only", "cap_drop", "security_opt"):
+        assert production[name][setting] == production["redis"][setting]
+
+
+def test_what_prometheus_keeps_has_an_end() -> None:
+    command = " ".join(services("docker-compose.yml")["prometheus"]["command"])
+    assert "--storage.tsdb.retention.time=" in command
+    assert "--storage.tsdb.retention.size=" in command
+
+
+def test_grafana_has_no_user_whose_password_one_could_know() -> None:
+    settings = services("docker-compose.yml")["grafana"]["environment"]
+    assert settings["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
+    assert settings["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
+    assert not [name for name in settings if "PASSWORD" in name]
+
+
+def test_grafana_finds_its_source_and_its_dashboard() -> None:
+    grafana = services("docker-compose.yml")["grafana"]
+    mounted = dict(volume.split(":")[:2] for volume in grafana["volumes"])
+    assert mounted == {
+        "./observe/grafana/provisioning": "/etc/grafana/provisioning",
+        "./observe/grafana/dashboards": "/etc/grafana/dashboards",
+    }
+    (provider,) = yaml.safe_load((PROVISIONING / "dashboards/imgsvc.yml").read_text())["providers"]
+    assert provider["options"]["path"] == mounted["./observe/grafana/dashboards"]
+    home = grafana["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{provider['options']['path']}/{DASHBOARD.name}"
+    (source,) = yaml.safe_load((PROVISIONING / "datasources/prometheus.yml").read_text())["datasources"]
+    assert source["url"] == "http://prometheus:9090"
+    asked = {target["datasource"]["uid"] for panel in panels() for target in panel["targets"]}
+    assert asked == {source["uid"]}

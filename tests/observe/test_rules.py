@@ -1,0 +1,43 @@
+"""Prometheus takes the configuration, and each alert fires when it should, and only then."""
+
+import re
+import subprocess
+
+import yaml
+
+from tests.observe.expressions import OBSERVE, rules
+from tests.servers import ROOT, program
+
+PROMETHEUS = OBSERVE / "prometheus"
+
+
+def promtool(*arguments: str) -> None:
+    done = subprocess.run(
+        [program("promtool"), *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_prometheus_takes_the_configuration() -> None:
+    promtool("check", "config", "prometheus.yml")
+
+
+def test_alerts_fire_when_they_should_and_only_then() -> None:
+    promtool("test", "rules", "alerts_test.yml")
+
+
+def test_no_alert_is_without_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+    tests = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
+    cases = [(case["alertname"], bool(case["exp_alerts"])) for test in tests for case in test["alert_rule_test"]]
+    alerts = {rule["alert"] for rule in rules("alerts.yml")}
+    assert {name for name, fires in cases if fires} == alerts
+    assert {name for name, fires in cases if not fires} == alerts
+
+
+def test_every_alert_says_what_to_look_at_and_leads_to_its_runbook() -> None:
+    for rule in rules("alerts.yml"):
+        page, _, anchor = rule["annotations"]["runbook"].partition("#")
+        headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
+        assert anchor in [heading.lower().replace(" ", "-") for heading in headings], rule["alert"]
+        assert ": " in rule["annotations"]["summary"], "what is seen: what to look at"
+        assert rule["labels"]["severity"] in {"page", "ticket"}
