@@ -163,7 +163,10 @@ class Traffic:
     async def running(self) -> AsyncIterator[None]:
         """As long as the context lasts."""
         photo = await self.upload(self._photo)
-        kinds = [self._view(photo)] * 3 + [self._revalidate(photo)] + [self._burden(photo)] * 40 + [self._delete] * 2
+        # 7 MB, where the cache has 2.
+        originals = [await self.upload(bytes(pictures.noise(500, 400).pngsave_buffer())) for _ in range(12)]
+        kinds = [self._view(photo)] * 3 + [self._page(originals), self._revalidate(photo)]
+        kinds += [self._burden(photo)] * 40 + [self._delete] * 2
         tasks = [asyncio.create_task(self._for_ever(kind)) for kind in kinds]
         try:
             yield
@@ -191,6 +194,10 @@ class Traffic:
 
     def _view(self, image: str) -> Callable[[], Awaitable[None]]:
         return lambda: self._get(f"/v1/images/{image}.webp?thumb={100 + next(self._number) % 20}")
+
+    def _page(self, images: list[str]) -> Callable[[], Awaitable[None]]:
+        turn = itertools.cycle(images)
+        return lambda: self._get(f"/v1/images/{next(turn)}")
 
     def _revalidate(self, image: str) -> Callable[[], Awaitable[None]]:
         # A plan that Varnish does not know, and Redis does: 450 degrees are 90.
