@@ -91,6 +91,12 @@ class Stack:
         assert done.returncode == 0, f"docker {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
 
+    def log(self, service: str) -> str:
+        """All that a service's containers have printed, one behind the other."""
+        commands = [["docker", "logs", container] for container in self.containers(service)]
+        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "check": True}
+        return "".join(subprocess.run(each, env=self.environment, **streams).stdout for each in commands)  # type: ignore[call-overload]
+
     def containers(self, service: str) -> list[str]:
         """The ids of a service's containers."""
         return self.run("ps", "-q", service).split()

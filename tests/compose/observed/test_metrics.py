@@ -3,29 +3,19 @@
 import asyncio
 import io
 import itertools
-import json
-import math
 import re
-import shutil
 import time
-import urllib.parse
-import urllib.request
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import aiohttp
-import pytest
 
 from tests import pictures
-from tests.compose import stack
+from tests.compose.observed.conftest import NODES, Observed
 from tests.compose.stack import Stack
-from tests.observe.expressions import OBSERVE, all_metrics, dashboard_queries
-from tests.servers import free_port
+from tests.observe.expressions import all_metrics, dashboard_queries
 
-NODES = {"varnish": 2, "nginx": 2}
 TARGETS = {**NODES, "storage": 1, "transform": 1}
 
 STEADY = {
@@ -39,66 +29,6 @@ STEADY = {
     "varnish_main_thread_queue_len": "there are 8,000 threads",
 }
 """What a minute of traffic and faults need not change. Everything else has to move."""
-
-
-@dataclass(frozen=True)
-class Observed:
-    """The stack, and its Prometheus."""
-
-    stack: Stack
-    prometheus: str
-
-    def ask(self, path: str, **parameters: str) -> Any:
-        """The data of an answer of Prometheus' HTTP API."""
-        url = f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return json.load(answer)["data"]
-
-    def values(self, query: str) -> list[float]:
-        """What a query finds now, without what is no number."""
-        found = [float(each["value"][1]) for each in self.ask("query", query=query)["result"]]
-        return [value for value in found if not math.isnan(value)]
-
-    def up(self) -> dict[str, int]:
-        """How many nodes of each part answer."""
-        found = self.ask("query", query="sum by (job) (up)")["result"]
-        return {each["metric"]["job"]: int(each["value"][1]) for each in found}
-
-    def states(self, alert: str) -> set[str]:
-        """The states in which an alert is: pending, firing."""
-        alerts = self.ask("alerts")["alerts"]
-        return {each["state"] for each in alerts if each["labels"]["alertname"] == alert}
-
-
-@pytest.fixture(scope="module")
-def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
-    # Small enough to be full, and to be busy, at once.
-    settings = {
-        "PROMETHEUS_PORT": str(free_port()),
-        "TEST_PROMETHEUS": str(hasty(tmp_path_factory.mktemp("prometheus"))),
-        "VARNISH_SIZE": "2m",
-        "RENDERERS": "1",
-        "TEST_RENDER_SECONDS": "10",
-        "DRAIN_SECONDS": "0",
-    }
-    with stack.up(project="imgsvc-test-observe", scale=NODES, settings=settings) as started:
-        try:
-            # Alone of its profile: Grafana's image is not to be had everywhere; tests/observe reads its files.
-            started.run("up", "-d", "--no-deps", "prometheus")
-            yield Observed(started, f"http://127.0.0.1:{settings['PROMETHEUS_PORT']}")
-        finally:
-            started.run("rm", "-sfv", "prometheus")
-
-
-def hasty(folder: Path) -> Path:
-    """A copy of Prometheus' configuration in which alerts wait for 5 s at the most."""
-    for parent in (folder, *folder.parents):  # the container reads as another user
-        if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
-            parent.chmod(parent.stat().st_mode | 0o055)
-    copy = shutil.copytree(OBSERVE / "prometheus", folder / "prometheus")
-    alerts = copy / "alerts.yml"
-    alerts.write_text(re.sub(r"for: \w+", "for: 5s", alerts.read_text()))
-    return copy
 
 
 async def until(what: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float) -> Any:
