@@ -93,9 +93,19 @@ class Stack:
 
     def log(self, service: str) -> str:
         """All that a service's containers have printed, one behind the other."""
-        commands = [["docker", "logs", container] for container in self.containers(service)]
-        streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "check": True}
-        return "".join(subprocess.run(each, env=self.environment, **streams).stdout for each in commands)  # type: ignore[call-overload]
+        printed = []
+        for container in self.containers(service):
+            command = ["docker", "logs", container]
+            done = subprocess.run(
+                command,
+                env=self.environment,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                check=True,
+                text=True,
+            )
+            printed.append(done.stdout)
+        return "".join(printed)
 
     def containers(self, service: str) -> list[str]:
         """The ids of a service's containers."""
