@@ -71,6 +71,7 @@ def _options() -> Options:
     parser.add_argument("--fault-seconds", type=_positive, default=15, help="how long (15)")
     parser.add_argument("--thresholds", type=Path, default=default.thresholds, help="(loadtests/thresholds.toml)")
     parser.add_argument("--reports", type=Path, default=default.reports, help="folder (loadtests/reports)")
+    parser.add_argument("--files", type=Path, default=default.files, help="folder of photos (loadtests/.photos)")
     parser.add_argument("--wallpapers", type=Path, default=default.wallpapers, help=argparse.SUPPRESS)
     given = vars(parser.parse_args())
     fault, after, seconds = (given.pop(name) for name in ("fault", "fault_after", "fault_seconds"))

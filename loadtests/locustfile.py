@@ -22,8 +22,10 @@ visitor.prepare(_settings)
 Shape = shapes.chosen(_settings, _ledger)
 
 
-@events.init.add_listener
 def _listen(environment: Environment, **_: Any) -> None:
     # One line in five seconds (recorder.py) tells how it goes; the report has the tables.
     logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
     Recorder(_settings, _ledger).listen(environment)
+
+
+events.init.add_listener(_listen)

@@ -71,7 +71,7 @@ def _write(source: Path, side: int, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     image = pyvips.Image.thumbnail(str(source), side, height=side, size="down").colourspace("srgb")
     if image.hasalpha():
-        image = image.flatten(background=255)
+        image = image.flatten(background=[255.0])
     part = path.with_name(f"part-{path.name}")  # one that was interrupted is no photo
     image.write_to_file(str(part), **({} if path.suffix == ".png" else {"Q": 85}))
     part.rename(path)
@@ -79,7 +79,7 @@ def _write(source: Path, side: int, path: Path) -> None:
 
 def mean_colour(image: pyvips.Image) -> tuple[float, float, float]:
     """Of an sRGB or grey picture; transparent parts count as white."""
-    flat = image.flatten(background=255) if image.hasalpha() else image
+    flat = image.flatten(background=[255.0]) if image.hasalpha() else image
     small = flat.colourspace("srgb").shrink(max(1, flat.width / 32), max(1, flat.height / 32))
     red, green, blue = (small[band].avg() for band in range(3))
     return red, green, blue

@@ -70,6 +70,7 @@ def _traffic(ledger: Ledger, findings: Findings) -> Figure:
     x = [second - start for second in seconds]
     axes[0].plot(sorted(s - start for s in ledger.users if start <= s < end), _users(ledger), color=_GREY)
     axes[0].set_ylabel("users")
+    axes[0].set_ylim(bottom=0)
     axes[1].plot(x, [s.goodput for s in every], color=_BLUE, label="right answers")
     axes[1].plot(x, [s.requests * s.refused_share / _WINDOW for s in every], color=_ORANGE, label="refused")
     axes[1].plot(x, [s.requests * s.error_share / _WINDOW for s in every], color=_RED, label="errors")
@@ -84,7 +85,7 @@ def _traffic(ledger: Ledger, findings: Findings) -> Figure:
     axes[3].set_ylim(0, 1.02)
     axes[3].set_xlabel("seconds (means and percentiles of five)")
     _finish(axes, findings, start)
-    figure.suptitle("Traffic over time")
+    axes[0].set_title("Traffic over time")
     return figure
 
 
@@ -106,7 +107,7 @@ def _parts(usage: Usage, ledger: Ledger, findings: Findings) -> Figure:
     axes[1].set_ylim(bottom=0)
     axes[1].set_xlabel("seconds")
     _finish(axes, findings, start)
-    figure.suptitle("What each part used")
+    axes[0].set_title("What each part used")
     return figure
 
 

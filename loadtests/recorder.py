@@ -65,7 +65,7 @@ class Recorder:
         while True:
             now = int(time.time())
             self.ledger.users[now] = runner.user_count
-            if now % _LINE_SECONDS == 0 and runner.user_count:
+            if now % _LINE_SECONDS == 0 and now - _LINE_LAG - _LINE_SECONDS >= self.ledger.span[0] > 0:
                 print(self._line(now - _LINE_LAG), flush=True)
             gevent.sleep(1)
 

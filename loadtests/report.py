@@ -134,11 +134,11 @@ def _cells(summary: Summary) -> tuple[str, ...]:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004  # three digits
+    return "" if value is None else f"{value:.1f}" if value < 100 else f"{value:.0f}"  # noqa: PLR2004  # three digits
 
 
 def _share(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2%}"
+    return "" if value is None else f"{value:.2%}"
 
 
 def _parts(run: Run, pictures: Sequence[str]) -> Iterator[str]:
@@ -165,7 +165,8 @@ def _sources(run: Run) -> Iterator[str]:
     yield "</p>"
     if isinstance(run.hits, Hits):
         yield (
-            f"<p>Hits alone, by wrk after the run, one thread, 16 connections, <code>{html.escape(run.hits.path)}</code>: "
+            "<p>Hits alone, by wrk after the run, one thread, 16 connections, "
+            f"<code>{html.escape(run.hits.path)}</code>: "
             f"<b>{run.hits.rate:,.0f} a second</b>, p50 {run.hits.p50}, p99 {run.hits.p99}. "
             "That is what Varnish gives; locust cannot ask so fast.</p>"
         )

@@ -24,7 +24,7 @@ KNEE_SHARE = 0.7
 """Of the knee: the load that a site should plan for."""
 _RAMP_USERS = 8
 _USERS = 20
-_WAIT_SECONDS = 10
+_WAIT_SECONDS = 5
 
 
 class NothingMeasured(Exception):
@@ -53,14 +53,15 @@ class Options:
     fault: Fault | None = None
     thresholds: Path = HERE / "thresholds.toml"
     reports: Path = HERE / "reports"
-    photo_files: Path = HERE / ".photos"
+    files: Path = HERE / ".photos"
+    """Photos that were made, and the ids that targets gave them."""
     wallpapers: Path = photos.WALLPAPERS
 
 
 def run(options: Options) -> list[thresholds.Verdict]:
     """Do all of it, and tell where the report is; every threshold with its verdict."""
     limits = thresholds.load(options.thresholds, options.shape)
-    album = photos.Album(options.photo_files, options.wallpapers)
+    album = photos.Album(options.files, options.wallpapers)
     with _target(options) as (url, own):
         folder = options.reports / time.strftime(f"%Y%m%d-%H%M%S-{options.shape or 'web'}")
         folder.mkdir(parents=True)
@@ -99,7 +100,7 @@ def _target(options: Options) -> Iterator[tuple[str, Stack | None]]:
 
 def _seeded(options: Options, url: str, own: Stack | None, album: photos.Album) -> tuple[list[corpus.Entry], Path]:
     name = "own" if own else "".join(letter if letter.isalnum() else "-" for letter in url)
-    path = HERE / ".corpus" / f"{name}.json"
+    path = options.files / f"corpus-{name}.json"
     return corpus.seed(url, album, options.images, path, anew=own is not None or options.shape == "cold"), path
 
 
@@ -123,13 +124,13 @@ def _users(options: Options) -> int:
     if options.shape == "ramp":
         return _RAMP_USERS
     try:
-        knee = json.loads((options.reports / "knee.json").read_text())["users"]
+        knee = float(json.loads((options.reports / "knee.json").read_text())["users"])
     except (OSError, ValueError, KeyError):
         print(f"no knee was found yet (SHAPE=ramp finds it): {_USERS} users")
         return _USERS
     # A spike is ten times its base: from a third of the knee it goes well beyond it.
     users = max(1, round(knee * (KNEE_SHARE if options.shape != "spike" else KNEE_SHARE / 2)))
-    print(f"{users} users, since the last knee was at {knee}")
+    print(f"{users} users, since the last knee was at {knee:.0f}")
     return users
 
 

@@ -23,12 +23,12 @@ class _Planned(LoadTestShape):
     name = ""
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._stages = plans.plan(self.name, settings.users, settings.seconds, settings.warm_up)
 
     def tick(self) -> tuple[int, float] | None:
         """See LoadTestShape. All users of a stage start within a second."""
-        users = plans.users_at(self._stages, self.get_run_time())
+        users = plans.users_at(self._stages, self.get_run_time())  # type: ignore[no-untyped-call]
         return None if users is None else (users, float(users))
 
 
@@ -62,7 +62,7 @@ class Ramp(LoadTestShape):
     ledger: Ledger
 
     def __init__(self, settings: Settings) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._settings = settings
         self._users = settings.users
         self._warm_up = _WARM_UP_SECONDS if settings.warm_up is None else settings.warm_up

@@ -83,13 +83,13 @@ def square(entry: Entry, browser: str, chance: random.Random) -> Asked:
     return Asked("square", f"/v1/images/{entry.image_id}.auto?resize={side}x{side},cover", expected)
 
 
-def cropped(entry: Entry, browser: str, chance: random.Random) -> Asked:
+def cropped(entry: Entry, browser: str, _chance: random.Random) -> Asked:
     """A square cut out of a thumbnail: what is cut off is unknown here, so the colour is."""
     expected = Expected(_auto(entry, browser), 120, 120, None)
     return Asked("square", f"/v1/images/{entry.image_id}.auto?thumb=360&crop=120x120,centre", expected)
 
 
-def thumb(entry: Entry, browser: str, chance: random.Random) -> Asked:
+def thumb(entry: Entry, _browser: str, chance: random.Random) -> Asked:
     """A thumbnail in WebP for every browser, as sites write that have one <img> only."""
     side = _weighted(_THUMBS, chance)
     share = min(1.0, side / max(entry.width, entry.height))
@@ -97,7 +97,7 @@ def thumb(entry: Entry, browser: str, chance: random.Random) -> Asked:
     return Asked("thumb", f"/v1/images/{entry.image_id}.webp?thumb={side}&compress=70", expected)
 
 
-def original(entry: Entry, browser: str, chance: random.Random) -> Asked:
+def original(entry: Entry, _browser: str, _chance: random.Random) -> Asked:
     """The file itself: a download, or a lightbox."""
     expected = Expected(f"image/{entry.format}", entry.width, entry.height, entry.mean, entry.bytes)
     return Asked("original", f"/v1/images/{entry.image_id}", expected)

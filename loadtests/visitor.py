@@ -28,13 +28,13 @@ class Visitor(FastHttpUser):
     def ask(self, method: str, path: str, name: str, check: Check, **options: Any) -> checks.Answer | None:
         """The answer of a request, where it is as it should be; counted under `name` in any case."""
         with self.client.request(method, path, name=name, catch_response=True, **options) as answer:
-            refused = checks.refusal(answer)  # type: ignore[arg-type]  # None of headers is only where status is 0
-            wrong = None if refused else check(answer)  # type: ignore[arg-type]
+            refused = checks.refusal(answer)
+            wrong = None if refused else check(answer)
             if refused or wrong:
                 answer.failure(refused or checks.Wrong(wrong))
                 return None
             answer.success()
-            return answer  # type: ignore[return-value]
+            return answer  # type: ignore[no-any-return]
 
 
 def form(field: str, value: bytes, filename: str = "") -> dict[str, Any]:

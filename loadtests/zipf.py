@@ -12,7 +12,7 @@ class Zipf:
 
     def __init__(self, count: int, exponent: float = EXPONENT) -> None:
         self._ranks = range(count)
-        self._cumulative = list(itertools.accumulate(1 / (rank + 1) ** exponent for rank in self._ranks))
+        self._cumulative: list[float] = list(itertools.accumulate(1 / (rank + 1) ** exponent for rank in self._ranks))
 
     def pick(self, chance: random.Random) -> int:
         """A rank."""
