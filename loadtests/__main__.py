@@ -7,8 +7,9 @@ from pathlib import Path
 
 from loadtests import faults, plans, thresholds
 from loadtests.faults import Fault
+from loadtests.locust_process import NothingMeasured
 from loadtests.photos import NoPhotos
-from loadtests.run import NothingMeasured, Options, run
+from loadtests.run import Options, run
 from loadtests.stack import NoStack
 from loadtests.target import TargetDown
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import psutil
 
-LOCUST = "locust"
+LOCUST, MACHINE = "locust", "this machine"
+"""Parts that are no containers. The machine: what others run on it spoils figures, and shows here."""
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
@@ -74,6 +75,7 @@ def watched(usage: Usage, process: psutil.Process, containers: Sequence[str], do
 
 def _sample_process(usage: Usage, process: psutil.Process, stop: threading.Event) -> None:
     last_cpu, last_time = 0.0, time.time()
+    psutil.cpu_percent()  # it counts from one call to the next
     while not stop.wait(2):
         used = memory = 0.0
         try:
@@ -83,6 +85,8 @@ def _sample_process(usage: Usage, process: psutil.Process, stop: threading.Event
         except psutil.NoSuchProcess:
             continue
         now = time.time()
+        busy = psutil.cpu_percent() / 100 * (psutil.cpu_count() or 1)
+        usage.samples.append(Sample(now, MACHINE, busy, int(psutil.virtual_memory().used)))
         usage.samples.append(Sample(now, LOCUST, max(0.0, used - last_cpu) / (now - last_time), int(memory)))
         last_cpu, last_time = used, now
 

@@ -80,7 +80,7 @@ def measured(limits: list[Threshold], ledger: Ledger, findings: Findings, usage:
         normal = findings.spike.seconds_to_normal
         values["spike", "p99_growth"] = findings.spike.p99_growth
         values["spike", "seconds_to_normal"] = float("inf") if normal is None else float(normal)
-    parts = (part for part in usage.parts() if part != containers.LOCUST)
+    parts = (part for part in usage.parts() if part not in (containers.LOCUST, containers.MACHINE))
     grown = [containers.growth(usage.of(part, start, end)) for part in parts]
     values["memory", "growth"] = max((share for share in grown if share is not None), default=None)
     return values

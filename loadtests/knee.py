@@ -45,20 +45,23 @@ def bend(readings: Sequence[Reading], p95_limit_ms: float) -> str | None:
         return f"no viewer got an answer at {last.users} users"
     if p95 > p95_limit_ms:
         return f"p95 of viewers at {last.users} users was {p95:.0f} ms, over {p95_limit_ms:.0f} ms"
-    if len(readings) > 1 and last.all.goodput < readings[-2].all.goodput * _GROWTH:
-        growth = last.all.goodput / readings[-2].all.goodput - 1
-        return f"goodput at {last.users} users grew by {growth:.0%} only, from that of {readings[-2].users} users"
+    before = next((reading for reading in reversed(readings) if reading.users < last.users), None)
+    if before and last.all.goodput < before.all.goodput * _GROWTH:
+        growth = last.all.goodput / before.all.goodput - 1
+        return f"goodput at {last.users} users grew by {growth:+.0%} only, from that of {before.users} users"
     return None
 
 
+def is_over(readings: Sequence[Reading], p95_limit_ms: float) -> bool:
+    """Whether the climb ends: the last step was bad twice. Once may be the machine's, which others use too."""
+    again = len(readings) > 1 and readings[-1].users == readings[-2].users
+    return again and bend(readings, p95_limit_ms) is not None
+
+
 def knee(readings: Sequence[Reading], p95_limit_ms: float) -> Reading | None:
-    """The last good step; None where the first was not good."""
-    good = None
-    for number, reading in enumerate(readings, 1):
-        if bend(readings[:number], p95_limit_ms):
-            break
-        good = reading
-    return good
+    """The last good step; None where none was good."""
+    good = [last for number, last in enumerate(readings, 1) if bend(readings[:number], p95_limit_ms) is None]
+    return good[-1] if good else None
 
 
 def next_users(users: int) -> int:

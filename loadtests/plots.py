@@ -11,7 +11,7 @@ import matplotlib.pyplot as plt  # what draws is chosen first
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from loadtests.containers import Usage
+from loadtests.containers import MACHINE, Usage
 from loadtests.findings import Findings
 from loadtests.ledger import Ledger
 
@@ -53,8 +53,8 @@ def _knee(findings: Findings) -> Figure:
         axis.set_ylim(bottom=0)
         if findings.knee:
             axis.axvline(findings.knee.users, color=_GREEN, linestyle="--", label=f"knee: {findings.knee.users} users")
-        axis.legend(frameon=False, loc="upper left")
-    figure.suptitle("More users get more answers, until the knee")
+        axis.legend(frameon=False, loc="center left")
+    above.set_title("More users get more answers, until the knee")
     return figure
 
 
@@ -101,7 +101,8 @@ def _parts(usage: Usage, ledger: Ledger, findings: Findings) -> Figure:
         samples = usage.of(part, start, end)
         x, colour = [sample.second - start for sample in samples], f"C{number}"
         axes[0].plot(x, [sample.cpu for sample in samples], label=part, color=colour)
-        axes[1].plot(x, [sample.bytes / 2**20 for sample in samples], label=part, color=colour)
+        if part != MACHINE:
+            axes[1].plot(x, [sample.bytes / 2**20 for sample in samples], label=part, color=colour)
     axes[0].set_ylabel("CPU, cores")
     axes[1].set_ylabel("memory, MiB")
     axes[1].set_ylim(bottom=0)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from loadtests import plots
-from loadtests.containers import LOCUST, Usage
+from loadtests.containers import LOCUST, MACHINE, Usage
 from loadtests.findings import WARM, Findings
 from loadtests.hits import Hits
 from loadtests.ledger import Ledger
@@ -20,6 +20,8 @@ td:first-child,th:first-child{text-align:left}img{max-width:100%}.broken{color:#
 .first{font-size:1.25rem}code{background:#f3f3f3}"""
 _BUSY = 0.85
 """Cores of a locust process from which the client, not the service, is the limit."""
+_DISTURBED = 0.3
+"""Cores that something else uses, from which a run says so. The kernel's own work for the containers is about 0.1."""
 _COLUMNS = ("requests", "goodput", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "refused_share", "error_share")
 _HEADS = ("requests", "right/s", "p50, ms", "p95, ms", "p99, ms", "hits", "refused", "errors")
 
@@ -162,6 +164,9 @@ def _sources(run: Run) -> Iterator[str]:
     if used is not None:
         limit = "the client is the limit, not the service" if used / run.processes > _BUSY else "it was not the limit"
         yield f"Locust itself used {used:.2f} cores in {run.processes} processes: {limit}."
+    others = _others(run)
+    if others is not None and others > _DISTURBED:
+        yield f"<b>Something else on this machine used {others:.1f} cores: alone, the figures would be better.</b>"
     yield "</p>"
     if isinstance(run.hits, Hits):
         yield (
@@ -172,6 +177,15 @@ def _sources(run: Run) -> Iterator[str]:
         )
     else:
         yield f"<p>Hits alone were not measured by wrk: {html.escape(run.hits)}.</p>"
+
+
+def _others(run: Run) -> float | None:
+    """Cores used by nothing that belongs to this run; None where that cannot be told."""
+    span, parts = run.findings.judged, [part for part in run.usage.parts() if part != MACHINE]
+    machine = run.usage.cores(MACHINE, *span)
+    if not run.ours or machine is None:
+        return None
+    return machine - sum(run.usage.cores(part, *span) or 0.0 for part in parts)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:

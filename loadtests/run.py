@@ -1,34 +1,24 @@
 """One run from a target to a report: seed, warm, load, measure, judge."""
 
 import json
-import os
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
-
-from loadtests import corpus, findings, hits, ledger, photos, report, stack, target, thresholds, warming
-from loadtests.containers import Usage, watched
+from loadtests import corpus, findings, hits, locust_process, photos, report, stack, target, thresholds, warming
+from loadtests.containers import Usage
 from loadtests.faults import Fault
-from loadtests.ledger import LEDGER
 from loadtests.settings import Settings
 from loadtests.stack import Stack
 
 HERE = Path(__file__).parent
 KNEE_SHARE = 0.7
 """Of the knee: the load that a site should plan for."""
-_RAMP_USERS = 8
+_RAMP_USERS = 16
 _USERS = 20
 _WAIT_SECONDS = 5
-
-
-class NothingMeasured(Exception):
-    """Locust ended without counts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +59,9 @@ def run(options: Options) -> list[thresholds.Verdict]:
         if options.warm and options.shape != "cold":
             warming.warm(url, entries)
         settings = _settings(options, limits, corpus_file, folder)
-        usage, began = Usage(), time.time()
-        _load(options, settings, url, own, usage)
-        counted = _counted(folder, began)
+        usage, fault = Usage(), options.fault if own else None
+        with fault.happening(own) if fault and own else nullcontext():
+            counted = locust_process.run(settings, url, _locust(options), own, usage)
         found = findings.find(counted, settings)
         spent = hits.measure(url, entries[0]) if options.hits else "it was not asked for"
     verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage))
@@ -134,25 +124,8 @@ def _users(options: Options) -> int:
     return users
 
 
-def _load(options: Options, settings: Settings, url: str, own: Stack | None, usage: Usage) -> None:
-    """Run locust. SIGINT ends it as any other end; its counts are kept."""
-    command = [sys.executable, "-m", "locust", "-f", str(HERE / "locustfile.py"), "-H", url, *_locust(options)]
-    command += ["--html", str(settings.out / "locust.html"), "--csv", str(settings.out / "locust")]
-    environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(HERE.parent)}
-    log = settings.out / "locust.log"
-    with log.open("wb") as errors:
-        process = subprocess.Popen(command, env=environment, stderr=errors, cwd=HERE.parent)
-        fault = options.fault.happening(own) if options.fault and own else nullcontext()
-        containers = own.containers if own else ()
-        with watched(usage, psutil.Process(process.pid), containers, [own.docker] if own else []), fault:
-            try:
-                process.wait()
-            except KeyboardInterrupt:
-                process.wait()  # it got the same signal, and writes what it has
-
-
 def _locust(options: Options) -> list[str]:
-    chosen = ["--loglevel", "WARNING", "--exit-code-on-error", "0", "--stop-timeout", "10", "--only-summary"]
+    chosen = []
     if options.web is None:
         chosen.append("--headless")
     else:
@@ -163,15 +136,6 @@ def _locust(options: Options) -> list[str]:
     if options.workers:
         chosen += ["--master", "--expect-workers", str(options.workers)]
     return chosen
-
-
-def _counted(folder: Path, began: float) -> ledger.Ledger:
-    path = folder / LEDGER
-    counted = ledger.read(path) if path.exists() else ledger.Ledger()
-    if not counted.tallies:
-        last = (folder / "locust.log").read_text().strip().splitlines()[-1:]
-        raise NothingMeasured(f"locust ended after {time.time() - began:.0f} s without an answer: {' '.join(last)}")
-    return counted
 
 
 def _keep_knee(options: Options, found: findings.Findings, url: str) -> None:

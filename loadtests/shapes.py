@@ -78,7 +78,8 @@ class Ramp(LoadTestShape):
             self._read()
             if self._is_over():
                 return None
-            self._users = knee.next_users(self._users)
+            if not self.ledger.stopped_because:  # else the step is tried once more
+                self._users = knee.next_users(self._users)
             self._step_start = now + _SETTLE_SECONDS
         return self._users, float(max(self._users, 1))
 
@@ -86,13 +87,13 @@ class Ramp(LoadTestShape):
         step = Step(self._users, self._step_start, self._step_start + self._settings.step_seconds)
         self.ledger.steps.append(step)
         self._readings.append(knee.reading(self.ledger, step))
+        self.ledger.stopped_because = knee.bend(self._readings, self._settings.p95_limit_ms) or ""
 
     def _is_over(self) -> bool:
-        why = knee.bend(self._readings, self._settings.p95_limit_ms)
-        if why is None and knee.next_users(self._users) > self._settings.most_users:
-            why = f"{self._settings.most_users} users are the most that were allowed"
-        self.ledger.stopped_because = why or ""
-        return why is not None
+        if not self.ledger.stopped_because and knee.next_users(self._users) > self._settings.most_users:
+            self.ledger.stopped_because = f"more than {self._settings.most_users} users were not asked for"
+            return True
+        return knee.is_over(self._readings, self._settings.p95_limit_ms)
 
 
 _CLASSES: dict[str, type[_Planned | Ramp]] = {

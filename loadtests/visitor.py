@@ -1,5 +1,6 @@
 """What all users of the load test are: a client that judges each answer."""
 
+import functools
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -45,6 +46,7 @@ def form(field: str, value: bytes, filename: str = "") -> dict[str, Any]:
     return {"data": head.encode() + value + b"\r\n--loadtest--\r\n", "headers": headers}
 
 
+@functools.cache
 def uploads() -> list[tuple[bytes, corpus.Entry]]:
     """Files that may be uploaded again, the smaller half of the corpus, with what is known of them."""
     there = [entry for entry in Visitor.entries if Path(entry.file).is_file()]

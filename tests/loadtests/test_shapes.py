@@ -42,7 +42,7 @@ def test_every_shape_has_a_length_of_its_own(shape: str) -> None:
 def test_the_knee_is_the_step_after_which_goodput_grows_no_more() -> None:
     readings = [reading(8, 80), reading(12, 118), reading(18, 125)]
     assert knee.bend(readings[:2], 500) is None
-    assert knee.bend(readings, 500) == "goodput at 18 users grew by 6% only, from that of 12 users"
+    assert knee.bend(readings, 500) == "goodput at 18 users grew by +6% only, from that of 12 users"
     assert knee.knee(readings, 500) == readings[1]
 
 
@@ -62,6 +62,21 @@ def test_a_step_that_is_slow_or_has_errors_is_past_the_knee(bad: Reading, why: s
 
 def test_there_is_no_knee_where_the_first_step_is_too_much() -> None:
     assert knee.knee([reading(8, 80, p95_ms=900.0)], 500) is None
+
+
+def test_a_bad_step_is_tried_once_more_before_the_climb_ends() -> None:
+    good, bad = reading(8, 80), reading(12, 118, p95_ms=600.0)
+    assert not knee.is_over([good, bad], 500)
+    assert knee.is_over([good, bad, bad], 500)
+    better = [good, bad, reading(12, 118)]
+    assert not knee.is_over(better, 500)
+    assert knee.knee([*better, reading(18, 120), reading(18, 121)], 500) == better[-1]
+
+
+def test_a_second_try_is_compared_with_the_step_before_and_not_with_the_first() -> None:
+    readings = [reading(8, 80), reading(12, 82), reading(12, 110)]
+    assert knee.bend(readings[:2], 500) == "goodput at 12 users grew by +2% only, from that of 8 users"
+    assert knee.bend(readings, 500) is None
 
 
 def test_steps_grow_by_half_and_always_grow() -> None:
