@@ -96,7 +96,8 @@ def _sample_containers(usage: Usage, ids: Sequence[str], docker: Sequence[str], 
     while not stop.wait(0.5):
         printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         now = time.time()
-        usage.samples.extend(sample(now, json.loads(line)) for line in printed.splitlines() if line.startswith("{"))
+        rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
+        usage.samples.extend(sample(now, row) for row in rows if "--" not in row["CPUPerc"])  # that one just stops
 
 
 def sample(now: float, row: dict[str, Any]) -> Sample:

@@ -75,8 +75,11 @@ class Recorder:
         viewers = self.ledger.summary("viewers", now - _LINE_SECONDS, now)
         p95 = "-" if viewers.p95_ms is None else f"{viewers.p95_ms:.0f} ms"
         hits = "-" if viewers.hit_ratio is None else f"{viewers.hit_ratio:.0%}"
+        users = next(
+            (self.ledger.users[s] for s in (now, now - 1) if s in self.ledger.users), 0
+        )  # a second may be missed
         return (
-            f"{now - start:5} s {self.ledger.users.get(now, 0):6} users {every.goodput:8.1f} good/s"
+            f"{now - start:5} s {users:6} users {every.goodput:8.1f} good/s"
             f"   viewers: p95 {p95}, hits {hits}"
             f"   refused {every.refused_share:.1%}, errors {every.error_share:.1%}"
         )
