@@ -67,7 +67,7 @@ def _traffic(ledger: Ledger, findings: Findings) -> Figure:
         for group in ("viewers", "viewers.cached", "viewers.missed")
     )
     figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True)
-    x = [second - start for second in seconds]
+    x = [second - start + _WINDOW / 2 for second in seconds]
     axes[0].plot(sorted(s - start for s in ledger.users if start <= s < end), _users(ledger), color=_GREY)
     axes[0].set_ylabel("users")
     axes[0].set_ylim(bottom=0)

@@ -113,6 +113,8 @@ def _users(options: Options) -> int:
     """70 % of the last knee, where one was found."""
     if options.shape == "ramp":
         return _RAMP_USERS
+    if not options.shape:
+        return _USERS  # locust's page sets them
     try:
         knee = float(json.loads((options.reports / "knee.json").read_text())["users"])
     except (OSError, ValueError, KeyError):

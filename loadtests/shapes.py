@@ -27,7 +27,7 @@ class _Planned(LoadTestShape):
         self._stages = plans.plan(self.name, settings.users, settings.seconds, settings.warm_up)
 
     def tick(self) -> tuple[int, float] | None:
-        """See LoadTestShape. All users of a stage start within a second, and those that are too many stop within one."""
+        """See LoadTestShape. Users start within a second, and stop within one."""
         users = plans.users_at(self._stages, self.get_run_time())  # type: ignore[no-untyped-call]
         return None if users is None else (users, float(max(stage.users for stage in self._stages)))
 

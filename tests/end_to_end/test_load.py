@@ -1,10 +1,11 @@
 """A short load test of the running service: all visitors get what they should, and a report is written."""
 
-import json
+import asyncio
 from pathlib import Path
 
 import pytest
 
+from loadtests import corpus, photos
 from loadtests import ledger as ledgers
 from tests.end_to_end.conftest import Service
 from tests.loadtests.running import loadtests
@@ -32,7 +33,7 @@ def test_visitors_get_right_answers_and_a_report_is_written(
     short: tuple[object, ...], service: Service, tmp_path: Path
 ) -> None:
     (tmp_path / "limits.toml").write_text(LIMITS)
-    done = loadtests(*short, "--users", 20, "--seconds", 12)
+    done = loadtests(*short, "--users", 20, "--seconds", 10)
     assert done.returncode == 0, done.stdout + done.stderr
     (report,) = (tmp_path / "reports").iterdir()
     names = {path.name for path in report.iterdir()}
@@ -50,7 +51,7 @@ def test_visitors_get_right_answers_and_a_report_is_written(
 def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...], tmp_path: Path) -> None:
     """In two processes of locust, which send their counts to a third."""
     (tmp_path / "limits.toml").write_text(f"{LIMITS}[default.viewers]\np50_ms = 0.01\ngoodput = 1000000\n")
-    done = loadtests(*short, "--users", 17, "--seconds", 8, "--processes", 2)
+    done = loadtests(*short, "--users", 17, "--seconds", 5, "--processes", 2)
     assert done.returncode == 1, done.stdout + done.stderr
     broken = [line for line in done.stderr.splitlines() if line.startswith("threshold broken: ")]
     assert [line.split(" is ")[0] for line in broken] == [
@@ -61,12 +62,14 @@ def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...],
 
 
 @pytest.mark.usefixtures("wallpapers")
-def test_what_is_there_is_not_uploaded_again(short: tuple[object, ...], tmp_path: Path, files: Path) -> None:
-    (tmp_path / "limits.toml").write_text(LIMITS)
+async def test_what_is_there_is_not_uploaded_again(service: Service, tmp_path: Path, files: Path) -> None:
+    def seeded(*, anew: bool = False) -> list[str]:
+        album = photos.Album(files)
+        return [entry.image_id for entry in corpus.seed(service.url, album, 3, tmp_path / "corpus.json", anew=anew)]
 
-    def seeded() -> list[str]:
-        assert loadtests(*short, "--users", 1, "--seconds", 4).returncode == 0
-        newest = max(files.glob("corpus-*.json"), key=lambda path: path.stat().st_mtime)
-        return [row["image_id"] for row in json.loads(newest.read_text())]
-
-    assert seeded() == seeded()
+    first = await asyncio.to_thread(seeded)
+    async with service.http.delete(f"{service.url}/v1/images/{first[1]}") as answer:
+        assert answer.status == 204
+    again = await asyncio.to_thread(seeded)
+    assert [old == new for old, new in zip(first, again, strict=True)] == [True, False, True]
+    assert not set(await asyncio.to_thread(seeded, anew=True)) & {*first, *again}
