@@ -39,9 +39,7 @@ class Recorder:
     def _note(
         self, name: str, response_time: float, response_length: int, exception: Any, response: Any = None, **_: Any
     ) -> None:
-        headers = getattr(response, "headers", None)
-        cache = (headers.get("X-Cache") if headers else None) or NONE
-        tally = self.ledger.tally(Key(int(time.time()), name, cache))
+        tally = self.ledger.tally(Key(int(time.time()), name, _cache(getattr(response, "headers", None))))
         tally.bytes += response_length or 0
         if exception is None:
             tally.latencies[bucket(response_time)] += 1
@@ -83,3 +81,10 @@ class Recorder:
             f"   viewers: p95 {p95}, hits {hits}"
             f"   refused {every.refused_share:.1%}, errors {every.error_share:.1%}"
         )
+
+
+def _cache(headers: Any) -> str:
+    """What the cache did; what may not be kept there, as facts and refusals, is no miss."""
+    if not headers or not str(headers.get("Cache-Control")).startswith("public"):
+        return NONE
+    return str(headers.get("X-Cache") or NONE)

@@ -10,7 +10,7 @@ _FINEST_MS = 0.1
 _GROWTH = 1.03
 """From one bucket of latencies to the next: percentiles are true to 3 %, and a second fits into some dozen numbers."""
 HIT, STALE, MISS, NONE = "HIT", "STALE", "MISS", ""
-"""`X-Cache` of answers; NONE where there is no such header: no Varnish, or a request that no cache answers."""
+"""`X-Cache` of answers; NONE where a cache has no part: no Varnish, a form that is posted, facts, a refusal."""
 
 
 class Key(NamedTuple):

@@ -49,9 +49,10 @@ def test_visitors_get_right_answers_and_a_report_is_written(
 
 @pytest.mark.usefixtures("wallpapers")
 def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...], tmp_path: Path) -> None:
-    """In two processes of locust, which send their counts to a third."""
+    """A ramp of one step, in two processes of locust, which send their counts to a third."""
     (tmp_path / "limits.toml").write_text(f"{LIMITS}[default.viewers]\np50_ms = 0.01\ngoodput = 1000000\n")
-    done = loadtests(*short, "--users", 17, "--seconds", 5, "--processes", 2)
+    step = ("--users", 17, "--most-users", 17, "--step-seconds", 4)
+    done = loadtests(*short, "--shape", "ramp", *step, "--processes", 2)
     assert done.returncode == 1, done.stdout + done.stderr
     broken = [line for line in done.stderr.splitlines() if line.startswith("threshold broken: ")]
     assert [line.split(" is ")[0] for line in broken] == [
@@ -59,6 +60,9 @@ def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...],
         "threshold broken: viewers: goodput",
     ]
     assert "Traceback" not in done.stderr
+    assert "nee" in done.stdout, "it says where the knee is, or that there is none"
+    (report,) = (tmp_path / "reports").iterdir()
+    assert (report / "knee.png").exists()
 
 
 @pytest.mark.usefixtures("wallpapers")
