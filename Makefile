@@ -44,6 +44,11 @@ bench: $(VENV)/.development  ## measure speed, fidelity and memory beside libvip
 	@scripts/install-packages plasma-workspace-wallpapers
 	@$(BIN)/python -m benchmarks
 
+.PHONY: loadtest
+loadtest: $(VENV)/.development  ## load the containers, or TARGET=URL, as SHAPE=steady, ramp, spike, soak or cold (ARGS=--help)
+	@scripts/install-packages plasma-workspace-wallpapers wrk
+	@$(BIN)/python -m loadtests $(if $(SHAPE),--shape $(SHAPE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
+
 .PHONY: lock
 lock:  ## pin the newest versions, with hashes (needs uv)
 	uv pip compile pyproject.toml --extra production --extra otel --python-version 3.11 --universal --upgrade \
@@ -57,7 +62,7 @@ lock:  ## pin the newest versions, with hashes (needs uv)
 
 .PHONY: clean
 clean:  ## remove what was installed and built here (not the images in var/)
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos loadtests/.photos
 
 .PHONY: packages
 packages:  # Debian packages that the tests need

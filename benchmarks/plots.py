@@ -128,7 +128,7 @@ def _fidelity(results: Results) -> Figure | None:
             scores = [score.ssimulacra2 for score in results.scores_of(system, fmt).values()]
             if speeds and scores:
                 middle, mean = statistics.median(speeds), statistics.fmean(scores)
-                axis.errorbar(middle, mean, [[mean - min(scores)], [0]], color=_COLOURS[system], alpha=0.4, capsize=2)
+                axis.errorbar(middle, mean, [[mean - min(scores)], [0.0]], color=_COLOURS[system], alpha=0.4, capsize=2)
                 axis.plot(middle, mean, "o", color=_COLOURS[system], label=system)
         axis.set_xlim(0, axis.get_xlim()[1] * 1.05)
         axis.set_xlabel("right answers a second")

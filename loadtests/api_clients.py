@@ -1,0 +1,71 @@
+"""Programs that use the API: transforms without storing, facts, and deletions that must hold."""
+
+import json
+from typing import Any
+
+from locust import between, task
+
+from loadtests import checks
+from loadtests.visitor import Visitor, form, uploads
+
+_CHAINS = ("thumb=300&rotate=90", "resize=640x&grayscale", "resize=400x400,cover&sharpen=1", "rotate=12.5&thumb=500")
+
+
+class ApiClient(Visitor):
+    """One program, which does one thing after the other."""
+
+    weight = 1
+    wait_time = between(0.5, 2)
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        self._files = uploads()
+
+    @task(4)
+    def facts(self) -> None:
+        """Ask for the facts of an image."""
+        entry = self.chance.choice(self.entries)
+        facts = {"image_id": entry.image_id, "width": entry.width, "height": entry.height, "bytes": entry.bytes}
+        self.ask("GET", f"/v1/images/{entry.image_id}/info", "api info", lambda answer: _same(answer, facts))
+
+    @task(2)
+    def transform_stored(self) -> None:
+        """Transform a stored image."""
+        entry = self.chance.choice(self.entries)
+        self._transform("api transform id", form("image_id", entry.image_id.encode()))
+
+    @task(2)
+    def transform_sent(self) -> None:
+        """Transform a file that is sent along."""
+        if self._files:
+            body, _ = self.chance.choice(self._files)
+            self._transform("api transform file", form("image", body, "photo"))
+
+    @task(1)
+    def delete(self) -> None:
+        """Upload an image, delete it, and see that it is gone."""
+        if not self._files:
+            return
+        body, _ = self.chance.choice(self._files)
+        upload = form("image", body, "photo")
+        answer = self.ask("POST", "/v1/images", "api upload", lambda a: checks.status(a, 201), **upload)
+        if answer:
+            path = f"/v1/images/{json.loads(answer.content)['image_id']}"
+            self.ask("DELETE", path, "api delete", lambda a: checks.status(a, 204))
+            self.ask("GET", f"{path}.webp?thumb=64", "api deleted", lambda a: checks.status(a, 410))
+
+    def _transform(self, name: str, sent: dict[str, Any]) -> None:
+        path = f"/v1/transform?{self.chance.choice(_CHAINS)}&format=webp"
+        self.ask("POST", path, name, _webp, **sent)
+
+
+def _webp(answer: checks.Answer) -> str | None:
+    return checks.status(answer, 200) or checks.content(answer, "image/webp")
+
+
+def _same(answer: checks.Answer, facts: dict[str, object]) -> str | None:
+    if wrong := checks.status(answer, 200):
+        return wrong
+    told = json.loads(answer.content)
+    different = [name for name, value in facts.items() if told.get(name) != value]
+    return f"the facts have another {', '.join(different)}" if different else None

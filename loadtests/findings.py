@@ -1,0 +1,119 @@
+"""What a run says: the knee, the spike, the warm-up of a cold cache, and the span of time that is judged."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from loadtests import containers, knee, plans
+from loadtests.containers import Usage
+from loadtests.knee import Reading
+from loadtests.ledger import Ledger
+from loadtests.settings import Settings
+from loadtests.tallies import Summary
+from loadtests.thresholds import AT_LEAST, AT_MOST, Measured, Threshold
+
+WARM = 0.90
+"""Share of hits from which a cold start is over."""
+_WINDOW = 5
+"""Seconds over which a percentile or a share is taken where it is followed over time."""
+_LEAST_SAMPLES = 20
+_LEAST_LATENCY_MS = 5.0
+"""Twice of next to nothing is still nothing: noise of the machine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spike:
+    """Cached answers around a spike."""
+
+    before: Summary
+    during: Summary
+    after: Summary
+    seconds_to_normal: int | None
+    """After its end, until cached p99 is within twice of before, and nothing fails; None: not within the run."""
+
+    @property
+    def p99_growth(self) -> float | None:
+        """p99 during the spike by that before."""
+        before, during = self.before.p99_ms, self.during.p99_ms
+        return None if before is None or during is None else during / max(before, _LEAST_LATENCY_MS)
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """All that is told of a run beside its figures."""
+
+    settings: Settings
+    judged: tuple[int, int]
+    """From when until when, in seconds since the epoch."""
+    readings: tuple[Reading, ...] = ()
+    knee: Reading | None = None
+    spike: Spike | None = None
+    warm_after: int | None = None
+    """Seconds until a cold cache answered most."""
+
+
+def find(ledger: Ledger, settings: Settings) -> Findings:
+    """What this run says."""
+    if settings.shape == "ramp":
+        return _ramp(ledger, settings)
+    start, end = ledger.span
+    if not settings.shape:
+        return Findings(settings, (start, end))
+    stages = plans.plan(settings.shape, settings.users, settings.seconds, settings.warm_up)
+    windows = plans.windows(stages, start)
+    judged = (windows["warm-up"][1] if "warm-up" in windows else start, min(end, windows[stages[-1].name][1]))
+    if settings.shape == "spike":
+        return Findings(settings, judged, spike=_spike(ledger, windows))
+    warm = _first(ledger, judged, lambda s: s.hit_ratio is not None and s.hit_ratio >= WARM)
+    return Findings(settings, judged, warm_after=warm if settings.shape == "cold" else None)
+
+
+def measured(limits: list[Threshold], ledger: Ledger, findings: Findings, usage: Usage) -> Measured:
+    """A value for each limit for which the run has one."""
+    values: dict[tuple[str, str], float | None] = {}
+    start, end = findings.judged
+    for limit in limits:
+        if limit.name in AT_MOST | AT_LEAST:
+            summary = ledger.summary(limit.group, start, end)
+            if summary.requests:
+                values[limit.group, limit.name] = getattr(summary, limit.name)
+    if findings.spike:
+        normal = findings.spike.seconds_to_normal
+        values["spike", "p99_growth"] = findings.spike.p99_growth
+        values["spike", "seconds_to_normal"] = float("inf") if normal is None else float(normal)
+    parts = (part for part in usage.parts() if part not in (containers.LOCUST, containers.MACHINE))
+    grown = [containers.growth(usage.of(part, start, end)) for part in parts]
+    values["memory", "growth"] = max((share for share in grown if share is not None), default=None)
+    return values
+
+
+def _ramp(ledger: Ledger, settings: Settings) -> Findings:
+    readings = tuple(knee.reading(ledger, step) for step in ledger.steps)
+    best = knee.knee(readings, settings.p95_limit_ms)
+    step = ledger.steps[readings.index(best)] if best else None
+    judged = (step.start, step.end) if step else ledger.span
+    return Findings(settings, judged, readings, best)
+
+
+def _spike(ledger: Ledger, windows: dict[str, tuple[int, int]]) -> Spike:
+    before, during, after = (ledger.summary("viewers.cached", *windows[name]) for name in ("before", "during", "after"))
+    limit = 2 * max(before.p99_ms or 0.0, _LEAST_LATENCY_MS)
+
+    def normal(second: int) -> bool:
+        every = ledger.summary("all", second, second + 1)
+        if every.error_share or every.refused_share or not every.requests:
+            return False
+        p99 = ledger.summary("viewers.cached", second, second + _WINDOW).p99_ms
+        return p99 is not None and p99 <= limit
+
+    start, end = windows["after"]
+    first = next((s for s in range(start, end - _WINDOW) if normal(s)), None)
+    return Spike(before, during, after, None if first is None else first - start)
+
+
+def _first(ledger: Ledger, span: tuple[int, int], holds: Callable[[Summary], bool]) -> int | None:
+    start, end = span
+    for second in range(start, end - _WINDOW):
+        summary = ledger.summary("viewers", second, second + _WINDOW)
+        if summary.requests >= _LEAST_SAMPLES and holds(summary):
+            return second - start
+    return None

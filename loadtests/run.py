@@ -1,0 +1,147 @@
+"""One run from a target to a report: seed, warm, load, measure, judge."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests import corpus, findings, hits, locust_process, photos, report, stack, target, thresholds, warming
+from loadtests.containers import Usage
+from loadtests.faults import Fault
+from loadtests.settings import Settings
+from loadtests.stack import Stack
+
+HERE = Path(__file__).parent
+KNEE_SHARE = 0.7
+"""Of the knee: the load that a site should plan for."""
+_RAMP_USERS = 16
+_USERS = 20
+_WAIT_SECONDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a run is to be."""
+
+    shape: str
+    target: str | None = None
+    users: int | None = None
+    seconds: int | None = None
+    warm_up: int | None = None
+    step_seconds: int = 20
+    most_users: int = 5000
+    images: int = 40
+    warm: bool = True
+    processes: int = 1
+    workers: int = 0
+    """Of other machines, which are waited for."""
+    web: int | None = None
+    """The port of locust's web page; None: without it."""
+    hits: bool = True
+    fault: Fault | None = None
+    thresholds: Path = HERE / "thresholds.toml"
+    reports: Path = HERE / "reports"
+    files: Path = HERE / ".photos"
+    """Photos that were made, and the ids that targets gave them."""
+    wallpapers: Path = photos.WALLPAPERS
+
+
+def run(options: Options) -> list[thresholds.Verdict]:
+    """Do all of it, and tell where the report is; every threshold with its verdict."""
+    limits = thresholds.load(options.thresholds, options.shape)
+    album = photos.Album(options.files, options.wallpapers)
+    with _target(options) as (url, own):
+        folder = options.reports / time.strftime(f"%Y%m%d-%H%M%S-{options.shape or 'web'}")
+        folder.mkdir(parents=True)
+        entries, corpus_file = _seeded(options, url, own, album)
+        if options.warm and options.shape != "cold":
+            warming.warm(url, entries)
+        settings = _settings(options, limits, corpus_file, folder)
+        usage, fault = Usage(), options.fault if own else None
+        with fault.happening(own) if fault and own else nullcontext():
+            counted = locust_process.run(settings, url, _locust(options), own, usage)
+        found = findings.find(counted, settings)
+        spent = hits.measure(url, entries[0]) if options.hits else "it was not asked for"
+    verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage))
+    when = time.strftime("%Y-%m-%d %H:%M")
+    processes = max(1, options.processes + options.workers)
+    told = report.Run(when, url, own is not None, processes, counted, usage, found, verdicts, spent)
+    print(f"\n{report.headline(told)}")
+    if isinstance(spent, hits.Hits):
+        print(f"Hits alone, by wrk: {spent.rate:,.0f} a second, p99 {spent.p99}.")
+    print(f"report: {report.write(told, folder)}")
+    _keep_knee(options, found, url)
+    return verdicts
+
+
+@contextmanager
+def _target(options: Options) -> Iterator[tuple[str, Stack | None]]:
+    if options.target is None:
+        print("starting the stack …", flush=True)
+        with stack.started() as own:
+            yield own.url, own
+        return
+    url = target.checked(options.target)
+    target.wait(url, _WAIT_SECONDS)
+    yield url, None
+
+
+def _seeded(options: Options, url: str, own: Stack | None, album: photos.Album) -> tuple[list[corpus.Entry], Path]:
+    name = "own" if own else "".join(letter if letter.isalnum() else "-" for letter in url)
+    path = options.files / f"corpus-{name}.json"
+    return corpus.seed(url, album, options.images, path, anew=own is not None or options.shape == "cold"), path
+
+
+def _settings(options: Options, limits: list[thresholds.Threshold], corpus_file: Path, folder: Path) -> Settings:
+    p95 = next((limit.limit for limit in limits if (limit.group, limit.name) == ("viewers", "p95_ms")), None)
+    return Settings(
+        shape=options.shape,
+        users=options.users or _users(options),
+        seconds=options.seconds,
+        warm_up=options.warm_up,
+        step_seconds=options.step_seconds,
+        most_users=options.most_users,
+        corpus=corpus_file,
+        out=folder,
+        **({} if p95 is None else {"p95_limit_ms": p95}),
+    )
+
+
+def _users(options: Options) -> int:
+    """70 % of the last knee, where one was found."""
+    if options.shape == "ramp":
+        return _RAMP_USERS
+    if not options.shape:
+        return _USERS  # locust's page sets them
+    try:
+        knee = float(json.loads((options.reports / "knee.json").read_text())["users"])
+    except (OSError, ValueError, KeyError):
+        print(f"no knee was found yet (SHAPE=ramp finds it): {_USERS} users")
+        return _USERS
+    # A spike is ten times its base: from a third of the knee it goes well beyond it.
+    users = max(1, round(knee * (KNEE_SHARE if options.shape != "spike" else KNEE_SHARE / 2)))
+    print(f"{users} users, since the last knee was at {knee:.0f}")
+    return users
+
+
+def _locust(options: Options) -> list[str]:
+    chosen = []
+    if options.web is None:
+        chosen.append("--headless")
+    else:
+        chosen += ["--web-port", str(options.web), "--web-host", "127.0.0.1"]
+        print(f"locust's page: http://127.0.0.1:{options.web} (Ctrl-C ends it, and writes the report)", flush=True)
+    if options.processes > 1:
+        chosen += ["--processes", str(options.processes)]
+    if options.workers:
+        chosen += ["--master", "--expect-workers", str(options.workers)]
+    return chosen
+
+
+def _keep_knee(options: Options, found: findings.Findings, url: str) -> None:
+    """For later runs, which choose their load by it."""
+    if found.knee:
+        knee = {"users": found.knee.users, "goodput": round(found.knee.all.goodput, 1), "target": url}
+        (options.reports / "knee.json").write_text(json.dumps(knee) + "\n")

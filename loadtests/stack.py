@@ -1,0 +1,87 @@
+"""The containers of docker-compose.yml as a target: a project of its own, on a free port."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from loadtests import target
+
+PROJECT = "imgsvc-load"
+_ROOT = Path(__file__).parents[1]
+_START_SECONDS = 120
+_NO_LIMIT = {"UPLOADS_PER_MINUTE": "600000", "RENDERS_PER_SECOND": "10000"}
+"""All visitors come from one address here."""
+
+
+class NoStack(Exception):
+    """The containers cannot be started."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Started containers."""
+
+    url: str
+    docker: str
+    containers: tuple[str, ...]
+
+    def ids(self, service: str) -> list[str]:
+        """The containers of a service."""
+        listed = [self.docker, "ps", "-q", "-f", f"label=com.docker.compose.project={PROJECT}"]
+        listed += ["-f", f"label=com.docker.compose.service={service}"]
+        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+
+
+@contextmanager
+def started() -> Iterator[Stack]:
+    """Build and start the stack; remove it with all it stored at the end."""
+    docker = _docker()
+    compose = [*_compose(docker), "-p", PROJECT]
+    port = _free_port()
+    environment = {**os.environ, **_NO_LIMIT, "PORT": str(port), "COMPOSE_PROJECT_NAME": PROJECT}
+    environment |= {"DOCKER_BUILDKIT": "1", "COMPOSE_DOCKER_CLI_BUILD": "1"}
+    environment["PATH"] = str(Path(docker).parent) + os.pathsep + os.environ["PATH"]
+    _run([*compose, "down", "-v", "--remove-orphans"], environment)
+    try:
+        _run([*compose, "up", "-d", "--build"], environment)
+        url = f"http://127.0.0.1:{port}"
+        target.wait(url, _START_SECONDS)
+        ids = _run([*compose, "ps", "-q"], environment).split()
+        yield Stack(url, docker, tuple(ids))
+    finally:
+        _run([*compose, "down", "-v", "--remove-orphans"], environment)
+
+
+def _docker() -> str:
+    """The real client: a folder before it in PATH may have another program of that name."""
+    for docker in filter(None, (shutil.which("docker", path="/usr/bin"), shutil.which("docker"))):
+        if not subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
+            return docker
+    raise NoStack("no Docker Engine answers: start one, set DOCKER_HOST, or give a TARGET")
+
+
+def _compose(docker: str) -> list[str]:
+    if not subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        return [docker, "compose"]
+    if found := shutil.which("docker-compose"):
+        return [found]
+    raise NoStack("neither `docker compose` nor `docker-compose` is installed: install one, or give a TARGET")
+
+
+def _run(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(command, cwd=_ROOT, env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        last = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        raise NoStack(f"`{' '.join(command)}` failed: {' '.join(last)}")
+    return done.stdout
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("0.0.0.0", 0))  # noqa: S104  # where Docker publishes it
+        return int(probe.getsockname()[1])

@@ -1,0 +1,79 @@
+"""A short load test of the running service: all visitors get what they should, and a report is written."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from loadtests import corpus, photos
+from loadtests import ledger as ledgers
+from tests.end_to_end.conftest import Service
+from tests.loadtests.running import loadtests
+
+LIMITS = """\
+[default.all]
+error_share = 0.0
+"""
+"""Of time CI machines have more or less; a wrong answer is wrong on all of them."""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("load-files")
+
+
+@pytest.fixture
+def short(service: Service, tmp_path: Path, files: Path) -> tuple[object, ...]:
+    folders = ("--reports", tmp_path / "reports", "--files", files, "--thresholds", tmp_path / "limits.toml")
+    return ("--target", service.url, "--images", 4, "--no-warm", "--no-hits", "--warm-up", 2, *folders)
+
+
+@pytest.mark.usefixtures("wallpapers")
+def test_visitors_get_right_answers_and_a_report_is_written(
+    short: tuple[object, ...], service: Service, tmp_path: Path
+) -> None:
+    (tmp_path / "limits.toml").write_text(LIMITS)
+    done = loadtests(*short, "--users", 20, "--seconds", 10)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (report,) = (tmp_path / "reports").iterdir()
+    names = {path.name for path in report.iterdir()}
+    assert {"report.html", "seconds.csv", "parts.csv", "traffic.png", "parts.png", "locust.html"} <= names
+    assert f"report: {report / 'report.html'}" in done.stdout
+    counted = ledgers.read(report / "ledger.json")
+    assert not counted.failures
+    for group in ("viewers", "uploaders", "api", "attackers"):
+        assert counted.summary(group, *counted.span).requests, group
+    hits = counted.summary("viewers", *counted.span).hit_ratio
+    assert hits is None if service.kind == "embedded" else hits
+
+
+@pytest.mark.usefixtures("wallpapers")
+def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...], tmp_path: Path) -> None:
+    """A ramp of one step, in two processes of locust, which send their counts to a third."""
+    (tmp_path / "limits.toml").write_text(f"{LIMITS}[default.viewers]\np50_ms = 0.01\ngoodput = 1000000\n")
+    step = ("--users", 17, "--most-users", 17, "--step-seconds", 4)
+    done = loadtests(*short, "--shape", "ramp", *step, "--processes", 2)
+    assert done.returncode == 1, done.stdout + done.stderr
+    broken = [line for line in done.stderr.splitlines() if line.startswith("threshold broken: ")]
+    assert [line.split(" is ")[0] for line in broken] == [
+        "threshold broken: viewers: p50_ms",
+        "threshold broken: viewers: goodput",
+    ]
+    assert "Traceback" not in done.stderr
+    assert "nee" in done.stdout, "it says where the knee is, or that there is none"
+    (report,) = (tmp_path / "reports").iterdir()
+    assert (report / "knee.png").exists()
+
+
+@pytest.mark.usefixtures("wallpapers")
+async def test_what_is_there_is_not_uploaded_again(service: Service, tmp_path: Path, files: Path) -> None:
+    def seeded(*, anew: bool = False) -> list[str]:
+        album = photos.Album(files)
+        return [entry.image_id for entry in corpus.seed(service.url, album, 3, tmp_path / "corpus.json", anew=anew)]
+
+    first = await asyncio.to_thread(seeded)
+    async with service.http.delete(f"{service.url}/v1/images/{first[1]}") as answer:
+        assert answer.status == 204
+    again = await asyncio.to_thread(seeded)
+    assert [old == new for old, new in zip(first, again, strict=True)] == [True, False, True]
+    assert not set(await asyncio.to_thread(seeded, anew=True)) & {*first, *again}

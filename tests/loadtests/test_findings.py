@@ -1,0 +1,67 @@
+"""What a run says beside its figures."""
+
+import pytest
+
+from loadtests import containers, findings
+from loadtests.containers import Sample, Usage
+from loadtests.ledger import Ledger
+from loadtests.settings import Settings
+from loadtests.tallies import Key, bucket
+from loadtests.thresholds import Threshold
+
+SPIKE = Settings(shape="spike", users=2, seconds=40, warm_up=0)
+
+
+def run_of(latencies: dict[range, float], cache: str = "HIT", start: int = 1000) -> Ledger:
+    """Thirty answers a second, of these latencies by second."""
+    ledger = Ledger(users={start + second: 2 for span in latencies for second in span})
+    for span, latency in latencies.items():
+        for second in span:
+            ledger.tally(Key(start + second, "viewers thumb", cache)).latencies[bucket(latency)] = 30
+    return ledger
+
+
+def test_a_spike_that_slows_cached_answers_is_told_with_the_time_until_normal() -> None:
+    ledger = run_of({range(20): 10.0, range(20, 47): 60.0, range(47, 60): 10.0})
+    found = findings.find(ledger, SPIKE).spike
+    assert found
+    assert found.p99_growth == pytest.approx(6, rel=0.1)
+    assert found.seconds_to_normal == 7
+
+
+def test_a_spike_is_not_over_as_long_as_something_fails() -> None:
+    ledger = run_of({range(60): 10.0})
+    for second in range(1040, 1060):
+        ledger.tally(Key(second, "api info", "")).failed = 1
+    never = findings.find(ledger, SPIKE)
+    assert never.spike
+    assert never.spike.seconds_to_normal is None
+    limit = Threshold("spike", "seconds_to_normal", 10)
+    assert findings.measured([limit], ledger, never, Usage())["spike", "seconds_to_normal"] == float("inf")
+
+
+def test_a_cold_cache_is_warm_once_most_answers_are_hits() -> None:
+    ledger = run_of({range(30): 100.0}, "MISS")
+    for second in range(1010, 1030):
+        ledger.tally(Key(second, "viewers thumb", "HIT")).latencies[1] = 300
+    found = findings.find(ledger, Settings(shape="cold", users=2, seconds=30))
+    assert found.judged == (1000, 1030)
+    assert found.warm_after == 10
+
+
+def test_the_warm_up_is_not_judged() -> None:
+    ledger = run_of({range(70): 10.0})
+    assert findings.find(ledger, Settings(shape="steady", seconds=60, warm_up=10)).judged == (1010, 1070)
+
+
+def test_memory_that_grows_is_seen_whatever_the_start_needed() -> None:
+    used = [1, 50, 100, 100, 100, 100, 120, 120]
+    samples = [Sample(float(second), "transform 1", 0.5, size) for second, size in enumerate(used)]
+    assert containers.growth(samples) == pytest.approx(0.2)
+    assert containers.growth(samples[:3]) is None
+
+
+def test_a_line_of_docker_stats_is_read() -> None:
+    row = {"Name": "imgsvc-load_transform_1", "CPUPerc": "150.25%", "MemUsage": "123.5MiB / 2GiB"}
+    assert containers.sample(1.0, row) == Sample(1.0, "transform 1", 1.5025, 129_499_136)
+    assert containers.sample(1.0, {**row, "Name": "imgsvc-load-redis-1", "MemUsage": "0B / 0B"}).part == "redis 1"

@@ -1,0 +1,71 @@
+"""Limits of a run."""
+
+from pathlib import Path
+
+import pytest
+
+from loadtests import plans, thresholds
+from loadtests.run import HERE
+from loadtests.thresholds import BadThresholds, Threshold
+
+
+def written(folder: Path, text: str) -> Path:
+    path = folder / "thresholds.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_shape_replaces_values_of_the_default_and_keeps_the_others(tmp_path: Path) -> None:
+    path = written(tmp_path, "[default.all]\np95_ms = 1\np99_ms = 2\n[spike.all]\np99_ms = 9\n[cold.api]\np95_ms = 7\n")
+    assert thresholds.load(path, "spike") == [Threshold("all", "p95_ms", 1.0), Threshold("all", "p99_ms", 9.0)]
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "value", "passed"),
+    [
+        ("p95_ms", 10, 10.0, True),
+        ("p95_ms", 10, 10.1, False),
+        ("error_share", 0, 0.0, True),
+        ("error_share", 0, 0.0001, False),
+        ("hit_ratio", 0.9, 0.9, True),
+        ("hit_ratio", 0.9, 0.89, False),
+        ("goodput", 50, 40.0, False),
+        ("p99_growth", 2, None, None),
+    ],
+)
+def test_a_limit_is_kept_or_broken(name: str, limit: float, value: float | None, passed: bool | None) -> None:
+    verdicts = thresholds.judge([Threshold("viewers", name, limit)], {("viewers", name): value})
+    assert [verdict.passed for verdict in verdicts] == [passed]
+    assert thresholds.broken(verdicts) == (verdicts if passed is False else [])
+
+
+def test_a_broken_threshold_is_told_in_a_line() -> None:
+    (hits,) = thresholds.judge([Threshold("viewers", "hit_ratio", 0.9)], {("viewers", "hit_ratio"): 0.5})
+    assert str(hits) == "viewers: hit_ratio is 50.00%, 90.00% at the least"
+    (p95,) = thresholds.judge([Threshold("api", "p95_ms", 200)], {("api", "p95_ms"): 212.34})
+    assert str(p95) == "api: p95_ms is 212.3 ms, 200.0 ms at the most"
+
+
+def test_what_was_not_measured_is_not_judged() -> None:
+    verdicts = thresholds.judge([Threshold("viewers", "hit_ratio", 0.9)], {})
+    assert not thresholds.broken(verdicts)
+    assert str(verdicts[0]) == "viewers: hit_ratio is not measured, 90.00% at the least"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[default.all]\np96_ms = 1", "default.all.p96_ms: there is no 'p96_ms'"),
+        ("[default.all]\np95_ms = 'fast'", "default.all.p95_ms: 'fast' is no number"),
+        ("[default.all", "cannot be read"),
+    ],
+)
+def test_a_mistake_in_the_file_is_shown_where_it_is(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(BadThresholds, match=said):
+        thresholds.load(written(tmp_path, text), "steady")
+
+
+@pytest.mark.parametrize("shape", plans.SHAPES)
+def test_the_file_that_is_used_has_limits_for_every_shape(shape: str) -> None:
+    limits = {(limit.group, limit.name) for limit in thresholds.load(HERE / "thresholds.toml", shape)}
+    assert {("all", "error_share"), ("viewers", "hit_ratio"), ("viewers.cached", "p99_ms")} <= limits
