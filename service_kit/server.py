@@ -24,6 +24,7 @@ _MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url explains i
 _FINISH_SECONDS = 20.0  # for requests to finish; with twice the next well below gunicorn's patience (30 s)
 _CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again once it has cancelled them
 _HURRY_SECONDS = 0.1
+_ARRIVING_SECONDS = 0.25  # from a connection that was just taken until its request is read
 _BACKLOG = 2048  # gunicorn's; with aiohttp's 128, of 300 connections at once half were tried again only a second later
 
 logger = logging.getLogger(__name__)
@@ -107,6 +108,7 @@ class Runner(web.AppRunner):
         """Stop."""
         for site in list(self.sites):
             await site.stop()
+        await asyncio.sleep(_ARRIVING_SECONDS)
         await self._in_flight.finish(_FINISH_SECONDS)
         await super().cleanup()
 
