@@ -256,9 +256,8 @@ async def test_nodes_are_restarted_one_by_one_without_a_failed_request(
         raise AssertionError
 
     small = bytes(pictures.noise(30, 20).pngsave_buffer())
-    if (
-        service == "storage"
-    ):  # an upload that waits in the queue of a socket that closes has been sent, so it is not repeated
+    # An upload that waits in the queue of a socket that closes has been sent, so it is not repeated.
+    if service == "storage":
         ended.set()
     uploads = asyncio.create_task(upload_on())
     async with Hammer(http, asked, 4).running(is_200) as hammer:
