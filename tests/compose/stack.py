@@ -1,5 +1,6 @@
 """The stack of docker-compose.yml, built and started for real."""
 
+import itertools
 import os
 import shutil
 import socket
@@ -19,6 +20,7 @@ from tests.servers import ROOT, free_port, missing
 PROJECT = "imgsvc-test"
 OVERRIDE = Path(__file__).with_name("docker-compose.test.yml")
 _START_SECONDS = 120
+_PAUSE_TRIES = 20
 ONE_EACH: Mapping[str, int] = MappingProxyType({})
 NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -90,6 +92,16 @@ class Stack:
         done = subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, f"docker {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
+
+    def pause(self, container: str) -> None:
+        """Freeze a container; tried again, since runc now and then does not freeze busy threads in time."""
+        for attempt in itertools.count(1):
+            done = subprocess.run(
+                ["docker", "pause", container], env=self.environment, capture_output=True, text=True, check=False
+            )
+            if not done.returncode:
+                return
+            assert attempt < _PAUSE_TRIES, f"docker pause failed: {done.stderr}"
 
     def log(self, service: str) -> str:
         """All that a service's containers have printed, one behind the other."""

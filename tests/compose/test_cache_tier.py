@@ -101,7 +101,7 @@ async def test_a_deleted_image_is_gone_everywhere(
     async with Hammer(http, asked, 8).running(gone) as hammer:
         await hammer.more(len(known) * 6)
         if paused:
-            await asyncio.to_thread(nodes.docker, "pause", away)
+            await asyncio.to_thread(nodes.pause, away)
         async with http.delete(f"{urls[0]}/v1/images/{image_id}") as answer:
             assert answer.status == 204
             deleted = time.monotonic()
@@ -215,7 +215,7 @@ async def test_what_is_cached_outlasts_services_and_database(
     assert [(await fetch(http, url))[0] for url in known] == [200] * len(known)
     while "1" not in nodes.redis("exists", f"imgsvc:record:{image_id}"):  # Redis may have been away just now
         await fetch(http, f"{urls[0]}/v1/images/{image_id}.webp?thumb=50&blur={time.time() % 250}")
-    nodes.run("pause", "postgres")
+    nodes.pause(nodes.containers("postgres")[0])
     try:
         async with Hammer(http, known, 4).running(is_200) as hammer:
             await hammer.more(200)

@@ -187,7 +187,7 @@ async def faults(running: Stack) -> None:
     await asyncio.sleep(8)
     await docker("start", nginx)
     await docker("exec", varnish, "sh", "-c", TO_VARNISHD.format("CONT"))
-    await docker("pause", postgres)
+    await asyncio.to_thread(running.pause, postgres)
     await asyncio.sleep(4)
     await docker("unpause", postgres)
 
@@ -217,7 +217,7 @@ async def test_every_metric_moves_every_panel_has_figures_and_a_fault_is_an_aler
 
     async with Traffic(http, observed.stack.urls(), photo_bytes).running():
         await asyncio.sleep(8)
-        observed.stack.run("pause", "redis")
+        observed.stack.pause(observed.stack.containers("redis")[0])
         broken = asyncio.create_task(faults(observed.stack))
         assert "firing" in await until(lambda: observed.states("RedisSilent"), lambda found: "firing" in found, 40)
         observed.stack.run("unpause", "redis")
