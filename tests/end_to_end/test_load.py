@@ -48,6 +48,7 @@ def test_visitors_get_right_answers_and_a_report_is_written(
     assert hits is None if service.kind == "embedded" else hits
 
 
+@pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
 def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...], tmp_path: Path) -> None:
     """A ramp of one step, in two processes of locust, which send their counts to a third."""
@@ -66,6 +67,7 @@ def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...],
     assert (report / "knee.png").exists()
 
 
+@pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
 async def test_what_is_there_is_not_uploaded_again(service: Service, tmp_path: Path, files: Path) -> None:
     def seeded(*, anew: bool = False) -> list[str]:
