@@ -1,6 +1,7 @@
 """What metrics and the log cost: goodput with both, and with neither, in turn."""
 
 import argparse
+import itertools
 import statistics
 import time
 from dataclasses import dataclass
@@ -27,8 +28,9 @@ class _Side:
     images: list[str]
 
     async def rate(self, query: str, requests: int) -> float:
-        """Good answers a second."""
-        paths = [f"{self.images[n % len(self.images)]}.webp?{query}" for n in range(requests)]
+        """Good answers a second; `NUMBER` in the query is another one in each request."""
+        images = itertools.cycle(self.images)
+        paths = [f"{next(images)}.webp?{query.replace('NUMBER', f'{n:03}')}" for n in range(requests)]
         begun = time.perf_counter()
         answers = await self.client.closed(paths, _CLIENTS)
         assert all(answer.status == OK for answer in answers)
@@ -46,8 +48,8 @@ async def measure(chosen: argparse.Namespace) -> list[Figure]:
     ):
         sides = [_Side(client, [await client.upload(body) for body in files]) for client in (on, off)]
         rounds = range(chosen.rounds)
-        renders = [await _ratio(sides, number, f"blur={number + 1}&thumb=512", 72) for number in rounds]
-        cached = [await _ratio(sides, number, "thumb=300", 800) for number in rounds]
+        renders = [await _ratio(sides, number, f"blur={number + 1}.NUMBER&thumb=512", 200) for number in rounds]
+        cached = [await _ratio(sides, number, "thumb=300", 3000) for number in rounds]
     return [
         at_least("goodput of renders, with / without", statistics.median(renders), _GOODPUT, "", _spread(renders)),
         shown("goodput of cached results, with / without", f"{statistics.median(cached):.3f} ({_spread(cached)})"),
