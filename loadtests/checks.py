@@ -1,5 +1,6 @@
 """What must be true of an answer, told from status, headers and body."""
 
+import json
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Protocol
@@ -77,3 +78,12 @@ def refused_as_hostile(answer: Answer) -> str | None:
     if HTTPStatus.BAD_REQUEST <= answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return None
     return status(answer)
+
+
+def facts(answer: Answer, expected: int, told: Mapping[str, object]) -> str | None:
+    """What is wrong with an answer that tells facts of an image, as JSON."""
+    if wrong := status(answer, expected):
+        return wrong
+    found = json.loads(answer.content)
+    different = [name for name, value in told.items() if found.get(name) != value]
+    return f"the facts have another {', '.join(different)}" if different else None

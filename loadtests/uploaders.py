@@ -38,7 +38,7 @@ class Uploader(Visitor):
         facts["sha256"] = hashlib.sha256(body).hexdigest()
         headers = {"Content-Type": f"image/{entry.format}"}
         answer = self.ask(
-            "POST", "/v1/images", "uploaders upload", lambda a: _created(a, facts), data=body, headers=headers
+            "POST", "/v1/images", "uploaders upload", lambda a: checks.facts(a, 201, facts), data=body, headers=headers
         )
         if answer:
             self._own.append(str(json.loads(answer.content)["image_id"]))
@@ -58,11 +58,3 @@ class Uploader(Visitor):
 
     def _delete(self, image_id: str) -> None:
         self.ask("DELETE", f"/v1/images/{image_id}", "uploaders delete", lambda answer: checks.status(answer, 204))
-
-
-def _created(answer: checks.Answer, facts: dict[str, object]) -> str | None:
-    if wrong := checks.status(answer, 201):
-        return wrong
-    told = json.loads(answer.content)
-    different = [name for name, value in facts.items() if told.get(name) != value]
-    return f"the answer to an upload has another {', '.join(different)}" if different else None

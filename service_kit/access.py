@@ -25,8 +25,8 @@ class AccessLogger(AbstractAccessLogger):
         if spans.seconds:
             spans.lap(_SEND)
         seconds = spans.elapsed  # `time` comes from uvloop's clock, which knows whole milliseconds
-        metrics.count_request(request, response, seconds, spans.seconds)
         route = metrics.route_of(request)
+        metrics.count_request(request, route, response, seconds, spans.seconds)
         if not logger.isEnabledFor(logging.INFO) or (_is_a_check(route) and response.status < 400):  # noqa: PLR2004
             return
         uri = request.raw_path[:_LONGEST_URI] if isinstance(request, web.Request) else ""
