@@ -114,9 +114,11 @@ async def test_a_deleted_image_is_gone_everywhere(
     assert hammer.answers[200] > 0
     assert hammer.answers[410] > 100
 
-    # Nor did a render that was under way come into a cache after the purge.
-    again = await asyncio.gather(*(fetch(http, url) for url in cold))
-    assert {status for status, _, _ in again} == {410}
+    # Nor did a render that was under way come into a cache after the purge. A hundred at a time: more than nginx's
+    # burst within one turn of its clock is 429, whatever the rate.
+    for start in range(0, len(cold), 100):
+        again = await asyncio.gather(*(fetch(http, url) for url in cold[start : start + 100]))
+        assert {status for status, _, _ in again} == {410}
 
     # What shows another image as its watermark goes with either.
     path = f"/v1/images/{marked}.webp?thumb=200&watermark={mark}"
