@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from loadtests import faults, plans, thresholds
-from loadtests.faults import Fault
+from loadtests.faults import Fault, NoFault
 from loadtests.locust_process import NothingMeasured
 from loadtests.photos import NoPhotos
 from loadtests.run import Options, run
@@ -34,7 +34,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is removed
     try:
         verdicts = run(options)
-    except (TargetDown, NoStack, NoPhotos, NothingMeasured, thresholds.BadThresholds) as error:
+    except (TargetDown, NoStack, NoPhotos, NoFault, NothingMeasured, thresholds.BadThresholds) as error:
         print(f"loadtests: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

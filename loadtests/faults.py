@@ -2,23 +2,38 @@
 
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from loadtests import slow_disk
 from loadtests.stack import Stack
 
-_FAULTS = {
-    "stop-redis": ("redis", "stop -t 1", "start"),
-    "pause-redis": ("redis", "pause", "unpause"),
-    "pause-postgres": ("postgres", "pause", "unpause"),
-    "pause-transform": ("transform", "pause", "unpause"),
+
+class NoFault(Exception):
+    """The fault was not there in its run."""
+
+
+def _docker(stack: Stack, command: str, service: str) -> None:
+    subprocess.run([stack.docker, *command.split(), *stack.ids(service)], check=True, capture_output=True, text=True)
+
+
+def _told(command: str, service: str) -> Callable[[Stack], None]:
+    return lambda stack: _docker(stack, command, service)
+
+
+_FAULTS: dict[str, tuple[Callable[[Stack], None], Callable[[Stack], None]]] = {
+    "stop-redis": (_told("stop -t 1", "redis"), _told("start", "redis")),
+    "pause-redis": (_told("pause", "redis"), _told("unpause", "redis")),
+    "pause-postgres": (_told("pause", "postgres"), _told("unpause", "postgres")),
+    "pause-transform": (_told("pause", "transform"), _told("unpause", "transform")),
+    "slow-disk": (slow_disk.slow, slow_disk.mend),
 }
-"""Service, and the docker commands that make and mend it."""
+"""What makes it, and what mends it."""
 NAMES = tuple(_FAULTS)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fault:
     """Something that breaks, and is mended."""
 
@@ -26,6 +41,8 @@ class Fault:
     after: float
     """Seconds after locust was started."""
     seconds: float
+    failed: str = ""
+    """Why it could not be made: then its run says nothing of it."""
 
     @contextmanager
     def happening(self, stack: Stack) -> Iterator[None]:
@@ -40,14 +57,15 @@ class Fault:
             thread.join()
 
     def _happen(self, stack: Stack, over: threading.Event) -> None:
-        service, broken, mended = _FAULTS[self.name]
+        make, mend = _FAULTS[self.name]
         if over.wait(self.after):
+            self.failed = "the run was over before it"
             return
-        ids = stack.ids(service)
         try:
             print(f"fault: {self.name}", flush=True)
-            subprocess.run([stack.docker, *broken.split(), *ids], check=True, capture_output=True)
+            make(stack)
             over.wait(self.seconds)
-        finally:
-            subprocess.run([stack.docker, *mended.split(), *ids], check=False, capture_output=True)
+            mend(stack)
             print(f"fault: {self.name} is over", flush=True)
+        except subprocess.CalledProcessError as error:
+            self.failed = " ".join((error.stderr or "").split()) or str(error)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from loadtests import corpus, findings, hits, locust_process, photos, report, stack, target, thresholds, warming
 from loadtests.containers import Usage
-from loadtests.faults import Fault
+from loadtests.faults import Fault, NoFault
 from loadtests.settings import Settings
 from loadtests.stack import Stack
 
@@ -73,6 +73,8 @@ def run(options: Options) -> list[thresholds.Verdict]:
         print(f"Hits alone, by wrk: {spent.rate:,.0f} a second, p99 {spent.p99}.")
     print(f"report: {report.write(told, folder)}")
     _keep_knee(options, found, url)
+    if fault and fault.failed:
+        raise NoFault(f"{fault.name} could not be made, so this run says nothing of it: {fault.failed}")
     return verdicts
 
 

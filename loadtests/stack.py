@@ -29,10 +29,11 @@ class Stack:
     url: str
     docker: str
     containers: tuple[str, ...]
+    project: str = PROJECT
 
     def ids(self, service: str) -> list[str]:
         """The containers of a service."""
-        listed = [self.docker, "ps", "-q", "-f", f"label=com.docker.compose.project={PROJECT}"]
+        listed = [self.docker, "ps", "-q", "-f", f"label=com.docker.compose.project={self.project}"]
         listed += ["-f", f"label=com.docker.compose.service={service}"]
         return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
 

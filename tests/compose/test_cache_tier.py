@@ -14,6 +14,8 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
+import loadtests.stack
+from loadtests import slow_disk
 from tests import pictures
 from tests.compose import stack
 from tests.compose.load import Balancer, Hammer, is_200
@@ -293,3 +295,15 @@ async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(
     nodes.scale_to("nginx", NODES["nginx"])
     assert balancer.failed[:3] == []
     assert balancer.left == set(containers), "each said that it was leaving, before it did"
+
+
+def test_a_load_test_can_slow_down_the_disk(nodes: Stack) -> None:
+    (postgres,) = nodes.containers("postgres")
+    own = loadtests.stack.Stack(nodes.url, "docker", (postgres,), nodes.project)
+    slow_disk.slow(own)
+    start = time.monotonic()
+    nodes.docker("exec", postgres, "dd", "if=/dev/zero", "of=/var/lib/postgresql/data/slow", "count=40", "oflag=dsync")
+    slowed = time.monotonic() - start
+    slow_disk.mend(own)
+    nodes.docker("exec", postgres, "rm", "/var/lib/postgresql/data/slow")
+    assert slowed > 1, "forty writes, twenty a second"
