@@ -178,7 +178,7 @@ def up(
         stack.wait()
         yield stack
     finally:
-        stack.run("down", "-v", "--remove-orphans")
+        stack.run("down", "-t", "1", "-v", "--remove-orphans")
 
 
 def _free_range(length: int) -> int:

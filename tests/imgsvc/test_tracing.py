@@ -45,7 +45,9 @@ async def collector() -> AsyncIterator[Collector]:
 async def test_a_request_continues_the_trace_it_comes_with(
     tmp_path: Path, http: aiohttp.ClientSession, collector: Collector
 ) -> None:
-    with servers.serve(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, OTEL_BSP_SCHEDULE_DELAY="100") as served:
+    # The collector is in this process, which waits for the service's end: what is sent at last times out.
+    of_traces = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    with servers.serve(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **of_traces) as served:
         body = bytes(pictures.noise(300, 200).jpegsave_buffer())
         async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
             image_id = (await answer.json())["image_id"]
