@@ -31,9 +31,7 @@ def short(service: Service, tmp_path: Path, files: Path) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("running", ["compose"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
-def test_visitors_get_right_answers_and_a_report_is_written(
-    short: tuple[object, ...], service: Service, tmp_path: Path
-) -> None:
+def test_visitors_get_right_answers_and_a_report_is_written(short: tuple[object, ...], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text(LIMITS)
     done = loadtests(*short, "--users", 20, "--seconds", 10)
     assert done.returncode == 0, done.stdout + done.stderr
