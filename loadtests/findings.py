@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from loadtests import containers, knee, plans
 from loadtests.containers import Usage
 from loadtests.knee import Reading
-from loadtests.ledger import Ledger
+from loadtests.ledger import PROBED, Ledger
 from loadtests.settings import Settings
 from loadtests.tallies import Summary
 from loadtests.thresholds import AT_LEAST, AT_MOST, Measured, Threshold
@@ -22,7 +22,7 @@ _LEAST_LATENCY_MS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Spike:
-    """Cached answers around a spike."""
+    """Cached answers around a spike: those of the probe; of viewers, where there is none."""
 
     before: Summary
     during: Summary
@@ -95,14 +95,15 @@ def _ramp(ledger: Ledger, settings: Settings) -> Findings:
 
 
 def _spike(ledger: Ledger, windows: dict[str, tuple[int, int]]) -> Spike:
-    before, during, after = (ledger.summary("viewers.cached", *windows[name]) for name in ("before", "during", "after"))
+    cached = PROBED if ledger.summary(PROBED, *ledger.span).requests else "viewers.cached"
+    before, during, after = (ledger.summary(cached, *windows[name]) for name in ("before", "during", "after"))
     limit = 2 * max(before.p99_ms or 0.0, _LEAST_LATENCY_MS)
 
     def normal(second: int) -> bool:
         every = ledger.summary("all", second, second + 1)
         if every.error_share or every.refused_share or not every.requests:
             return False
-        p99 = ledger.summary("viewers.cached", second, second + _WINDOW).p99_ms
+        p99 = ledger.summary(cached, second, second + _WINDOW).p99_ms
         return p99 is not None and p99 <= limit
 
     start, end = windows["after"]

@@ -23,23 +23,28 @@ class Hits:
     p99: str
 
 
+def path(entry: Entry) -> str:
+    """Of a thumbnail that is asked for again and again."""
+    return f"/v1/images/{entry.image_id}.webp?thumb=300&compress=70"
+
+
 def measure(url: str, entry: Entry) -> Hits | str:
     """A thumbnail, asked for again and again; or why it was not measured."""
     wrk = shutil.which("wrk")
     if not wrk:
         return "wrk is not installed (Debian's package wrk)"
-    path = f"/v1/images/{entry.image_id}.webp?thumb=300&compress=70"
-    with urllib.request.urlopen(url + path, timeout=30) as first:
+    asked = path(entry)
+    with urllib.request.urlopen(url + asked, timeout=30) as first:
         first.read()
-    with urllib.request.urlopen(url + path, timeout=30) as again:
+    with urllib.request.urlopen(url + asked, timeout=30) as again:
         if again.headers.get("X-Cache") != "HIT":
             return "the target has no Varnish: there are no hits"
-    command = [wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{_SECONDS}s", "--latency", url + path]
+    command = [wrk, "-t1", f"-c{_CONNECTIONS}", f"-d{_SECONDS}s", "--latency", url + asked]
     printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
     if not rate or "Non-2xx" in printed:
         return f"wrk failed: {printed.strip().splitlines()[-1:]}"
-    return Hits(path, float(rate[1]), _percentile(printed, 50), _percentile(printed, 99))
+    return Hits(asked, float(rate[1]), _percentile(printed, 50), _percentile(printed, 99))
 
 
 def _percentile(printed: str, number: int) -> str:

@@ -9,8 +9,8 @@ from loadtests.tallies import Summary
 
 FACTOR = 1.5
 """Users of a step by those of the one before."""
-_GROWTH = 1.10
-"""Half as many users again that get less than this from it have met a limit."""
+_GROWTH = 1.25
+"""Half as many users again that do not get a quarter more have met a limit: each of them waits longer than before."""
 _BAD_SHARE = 0.005
 """Failed or refused answers of a step that is still good: a single one in a small step ends no climb."""
 

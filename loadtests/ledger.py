@@ -12,6 +12,8 @@ from loadtests.tallies import HIT, MISS, STALE, Key, Summary, Tally, summary
 
 LEDGER = "ledger.json"
 """Its file among a report's."""
+PROBED, LATE = "hits", "locust itself"
+"""Kinds that are no visitors': what probe.py asks for, and by how much locust's loop is late (recorder.py)."""
 _ROLES = {"cached": (HIT, STALE), "missed": (MISS,)}
 
 
@@ -49,12 +51,12 @@ class Ledger:
         return (min(seconds), max(seconds) + 1) if seconds else (0, 0)
 
     def select(self, group: str, start: float, end: float) -> Iterator[tuple[Key, Tally]]:
-        """Counts of `all`, of a group as `viewers`, or of its cached or missed answers as `viewers.cached`."""
+        """Counts of `all` visitors, of a group as `viewers`, or of its cached or missed answers as `viewers.cached`."""
         name, _, role = group.partition(".")
         for second in range(math.ceil(start), math.ceil(end)):
             for key, tally in self.tallies.get(second, {}).items():
-                belongs = name in ("all", key.name, key.name.partition(" ")[0])
-                if belongs and (not role or key.cache in _ROLES[role]):
+                groups = {key.name} if key.name in (PROBED, LATE) else {"all", key.name, key.name.partition(" ")[0]}
+                if name in groups and (not role or key.cache in _ROLES[role]):
                     yield key, tally
 
     def summary(self, group: str, start: float, end: float) -> Summary:
@@ -62,7 +64,7 @@ class Ledger:
         return summary(self.select(group, start, end), end - start)
 
     def names(self) -> list[str]:
-        """All kinds of requests."""
+        """All kinds that were counted."""
         return sorted({key.name for keys in self.tallies.values() for key in keys})
 
     def packed(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 
 from loadtests.containers import MACHINE, Usage
 from loadtests.findings import Findings
-from loadtests.ledger import Ledger
+from loadtests.ledger import PROBED, Ledger
 
 _BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0b6e99", "#d9822b", "#3a8a4d", "#b3261e", "#8a8a8a"
 _WINDOW = 5
@@ -62,9 +62,9 @@ def _traffic(ledger: Ledger, findings: Findings) -> Figure:
     start, end = ledger.span
     seconds = range(start, max(start + 1, end - _WINDOW + 1))
     every = [ledger.summary("all", second, second + _WINDOW) for second in seconds]
-    viewers, cached, missed = (
+    viewers, cached, missed, hits = (
         [ledger.summary(group, second, second + _WINDOW) for second in seconds]
-        for group in ("viewers", "viewers.cached", "viewers.missed")
+        for group in ("viewers", "viewers.cached", "viewers.missed", PROBED)
     )
     figure, axes = plt.subplots(4, 1, figsize=(9, 9), sharex=True)
     x = [second - start + _WINDOW / 2 for second in seconds]
@@ -75,7 +75,8 @@ def _traffic(ledger: Ledger, findings: Findings) -> Figure:
     axes[1].plot(x, [s.requests * s.refused_share / _WINDOW for s in every], color=_ORANGE, label="refused")
     axes[1].plot(x, [s.requests * s.error_share / _WINDOW for s in every], color=_RED, label="errors")
     axes[1].set_ylabel("a second")
-    axes[2].plot(x, _values([s.p99_ms for s in cached]), color=_GREEN, label="cached, p99")
+    axes[2].plot(x, _values([s.p99_ms for s in hits]), color=_GREEN, label="hits, p99 (probe)")
+    axes[2].plot(x, _values([s.p99_ms for s in cached]), color=_GREY, label="cached, p99 (locust)")
     axes[2].plot(x, _values([s.p95_ms for s in viewers]), color=_BLUE, label="all viewers, p95")
     axes[2].plot(x, _values([s.p95_ms for s in missed]), color=_ORANGE, label="rendered, p95")
     axes[2].set_yscale("log")

@@ -8,13 +8,14 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests import checks
-from loadtests.ledger import LEDGER, Ledger
+from loadtests.ledger import LATE, LEDGER, Ledger
 from loadtests.settings import Settings
 from loadtests.tallies import NONE, Key, bucket
 
 _LINE_SECONDS = 5
 _LINE_LAG = 4
 _KIND = "loadtest"
+_LATE_EVERY = 0.05
 
 
 class Recorder:
@@ -28,6 +29,8 @@ class Recorder:
         """Count from now on."""
         events, runner = environment.events, environment.runner
         events.request.add_listener(self._note)
+        if not isinstance(runner, MasterRunner):
+            gevent.spawn(self._look_late)
         if isinstance(runner, WorkerRunner):
             events.report_to_master.add_listener(self._send)
             return
@@ -57,6 +60,14 @@ class Recorder:
 
     def _receive(self, client_id: str, data: dict[str, Any]) -> None:
         self.ledger.add(data[_KIND])
+
+    def _look_late(self) -> None:
+        """Note by how much the loop is late, as every answer is that it reads."""
+        while True:
+            start = time.perf_counter()
+            gevent.sleep(_LATE_EVERY)
+            late = time.perf_counter() - start - _LATE_EVERY
+            self.ledger.tally(Key(int(time.time()), LATE, NONE)).latencies[bucket(late * 1000)] += 1
 
     def _watch(self, runner: Any) -> None:
         """Note how many users there are, and tell how it goes."""

@@ -10,7 +10,7 @@ from loadtests import plots
 from loadtests.containers import LOCUST, MACHINE, Usage
 from loadtests.findings import WARM, Findings
 from loadtests.hits import Hits
-from loadtests.ledger import Ledger
+from loadtests.ledger import LATE, PROBED, Ledger
 from loadtests.tallies import Summary
 from loadtests.thresholds import Verdict, broken
 
@@ -122,8 +122,8 @@ def _word(verdict: Verdict) -> str:
 
 
 def _rows(run: Run) -> Iterator[tuple[str, ...]]:
-    groups = ("all", "viewers", "viewers.cached", "viewers.missed")
-    for name in (*groups, *run.ledger.names()):
+    groups = (PROBED, "all", "viewers", "viewers.cached", "viewers.missed")
+    for name in (*groups, *(name for name in run.ledger.names() if name not in (PROBED, LATE))):
         summary = run.ledger.summary(name, *run.findings.judged)
         if summary.requests:
             yield name, *_cells(summary)
@@ -160,7 +160,10 @@ def _parts(run: Run, pictures: Sequence[str]) -> Iterator[str]:
 
 def _sources(run: Run) -> Iterator[str]:
     used = run.usage.cores(LOCUST, *run.findings.judged)
-    yield "<p>All figures above are locust's: they are what a client sees, its own slowness included."
+    yield f"<p><b>{PROBED}</b>: one cached thumbnail, fifty times a second, asked for by a process that does"
+    yield "nothing else (loadtests/probe.py). All other figures above are locust's, its own slowness included."
+    late = run.ledger.summary(LATE, *run.findings.judged)
+    yield f"Its loop was late by {_number(late.p50_ms)} ms (p50), {_number(late.p99_ms)} ms (p99)."
     if used is not None:
         limit = "the client is the limit, not the service" if used / run.processes > _BUSY else "it was not the limit"
         yield f"Locust itself used {used:.2f} cores in {run.processes} processes: {limit}."

@@ -7,7 +7,20 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests import corpus, findings, hits, locust_process, photos, report, stack, target, thresholds, warming
+from loadtests import (
+    corpus,
+    findings,
+    hits,
+    ledger,
+    locust_process,
+    photos,
+    probe,
+    report,
+    stack,
+    target,
+    thresholds,
+    warming,
+)
 from loadtests.containers import Usage
 from loadtests.faults import Fault, NoFault
 from loadtests.settings import Settings
@@ -59,9 +72,11 @@ def run(options: Options) -> list[thresholds.Verdict]:
         if options.warm and options.shape != "cold":
             warming.warm(url, entries)
         settings = _settings(options, limits, corpus_file, folder)
-        usage, fault = Usage(), options.fault if own else None
-        with fault.happening(own) if fault and own else nullcontext():
+        usage, fault, probed = Usage(), options.fault if own else None, ledger.Ledger()
+        broken = fault.happening(own) if fault and own else nullcontext()
+        with broken, probe.running(url, entries[0], folder / "probe.json", probed):
             counted = locust_process.run(settings, url, _locust(options), own, usage)
+        counted.add(probed.packed())
         found = findings.find(counted, settings)
         spent = hits.measure(url, entries[0]) if options.hits else "it was not asked for"
     verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage))

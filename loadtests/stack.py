@@ -5,7 +5,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,12 +50,23 @@ def started() -> Iterator[Stack]:
     _run([*compose, "down", "-v", "--remove-orphans"], environment)
     try:
         _run([*compose, "up", "-d", "--build"], environment)
-        url = f"http://127.0.0.1:{port}"
-        target.wait(url, _START_SECONDS)
+        url = _url(port)
         ids = _run([*compose, "ps", "-q"], environment).split()
         yield Stack(url, docker, tuple(ids))
     finally:
         _run([*compose, "down", "-v", "--remove-orphans"], environment)
+
+
+def _url(port: int) -> str:
+    """By another address of this machine, if it has one: what comes to 127.0.0.1 passes a proxy of Docker's."""
+    local = f"http://127.0.0.1:{port}"
+    target.wait(local, _START_SECONDS)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe, suppress(OSError, target.TargetDown):
+        probe.connect(("192.0.2.1", 9))  # nothing is sent; an address for documentation (RFC 5737)
+        other = f"http://{probe.getsockname()[0]}:{port}"
+        target.wait(other, 0)
+        return other
+    return local
 
 
 def _docker() -> str:

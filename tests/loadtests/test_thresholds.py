@@ -68,4 +68,4 @@ def test_a_mistake_in_the_file_is_shown_where_it_is(tmp_path: Path, text: str, s
 @pytest.mark.parametrize("shape", plans.SHAPES)
 def test_the_file_that_is_used_has_limits_for_every_shape(shape: str) -> None:
     limits = {(limit.group, limit.name) for limit in thresholds.load(HERE / "thresholds.toml", shape)}
-    assert {("api", "error_share"), ("viewers", "hit_ratio"), ("viewers.cached", "p99_ms")} <= limits
+    assert {("api", "error_share"), ("viewers", "hit_ratio"), ("hits", "p99_ms")} <= limits

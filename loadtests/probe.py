@@ -1,0 +1,88 @@
+"""What a hit takes, as a client that is not busy sees it: a process of its own beside locust.
+
+Locust's one thread serves all its users, and an answer waits in it until its turn comes; under load that is most of
+what it measures of a hit. This one asks for one cached thumbnail at a time, fifty times a second.
+"""
+
+import http.client
+import itertools
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from loadtests import hits
+from loadtests.corpus import Entry
+from loadtests.ledger import PROBED, Ledger
+from loadtests.tallies import HIT, STALE, Key, bucket
+
+_EVERY = 0.02
+_CONNECTIONS = 4
+"""In turn, so that each rests for a while, as those of visitors do."""
+_SECONDS = 10
+_STOP_SECONDS = 15
+
+
+@contextmanager
+def running(url: str, entry: Entry, file: Path, into: Ledger) -> Iterator[None]:
+    """Probe as long as the context lasts, and add what came to `into`; nothing, where there is no Varnish."""
+    command = [sys.executable, "-m", "loadtests.probe", url, hits.path(entry), str(file)]
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1])
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(_STOP_SECONDS)
+    if file.exists():
+        into.add(json.loads(file.read_text()))
+
+
+class _Over(Exception):
+    pass
+
+
+def _probe(url: str, path: str) -> Ledger:
+    parts, ledger = urlsplit(url), Ledger()
+    kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+    connections = [kind(parts.netloc, timeout=_SECONDS) for _ in range(_CONNECTIONS)]
+    try:
+        for connection in itertools.cycle(connections):
+            start = time.perf_counter()
+            status, cache = _ask(connection, path)
+            taken = (time.perf_counter() - start) * 1000
+            tally = ledger.tally(Key(int(time.time()), PROBED, HIT))
+            if status != http.HTTPStatus.OK:
+                tally.failed += 1
+            elif cache in (HIT, STALE):
+                tally.latencies[bucket(taken)] += 1
+            time.sleep(_EVERY)
+    except _Over:
+        return ledger
+    raise AssertionError
+
+
+def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[int, str | None]:
+    """Status, 0 where none came, and what the cache did."""
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        answer.read()
+    except (OSError, http.client.HTTPException):
+        connection.close()
+        return 0, None
+    return answer.status, answer.getheader("X-Cache")
+
+
+def _end(*_: object) -> None:
+    raise _Over
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for locust, at whose end this ends
+    Path(sys.argv[3]).write_text(json.dumps(_probe(sys.argv[1], sys.argv[2]).packed()))
