@@ -15,6 +15,8 @@ import psutil
 
 LOCUST, MACHINE = "locust", "this machine"
 """Parts that are no containers. The machine: what others run on it spoils figures, and shows here."""
+_EVERY = 8
+"""Seconds between two looks at containers: each keeps a small machine busy for some 30 ms, which hits would feel."""
 _UNITS = {"B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
 
 
@@ -93,7 +95,7 @@ def _sample_process(usage: Usage, process: psutil.Process, stop: threading.Event
 
 def _sample_containers(usage: Usage, ids: Sequence[str], docker: Sequence[str], stop: threading.Event) -> None:
     command = [*docker, "stats", "--no-stream", "--format", "{{json .}}", *ids]
-    while not stop.wait(0.5):
+    while not stop.wait(_EVERY):
         printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
         now = time.time()
         rows = [json.loads(line) for line in printed.splitlines() if line.startswith("{")]
