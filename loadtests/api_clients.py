@@ -53,8 +53,8 @@ class ApiClient(Visitor):
         answer = self.ask("POST", "/v1/images", "api upload", lambda a: checks.status(a, 201), **upload)
         if answer:
             path = f"/v1/images/{json.loads(answer.content)['image_id']}"
-            self.ask("DELETE", path, "api delete", lambda a: checks.status(a, 204))
-            self.ask("GET", f"{path}.webp?thumb=64", "api deleted", lambda a: checks.status(a, 410))
+            if self.ask("DELETE", path, "api delete", lambda a: checks.status(a, 204)):
+                self.ask("GET", f"{path}.webp?thumb=64", "api deleted", lambda a: checks.status(a, 410))
 
     def _transform(self, name: str, sent: dict[str, Any]) -> None:
         path = f"/v1/transform?{self.chance.choice(_CHAINS)}&format=webp"

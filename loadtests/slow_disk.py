@@ -10,8 +10,8 @@ import subprocess
 
 from loadtests.stack import Stack
 
-_WRITES_PER_SECOND = 20
-"""For each container. A spinning disk does some eighty; a network volume whose credit is used up, less."""
+_WRITES_PER_SECOND = 4
+"""For each container. A spinning disk does some eighty; a network volume whose credit is used up, few."""
 
 _SCRIPT = """
 set -eu

@@ -32,8 +32,8 @@ class Stack:
     project: str = PROJECT
 
     def ids(self, service: str) -> list[str]:
-        """The containers of a service."""
-        listed = [self.docker, "ps", "-q", "-f", f"label=com.docker.compose.project={self.project}"]
+        """The containers of a service, stopped ones too."""
+        listed = [self.docker, "ps", "-aq", "-f", f"label=com.docker.compose.project={self.project}"]
         listed += ["-f", f"label=com.docker.compose.service={service}"]
         return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
 
