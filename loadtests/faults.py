@@ -14,15 +14,11 @@ class NoFault(Exception):
     """The fault was not there in its run."""
 
 
-def _docker(stack: Stack, command: str, service: str) -> None:
-    subprocess.run([stack.docker, *command.split(), *stack.ids(service)], check=True, capture_output=True, text=True)
+def _told(command: str, service: str) -> Callable[[Stack], object]:
+    return lambda stack: stack.run(*command.split(), *stack.ids(service))
 
 
-def _told(command: str, service: str) -> Callable[[Stack], None]:
-    return lambda stack: _docker(stack, command, service)
-
-
-_FAULTS: dict[str, tuple[Callable[[Stack], None], Callable[[Stack], None]]] = {
+_FAULTS: dict[str, tuple[Callable[[Stack], object], Callable[[Stack], object]]] = {
     "stop-redis": (_told("stop -t 1", "redis"), _told("start", "redis")),
     "pause-redis": (_told("pause", "redis"), _told("unpause", "redis")),
     "pause-postgres": (_told("pause", "postgres"), _told("unpause", "postgres")),

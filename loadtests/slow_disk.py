@@ -6,8 +6,6 @@ https://docs.kernel.org/admin-guide/cgroup-v2.html#io-interface-files,
 https://docs.kernel.org/admin-guide/cgroup-v1/blkio-controller.html#throttling-upper-limit-policy-files
 """
 
-import subprocess
-
 from loadtests.stack import Stack
 
 _WRITES_PER_SECOND = 4
@@ -49,12 +47,8 @@ def mend(stack: Stack) -> None:
 
 def _limit(stack: Stack, writes: int) -> None:
     postgres = stack.ids("postgres")[0]
-    image = _docker(stack, "inspect", "-f", "{{.Image}}", postgres)
-    processes = _docker(stack, "inspect", "-f", "{{.State.Pid}}", *stack.containers).split()
+    image = stack.run("inspect", "-f", "{{.Image}}", postgres)
+    processes = stack.run("inspect", "-f", "{{.State.Pid}}", *stack.containers).split()
     beside = ["--rm", "--network=none", "--pid=host", "--cgroupns=host", "--user=0", "--entrypoint=sh"]
     mounts = ["-v", "/sys/fs/cgroup:/cgroups", f"--volumes-from={postgres}:ro"]
-    _docker(stack, "run", *beside, *mounts, image, "-c", _SCRIPT, "sh", str(writes), *processes)
-
-
-def _docker(stack: Stack, *command: str) -> str:
-    return subprocess.run([stack.docker, *command], check=True, capture_output=True, text=True).stdout.strip()
+    stack.run("run", *beside, *mounts, image, "-c", _SCRIPT, "sh", str(writes), *processes)

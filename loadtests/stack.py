@@ -33,9 +33,13 @@ class Stack:
 
     def ids(self, service: str) -> list[str]:
         """The containers of a service, stopped ones too."""
-        listed = [self.docker, "ps", "-aq", "-f", f"label=com.docker.compose.project={self.project}"]
-        listed += ["-f", f"label=com.docker.compose.service={service}"]
-        return subprocess.run(listed, capture_output=True, text=True, check=True).stdout.split()
+        project, of = f"label=com.docker.compose.project={self.project}", f"label=com.docker.compose.service={service}"
+        return self.run("ps", "-aq", "-f", project, "-f", of).split()
+
+    def run(self, *command: str) -> str:
+        """What a docker command prints; subprocess.CalledProcessError where it fails."""
+        done = subprocess.run([self.docker, *command], check=True, capture_output=True, text=True)
+        return done.stdout.strip()
 
 
 @contextmanager
