@@ -16,6 +16,8 @@ from loadtests.stack import Stack
 _HERE = Path(__file__).parent
 _ALWAYS = ("--loglevel", "WARNING", "--exit-code-on-error", "0", "--stop-timeout", "10", "--only-summary")
 _STOP_SECONDS = 20
+_NICE = 10
+"""It yields to the service where both share a machine: what it takes from it, visitors elsewhere would not."""
 
 
 class NothingMeasured(Exception):
@@ -30,6 +32,7 @@ def run(settings: Settings, url: str, options: Sequence[str], own: Stack | None,
     log = settings.out / "locust.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(command, env=environment, stderr=errors, cwd=_HERE.parent)
+        psutil.Process(process.pid).nice(_NICE)
         containers, docker = (own.containers, [own.docker]) if own else ((), [])
         try:
             with watched(usage, psutil.Process(process.pid), containers, docker):

@@ -33,7 +33,7 @@ def upper_ms(number: int) -> float:
     return _FINEST_MS * _GROWTH**number
 
 
-@dataclass
+@dataclass(slots=True)
 class Tally:
     """Answers of one kind. Latencies are those of good answers alone: a quick refusal makes nothing faster."""
 

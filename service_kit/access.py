@@ -6,6 +6,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from service_kit import metrics
+from service_kit.logging import FIELDS
 from service_kit.middlewares import REQUEST_ID
 from service_kit.spans import spans_of
 
@@ -37,16 +38,18 @@ class AccessLogger(AbstractAccessLogger):
             response.status,
             seconds * 1000,
             extra={
-                "request_id": request.get(REQUEST_ID, ""),
-                "method": request.method,
-                "uri": uri,
-                "route": route,
-                "status": response.status,
-                "bytes_in": request.content.total_bytes,
-                "bytes_out": response.body_length,
-                "seconds": round(seconds, 6),
-                "cache": response.headers.get("Cache-Status", ""),
-                "timing": str(spans),
+                FIELDS: {
+                    "request_id": request.get(REQUEST_ID, ""),
+                    "method": request.method,
+                    "uri": uri,
+                    "route": route,
+                    "status": response.status,
+                    "bytes_in": request.content.total_bytes,
+                    "bytes_out": response.body_length,
+                    "seconds": round(seconds, 6),
+                    "cache": response.headers.get("Cache-Status", ""),
+                    "timing": str(spans),
+                }
             },
         )
 
