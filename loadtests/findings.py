@@ -9,13 +9,15 @@ from loadtests.knee import Reading
 from loadtests.ledger import PROBED, Ledger
 from loadtests.settings import Settings
 from loadtests.tallies import Summary
-from loadtests.thresholds import AT_LEAST, AT_MOST, Measured, Threshold
+from loadtests.thresholds import AT_LEAST, AT_MOST, MEMORY, Measured, Threshold
 
 WARM = 0.90
 """Share of hits from which a cold start is over."""
 _WINDOW = 5
 """Seconds over which a percentile or a share is taken where it is followed over time."""
 _LEAST_SAMPLES = 20
+_MEMORY_SECONDS = 300
+"""Of a run that is judged by memory: a shorter one sees parts that still start."""
 _LEAST_LATENCY_MS = 5.0
 """Twice of next to nothing is still nothing: noise of the machine."""
 
@@ -43,7 +45,7 @@ class Findings:
 
     settings: Settings
     judged: tuple[int, int]
-    """From when until when, in seconds since the epoch."""
+    """From when until when, in seconds since the epoch; of a run that ended before, not after its start."""
     readings: tuple[Reading, ...] = ()
     knee: Reading | None = None
     spike: Spike | None = None
@@ -86,11 +88,21 @@ def measured(limits: list[Threshold], ledger: Ledger, findings: Findings, usage:
     return values
 
 
+def required(limits: list[Threshold], findings: Findings) -> set[Threshold]:
+    """Limits for which a run on the own stack has a value if all is well there.
+
+    Not of answers that Varnish had not, of which a short run may see none; of memory in a run that is long enough.
+    """
+    long = findings.judged[1] - findings.judged[0] >= _MEMORY_SECONDS
+    return {limit for limit in limits if not limit.group.endswith(".missed") and (long or limit.group != MEMORY)}
+
+
 def _ramp(ledger: Ledger, settings: Settings) -> Findings:
     readings = tuple(knee.reading(ledger, step) for step in ledger.steps)
     best = knee.knee(readings, settings.p95_limit_ms)
     step = ledger.steps[readings.index(best)] if best else None
-    judged = (step.start, step.end) if step else ledger.span
+    whole = ledger.span if readings else (0, 0)
+    judged = (step.start, step.end) if step else whole
     return Findings(settings, judged, readings, best)
 
 

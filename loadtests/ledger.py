@@ -14,7 +14,8 @@ LEDGER = "ledger.json"
 """Its file among a report's."""
 PROBED, LATE = "hits", "locust itself"
 """Kinds that are no visitors': what probe.py asks for, and by how much locust's loop is late (recorder.py)."""
-_ROLES = {"cached": (HIT, STALE), "missed": (MISS,)}
+ROLES = {"cached": (HIT, STALE), "missed": (MISS,)}
+"""Answers of a group by what the cache did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +57,7 @@ class Ledger:
         for second in range(math.ceil(start), math.ceil(end)):
             for key, tally in self.tallies.get(second, {}).items():
                 groups = {key.name} if key.name in (PROBED, LATE) else {"all", key.name, key.name.partition(" ")[0]}
-                if name in groups and (not role or key.cache in _ROLES[role]):
+                if name in groups and (not role or key.cache in ROLES[role]):
                     yield key, tally
 
     def summary(self, group: str, start: float, end: float) -> Summary:

@@ -23,6 +23,7 @@ from loadtests import (
 )
 from loadtests.containers import Usage
 from loadtests.faults import Fault, NoFault
+from loadtests.locust_process import NothingMeasured
 from loadtests.settings import Settings
 from loadtests.stack import Stack
 
@@ -78,8 +79,11 @@ def run(options: Options) -> list[thresholds.Verdict]:
             counted = locust_process.run(settings, url, _locust(options), own, usage)
         counted.add(probed.packed())
         found = findings.find(counted, settings)
+        if found.judged[0] >= found.judged[1]:
+            raise NothingMeasured("nothing was measured: the run ended before what is judged began, in its warm-up")
         spent = hits.measure(url, entries[0]) if options.hits else "it was not asked for"
-    verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage))
+    required = findings.required(limits, found) if own else ()
+    verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage), required)
     when = time.strftime("%Y-%m-%d %H:%M")
     processes = max(1, options.processes + options.workers)
     told = report.Run(when, url, own is not None, processes, counted, usage, found, verdicts, spent)
@@ -90,6 +94,8 @@ def run(options: Options) -> list[thresholds.Verdict]:
     _keep_knee(options, found, url)
     if fault and fault.failed:
         raise NoFault(f"{fault.name} could not be made, so this run says nothing of it: {fault.failed}")
+    if all(verdict.passed is None for verdict in verdicts):
+        raise NothingMeasured(f"no threshold was judged: {options.thresholds} has none that this run could measure")
     return verdicts
 
 

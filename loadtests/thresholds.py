@@ -1,13 +1,28 @@
 """What a run must keep (thresholds.toml), held against what was measured."""
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from loadtests import plans
+from loadtests.ledger import LATE, PROBED, ROLES
+
 AT_LEAST = {"hit_ratio", "goodput"}
 AT_MOST = {"p50_ms", "p95_ms", "p99_ms", "error_share", "refused_share"}
-_SPECIAL = {"p99_growth", "seconds_to_normal", "growth"}
+_OF_GROUPS = AT_LEAST | AT_MOST
+SPIKE, MEMORY = "spike", "memory"
+_SPECIAL = {SPIKE: {"p99_growth", "seconds_to_normal"}, MEMORY: {"growth"}}
+"""What is no group of answers, and its values."""
+KINDS = {
+    "viewers": ("ladder", "square", "thumb", "original", "any width"),
+    "uploaders": ("upload", "first look", "delete"),
+    "api": ("info", "transform id", "transform file", "upload", "delete", "deleted"),
+    "attackers": ("bad id", "parameter walk", "bomb", "broken"),
+}
+"""Requests of each group of visitors."""
+_GROUPS = (PROBED, LATE, "all", *KINDS)
+_SECTIONS = ("default", *plans.SHAPES)
 _SHARES = {"error_share", "refused_share", "hit_ratio"}
 
 Measured = Mapping[tuple[str, str], float | None]
@@ -37,11 +52,15 @@ class Verdict:
 
     threshold: Threshold
     value: float | None
+    required: bool = False
+    """The run must have a value: that there is none breaks the limit, too."""
 
     @property
     def passed(self) -> bool | None:
-        """None where nothing was measured."""
-        return None if self.value is None else self.threshold.holds(self.value)
+        """None where nothing was measured, and need not be."""
+        if self.value is None:
+            return False if self.required else None
+        return self.threshold.holds(self.value)
 
     def __str__(self) -> str:
         """One line, as it is printed for a threshold that is broken."""
@@ -52,22 +71,24 @@ class Verdict:
 
 
 def load(path: Path, shape: str) -> list[Threshold]:
-    """The limits of a shape."""
+    """The limits of a shape. Those of all shapes are looked at: a misspelt one would never be judged.
+
+    Raises:
+        BadThresholds: the file cannot be read, or says what does not exist.
+
+    """
     try:
-        tables = tomllib.loads(path.read_text())
-    except (OSError, tomllib.TOMLDecodeError) as error:
+        tables = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadThresholds(f"{path} cannot be read: {error}") from error
-    merged: dict[tuple[str, str], float] = {}
-    for section in ("default", shape):
-        for group, values in tables.get(section, {}).items():
-            for name, limit in values.items():
-                merged[group, name] = _checked(path, f"{section}.{group}.{name}", name, limit)
+    sections = {section: _section(path, section, groups) for section, groups in tables.items()}
+    merged = {**sections.get("default", {}), **sections.get(shape, {})}
     return [Threshold(group, name, limit) for (group, name), limit in merged.items()]
 
 
-def judge(limits: Sequence[Threshold], measured: Measured) -> list[Verdict]:
-    """Every limit beside its value."""
-    return [Verdict(limit, measured.get((limit.group, limit.name))) for limit in limits]
+def judge(limits: Sequence[Threshold], measured: Measured, required: Collection[Threshold] = ()) -> list[Verdict]:
+    """Every limit beside its value. `required`: those that nothing measured breaks."""
+    return [Verdict(limit, measured.get((limit.group, limit.name)), limit in required) for limit in limits]
 
 
 def broken(verdicts: Sequence[Verdict]) -> list[Verdict]:
@@ -75,10 +96,41 @@ def broken(verdicts: Sequence[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if verdict.passed is False]
 
 
-def _checked(path: Path, place: str, name: str, limit: object) -> float:
-    if name not in AT_LEAST | AT_MOST | _SPECIAL:
-        known = ", ".join(sorted(AT_LEAST | AT_MOST | _SPECIAL))
-        raise BadThresholds(f"{path}: {place}: there is no {name!r}; there are {known}")
+def _section(path: Path, section: str, groups: object) -> dict[tuple[str, str], float]:
+    if section not in _SECTIONS:
+        raise BadThresholds(f"{path}: there is no section {section!r}; there are {', '.join(_SECTIONS)}")
+    if not isinstance(groups, dict):
+        raise BadThresholds(f"{path}: {section}: {groups!r} is no table of groups")
+    merged = {}
+    for group, values in groups.items():
+        place = f"{section}.{group}"
+        names = _names(path, place, group)
+        if not isinstance(values, dict):
+            raise BadThresholds(f"{path}: {place}: {values!r} is no table of limits")
+        for name, limit in values.items():
+            merged[group, name] = _checked(path, f"{place}.{name}", names, name, limit)
+    return merged
+
+
+def _names(path: Path, place: str, group: str) -> Collection[str]:
+    """The values that a group has."""
+    if group in _SPECIAL:
+        return _SPECIAL[group]
+    answers, dot, role = group.partition(".")
+    if dot and role not in ROLES:
+        raise BadThresholds(f"{path}: {place}: there is no role {role!r} of a group; there are {', '.join(ROLES)}")
+    first, _, kind = answers.partition(" ")
+    if answers not in _GROUPS and kind not in KINDS.get(first, ()):
+        known = [f"{first} {kind}" for kind in KINDS[first]] if first in KINDS else [*_GROUPS, *_SPECIAL]
+        raise BadThresholds(f"{path}: {place}: there is no group {answers!r}; there are {', '.join(known)}")
+    return _OF_GROUPS
+
+
+def _checked(path: Path, place: str, names: Collection[str], name: str, limit: object) -> float:
+    if isinstance(limit, dict):
+        raise BadThresholds(f'{path}: {place}: write a group with a role in quotes, as [default."viewers.missed"]')
+    if name not in names:
+        raise BadThresholds(f"{path}: {place}: there is no {name!r}; there are {', '.join(sorted(names))}")
     if isinstance(limit, bool) or not isinstance(limit, int | float):
         raise BadThresholds(f"{path}: {place}: {limit!r} is no number")
     return float(limit)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from loadtests import corpus, photos
+from loadtests import corpus, photos, thresholds
 from loadtests import ledger as ledgers
+from loadtests.ledger import LATE
 from tests.end_to_end.conftest import Service
 from tests.loadtests.running import loadtests
 
@@ -16,6 +17,8 @@ LIMITS = """\
 error_share = 0.0
 """
 """Of time CI machines have more or less; a wrong answer is wrong on all of them."""
+
+KINDS = {f"{group} {kind}" for group, kinds in thresholds.KINDS.items() for kind in kinds} | {LATE, "clean-up"}
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +44,7 @@ def test_visitors_get_right_answers_and_a_report_is_written(short: tuple[object,
     assert f"report: {report / 'report.html'}" in done.stdout
     counted = ledgers.read(report / "ledger.json")
     assert not counted.failures
+    assert set(counted.names()) <= KINDS
     for group in ("viewers", "uploaders", "api", "attackers"):
         assert counted.summary(group, *counted.span).requests, group
     assert counted.summary("viewers", *counted.span).hit_ratio
@@ -65,7 +69,20 @@ def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...],
     assert (report / "knee.png").exists()
     counted = ledgers.read(report / "ledger.json")
     assert not counted.failures
+    assert set(counted.names()) <= KINDS
     assert counted.summary("viewers", *counted.span).hit_ratio is None, "there is no Varnish"
+
+
+@pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
+@pytest.mark.usefixtures("wallpapers")
+def test_a_run_whose_thresholds_need_varnish_judged_nothing_without_it(
+    short: tuple[object, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "limits.toml").write_text("[default.hits]\np95_ms = 10\n")
+    done = loadtests(*short, "--users", 5, "--seconds", 3)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("loadtests: no threshold was judged: ")
+    assert list((tmp_path / "reports").glob("*-steady/report.html"))
 
 
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")

@@ -54,6 +54,20 @@ def test_the_warm_up_is_not_judged() -> None:
     assert findings.find(ledger, Settings(shape="steady", seconds=60, warm_up=10)).judged == (1010, 1070)
 
 
+@pytest.mark.parametrize("shape", ["steady", "ramp", "spike"])
+def test_a_run_that_ends_in_its_warm_up_has_nothing_to_be_judged(shape: str) -> None:
+    start, end = findings.find(run_of({range(5): 10.0}), Settings(shape=shape, seconds=60, warm_up=30)).judged
+    assert start >= end
+
+
+def test_the_own_stack_must_show_all_but_misses_and_memory_of_a_short_run() -> None:
+    kinds = (("hits", "p95_ms"), ("viewers", "hit_ratio"), ("viewers.missed", "p95_ms"), ("memory", "growth"))
+    limits = [Threshold(group, name, 1) for group, name in kinds]
+    short, long = (findings.Findings(Settings(), (0, seconds)) for seconds in (120, 600))
+    assert findings.required(limits, short) == set(limits[:2])
+    assert findings.required(limits, long) == {*limits[:2], limits[3]}
+
+
 def test_memory_that_grows_is_seen_whatever_the_start_needed() -> None:
     used = [1, 50, 100, 100, 100, 100, 120, 120]
     samples = [Sample(float(second), "transform 1", 0.5, size) for second, size in enumerate(used)]

@@ -52,17 +52,51 @@ def test_what_was_not_measured_is_not_judged() -> None:
     assert str(verdicts[0]) == "viewers: hit_ratio is not measured, 90.00% at the least"
 
 
+def test_what_must_be_measured_and_was_not_is_broken() -> None:
+    limit = Threshold("hits", "p95_ms", 10)
+    (verdict,) = thresholds.judge([limit], {}, {limit})
+    assert thresholds.broken([verdict]) == [verdict]
+    assert str(verdict) == "hits: p95_ms is not measured, 10.0 ms at the most"
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("[default.all]\np96_ms = 1", "default.all.p96_ms: there is no 'p96_ms'"),
         ("[default.all]\np95_ms = 'fast'", "default.all.p95_ms: 'fast' is no number"),
         ("[default.all", "cannot be read"),
+        ("[stedy.all]\np95_ms = 1", "there is no section 'stedy'; there are default, steady, ramp, spike, soak, cold"),
+        (
+            "[cold.viewer]\np95_ms = 1",
+            "cold.viewer: there is no group 'viewer'; there are hits, locust itself, all, vi",
+        ),
+        ("[cold.'api inf']\np95_ms = 1", "there is no group 'api inf'; there are api info, api transform id"),
+        ("[cold.'viewers.cashed']\np95_ms = 1", "there is no role 'cashed' of a group; there are cached, missed"),
+        ("[cold.viewers.missed]\np95_ms = 1", r"in quotes, as \[default.\"viewers.missed\"\]"),
+        ("[cold.viewers]\ngrowth = 1", "cold.viewers.growth: there is no 'growth'; there are error_share"),
+        ("[soak.memory]\np95_ms = 1", "soak.memory.p95_ms: there is no 'p95_ms'; there are growth"),
+        ("cold = 1", "cold: 1 is no table of groups"),
+        ("[cold]\napi = 1", "cold.api: 1 is no table of limits"),
     ],
 )
 def test_a_mistake_in_the_file_is_shown_where_it_is(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(BadThresholds, match=said):
         thresholds.load(written(tmp_path, text), "steady")
+
+
+def test_a_file_in_another_encoding_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "thresholds.toml"
+    path.write_bytes("[default.all] # naïve".encode("latin-1"))
+    with pytest.raises(BadThresholds, match=r"thresholds\.toml cannot be read: 'utf-8' codec"):
+        thresholds.load(path, "steady")
+
+
+@pytest.mark.parametrize(
+    "group", ["all", "hits", "viewers thumb", "viewers.cached", "api info.missed", "locust itself"]
+)
+def test_every_group_and_kind_can_be_limited(tmp_path: Path, group: str) -> None:
+    path = written(tmp_path, f"[default.'{group}']\np95_ms = 1\n")
+    assert thresholds.load(path, "steady") == [Threshold(group, "p95_ms", 1.0)]
 
 
 @pytest.mark.parametrize("shape", plans.SHAPES)
