@@ -99,11 +99,11 @@ def required(limits: list[Threshold], findings: Findings) -> set[Threshold]:
 
 def _ramp(ledger: Ledger, settings: Settings) -> Findings:
     readings = tuple(knee.reading(ledger, step) for step in ledger.steps)
-    best = knee.knee(readings, settings.p95_limit_ms)
+    best = knee.last_good(readings, settings.p95_limit_ms)
     step = ledger.steps[readings.index(best)] if best else None
     whole = ledger.span if readings else (0, 0)
     judged = (step.start, step.end) if step else whole
-    return Findings(settings, judged, readings, best)
+    return Findings(settings, judged, readings, knee.knee(readings, settings.p95_limit_ms))
 
 
 def _spike(ledger: Ledger, windows: dict[str, tuple[int, int]]) -> Spike:

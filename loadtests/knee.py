@@ -58,10 +58,19 @@ def is_over(readings: Sequence[Reading], p95_limit_ms: float) -> bool:
     return again and bend(readings, p95_limit_ms) is not None
 
 
-def knee(readings: Sequence[Reading], p95_limit_ms: float) -> Reading | None:
+def last_good(readings: Sequence[Reading], p95_limit_ms: float) -> Reading | None:
     """The last good step; None where none was good."""
     good = [last for number, last in enumerate(readings, 1) if bend(readings[:number], p95_limit_ms) is None]
     return good[-1] if good else None
+
+
+def knee(readings: Sequence[Reading], p95_limit_ms: float) -> Reading | None:
+    """The last good step of a climb that met a limit; None of one that was interrupted or met none.
+
+    Not the first step: whether fewer users get as much, nobody has tried.
+    """
+    best = last_good(readings, p95_limit_ms)
+    return best if best and best.users > readings[0].users and is_over(readings, p95_limit_ms) else None
 
 
 def next_users(users: int) -> int:

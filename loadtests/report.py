@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests import plots
+from loadtests import knee, plots
 from loadtests.containers import LOCUST, MACHINE, Usage
 from loadtests.findings import WARM, Findings
 from loadtests.hits import Hits
@@ -59,14 +59,8 @@ def headline(run: Run) -> str:
     """What the run found, in a sentence."""
     findings = run.findings
     every = run.ledger.summary("all", *findings.judged)
-    if findings.knee:
-        best = findings.knee
-        return (
-            f"The knee is at {best.users} users: {best.all.goodput:.0f} right answers a second, p95 of viewers "
-            f"{_number(best.viewers.p95_ms)} ms. It ended there because {run.ledger.stopped_because}."
-        )
     if findings.readings:
-        return f"No knee: already the first step was too much; {run.ledger.stopped_because}."
+        return _ramp_line(run)
     if findings.spike:
         return _spike_line(run)
     text = f"{every.goodput:.1f} right answers a second in {every.seconds:.0f} s, errors {every.error_share:.2%}, "
@@ -75,6 +69,25 @@ def headline(run: Run) -> str:
         after = findings.warm_after
         text += f" {WARM:.0%} hits after {after} s." if after is not None else f" Less than {WARM:.0%} hits to the end."
     return text
+
+
+def _ramp_line(run: Run) -> str:
+    findings, why = run.findings, run.ledger.stopped_because
+    readings, settings = findings.readings, findings.settings
+    last = readings[-1]
+    if best := findings.knee:
+        return (
+            f"The knee is at {best.users} users: {best.all.goodput:.0f} right answers a second, p95 of viewers "
+            f"{_number(best.viewers.p95_ms)} ms. It ended there because {why}."
+        )
+    if knee.is_over(readings, settings.p95_limit_ms):
+        if last.users == readings[0].users:
+            return f"No knee: already the first step was too much; {why}."
+        return f"No knee: {readings[0].users} users may already be past it, since {why}; start with fewer (--users)."
+    got = f"{last.all.goodput:.0f} right answers a second, p95 of viewers {_number(last.viewers.p95_ms)} ms"
+    if knee.next_users(last.users) > settings.most_users and not knee.bend(readings, settings.p95_limit_ms):
+        return f"No knee, and no limit up to {last.users} users: {got}; go on with --most-users."
+    return f"No knee: the ramp was interrupted after {last.users} users: {got}."
 
 
 def _spike_line(run: Run) -> str:

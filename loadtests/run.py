@@ -91,7 +91,7 @@ def run(options: Options) -> list[thresholds.Verdict]:
     if isinstance(spent, hits.Hits):
         print(f"Hits alone, by wrk: {spent.rate:,.0f} a second, p99 {spent.p99}.")
     print(f"report: {report.write(told, folder)}")
-    _keep_knee(options, found, url)
+    _keep_knee(options, found)
     if fault and fault.failed:
         raise NoFault(f"{fault.name} could not be made, so this run says nothing of it: {fault.failed}")
     if all(verdict.passed is None for verdict in verdicts):
@@ -133,20 +133,28 @@ def _settings(options: Options, limits: list[thresholds.Threshold], corpus_file:
 
 
 def _users(options: Options) -> int:
-    """70 % of the last knee, where one was found."""
+    """70 % of the last knee, where one of this target was found."""
     if options.shape == "ramp":
         return _RAMP_USERS
     if not options.shape:
         return _USERS  # locust's page sets them
     try:
-        knee = float(json.loads((options.reports / "knee.json").read_text())["users"])
-    except (OSError, ValueError, KeyError):
-        print(f"no knee was found yet (SHAPE=ramp finds it): {_USERS} users")
+        kept = json.loads((options.reports / "knee.json").read_text())
+        knee = float(kept["users"]) if kept["target"] == _kind(options) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        knee = None
+    if knee is None:
+        print(f"no knee of {_kind(options)} was found yet (SHAPE=ramp finds it): {_USERS} users")
         return _USERS
     # A spike is ten times its base: from a third of the knee it goes well beyond it.
     users = max(1, round(knee * (KNEE_SHARE if options.shape != "spike" else KNEE_SHARE / 2)))
-    print(f"{users} users, since the last knee was at {knee:.0f}")
+    print(f"{users} users, since the last knee of {_kind(options)} was at {knee:.0f}")
     return users
+
+
+def _kind(options: Options) -> str:
+    """Whose knee it is: one machine's says nothing of another's."""
+    return target.checked(options.target) if options.target else "the own stack"
 
 
 def _locust(options: Options) -> list[str]:
@@ -163,8 +171,8 @@ def _locust(options: Options) -> list[str]:
     return chosen
 
 
-def _keep_knee(options: Options, found: findings.Findings, url: str) -> None:
+def _keep_knee(options: Options, found: findings.Findings) -> None:
     """For later runs, which choose their load by it."""
     if found.knee:
-        knee = {"users": found.knee.users, "goodput": round(found.knee.all.goodput, 1), "target": url}
+        knee = {"users": found.knee.users, "goodput": round(found.knee.all.goodput, 1), "target": _kind(options)}
         (options.reports / "knee.json").write_text(json.dumps(knee) + "\n")

@@ -43,7 +43,8 @@ def test_the_knee_is_the_step_after_which_goodput_grows_no_more() -> None:
     readings = [reading(8, 80), reading(12, 118), reading(18, 125)]
     assert knee.bend(readings[:2], 500) is None
     assert knee.bend(readings, 500) == "goodput at 18 users grew by +6% only, from that of 12 users"
-    assert knee.knee(readings, 500) == readings[1]
+    assert knee.knee([*readings, readings[-1]], 500) == readings[1]
+    assert knee.last_good(readings, 500) == readings[1]
 
 
 @pytest.mark.parametrize(
@@ -56,12 +57,25 @@ def test_the_knee_is_the_step_after_which_goodput_grows_no_more() -> None:
     ],
 )
 def test_a_step_that_is_slow_or_has_errors_is_past_the_knee(bad: Reading, why: str) -> None:
-    assert knee.bend([reading(8, 80), bad], 500) == why
-    assert knee.knee([reading(8, 80), bad], 500) == reading(8, 80)
+    good = [reading(5, 50), reading(8, 80)]
+    assert knee.bend([*good, bad], 500) == why
+    assert knee.knee([*good, bad, bad], 500) == good[-1]
 
 
 def test_there_is_no_knee_where_the_first_step_is_too_much() -> None:
-    assert knee.knee([reading(8, 80, p95_ms=900.0)], 500) is None
+    bad = reading(8, 80, p95_ms=900.0)
+    assert knee.knee([bad, bad], 500) is None
+
+
+def test_the_first_step_is_no_knee_since_fewer_users_may_get_as_much() -> None:
+    assert knee.knee([reading(80, 400), reading(120, 405), reading(120, 403)], 500) is None
+
+
+def test_a_ramp_that_ended_before_it_met_a_limit_has_no_knee() -> None:
+    climb = [reading(8, 80), reading(12, 118)]
+    assert knee.knee(climb, 500) is None
+    assert knee.knee([*climb, reading(18, 125)], 500) is None
+    assert knee.last_good(climb, 500) == climb[-1]
 
 
 def test_a_bad_step_is_tried_once_more_before_the_climb_ends() -> None:

@@ -1,0 +1,56 @@
+"""What a run says in a sentence."""
+
+from pathlib import Path
+
+import pytest
+
+from loadtests import knee, run
+from loadtests.containers import Usage
+from loadtests.findings import Findings
+from loadtests.knee import Reading
+from loadtests.ledger import Ledger
+from loadtests.report import Run, headline
+from loadtests.run import Options
+from loadtests.settings import Settings
+from tests.loadtests.test_shapes import reading
+
+
+def ramp(*readings: Reading, most_users: int = 5000) -> Run:
+    """A run of these steps."""
+    found = Findings(Settings("ramp", most_users=most_users), (0, 1), readings, knee.knee(readings, 500))
+    ledger = Ledger(stopped_because=knee.bend(readings, 500) or "")
+    return Run("", "", ours=True, processes=1, ledger=ledger, usage=Usage(), findings=found, verdicts=(), hits="")
+
+
+CLIMB = (reading(8, 80), reading(12, 118))
+
+
+@pytest.mark.parametrize(
+    ("told", "said"),
+    [
+        (ramp(*CLIMB, reading(18, 120), reading(18, 121)), "The knee is at 12 users: 118 right answers a second, p95 "),
+        (ramp(*CLIMB), "No knee: the ramp was interrupted after 12 users: 118 right answers"),
+        (ramp(*CLIMB, reading(18, 120), most_users=20), "No knee: the ramp was interrupted after 18 users"),
+        (ramp(*CLIMB, most_users=17), "No knee, and no limit up to 12 users: 118 right answers"),
+        (ramp(reading(8, 80), reading(12, 81), reading(12, 82)), "No knee: 8 users may already be past it, since good"),
+        (ramp(reading(8, 0, p95_ms=None), reading(8, 0, p95_ms=None)), "No knee: already the first step was too much"),
+    ],
+)
+def test_a_ramp_tells_its_knee_or_why_it_has_none(told: Run, said: str) -> None:
+    assert headline(told).startswith(said)
+    assert "because ." not in headline(told)
+
+
+def test_a_knee_is_kept_and_used_for_the_target_that_it_was_found_of(tmp_path: Path) -> None:
+    found = ramp(*CLIMB, reading(18, 120), reading(18, 121)).findings
+    run._keep_knee(Options("ramp", reports=tmp_path), found)
+    assert run._users(Options("steady", reports=tmp_path)) == 8
+    assert run._users(Options("steady", "http://there:8080", reports=tmp_path)) == run._USERS
+    run._keep_knee(Options("ramp", "http://there:8080/", reports=tmp_path), found)
+    assert run._users(Options("steady", "http://there:8080", reports=tmp_path)) == 8
+    assert run._users(Options("steady", reports=tmp_path)) == run._USERS
+
+
+def test_a_ramp_without_a_knee_leaves_the_one_that_was_found(tmp_path: Path) -> None:
+    run._keep_knee(Options("ramp", reports=tmp_path), ramp(*CLIMB).findings)
+    assert not list(tmp_path.iterdir())
