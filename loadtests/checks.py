@@ -10,6 +10,8 @@ from loadtests.variants import Expected
 _MAGIC = {"image/jpeg": (0, b"\xff\xd8\xff"), "image/png": (0, b"\x89PNG"), "image/webp": (8, b"WEBP")}
 _MAGIC |= {"image/avif": (4, b"ftypavif"), "image/gif": (0, b"GIF8")}
 _LEAST_BYTES = 64
+REFUSALS = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
+"""With Retry-After."""
 
 
 class Answer(Protocol):
@@ -31,9 +33,7 @@ class Refused(Exception):
 def refusal(answer: Answer) -> Refused | None:
     """Whether an answer is a clean refusal."""
     code = answer.status_code
-    if code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        return None
-    return Refused(f"refused with {code}") if answer.headers.get("Retry-After") else None
+    return Refused(f"refused with {code}") if code in REFUSALS and answer.headers.get("Retry-After") else None
 
 
 def status(answer: Answer, *good: int) -> str | None:

@@ -16,6 +16,8 @@ WARM = 0.90
 _WINDOW = 5
 """Seconds over which a percentile or a share is taken where it is followed over time."""
 _LEAST_SAMPLES = 20
+_REFUSED = 0.01
+"""Of a second that is normal: two dear renders at the same moment are no spike."""
 _MEMORY_SECONDS = 300
 """Of a run that is judged by memory: a shorter one sees parts that still start."""
 _LEAST_LATENCY_MS = 5.0
@@ -30,7 +32,11 @@ class Spike:
     during: Summary
     after: Summary
     seconds_to_normal: int | None
-    """After its end, until cached p99 is within twice of before, and nothing fails; None: not within the run."""
+    """After its end, until the second after the last abnormal one; None: the run ends abnormally, or too early.
+
+    Abnormal is a second with an error, with more than 1 % refused, or from which on the p99 of cached answers is over
+    twice that of before for five seconds: of one second, too few answers are counted for a p99.
+    """
 
     @property
     def p99_growth(self) -> float | None:
@@ -110,17 +116,18 @@ def _spike(ledger: Ledger, windows: dict[str, tuple[int, int]]) -> Spike:
     cached = PROBED if ledger.summary(PROBED, *ledger.span).requests else "viewers.cached"
     before, during, after = (ledger.summary(cached, *windows[name]) for name in ("before", "during", "after"))
     limit = 2 * max(before.p99_ms or 0.0, _LEAST_LATENCY_MS)
+    start, end = windows["after"][0], min(windows["after"][1], ledger.span[1])
 
-    def normal(second: int) -> bool:
+    def abnormal(second: int) -> bool:
         every = ledger.summary("all", second, second + 1)
-        if every.error_share or every.refused_share or not every.requests:
-            return False
-        p99 = ledger.summary(cached, second, second + _WINDOW).p99_ms
-        return p99 is not None and p99 <= limit
+        window = min(second, end - _WINDOW)
+        p99 = ledger.summary(cached, window, window + _WINDOW).p99_ms
+        return every.error_share > 0 or every.refused_share > _REFUSED or p99 is None or p99 > limit
 
-    start, end = windows["after"]
-    first = next((s for s in range(start, end - _WINDOW) if normal(s)), None)
-    return Spike(before, during, after, None if first is None else first - start)
+    if end - start < _WINDOW or abnormal(end - 1):
+        return Spike(before, during, after, None)
+    last = next((second for second in reversed(range(start, end)) if abnormal(second)), start - 1)
+    return Spike(before, during, after, last + 1 - start)
 
 
 def _first(ledger: Ledger, span: tuple[int, int], holds: Callable[[Summary], bool]) -> int | None:

@@ -12,8 +12,9 @@ from loadtests.tallies import HIT, MISS, STALE, Key, Summary, Tally, summary
 
 LEDGER = "ledger.json"
 """Its file among a report's."""
-PROBED, LATE = "hits", "locust itself"
-"""Kinds that are no visitors': what probe.py asks for, and by how much locust's loop is late (recorder.py)."""
+PROBED, PROBE_MISSES, LATE = "hits", "misses of the probe", "locust itself"
+"""Kinds that are no visitors': what probe.py asks for, where that was none, by how much locust's loop is late."""
+NO_VISITORS = (PROBED, PROBE_MISSES, LATE)
 ROLES = {"cached": (HIT, STALE), "missed": (MISS,)}
 """Answers of a group by what the cache did."""
 
@@ -56,7 +57,7 @@ class Ledger:
         name, _, role = group.partition(".")
         for second in range(math.ceil(start), math.ceil(end)):
             for key, tally in self.tallies.get(second, {}).items():
-                groups = {key.name} if key.name in (PROBED, LATE) else {"all", key.name, key.name.partition(" ")[0]}
+                groups = {key.name} if key.name in NO_VISITORS else {"all", key.name, key.name.partition(" ")[0]}
                 if name in groups and (not role or key.cache in ROLES[role]):
                     yield key, tally
 

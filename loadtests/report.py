@@ -10,7 +10,7 @@ from loadtests import knee, plots
 from loadtests.containers import LOCUST, MACHINE, Usage
 from loadtests.findings import WARM, Findings
 from loadtests.hits import Hits
-from loadtests.ledger import LATE, PROBED, Ledger
+from loadtests.ledger import LATE, NO_VISITORS, PROBE_MISSES, PROBED, Ledger
 from loadtests.tallies import Summary
 from loadtests.thresholds import Verdict, broken
 
@@ -136,7 +136,7 @@ def _word(verdict: Verdict) -> str:
 
 def _rows(run: Run) -> Iterator[tuple[str, ...]]:
     groups = (PROBED, "all", "viewers", "viewers.cached", "viewers.missed")
-    for name in (*groups, *(name for name in run.ledger.names() if name not in (PROBED, LATE))):
+    for name in (*groups, *(name for name in run.ledger.names() if name not in NO_VISITORS)):
         summary = run.ledger.summary(name, *run.findings.judged)
         if summary.requests:
             yield name, *_cells(summary)
@@ -174,7 +174,9 @@ def _parts(run: Run, pictures: Sequence[str]) -> Iterator[str]:
 def _sources(run: Run) -> Iterator[str]:
     used = run.usage.cores(LOCUST, *run.findings.judged)
     yield f"<p><b>{PROBED}</b>: one cached thumbnail, fifty times a second, asked for by a process that does"
-    yield "nothing else (loadtests/probe.py). All other figures above are locust's, its own slowness included."
+    misses = run.ledger.summary(PROBE_MISSES, *run.findings.judged).requests
+    yield f"nothing else (loadtests/probe.py); {misses} of its answers were misses, and are left out."
+    yield "All other figures above are locust's, its own slowness included."
     late = run.ledger.summary(LATE, *run.findings.judged)
     yield f"Its loop was late by {_number(late.p50_ms)} ms (p50), {_number(late.p99_ms)} ms (p99)."
     if used is not None:

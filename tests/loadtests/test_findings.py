@@ -40,6 +40,31 @@ def test_a_spike_is_not_over_as_long_as_something_fails() -> None:
     assert findings.measured([limit], ledger, never, Usage())["spike", "seconds_to_normal"] == float("inf")
 
 
+def seconds_to_normal(ledger: Ledger) -> int | None:
+    found = findings.find(ledger, SPIKE).spike
+    assert found
+    return found.seconds_to_normal
+
+
+def test_it_is_normal_after_the_last_abnormal_second_and_not_after_the_first_normal_one() -> None:
+    assert (
+        seconds_to_normal(run_of({range(40): 10.0, range(40, 50): 10.0, range(50, 52): 60.0, range(52, 60): 10.0}))
+        == 12
+    )
+    assert seconds_to_normal(run_of({range(60): 10.0})) == 0
+    assert seconds_to_normal(run_of({range(40): 10.0, range(40, 58): 10.0, range(58, 60): 60.0})) is None
+    assert seconds_to_normal(run_of({range(43): 10.0})) is None
+
+
+@pytest.mark.parametrize(("refused", "seconds"), [(1, 0), (3, 16)])
+def test_a_refusal_of_a_hundred_is_no_spike_and_more_is(refused: int, seconds: int) -> None:
+    ledger = run_of({range(60): 10.0})
+    for second in range(1000, 1060):
+        ledger.tally(Key(second, "viewers thumb", "HIT")).latencies[bucket(10.0)] = 100
+    ledger.tally(Key(1055, "api info", "")).refused = refused
+    assert seconds_to_normal(ledger) == seconds
+
+
 def test_a_cold_cache_is_warm_once_most_answers_are_hits() -> None:
     ledger = run_of({range(30): 100.0}, "MISS")
     for second in range(1010, 1030):
