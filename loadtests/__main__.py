@@ -9,7 +9,7 @@ from loadtests import faults, plans, thresholds
 from loadtests.faults import Fault, NoFault
 from loadtests.locust_process import NothingMeasured
 from loadtests.photos import NoPhotos
-from loadtests.run import Options, run
+from loadtests.run import NoFolder, Options, run
 from loadtests.stack import NoStack
 from loadtests.target import TargetDown
 
@@ -34,7 +34,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the stack is removed
     try:
         verdicts = run(options)
-    except (TargetDown, NoStack, NoPhotos, NoFault, NothingMeasured, thresholds.BadThresholds) as error:
+    except (TargetDown, NoStack, NoPhotos, NoFolder, NoFault, NothingMeasured, thresholds.BadThresholds) as error:
         print(f"loadtests: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
@@ -78,6 +78,8 @@ def _options() -> Options:
     fault, after, seconds = (given.pop(name) for name in ("fault", "fault_after", "fault_seconds"))
     if fault and given["target"]:
         parser.error("--fault breaks a part of the stack that is started for the run: leave out --target")
+    if given["shape"] == "spike" and (given["seconds"] or plans.LEAST_SPIKE_SECONDS) < plans.LEAST_SPIKE_SECONDS:
+        parser.error(f"--seconds of a spike, before and after it, are {plans.LEAST_SPIKE_SECONDS} at the least")
     if given["shape"] is None:
         given["shape"] = "" if given["web"] else "steady"
     return Options(**given, fault=Fault(fault, after, seconds) if fault else None)

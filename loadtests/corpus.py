@@ -6,6 +6,7 @@ import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from http import HTTPStatus
+from http.client import HTTPException
 from pathlib import Path
 from time import sleep
 
@@ -77,10 +78,9 @@ def _one(url: str, photo: Photo, known: Entry | None) -> Entry:
     if known and _is_there(url, known.image_id):
         return known
     body = photo.path.read_bytes()
-    answer = _upload(url, body, f"image/{photo.format}")
-    if (answer["width"], answer["height"]) != (photo.width, photo.height):
-        raise TargetDown(f"{url} says that {photo.path.name} is {answer['width']} x {answer['height']}")
-    image_id = str(answer["image_id"])
+    image_id, width, height = _upload(url, body, f"image/{photo.format}")
+    if (width, height) != (photo.width, photo.height):
+        raise TargetDown(f"{url} says that {photo.path.name} is {width} x {height}")
     size = (photo.width, photo.height)
     return Entry(image_id, str(photo.path), photo.format, *size, len(body), photo.mean, photo.square_mean)
 
@@ -89,28 +89,41 @@ def _is_there(url: str, image_id: str) -> bool:
     try:
         with urllib.request.urlopen(f"{url}/v1/images/{image_id}/info", timeout=_SECONDS) as answer:
             return bool(answer.status == HTTPStatus.OK)
-    except OSError:
+    except (OSError, HTTPException):
         return False
 
 
-def _upload(url: str, body: bytes, content_type: str) -> dict[str, object]:
-    """Upload a file, slower where the target says that it is too fast."""
+def _upload(url: str, body: bytes, content_type: str) -> tuple[str, int, int]:
+    """Upload a file, slower where the target says that it is too fast; its id, width and height."""
     request = urllib.request.Request(f"{url}/v1/images", data=body, headers={"Content-Type": content_type})
     for _ in range(_TRIES):
         try:
             with urllib.request.urlopen(request, timeout=_SECONDS) as answer:
-                return dict(json.load(answer))
+                return _facts(url, answer.read())
         except urllib.error.HTTPError as error:
             if error.code not in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
                 raise TargetDown(f"{url} refused an upload: {error.code} {_detail(error)}") from error
-            sleep(min(30.0, float(error.headers.get("Retry-After") or 1)))
-        except OSError as error:
-            raise TargetDown(f"{url} took no upload: {getattr(error, 'reason', error)}") from error
+            sleep(_seconds(error.headers.get("Retry-After")))
+        except (OSError, HTTPException) as error:
+            raise TargetDown(f"{url} took no upload: {getattr(error, 'reason', None) or error!r}") from error
     raise TargetDown(f"{url} has no room for uploads: {_TRIES} times it said to come later")
+
+
+def _facts(url: str, body: bytes) -> tuple[str, int, int]:
+    try:
+        facts = json.loads(body)
+        return str(facts["image_id"]), int(facts["width"]), int(facts["height"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise TargetDown(f"{url} took an upload, but told no facts of an image: is it an image service?") from error
+
+
+def _seconds(retry_after: str | None) -> float:
+    """To wait; one, where none are told, or a date is."""
+    return min(30.0, float(retry_after)) if retry_after and retry_after.isdecimal() else 1.0
 
 
 def _detail(error: urllib.error.HTTPError) -> str:
     try:
         return str(json.load(error)["detail"]).splitlines()[0]
-    except (ValueError, KeyError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, HTTPException):
         return ""

@@ -46,7 +46,11 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
     try:
         process.wait()
     except KeyboardInterrupt:
-        process.wait(_STOP_SECONDS)  # it got the same signal, and writes what it has
+        try:
+            process.wait(_STOP_SECONDS)  # it got the same signal, and writes what it has
+        except subprocess.TimeoutExpired as error:
+            process.kill()
+            raise NothingMeasured(f"locust did not stop within {_STOP_SECONDS} s, and has kept no counts") from error
 
 
 def _counted(folder: Path, log: Path) -> ledger.Ledger:

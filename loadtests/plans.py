@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 SPIKE_SECONDS = 20
 SPIKE_FACTOR = 10
+LEAST_SPIKE_SECONDS = 20
+"""Of what is measured before and after a spike together: a percentile of less says nothing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """One run from a target to a report: seed, warm, load, measure, judge."""
 
 import json
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -35,6 +36,10 @@ _USERS = 20
 _WAIT_SECONDS = 5
 
 
+class NoFolder(Exception):
+    """A folder that is needed cannot be written to."""
+
+
 @dataclass(frozen=True, slots=True)
 class Options:
     """What a run is to be."""
@@ -66,6 +71,8 @@ def run(options: Options) -> list[thresholds.Verdict]:
     """Do all of it, and tell where the report is; every threshold with its verdict."""
     limits = thresholds.load(options.thresholds, options.shape)
     album = photos.Album(options.files, options.wallpapers)
+    _writable("--reports", options.reports)
+    _writable("--files", options.files)
     with _target(options) as (url, own):
         folder = options.reports / time.strftime(f"%Y%m%d-%H%M%S-{options.shape or 'web'}")
         folder.mkdir(parents=True)
@@ -97,6 +104,16 @@ def run(options: Options) -> list[thresholds.Verdict]:
     if all(verdict.passed is None for verdict in verdicts):
         raise NothingMeasured(f"no threshold was judged: {options.thresholds} has none that this run could measure")
     return verdicts
+
+
+def _writable(name: str, folder: Path) -> None:
+    """Make a folder, where there is none, and see that files can be made in it: before there is anything to lose."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise NoFolder(f"{name}: {folder} is no folder to write into: {error.strerror}; give another one") from error
 
 
 @contextmanager

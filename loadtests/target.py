@@ -1,5 +1,6 @@
 """The service that is tested: an address that must answer before anything else is done."""
 
+import http.client
 import time
 import urllib.error
 import urllib.request
@@ -14,9 +15,14 @@ class TargetDown(Exception):
 
 def checked(url: str) -> str:
     """The base URL, without a slash at its end."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.netloc or parts.path.strip("/") or parts.query:
-        raise TargetDown(f"{url!r} is no target: give scheme, host and port alone, as http://127.0.0.1:8080")
+    what = f"{url!r} is no target: give scheme, host and port alone, as http://127.0.0.1:8080"
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # which is read here: letters, or a number too high, raise
+    except ValueError as error:
+        raise TargetDown(f"{what} ({error})") from error
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.path.strip("/") or parts.query:
+        raise TargetDown(what)
     return f"{parts.scheme}://{parts.netloc}"
 
 
@@ -38,5 +44,7 @@ def _problem(url: str) -> str | None:
         return f"{error.code} for {urlsplit(url).path}"
     except urllib.error.URLError as error:
         return str(error.reason)
-    except OSError as error:
+    except http.client.HTTPException as error:
+        return f"what is there speaks no HTTP ({type(error).__name__})"
+    except (OSError, UnicodeError) as error:  # a name that is none cannot be encoded
         return str(error)

@@ -3,6 +3,7 @@
 import urllib.request
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPException
 
 from loadtests import variants
 from loadtests.corpus import Entry, progress
@@ -22,7 +23,7 @@ def warm(url: str, entries: Sequence[Entry]) -> None:
                 urllib.request.Request(url + path, headers={"Accept": accept}), timeout=_SECONDS
             ) as answer:
                 answer.read()
-        except OSError:
+        except (OSError, HTTPException):
             pass
 
     with progress() as shown, ThreadPoolExecutor(_AT_ONCE) as threads:

@@ -1,8 +1,12 @@
-"""`python -m loadtests` as people start it."""
+"""`python -m loadtests` as people start it, and targets that are none."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from tests.servers import ROOT
 
@@ -18,3 +22,26 @@ def loadtests(*arguments: object, **environment: str) -> subprocess.CompletedPro
         timeout=200,
         check=False,
     )
+
+
+@contextmanager
+def speaking(words: bytes) -> Iterator[str]:
+    """The URL of a server that says this to everybody."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            while True:
+                try:
+                    client, _ = server.accept()
+                except OSError:
+                    return
+                with client:
+                    client.recv(65536)
+                    client.sendall(words)
+                    client.shutdown(socket.SHUT_WR)
+                    while client.recv(65536):  # closed with the rest of a request unread, it would be reset
+                        pass
+
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)

@@ -1,11 +1,13 @@
 """What the command says where nothing can be measured, and that locust stays out of this process."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from loadtests import locust_process
 from tests.loadtests.running import loadtests
 from tests.servers import ROOT, free_port
 
@@ -44,6 +46,41 @@ def test_without_an_engine_it_says_what_to_do(tmp_path: Path) -> None:
     assert one_line(done.stderr) == (
         "loadtests: no Docker Engine answers: start one, set DOCKER_HOST, or give a TARGET"
     )
+
+
+@pytest.mark.parametrize("option", ["--reports", "--files"])
+@pytest.mark.usefixtures("wallpapers")
+def test_a_folder_that_is_a_file_is_told_before_anything_is_started(option: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = loadtests("--reports", tmp_path, "--files", tmp_path, option, tmp_path / "file")
+    assert done.returncode == 2
+    assert one_line(done.stderr) == (
+        f"loadtests: {option}: {tmp_path}/file is no folder to write into: File exists; give another one"
+    )
+    assert not done.stdout
+
+
+def test_a_spike_that_is_too_short_is_told() -> None:
+    done = loadtests("--shape", "spike", "--seconds", 1)
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: --seconds of a spike, before and after it, are 20 at the least\n")
+
+
+def test_locust_that_does_not_stop_is_ended_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(locust_process, "_STOP_SECONDS", 0.1)
+    process = subprocess.Popen(["sleep", "60"])
+    waits = iter([KeyboardInterrupt])
+    wait = process.wait
+
+    def interrupted(timeout: float | None = None) -> int:
+        for error in waits:
+            raise error
+        return wait(timeout)
+
+    monkeypatch.setattr(process, "wait", interrupted)
+    with pytest.raises(locust_process.NothingMeasured, match="locust did not stop within"):
+        locust_process._wait(process)
+    assert wait(5) == -signal.SIGKILL
 
 
 def test_help_names_shapes_and_exit_codes() -> None:

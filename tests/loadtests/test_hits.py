@@ -1,14 +1,10 @@
 """Hits alone, after the load: whatever happens there, the report of the load is written."""
 
-import socket
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from loadtests import hits
 from loadtests.corpus import Entry
+from tests.loadtests.running import speaking
 from tests.servers import free_port
 
 ENTRY = Entry("1" * 32, "photo.jpeg", "jpeg", 64, 48, 1000, (0.0, 0.0, 0.0), (0.0, 0.0, 0.0))
@@ -17,26 +13,6 @@ ENTRY = Entry("1" * 32, "photo.jpeg", "jpeg", 64, 48, 1000, (0.0, 0.0, 0.0), (0.
 @pytest.fixture(autouse=True)
 def _wrk(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hits.shutil, "which", lambda _: "/usr/bin/false")
-
-
-@contextmanager
-def speaking(words: bytes) -> Iterator[str]:
-    """The URL of a server that says this to everybody."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def serve() -> None:
-            while True:
-                try:
-                    client, _ = server.accept()
-                except OSError:
-                    return
-                with client:
-                    client.recv(4096)
-                    client.sendall(words)
-
-        threading.Thread(target=serve, daemon=True).start()
-        yield f"http://127.0.0.1:{server.getsockname()[1]}"
-        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_a_target_that_is_gone_is_a_reason() -> None:
