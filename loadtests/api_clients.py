@@ -50,7 +50,7 @@ class ApiClient(Visitor):
             return
         body, _ = self.chance.choice(self._files)
         upload = form("image", body, "photo")
-        answer = self.ask("POST", "/v1/images", "api upload", lambda a: checks.status(a, 201), **upload)
+        answer = self.ask("POST", "/v1/images", "api upload", _stored, **upload)
         if answer:
             path = f"/v1/images/{json.loads(answer.content)['image_id']}"
             if self.ask("DELETE", path, "api delete", lambda a: checks.status(a, 204)):
@@ -63,3 +63,7 @@ class ApiClient(Visitor):
 
 def _webp(answer: checks.Answer) -> str | None:
     return checks.status(answer, 200) or checks.content(answer, "image/webp")
+
+
+def _stored(answer: checks.Answer) -> str | None:
+    return checks.status(answer, 201) or checks.identified(answer)

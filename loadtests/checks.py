@@ -1,7 +1,7 @@
 """What must be true of an answer, told from status, headers and body."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Protocol
 
@@ -34,6 +34,17 @@ def refusal(answer: Answer) -> Refused | None:
     """Whether an answer is a clean refusal."""
     code = answer.status_code
     return Refused(f"refused with {code}") if code in REFUSALS and answer.headers.get("Retry-After") else None
+
+
+def problem(answer: Answer, check: Callable[[Answer], str | None]) -> Refused | Wrong | None:
+    """Why an answer does not count as right. What a check cannot even read is wrong, too."""
+    if refused := refusal(answer):
+        return refused
+    try:
+        wrong = check(answer)
+    except Exception as error:  # noqa: BLE001  # whatever the body made it stumble over, the answer must be counted
+        wrong = f"the answer cannot be read: {type(error).__name__}"
+    return Wrong(wrong) if wrong else None
 
 
 def status(answer: Answer, *good: int) -> str | None:
@@ -87,3 +98,8 @@ def facts(answer: Answer, expected: int, told: Mapping[str, object]) -> str | No
     found = json.loads(answer.content)
     different = [name for name, value in told.items() if found.get(name) != value]
     return f"the facts have another {', '.join(different)}" if different else None
+
+
+def identified(answer: Answer) -> str | None:
+    """What is wrong with an answer that tells the id of an image, as JSON, for those who ask by it next."""
+    return None if isinstance(json.loads(answer.content)["image_id"], str) else "the image_id is no text"

@@ -20,6 +20,9 @@ td:first-child,th:first-child{text-align:left}img{max-width:100%}.broken{color:#
 .first{font-size:1.25rem}code{background:#f3f3f3}"""
 _BUSY = 0.85
 """Cores of a locust process from which the client, not the service, is the limit."""
+_LATE_MS = 50.0
+_LATE_SHARE = 0.5
+"""p99 of locust's lateness, and its share of viewers' p95: over both, most of what visitors waited is its own."""
 _DISTURBED = 0.3
 """Cores that something else uses, from which a run says so. The kernel's own work for the containers is about 0.1."""
 _COLUMNS = ("requests", "goodput", "p50_ms", "p95_ms", "p99_ms", "hit_ratio", "refused_share", "error_share")
@@ -78,7 +81,7 @@ def _ramp_line(run: Run) -> str:
     if best := findings.knee:
         return (
             f"The knee is at {best.users} users: {best.all.goodput:.0f} right answers a second, p95 of viewers "
-            f"{_number(best.viewers.p95_ms)} ms. It ended there because {why}."
+            f"{_number(best.viewers.p95_ms)} ms. It ended there because {why}.{_late(run)}"
         )
     if knee.is_over(readings, settings.p95_limit_ms):
         if last.users == readings[0].users:
@@ -180,8 +183,7 @@ def _sources(run: Run) -> Iterator[str]:
     late = run.ledger.summary(LATE, *run.findings.judged)
     yield f"Its loop was late by {_number(late.p50_ms)} ms (p50), {_number(late.p99_ms)} ms (p99)."
     if used is not None:
-        limit = "the client is the limit, not the service" if used / run.processes > _BUSY else "it was not the limit"
-        yield f"Locust itself used {used:.2f} cores in {run.processes} processes: {limit}."
+        yield f"Locust itself used {used:.2f} cores in {run.processes} processes: {_client(run, used)}."
     others = _others(run)
     if others is not None and others > _DISTURBED:
         yield f"<b>Something else on this machine used {others:.1f} cores: alone, the figures would be better.</b>"
@@ -195,6 +197,24 @@ def _sources(run: Run) -> Iterator[str]:
         )
     else:
         yield f"<p>Hits alone were not measured by wrk: {html.escape(run.hits)}.</p>"
+
+
+def _client(run: Run, used: float) -> str:
+    """Whether locust was the limit: by its cores, or by its lateness, as it yields to the service on one machine."""
+    if used / run.processes > _BUSY:
+        return "the client is the limit, not the service"
+    return "it had too few of them, and was late" if _late(run) else "it was not the limit"
+
+
+def _late(run: Run) -> str:
+    """A sentence, where locust's lateness explains what visitors waited; else nothing."""
+    late = run.ledger.summary(LATE, *run.findings.judged).p99_ms or 0.0
+    p95 = run.ledger.summary("viewers", *run.findings.judged).p95_ms or 0.0
+    if late <= max(_LATE_MS, p95 * _LATE_SHARE):
+        return ""
+    return (
+        f" Locust itself was late by {_number(late)} ms (p99): the latencies of visitors are its own for the most part."
+    )
 
 
 def _others(run: Run) -> float | None:

@@ -37,9 +37,11 @@ class Uploader(Visitor):
         facts = {"width": entry.width, "height": entry.height, "bytes": len(body), "format": entry.format}
         facts["sha256"] = hashlib.sha256(body).hexdigest()
         headers = {"Content-Type": f"image/{entry.format}"}
-        answer = self.ask(
-            "POST", "/v1/images", "uploaders upload", lambda a: checks.facts(a, 201, facts), data=body, headers=headers
-        )
+
+        def check(answer: checks.Answer) -> str | None:
+            return checks.facts(answer, 201, facts) or checks.identified(answer)
+
+        answer = self.ask("POST", "/v1/images", "uploaders upload", check, data=body, headers=headers)
         if answer:
             self._own.append(str(json.loads(answer.content)["image_id"]))
             self._look(self._own[-1])

@@ -29,10 +29,8 @@ class Visitor(FastHttpUser):
     def ask(self, method: str, path: str, name: str, check: Check, **options: Any) -> checks.Answer | None:
         """The answer of a request, where it is as it should be; counted under `name` in any case."""
         with self.client.request(method, path, name=name, catch_response=True, **options) as answer:
-            refused = checks.refusal(answer)
-            wrong = None if refused else check(answer)
-            if refused or wrong:
-                answer.failure(refused or checks.Wrong(wrong))
+            if problem := checks.problem(answer, check):
+                answer.failure(problem)
                 return None
             answer.success()
             return answer  # type: ignore[no-any-return]

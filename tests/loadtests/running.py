@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from tests.servers import ROOT
 
@@ -35,7 +35,7 @@ def speaking(words: bytes) -> Iterator[str]:
                     client, _ = server.accept()
                 except OSError:
                     return
-                with client:
+                with client, suppress(OSError):
                     client.recv(65536)
                     client.sendall(words)
                     client.shutdown(socket.SHUT_WR)

@@ -63,6 +63,37 @@ def test_a_refusal_says_when_to_come_back(status: int, refused: bool) -> None:
     assert checks.refusal(Answer(status, headers={})) is None
 
 
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(content=b"<html>"), "the answer cannot be read: JSONDecodeError"),
+        (Answer(content=b"[]"), "the answer cannot be read: AttributeError"),
+        (Answer(content=b'{"width": 1}'), "the facts have another width"),
+        (Answer(content=b'{"width": 64}'), "the answer cannot be read: KeyError"),
+        (Answer(content=b'{"width": 64, "image_id": 7}'), "the image_id is no text"),
+        (Answer(503, headers={}), "status 503"),
+    ],
+)
+def test_an_answer_that_a_check_cannot_read_is_wrong_and_ends_no_visitor(answer: Answer, said: str) -> None:
+    def check(answer: checks.Answer) -> str | None:
+        return checks.facts(answer, 200, {"width": 64}) or checks.identified(answer)
+
+    problem = checks.problem(answer, check)
+    assert isinstance(problem, checks.Wrong)
+    assert str(problem) == said
+
+
+def test_a_length_that_is_no_number_is_wrong() -> None:
+    odd = Answer(headers={"Content-Type": "image/jpeg", "Content-Length": "many"})
+    assert str(checks.problem(odd, lambda a: checks.image(a, EXPECTED))) == "the answer cannot be read: ValueError"
+
+
+def test_a_refusal_is_not_checked_and_a_right_answer_has_no_problem() -> None:
+    refused = Answer(503, b"{", {"Retry-After": "1"})
+    assert isinstance(checks.problem(refused, lambda _: "wrong"), checks.Refused)
+    assert checks.problem(Answer(), lambda a: checks.image(a, EXPECTED)) is None
+
+
 @pytest.mark.parametrize(("status", "wrong"), [(400, None), (422, None), (200, "status 200"), (502, "status 502")])
 def test_what_is_hostile_must_be_refused_and_nothing_else(status: int, wrong: str | None) -> None:
     assert checks.refused_as_hostile(Answer(status)) == wrong

@@ -5,13 +5,14 @@ from pathlib import Path
 import pytest
 
 from loadtests import knee, run
-from loadtests.containers import Usage
+from loadtests.containers import LOCUST, Sample, Usage
 from loadtests.findings import Findings
 from loadtests.knee import Reading
-from loadtests.ledger import Ledger
-from loadtests.report import Run, headline
+from loadtests.ledger import LATE, Ledger
+from loadtests.report import Run, _sources, headline
 from loadtests.run import Options
 from loadtests.settings import Settings
+from loadtests.tallies import Key, bucket
 from tests.loadtests.test_shapes import reading
 
 
@@ -39,6 +40,26 @@ CLIMB = (reading(8, 80), reading(12, 118))
 def test_a_ramp_tells_its_knee_or_why_it_has_none(told: Run, said: str) -> None:
     assert headline(told).startswith(said)
     assert "because ." not in headline(told)
+
+
+@pytest.mark.parametrize(
+    ("late", "p95", "used", "said"),
+    [
+        (238, 292, 0.3, "it had too few of them, and was late"),
+        (238, 900, 0.3, "it was not the limit"),
+        (24, 24, 0.3, "it was not the limit"),
+        (3, 292, 0.9, "the client is the limit, not the service"),
+    ],
+)
+def test_locust_is_the_limit_by_its_cores_or_by_its_lateness(late: float, p95: float, used: float, said: str) -> None:
+    told = ramp(*CLIMB, reading(18, 120), reading(18, 121))
+    for name, latency in ((LATE, late), ("viewers thumb", p95)):
+        told.ledger.tally(Key(0, name, "HIT")).latencies[bucket(latency)] = 100
+    told.usage.samples.append(Sample(0.5, LOCUST, used, 1))
+    assert f"Locust itself used {used:.2f} cores in 1 processes: {said}." in "\n".join(_sources(told))
+    assert ("the latencies of visitors are its own" in headline(told)) is (
+        said == "it had too few of them, and was late"
+    )
 
 
 def test_a_knee_is_kept_and_used_for_the_target_that_it_was_found_of(tmp_path: Path) -> None:
