@@ -1,7 +1,7 @@
 """What a run says: the knee, the spike, the warm-up of a cold cache, and the span of time that is judged."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from loadtests import containers, knee, plans
 from loadtests.containers import Usage
@@ -88,10 +88,19 @@ def measured(limits: list[Threshold], ledger: Ledger, findings: Findings, usage:
         normal = findings.spike.seconds_to_normal
         values["spike", "p99_growth"] = findings.spike.p99_growth
         values["spike", "seconds_to_normal"] = float("inf") if normal is None else float(normal)
-    parts = (part for part in usage.parts() if part not in (containers.LOCUST, containers.MACHINE))
-    grown = [containers.growth(usage.of(part, start, end)) for part in parts]
-    values["memory", "growth"] = max((share for share in grown if share is not None), default=None)
+    if _long(findings):
+        for part in containers.judged_by_growth(usage.parts()):
+            values[_memory_of(part), "growth"] = containers.growth(usage.of(part, start, end))
     return values
+
+
+def by_part(limits: list[Threshold], usage: Usage) -> list[Threshold]:
+    """The same limits, that of memory once for each container that it is for."""
+    found = []
+    for limit in limits:
+        parts = containers.judged_by_growth(usage.parts()) if limit.group == MEMORY else []
+        found += [replace(limit, group=_memory_of(part)) for part in parts] or [limit]
+    return found
 
 
 def required(limits: list[Threshold], findings: Findings) -> set[Threshold]:
@@ -99,8 +108,17 @@ def required(limits: list[Threshold], findings: Findings) -> set[Threshold]:
 
     Not of answers that Varnish had not, of which a short run may see none; of memory in a run that is long enough.
     """
-    long = findings.judged[1] - findings.judged[0] >= _MEMORY_SECONDS
-    return {limit for limit in limits if not limit.group.endswith(".missed") and (long or limit.group != MEMORY)}
+    short = not _long(findings)
+    unsure = {limit for limit in limits if limit.group.endswith(".missed") or (short and limit.name == "growth")}
+    return set(limits) - unsure
+
+
+def _long(findings: Findings) -> bool:
+    return findings.judged[1] - findings.judged[0] >= _MEMORY_SECONDS
+
+
+def _memory_of(part: str) -> str:
+    return f"{MEMORY} of {part}"
 
 
 def _ramp(ledger: Ledger, settings: Settings) -> Findings:

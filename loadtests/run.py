@@ -89,6 +89,7 @@ def run(options: Options) -> list[thresholds.Verdict]:
         if found.judged[0] >= found.judged[1]:
             raise NothingMeasured("nothing was measured: the run ended before what is judged began, in its warm-up")
         spent = hits.measure(url, entries[0]) if options.hits else "it was not asked for"
+    limits = findings.by_part(limits, usage)
     required = findings.required(limits, found) if own else ()
     verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage), required)
     when = time.strftime("%Y-%m-%d %H:%M")

@@ -23,7 +23,7 @@ KINDS = {
 """Requests of each group of visitors."""
 _GROUPS = (PROBED, LATE, "all", *KINDS)
 _SECTIONS = ("default", *plans.SHAPES)
-_SHARES = {"error_share", "refused_share", "hit_ratio"}
+_SHARES = {"error_share", "refused_share", "hit_ratio", "growth"}
 
 Measured = Mapping[tuple[str, str], float | None]
 """Values by group and name; None, or no such key, where a run has none."""

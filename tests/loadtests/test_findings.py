@@ -7,7 +7,7 @@ from loadtests.containers import Sample, Usage
 from loadtests.ledger import Ledger
 from loadtests.settings import Settings
 from loadtests.tallies import Key, bucket
-from loadtests.thresholds import Threshold
+from loadtests.thresholds import Threshold, judge
 
 SPIKE = Settings(shape="spike", users=2, seconds=40, warm_up=0)
 
@@ -95,9 +95,31 @@ def test_the_own_stack_must_show_all_but_misses_and_memory_of_a_short_run() -> N
 
 def test_memory_that_grows_is_seen_whatever_the_start_needed() -> None:
     used = [1, 50, 100, 100, 100, 100, 120, 120]
-    samples = [Sample(float(second), "transform 1", 0.5, size) for second, size in enumerate(used)]
+    samples = [Sample(float(second), "transform 1", 0.5, size * 2**21) for second, size in enumerate(used)]
     assert containers.growth(samples) == pytest.approx(0.2)
     assert containers.growth(samples[:3]) is None
+
+
+def test_memory_that_is_next_to_nothing_may_double() -> None:
+    used = [1, 10, 10, 10, 10, 10, 20, 20]
+    samples = [Sample(float(second), "nginx 1", 0.5, size * 2**20) for second, size in enumerate(used)]
+    assert containers.growth(samples) == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize(("seconds", "passed"), [(600, [True, False]), (120, [None, None])])
+def test_the_container_that_grows_is_named_and_caches_may(seconds: int, passed: list[bool | None]) -> None:
+    grown = {"locust": 2, "this machine": 1, "redis 1": 2, "storage 1": 1, "transform 1": 2, "varnish 2": 2}
+    usage = Usage()
+    for second in range(0, seconds, 10):
+        for name, times in grown.items():
+            usage.samples.append(Sample(second, name, 0.5, (times if second > seconds / 2 else 1) * 2**30))
+    found = findings.Findings(Settings("steady"), (0, seconds))
+    limits = findings.by_part([Threshold("memory", "growth", 0.1)], usage)
+    verdicts = judge(limits, findings.measured(limits, run_of({range(1): 1.0}), found, usage))
+    assert [verdict.threshold.group for verdict in verdicts] == ["memory of storage 1", "memory of transform 1"]
+    assert [verdict.passed for verdict in verdicts] == passed
+    if passed[1] is False:
+        assert str(verdicts[1]).startswith("memory of transform 1: growth is 100.00%, 10.00% at the most")
 
 
 def test_a_line_of_docker_stats_is_read() -> None:

@@ -103,3 +103,10 @@ def test_every_group_and_kind_can_be_limited(tmp_path: Path, group: str) -> None
 def test_the_file_that_is_used_has_limits_for_every_shape(shape: str) -> None:
     limits = {(limit.group, limit.name) for limit in thresholds.load(HERE / "thresholds.toml", shape)}
     assert {("api", "error_share"), ("viewers", "hit_ratio"), ("hits", "p99_ms")} <= limits
+
+
+@pytest.mark.parametrize("shape", plans.SHAPES)
+def test_a_service_that_refuses_everything_breaks_a_limit_of_every_group_in_every_shape(shape: str) -> None:
+    limits = [limit for limit in thresholds.load(HERE / "thresholds.toml", shape) if limit.name == "refused_share"]
+    assert {limit.group for limit in limits} == {"hits", "viewers", "uploaders", "api", "attackers"}
+    assert not any(limit.holds(1.0) for limit in limits)
