@@ -16,6 +16,8 @@ _ROOT = Path(__file__).parents[1]
 _START_SECONDS = 120
 _NO_LIMIT = {"UPLOADS_PER_MINUTE": "600000", "RENDERS_PER_SECOND": "10000"}
 """All visitors come from one address here."""
+_OWN_SETTINGS = ("-f", "docker-compose.yml", "-f", "docker-compose.prod.yml", "--env-file", "loadtests/stack.env")
+"""Not those of `.env`: an operator's has the database and the buckets that are in use, and what runs beside them."""
 
 
 class NoStack(Exception):
@@ -46,11 +48,9 @@ class Stack:
 def started() -> Iterator[Stack]:
     """Build and start the stack; remove it with all it stored at the end."""
     docker = _docker()
-    compose = [*_compose(docker), "-p", PROJECT]
+    compose = [*_compose(docker), "-p", PROJECT, *_OWN_SETTINGS]
     port = _free_port()
-    environment = {**os.environ, **_NO_LIMIT, "PORT": str(port), "COMPOSE_PROJECT_NAME": PROJECT}
-    environment |= {"DOCKER_BUILDKIT": "1", "COMPOSE_DOCKER_CLI_BUILD": "1"}
-    environment["PATH"] = str(Path(docker).parent) + os.pathsep + os.environ["PATH"]
+    environment = _environment(docker, port)
     _run([*compose, "down", "-v", "--remove-orphans"], environment)
     try:
         _run([*compose, "up", "-d", "--build"], environment)
@@ -59,6 +59,13 @@ def started() -> Iterator[Stack]:
         yield Stack(url, docker, tuple(ids))
     finally:
         _run([*compose, "down", "-v", "--remove-orphans"], environment)
+
+
+def _environment(docker: str, port: int) -> dict[str, str]:
+    """The shell's variables, by which a part is sized for a run, and what every run has."""
+    environment = {**os.environ, **_NO_LIMIT, "PORT": str(port), "COMPOSE_PROFILES": ""}
+    environment |= {"DOCKER_BUILDKIT": "1", "COMPOSE_DOCKER_CLI_BUILD": "1"}
+    return environment | {"PATH": str(Path(docker).parent) + os.pathsep + os.environ["PATH"]}
 
 
 def _url(port: int) -> str:
