@@ -1,6 +1,7 @@
 """The images that the visitors ask for: uploaded once, and known by a file from then on."""
 
 import json
+import os
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -27,36 +28,46 @@ class Entry:
 
     image_id: str
     file: str
-    """What was uploaded."""
+    """What was uploaded, but for bytes behind it; in the file, relative to it."""
     format: str
     width: int
     height: int
     bytes: int
+    """Of what was uploaded."""
     mean: tuple[float, float, float]
     square_mean: tuple[float, float, float]
 
 
 def load(path: Path) -> list[Entry]:
-    """What was written down; nothing where no file is."""
+    """What was written down; nothing where no file is. Photos are found from where that file is: it may be a copy."""
     if not path.is_file():
         return []
     return [
-        Entry(**{**row, "mean": tuple(row["mean"]), "square_mean": tuple(row["square_mean"])})
+        Entry(
+            **{
+                **row,
+                "file": str((path.parent / row["file"]).resolve()),
+                "mean": tuple(row["mean"]),
+                "square_mean": tuple(row["square_mean"]),
+            }
+        )
         for row in json.loads(path.read_text())
     ]
 
 
-def seed(url: str, album: Album, count: int, path: Path, *, anew: bool = False) -> list[Entry]:
+def seed(url: str, album: Album, count: int, path: Path, *, anew: bool = False, behind: bytes = b"") -> list[Entry]:
     """Upload what the target does not have yet, and write down all of it at `path`.
 
-    `anew`: upload every photo once more, so that no cache has any variant of it.
+    `anew`: upload every photo once more, as an image of its own.
+    `behind`: bytes behind each picture's end, where no decoder looks. Caches of results go by the file's hash: with
+    others than before, no cache has any variant of it.
     """
     known = {} if anew else {entry.file: entry for entry in load(path)}
     entries: list[Entry] = []
 
     def one(number: int) -> Entry:
         photo = album.photo(number)
-        return _one(url, photo, known.get(str(photo.path)))
+        return _one(url, photo, known.get(str(photo.path.resolve())), behind)
 
     with progress() as shown, ThreadPoolExecutor(_AT_ONCE) as threads:
         task = shown.add_task("seeding", total=count)
@@ -64,7 +75,9 @@ def seed(url: str, album: Album, count: int, path: Path, *, anew: bool = False) 
             entries.append(entry)
             shown.advance(task)
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps([asdict(entry) for entry in entries], indent=0))
+    folder = path.parent.resolve()
+    rows = [{**asdict(entry), "file": os.path.relpath(entry.file, folder)} for entry in entries]
+    path.write_text(json.dumps(rows, indent=0))
     return entries
 
 
@@ -74,15 +87,15 @@ def progress() -> Progress:
     return Progress(*columns, console=Console(stderr=True))
 
 
-def _one(url: str, photo: Photo, known: Entry | None) -> Entry:
+def _one(url: str, photo: Photo, known: Entry | None, behind: bytes) -> Entry:
     if known and _is_there(url, known.image_id):
         return known
-    body = photo.path.read_bytes()
+    body = photo.path.read_bytes() + behind
     image_id, width, height = _upload(url, body, f"image/{photo.format}")
     if (width, height) != (photo.width, photo.height):
         raise TargetDown(f"{url} says that {photo.path.name} is {width} x {height}")
     size = (photo.width, photo.height)
-    return Entry(image_id, str(photo.path), photo.format, *size, len(body), photo.mean, photo.square_mean)
+    return Entry(image_id, str(photo.path.resolve()), photo.format, *size, len(body), photo.mean, photo.square_mean)
 
 
 def _is_there(url: str, image_id: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -132,7 +133,9 @@ def _target(options: Options) -> Iterator[tuple[str, Stack | None]]:
 def _seeded(options: Options, url: str, own: Stack | None, album: photos.Album) -> tuple[list[corpus.Entry], Path]:
     name = "own" if own else "".join(letter if letter.isalnum() else "-" for letter in url)
     path = options.files / f"corpus-{name}.json"
-    return corpus.seed(url, album, options.images, path, anew=own is not None or options.shape == "cold"), path
+    cold = options.shape == "cold"
+    behind = uuid.uuid4().bytes if cold else b""
+    return corpus.seed(url, album, options.images, path, anew=own is not None or cold, behind=behind), path
 
 
 def _settings(options: Options, limits: list[thresholds.Threshold], corpus_file: Path, folder: Path) -> Settings:

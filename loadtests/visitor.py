@@ -54,7 +54,9 @@ def uploads() -> list[tuple[bytes, corpus.Entry]]:
 
 
 def prepare(chosen: settings.Settings) -> None:
-    """Give all visitors their images; ends the program where there are none."""
+    """Give all visitors their images; ends the program where there are none, or no photo to upload."""
     Visitor.entries = tuple(corpus.load(chosen.corpus))
     if not Visitor.entries:
         raise SystemExit("there is no image to ask for: LOADTEST_CORPUS names no file that `python -m loadtests` wrote")
+    if not any(Path(entry.file).is_file() for entry in Visitor.entries):
+        raise SystemExit(f"there is no photo to upload: copy those beside {chosen.corpus}, too")
