@@ -10,7 +10,7 @@ from loadtests import corpus, photos, thresholds
 from loadtests import ledger as ledgers
 from loadtests.ledger import LATE
 from tests.end_to_end.conftest import Service
-from tests.loadtests.running import loadtests
+from tests.loadtests.running import interrupted, loadtests
 
 LIMITS = """\
 [default.all]
@@ -84,6 +84,18 @@ def test_a_run_whose_thresholds_need_varnish_judged_nothing_without_it(
     assert done.returncode == 2, done.stdout + done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("loadtests: no threshold was judged: ")
     assert list((tmp_path / "reports").glob("*-steady/report.html"))
+
+
+@pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
+@pytest.mark.usefixtures("wallpapers")
+def test_a_run_that_is_interrupted_in_its_warm_up_has_measured_nothing(
+    short: tuple[object, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "limits.toml").write_text(LIMITS)
+    done = interrupted(*short, "--users", 5, "--seconds", 3, "--warm-up", 100, after="good/s")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("loadtests: nothing was measured: the run ended before ")
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")

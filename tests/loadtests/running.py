@@ -1,6 +1,7 @@
 """`python -m loadtests` as people start it, and targets that are none."""
 
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -10,11 +11,13 @@ from contextlib import contextmanager, suppress
 
 from tests.servers import ROOT
 
+_COMMAND = (sys.executable, "-m", "loadtests")
+
 
 def loadtests(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
     """The finished command, in a process of its own: locust patches the one that it is imported in."""
     return subprocess.run(
-        [sys.executable, "-m", "loadtests", *map(str, arguments)],
+        [*_COMMAND, *map(str, arguments)],
         cwd=ROOT,
         env={**os.environ, **environment},
         capture_output=True,
@@ -22,6 +25,17 @@ def loadtests(*arguments: object, **environment: str) -> subprocess.CompletedPro
         timeout=200,
         check=False,
     )
+
+
+def interrupted(*arguments: object, after: str) -> subprocess.CompletedProcess[str]:
+    """The same, where Ctrl-C is pressed after it has printed this."""
+    command, pipe = [*_COMMAND, *map(str, arguments)], subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
+        assert process.stdout
+        printed = next((line for line in process.stdout if after in line), "")
+        os.killpg(process.pid, signal.SIGINT)
+        rest, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(command, process.returncode, printed + rest, errors)
 
 
 @contextmanager
