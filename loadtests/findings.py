@@ -84,7 +84,7 @@ def measured(limits: list[Threshold], ledger: Ledger, findings: Findings, usage:
             summary = ledger.summary(limit.group, start, end)
             if summary.requests:
                 values[limit.group, limit.name] = getattr(summary, limit.name)
-    if findings.spike:
+    if findings.spike and findings.spike.before.p99_ms is not None:
         normal = findings.spike.seconds_to_normal
         values["spike", "p99_growth"] = findings.spike.p99_growth
         values["spike", "seconds_to_normal"] = float("inf") if normal is None else float(normal)

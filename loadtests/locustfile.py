@@ -29,8 +29,8 @@ def _interrupted() -> None:
 
 
 def _listen(environment: Environment, **_: Any) -> None:
-    # Ctrl-C. From a greenlet of its own it reaches locust's main; raised by Python in the midst of whatever runs, it was
-    # lost in two of ten runs, which went on.
+    # Ctrl-C. From a greenlet of its own it reaches locust's main; raised by Python in the midst of whatever runs, it
+    # was lost in two of ten runs, which went on.
     gevent.signal_handler(signal.SIGINT, _interrupted)
     # One line in five seconds (recorder.py) tells how it goes; the report has the tables.
     logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)

@@ -96,6 +96,8 @@ def _ramp_line(run: Run) -> str:
 def _spike_line(run: Run) -> str:
     spike = run.findings.spike
     assert spike
+    if spike.before.p99_ms is None:
+        return "No cached answer was measured before the spike: there is nothing to hold it against."
     p99 = [_number(summary.p99_ms) for summary in (spike.before, spike.during, spike.after)]
     normal = "not normal again" if spike.seconds_to_normal is None else f"normal after {spike.seconds_to_normal} s"
     return f"p99 of cached answers before, during and after the spike: {', '.join(p99)} ms; {normal}."

@@ -88,7 +88,9 @@ def run(options: Options) -> list[thresholds.Verdict]:
         counted.add(probed.packed())
         found = findings.find(counted, settings)
         if found.judged[0] >= found.judged[1]:
-            raise NothingMeasured("nothing was measured: the run ended before what is judged began, in its warm-up")
+            raise NothingMeasured(
+                "nothing was measured: the run ended in its warm-up, or before a ramp's first step was over"
+            )
         spent = hits.measure(url, entries[0]) if options.hits else "it was not asked for"
     limits = findings.by_part(limits, usage)
     required = findings.required(limits, found) if own else ()

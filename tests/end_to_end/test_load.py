@@ -94,7 +94,7 @@ def test_a_run_that_is_interrupted_in_its_warm_up_has_measured_nothing(
     (tmp_path / "limits.toml").write_text(LIMITS)
     done = interrupted(*short, "--users", 5, "--seconds", 3, "--warm-up", 100, after="good/s")
     assert done.returncode == 2, done.stdout + done.stderr
-    assert done.stderr.strip().splitlines()[-1].startswith("loadtests: nothing was measured: the run ended before ")
+    assert done.stderr.strip().splitlines()[-1].startswith("loadtests: nothing was measured: the run ended in its ")
     assert "Traceback" not in done.stderr
 
 

@@ -65,6 +65,14 @@ def test_a_refusal_of_a_hundred_is_no_spike_and_more_is(refused: int, seconds: i
     assert seconds_to_normal(ledger) == seconds
 
 
+def test_a_spike_of_a_target_without_varnish_has_nothing_to_be_judged_by() -> None:
+    limit = Threshold("spike", "seconds_to_normal", 10)
+    ledger = run_of({range(60): 10.0}, "")
+    measured = findings.measured([limit], ledger, findings.find(ledger, SPIKE), Usage())
+    (verdict,) = judge([limit], measured)
+    assert verdict.passed is None
+
+
 def test_a_cold_cache_is_warm_once_most_answers_are_hits() -> None:
     ledger = run_of({range(30): 100.0}, "MISS")
     for second in range(1010, 1030):
