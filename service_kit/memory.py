@@ -14,19 +14,23 @@ def available_memory() -> int:
 
 
 def used_memory() -> int | None:
-    """Bytes that this process's control group holds, without cached files; None where that is not known."""
+    """Bytes that this process's control group holds, without cached files; None where that is not known.
+
+    Files that are read again are active, and are dropped as well before anything is killed. Those of a tmpfs cannot be:
+    they are in use.
+    """
     for folder, name in _groups():
         root = _ROOT if name == "memory.max" else _ROOT / "memory"
         own = folder if (folder / name).exists() else root  # in a container, the path may be that of the host
         try:
             if name == "memory.max":
-                total, cached = int((own / "memory.current").read_text()), "inactive_file"
+                total, of = int((own / "memory.current").read_text()), ""
             else:
-                total, cached = int((own / "memory.usage_in_bytes").read_text()), "total_inactive_file"
+                total, of = int((own / "memory.usage_in_bytes").read_text()), "total_"  # with the groups below
             stat = dict(line.split() for line in (own / "memory.stat").read_text().splitlines())
         except (OSError, ValueError):
             continue
-        return total - int(stat.get(cached, 0))
+        return total - sum(int(stat.get(f"{of}{kind}_file", 0)) for kind in ("active", "inactive"))
     return None
 
 
