@@ -20,6 +20,6 @@ PURGE_CONFIRM = Histogram(
 DATABASE_WAIT = Histogram(
     "imgsvc_database_wait_seconds",
     "Wait for a connection to the database.",
-    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 2.0),
+    buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
 DATABASE_ERRORS = Counter("imgsvc_database_errors", "Questions that the database did not answer.")

@@ -4,11 +4,15 @@ import re
 import subprocess
 
 import yaml
+from prometheus_client import Histogram
 
+from service_kit import metrics
+from storage_service.metrics import DATABASE_WAIT
 from tests.observe.expressions import OBSERVE, rules
 from tests.servers import ROOT, program
 
 PROMETHEUS = OBSERVE / "prometheus"
+HISTOGRAMS: tuple[Histogram, ...] = (metrics._DURATIONS, metrics._SPANS, DATABASE_WAIT)
 
 
 def promtool(*arguments: str) -> None:
@@ -41,3 +45,14 @@ def test_every_alert_says_what_to_look_at_and_leads_to_its_runbook() -> None:
         assert anchor in [heading.lower().replace(" ", "-") for heading in headings], rule["alert"]
         assert ": " in rule["annotations"]["summary"], "what is seen: what to look at"
         assert rule["labels"]["severity"] in {"page", "ticket"}
+
+
+def test_what_a_quantile_is_compared_with_is_a_bound_of_its_histogram() -> None:
+    """Between two bounds Prometheus guesses: with 0.1 and 0.5, waits of 0.11 s are over 0.25 s."""
+    bounds = {f"{each._name}_bucket": each._kwargs["buckets"] for each in HISTOGRAMS}
+    compared = 0
+    for rule in rules("alerts.yml"):
+        if found := re.fullmatch(r"histogram_quantile\(.*?(\w+_bucket).*\) > (\S+)", rule["expr"]):
+            assert float(found[2]) in bounds[found[1]], rule["alert"]
+            compared += 1
+    assert compared == sum("histogram_quantile" in rule["expr"] for rule in rules("alerts.yml")) > 0
