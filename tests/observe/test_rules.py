@@ -1,25 +1,17 @@
 """Prometheus takes the configuration, and each alert fires when it should, and only then."""
 
 import re
-import subprocess
 
 import yaml
 from prometheus_client import Histogram
 
 from service_kit import metrics
 from storage_service.metrics import DATABASE_WAIT
-from tests.observe.expressions import OBSERVE, rules
-from tests.servers import ROOT, program
+from tests.observe.expressions import rules
+from tests.observe.promtool import PROMETHEUS, promtool
+from tests.servers import ROOT
 
-PROMETHEUS = OBSERVE / "prometheus"
 HISTOGRAMS: tuple[Histogram, ...] = (metrics._DURATIONS, metrics._SPANS, DATABASE_WAIT)
-
-
-def promtool(*arguments: str) -> None:
-    done = subprocess.run(
-        [program("promtool"), *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_prometheus_takes_the_configuration() -> None:
