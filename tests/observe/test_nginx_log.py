@@ -1,0 +1,25 @@
+"""What no metric counts is found in nginx's log, by the command in the docs."""
+
+import re
+import subprocess
+
+from tests.servers import ROOT
+
+
+def line(status: int) -> str:
+    """One of nginx's log, with this status."""
+    log = (ROOT / "nginx/conf.d/log.conf").read_text()
+    _, _, format_ = log.partition("log_format access")
+    shape = "".join(re.findall(r"'(.*)'", format_)).replace("$status", str(status))
+    return re.sub(r"\$\w+", "429", shape)
+
+
+def test_the_docs_command_finds_what_nginx_answered_by_itself() -> None:
+    page = (ROOT / "docs/observability.md").read_text()
+    _, _, section = page.partition("### What nginx answers by itself\n")
+    command = re.search(r"```sh\ndocker compose logs [^|]*nginx \| (.*)\n```", section)
+    assert command
+    lines = {status: line(status) for status in (200, 304, 429, 500, 502, 503, 504)}
+    log = "\n".join([*lines.values(), "2026/01/01 00:00:00 [info] limiting requests"])
+    found = subprocess.run(["sh", "-c", command[1]], input=log, capture_output=True, text=True, check=True).stdout
+    assert found.splitlines() == [lines[429], lines[502], lines[504]]
