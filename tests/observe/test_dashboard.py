@@ -2,11 +2,16 @@
 
 import itertools
 import json
+import re
 from pathlib import Path
 
-from tests.observe.expressions import DASHBOARD, dashboard_queries, metrics, panels
+from prometheus_client.metrics import MetricWrapperBase
+
+from storage_service import metrics as storage
+from tests.observe.expressions import DASHBOARD, all_metrics, dashboard_queries, metrics, panels
 from tests.observe.promtool import assert_answer
 from tests.servers import ROOT
+from transform_service import metrics as transform
 
 HIGH = 22
 """Grid units of 38 pixels: what a screen of 1080 shows."""
@@ -55,6 +60,13 @@ def test_every_query_is_of_metrics_and_has_a_legend_and_a_letter_of_its_own() ->
         letters = [target["refId"] for target in panel["targets"]]
         assert len(letters) == len(set(letters))
         assert all(target["legendFormat"] for target in panel["targets"])
+
+
+def test_what_a_service_counts_is_shown() -> None:
+    values = [*vars(storage).values(), *vars(transform).values()]
+    declared = {each._name for each in values if isinstance(each, MetricWrapperBase)}
+    shown = {re.sub("_(total|bucket)$", "", name) for name in all_metrics()}
+    assert declared - shown == {"imgsvc_renders"}, "results that are a miss say the same"
 
 
 def test_the_file_has_nothing_that_an_installation_wrote_into_it() -> None:
