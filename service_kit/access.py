@@ -17,8 +17,17 @@ _LONGEST_URI = 500
 logger = logging.getLogger("access")
 
 
+_GONE = web.Response(status=499)
+"""In the place of an answer to a client that did not wait for it; the status is nginx's."""
+
+
+def client_gone(request: web.BaseRequest) -> None:
+    """Leave behind what an answered request does: aiohttp's access logger is not told of those that nobody awaits."""
+    AccessLogger(logger, "").log(request, _GONE, 0.0)
+
+
 class AccessLogger(AbstractAccessLogger):
-    """Told by aiohttp of each request once its answer is sent, or its client has gone."""
+    """Told by aiohttp of each request once its answer is sent."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """See AbstractAccessLogger. `time`: seconds from the end of the headers on."""

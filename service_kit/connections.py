@@ -4,12 +4,14 @@ They come from the parser (no HTTP at all), from `Expect`, which aiohttp looks a
 from clients that hang up, which the log tells in one line: they do so every day.
 """
 
+import asyncio
 from typing import Any
 
 from aiohttp import web
 from aiohttp.http import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler
 
+from service_kit.access import client_gone
 from service_kit.errors import BadRequest, ServiceError
 from service_kit.middlewares import from_aiohttp, refusal
 
@@ -56,6 +58,9 @@ class Server(web.Server):
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             try:
                 return await made.request_handler(request)
+            except asyncio.CancelledError:
+                client_gone(request)
+                raise
             except web.HTTPException as error:
                 assert isinstance(request, web.Request)
                 return refusal(request, from_aiohttp(request, error))

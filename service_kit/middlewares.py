@@ -114,6 +114,8 @@ def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Access-Control-Allow-Origin"] = "*"
     response.headers["Timing-Allow-Origin"] = "*"
+    if timing := str(spans_of(request)):
+        response.headers["Server-Timing"] = timing
 
 
 def _named(request: web.Request) -> str:

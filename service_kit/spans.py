@@ -1,6 +1,8 @@
 """What the seconds of one request were spent on."""
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from aiohttp import web
 
@@ -29,6 +31,14 @@ class Spans:
         self._lap = now
         for span, seconds in {name: rest, **within}.items():
             self.seconds[span] = self.seconds.get(span, 0.0) + max(0.0, seconds)
+
+    @contextmanager
+    def during(self, name: str) -> Iterator[None]:
+        """A lap that ends with the context, whether it succeeds or not."""
+        try:
+            yield
+        finally:
+            self.lap(name)
 
     def __str__(self) -> str:
         """As the value of `Server-Timing`, in milliseconds."""

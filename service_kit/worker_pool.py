@@ -19,7 +19,11 @@ logger = logging.getLogger(__name__)
 
 
 class DeadlinePassed(Unavailable):
-    """The job took longer than allowed; its process was killed."""
+    """The job took longer than allowed; its process was killed. `queued`: seconds of it without a process."""
+
+    def __init__(self, detail: str, queued: float = 0.0) -> None:
+        super().__init__(detail)
+        self.queued = queued
 
 
 class QueueFull(Unavailable):

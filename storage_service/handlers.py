@@ -2,6 +2,7 @@
 
 import base64
 import re
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,6 +13,7 @@ from service_kit.delivery import check_match
 from service_kit.errors import BadRequest
 from service_kit.health import health_route
 from service_kit.ids import checked_image_id
+from service_kit.spans import spans_of
 from service_kit.spool import Spool
 from service_kit.uploads import FILE_FIELD, read_form
 from storage_service.library import Library
@@ -44,10 +46,13 @@ def routes() -> list[web.RouteDef]:
 
 async def upload(request: web.Request) -> web.Response:
     """201 with the facts about the new image."""
-    async with read_form(request, request.app[SPOOL], request.app[SETTINGS]) as form:
+    spans = spans_of(request)
+    async with AsyncExitStack() as stack:
+        with spans.during("receive"):
+            form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
         if form.file is None:
             raise BadRequest(f"there is no {FILE_FIELD!r} field with a file in the form")
-        record = await request.app[LIBRARY].add(form.file)
+        record = await request.app[LIBRARY].add(form.file, spans)
     location = paths.image_url(record.image_id)
     return web.json_response(_facts(record), status=201, headers={"Location": location, **_NO_STORE})
 
@@ -55,13 +60,15 @@ async def upload(request: web.Request) -> web.Response:
 async def original(request: web.Request) -> web.StreamResponse:
     """The bytes that were uploaded."""
     library = request.app[LIBRARY]
-    record = await library.find(request.match_info["image_id"])
+    with spans_of(request).during("record"):
+        record = await library.find(request.match_info["image_id"])
     return await send_original(request, library, record, request.app[SETTINGS].accel_prefix)
 
 
 async def info(request: web.Request) -> web.Response:
     """All facts about an image."""
-    record = await request.app[LIBRARY].find(request.match_info["image_id"])
+    with spans_of(request).during("record"):
+        record = await request.app[LIBRARY].find(request.match_info["image_id"])
     return web.json_response(_details(record), headers=_NO_STORE)
 
 
@@ -69,7 +76,8 @@ async def list_images(request: web.Request) -> web.Response:
     """One page of images, newest first; `cursor` of the answer leads to the next."""
     limit = _limit(request.query.get("limit", str(_DEFAULT_PAGE)))
     after = _position(request.query["cursor"]) if "cursor" in request.query else None
-    records = await request.app[LIBRARY].page(limit + 1, after)
+    with spans_of(request).during("record"):
+        records = await request.app[LIBRARY].page(limit + 1, after)
     page, more = records[:limit], records[limit:]
     body = {"images": [_facts(record) for record in page], "cursor": _cursor(page[-1]) if more else None}
     return web.json_response(body, headers=_NO_STORE)
@@ -82,7 +90,8 @@ async def delete(request: web.Request) -> web.Response:
     library, image_id = request.app[LIBRARY], request.match_info["image_id"]
     if "If-Match" in request.headers:
         check_match(request, (await library.find(image_id)).sha256)
-    await library.delete(image_id)
+    with spans_of(request).during("delete"):
+        await library.delete(image_id)
     return web.Response(status=204, headers=_NO_STORE)
 
 
@@ -90,7 +99,8 @@ async def locate(request: web.Request) -> web.Response:
     """Facts and whereabouts, for the transform service."""
     image_id = request.match_info["image_id"]
     fallback = request.url.with_path(paths.image_url(image_id)).with_query(None)
-    located = await request.app[LIBRARY].locate(image_id, str(fallback))
+    with spans_of(request).during("record"):
+        located = await request.app[LIBRARY].locate(image_id, str(fallback))
     return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
 
 

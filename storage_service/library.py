@@ -8,6 +8,7 @@ from pathlib import Path
 from service_kit.errors import Gone, NotFound, Unavailable
 from service_kit.ids import checked_image_id, new_image_id
 from service_kit.images import Located, explain_missing
+from service_kit.spans import Spans
 from service_kit.spool import Spooled
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
@@ -28,13 +29,14 @@ class Library:
         self._validator = validator
         self._purger = purger
 
-    async def add(self, upload: Spooled) -> ImageRecord:
+    async def add(self, upload: Spooled, spans: Spans) -> ImageRecord:
         """Keep an upload; blob and row are durable when this returns.
 
         The order is blob, then row: when the row fails, the blob may stay without one, harmless and
         under a name that the next upload of the same bytes uses, until the sweeper takes it.
         """
-        header = await self._validator.read_header(upload)
+        with spans.during("check"):
+            header = await self._validator.read_header(upload)
         record = ImageRecord(
             **header.model_dump(),
             image_id=new_image_id(),
@@ -43,10 +45,13 @@ class Library:
             visibility="public",
             created_at=datetime.now(UTC),
         )
-        async with self._metadata.lock_content(upload.sha256) as content:
-            if not await self._blobs.exists(upload.sha256, upload.bytes):
-                await self._blobs.add(upload.sha256, upload.path)
-            await content.add(record)
+        with spans.during("record"):
+            async with self._metadata.lock_content(upload.sha256) as content:
+                spans.lap("record")
+                with spans.during("blob"):
+                    if not await self._blobs.exists(upload.sha256, upload.bytes):
+                        await self._blobs.add(upload.sha256, upload.path)
+                await content.add(record)
         return record
 
     async def find(self, image_id: str) -> ImageRecord:

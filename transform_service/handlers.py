@@ -1,6 +1,7 @@
 """HTTP of the transform service: which source, which format, which headers."""
 
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -75,8 +76,9 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
     """An image that is in the form or is named by it, transformed."""
     spans = spans_of(request)
     chain = _chain(request)
-    async with read_form(request, request.app[SPOOL], request.app[SETTINGS]) as form:
-        spans.lap("receive")
+    async with AsyncExitStack() as stack:
+        with spans.during("receive"):
+            form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
         given: dict[str, str | Spooled] = {name: text for name, text in form.texts.items() if name in SOURCES}
         if form.file:
             given["image"] = form.file
@@ -97,8 +99,9 @@ async def _answer(
 ) -> web.StreamResponse:
     spans = spans_of(request)
     asked = _asked_format(extension, chain.parameters.get("format"))
-    async with request.app[KINDS][name].open(value) as source:
-        spans.lap("source")
+    async with AsyncExitStack() as stack:
+        with spans.during("source"):
+            source = await stack.enter_async_context(request.app[KINDS][name].open(value))
         output = _output(request, asked, source)
         if not chain.operations and output.format is source.header.kind:
             return await _send_untouched(request, source, output)
@@ -117,7 +120,6 @@ async def _send_transformed(
         return not_modified(headers)
     rendition = await transformer.render(source, planned, spans)
     headers["Cache-Status"] = "imgsvc; fwd=miss" if rendition.timings.source == "miss" else "imgsvc; hit"
-    headers["Server-Timing"] = str(spans)
     if rendition.body is not None:
         return web.Response(body=rendition.body, headers=headers)
     return await _send(request, rendition, headers)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,13 +107,17 @@ class RenderPool:
 
     async def _run(self, source: RenderSource, cost: Cost, function: Callable[..., T], *arguments: object) -> T:
         seconds = self._settings.render_seconds
+        asked, admitted = time.perf_counter(), None
         try:
             with self._quarantine.watch(source.sha256):
                 async with asyncio.timeout(seconds), self._admission.admitted(cost):
+                    admitted = time.perf_counter()
                     return await self._pool_for(cost).run(function, *arguments)
         except TimeoutError as error:
             DEADLINES.inc()
-            raise DeadlinePassed(f"the image was not done within {seconds:g} s; ask for less work, or later") from error
+            queued = (admitted or time.perf_counter()) - asked
+            text = f"the image was not done within {seconds:g} s; ask for less work, or later"
+            raise DeadlinePassed(text, queued) from error
 
     def _pool_for(self, cost: Cost) -> WorkerPool:
         return self._workers if cost.heavy or not self._small_worker.idle else self._small_worker

@@ -11,6 +11,7 @@ from service_kit.formats import Format
 from service_kit.quarantine import Quarantined
 from service_kit.spans import Spans
 from service_kit.spool import Spool
+from service_kit.worker_pool import DeadlinePassed
 from transform_service.metrics import RENDERS, RESULTS
 from transform_service.operations.base import Steps
 from transform_service.plan import OutputLimits, Planned
@@ -95,6 +96,9 @@ class Transformer:
             if not first:
                 RESULTS.labels("shared").inc()
             return rendition  # noqa: TRY300
+        except DeadlinePassed as error:
+            spans.lap("render", queue=error.queued)
+            raise
         except Exception:
             spans.lap("render")
             raise

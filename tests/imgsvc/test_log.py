@@ -1,13 +1,18 @@
 """What `imgsvc serve` writes down with LOG_FORMAT=json."""
 
+import asyncio
 import json
 import re
 import socket
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests import pictures, servers
 from tests.servers import Served
@@ -50,6 +55,54 @@ async def test_each_request_is_one_line_that_says_where_its_time_went(
     assert set(re.findall(r"(\w+);", found[3]["timing"])) == {
         "source", "plan", "cache", "queue", "render", "encode", "send",
     }  # fmt: skip
+
+
+@pytest.fixture
+async def silent() -> AsyncIterator[tuple[str, asyncio.Event, dict[str, str]]]:
+    """The URL of an image that never comes, what is set when somebody asks for it, and settings to be allowed to."""
+    asked = asyncio.Event()
+
+    async def never(_: web.Request) -> web.Response:
+        asked.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    app = web.Application()
+    app.router.add_get("/x.png", never)
+    server = TestServer(app, handler_cancellation=True)
+    async with server:
+        settings = {"REMOTE_PORTS": f"[{server.port}]", "REMOTE_ALLOWED_NETWORKS": '["127.0.0.0/8"]'}
+        yield str(server.make_url("/x.png")), asked, {"LOG_FORMAT": "json", **settings}
+
+
+async def test_uploads_and_failures_say_where_their_time_went(
+    tmp_path: Path, http: aiohttp.ClientSession, silent: tuple[str, asyncio.Event, dict[str, str]]
+) -> None:
+    url, _, settings = silent
+    with servers.serve(tmp_path, REMOTE_SECONDS="1", **settings) as served:
+        body = bytes(pictures.noise(200, 100).jpegsave_buffer())
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/*"}) as answer:
+            uploaded = answer.headers["Server-Timing"]
+        async with http.get(f"{served.url}/v1/transform", params={"url": url}) as answer:
+            assert answer.status == 504
+            failed = answer.headers["Server-Timing"]
+    assert re.findall(r"(\w+);", uploaded) == ["receive", "check", "record", "blob"]
+    assert re.fullmatch(r"source;dur=1\d{3}\.\d", failed)
+
+
+async def test_who_did_not_wait_for_an_answer_is_in_the_log(
+    tmp_path: Path, silent: tuple[str, asyncio.Event, dict[str, str]]
+) -> None:
+    url, asked, settings = silent
+    with servers.serve(tmp_path, REMOTE_SECONDS="60", **settings) as served:
+        place = urlsplit(served.url)
+        _, client = await asyncio.open_connection(place.hostname, place.port)
+        client.write(f"GET /v1/transform?url={quote(url)} HTTP/1.1\r\nHost: x\r\nX-Request-ID: gone\r\n\r\n".encode())
+        await asyncio.wait_for(asked.wait(), 20)
+        client.close()
+        await client.wait_closed()
+    [line] = [line for line in lines(served) if line["logger"] == "access"]
+    assert (line["status"], line["request_id"], line["route"]) == (499, "gone", "/v1/transform")
 
 
 def test_what_hostile_clients_send_breaks_no_line(tmp_path: Path) -> None:
