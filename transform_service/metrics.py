@@ -1,6 +1,10 @@
 """What the transform service counts."""
 
+from typing import get_args
+
 from prometheus_client import Counter, Gauge
+
+from service_kit.worker_pool import End
 
 RENDERS = Counter("imgsvc_renders", "Renders that were started.")
 RESULTS = Counter(
@@ -33,3 +37,13 @@ RENDERER_ENDS = Counter(
     ["reason"],
 )
 DEADLINES = Counter("imgsvc_render_deadlines", "Renders that were given up after RENDER_SECONDS.")
+
+# There from the start: a series that begins with its first count has not risen, for Prometheus.
+for _counter, _values in (
+    (RESULTS, ("hit", "miss", "shared", "waited", "refused")),
+    (RECORDS, ("hit", "miss")),
+    (REFUSALS, ("full", "slow", "memory")),
+    (RENDERER_ENDS, get_args(End)),
+):
+    for _value in _values:
+        _counter.labels(_value)

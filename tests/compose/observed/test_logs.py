@@ -56,7 +56,7 @@ async def test_an_id_of_the_client_is_found_in_each_part(running: Stack, http: a
     assert found["storage"][0]["uri"].startswith("/internal/images/")
     assert found["nginx"][0]["timing"].startswith("source;dur=")
     seconds = [found[part][0]["seconds"] for part in ("varnish", "nginx", "transform")]
-    assert seconds[0] >= seconds[2] > 0
+    assert seconds[0] > 0.9 * seconds[2] > 0  # transform may look at its clock after Varnish has the answer
 
 
 async def test_bytes_of_hostile_clients_break_no_line(running: Stack) -> None:
