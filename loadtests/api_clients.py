@@ -51,9 +51,10 @@ class ApiClient(Visitor):
         body, _ = self.chance.choice(self._files)
         upload = form("image", body, "photo")
         answer = self.ask("POST", "/v1/images", "api upload", _stored, **upload)
-        if answer:
+        if answer is not None:
             path = f"/v1/images/{json.loads(answer.content)['image_id']}"
-            if self.ask("DELETE", path, "api delete", lambda a: checks.status(a, 204)):
+            # An answer without a body has no length, and so no truth either.
+            if self.ask("DELETE", path, "api delete", lambda a: checks.status(a, 204)) is not None:
                 self.ask("GET", f"{path}.webp?thumb=64", "api deleted", lambda a: checks.status(a, 410))
 
     def _transform(self, name: str, sent: dict[str, Any]) -> None:

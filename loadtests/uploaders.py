@@ -42,7 +42,7 @@ class Uploader(Visitor):
             return checks.facts(answer, 201, facts) or checks.identified(answer)
 
         answer = self.ask("POST", "/v1/images", "uploaders upload", check, data=body, headers=headers)
-        if answer:
+        if answer is not None:
             self._own.append(str(json.loads(answer.content)["image_id"]))
             self._look(self._own[-1])
         if len(self._own) > _KEPT:

@@ -17,13 +17,24 @@ _LONGEST_URI = 500
 logger = logging.getLogger("access")
 
 
-_GONE = web.Response(status=499)
-"""In the place of an answer to a client that did not wait for it; the status is nginx's."""
+_CLIENT_GONE = 499
+"""nginx's status for a client that did not wait for its answer."""
+_ANSWER = web.RequestKey("ANSWER", web.StreamResponse)
+
+
+async def remember(request: web.BaseRequest, response: web.StreamResponse) -> None:
+    """Keep the answer that is about to be sent; a signal handler."""
+    request[_ANSWER] = response
 
 
 def client_gone(request: web.BaseRequest) -> None:
-    """Leave behind what an answered request does: aiohttp's access logger is not told of those that nobody awaits."""
-    AccessLogger(logger, "").log(request, _GONE, 0.0)
+    """What is left behind where the client hung up: aiohttp's access logger is told of no request that is cancelled.
+
+    Clients that have all of an answer hang up, too, and may do so before its handler has come to its end.
+    """
+    answer, sent = request.get(_ANSWER), request.writer
+    whole = answer is not None and sent.length == 0
+    _leave_behind(request, answer.status if answer and whole else _CLIENT_GONE, sent.output_size, answer)
 
 
 class AccessLogger(AbstractAccessLogger):
@@ -31,36 +42,41 @@ class AccessLogger(AbstractAccessLogger):
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, time: float) -> None:
         """See AbstractAccessLogger. `time`: seconds from the end of the headers on."""
-        spans = spans_of(request)
-        if spans.seconds:
-            spans.lap(_SEND)
-        seconds = spans.elapsed  # `time` comes from uvloop's clock, which knows whole milliseconds
-        route = metrics.route_of(request)
-        metrics.count_request(request, route, response, seconds, spans.seconds)
-        if not logger.isEnabledFor(logging.INFO) or (_is_a_check(route) and response.status < 400):  # noqa: PLR2004
-            return
-        uri = request.raw_path[:_LONGEST_URI] if isinstance(request, web.Request) else ""
-        logger.info(
-            "%s %r %d in %.1f ms",
-            request.method,
-            uri,
-            response.status,
-            seconds * 1000,
-            extra={
-                FIELDS: {
-                    "request_id": request.get(REQUEST_ID, ""),
-                    "method": request.method,
-                    "uri": uri,
-                    "route": route,
-                    "status": response.status,
-                    "bytes_in": request.content.total_bytes,
-                    "bytes_out": response.body_length,
-                    "seconds": round(seconds, 6),
-                    "cache": response.headers.get("Cache-Status", ""),
-                    "timing": str(spans),
-                }
-            },
-        )
+        # Not `time`, which comes from uvloop's clock: that knows whole milliseconds.
+        _leave_behind(request, response.status, response.body_length, response)
+
+
+def _leave_behind(request: web.BaseRequest, status: int, sent: int, answer: web.StreamResponse | None) -> None:
+    spans = spans_of(request)
+    if spans.seconds:
+        spans.lap(_SEND)
+    seconds = spans.elapsed
+    route = metrics.route_of(request)
+    metrics.count_request(request, route, status, sent, seconds=seconds, spans=spans.seconds)
+    if not logger.isEnabledFor(logging.INFO) or (_is_a_check(route) and status < 400):  # noqa: PLR2004
+        return
+    uri = request.raw_path[:_LONGEST_URI] if isinstance(request, web.Request) else ""
+    logger.info(
+        "%s %r %d in %.1f ms",
+        request.method,
+        uri,
+        status,
+        seconds * 1000,
+        extra={
+            FIELDS: {
+                "request_id": request.get(REQUEST_ID, ""),
+                "method": request.method,
+                "uri": uri,
+                "route": route,
+                "status": status,
+                "bytes_in": request.content.total_bytes,
+                "bytes_out": sent,
+                "seconds": round(seconds, 6),
+                "cache": "" if answer is None else answer.headers.get("Cache-Status", ""),
+                "timing": str(spans),
+            }
+        },
+    )
 
 
 def _is_a_check(route: str) -> bool:

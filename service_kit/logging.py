@@ -24,8 +24,7 @@ def configure_logging(level: str, style: LogFormat = "text") -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonLines() if style == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # What no line shows need not be found out for each (the "Optimization" of Python's logging HOWTO).
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    # No line shows where it was logged (the "Optimization" of Python's logging HOWTO).
     logging._srcfile = None  # noqa: SLF001
 
 

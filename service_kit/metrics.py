@@ -44,14 +44,14 @@ IN_PROGRESS = Gauge("imgsvc_requests_in_progress", "Requests that are being hand
 
 
 def count_request(
-    request: web.BaseRequest, route: str, response: web.StreamResponse, seconds: float, spans: dict[str, float]
+    request: web.BaseRequest, route: str, status: int, sent: int, *, seconds: float, spans: dict[str, float]
 ) -> None:
-    """Count a request that was answered; `route` is that of route_of."""
+    """Count a request that is over; `route` is that of route_of, `sent` are bytes with headers."""
     method = request.method if request.method in hdrs.METH_ALL else "other"
-    requests, durations, sent = _of(method, route, response.status)
+    requests, durations, answers = _of(method, route, status)
     requests.inc()
     durations.observe(seconds)
-    sent.inc(response.body_length)
+    answers.inc(sent)
     if received := request.content.total_bytes:
         _RECEIVED.labels(route).inc(received)
     for name, spent in spans.items():

@@ -15,7 +15,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from service_kit import connections
-from service_kit.access import AccessLogger
+from service_kit.access import AccessLogger, remember
 from service_kit.errors import ServiceError
 from service_kit.metrics import IN_PROGRESS
 from service_kit.middlewares import Handler
@@ -90,7 +90,7 @@ class Runner(web.AppRunner):
         )
         self._in_flight = InFlight()
         app.middlewares.insert(0, self._in_flight.count)
-        app.on_response_prepare.append(self._in_flight.close_when_stopping)
+        app.on_response_prepare.extend((self._in_flight.close_when_stopping, remember))
 
     async def _make_server(self) -> web.Server:
         return connections.Server.like(await super()._make_server())

@@ -176,6 +176,9 @@ def _translated() -> Iterator[None]:
         yield
     except asyncpg.DiskFullError as error:
         raise InsufficientStorage("the database has no room for another image") from error
+    except asyncpg.InvalidAuthorizationSpecificationError as error:
+        DATABASE_ERRORS.inc()
+        raise Unavailable("the metadata database refuses the service's name or password: see DATABASE_URL") from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         DATABASE_ERRORS.inc()
         raise Unavailable("the metadata database does not answer; try again") from error

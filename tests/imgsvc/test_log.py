@@ -1,6 +1,7 @@
 """What `imgsvc serve` writes down with LOG_FORMAT=json."""
 
 import asyncio
+import io
 import json
 import re
 import socket
@@ -103,6 +104,26 @@ async def test_who_did_not_wait_for_an_answer_is_in_the_log(
         await client.wait_closed()
     [line] = [line for line in lines(served) if line["logger"] == "access"]
     assert (line["status"], line["request_id"], line["route"]) == (499, "gone", "/v1/transform")
+
+
+async def test_a_client_that_hangs_up_with_all_of_its_answer_was_answered(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    with servers.serve(tmp_path, LOG_FORMAT="json") as served:
+        place = urlsplit(served.url)
+        body = bytes(pictures.noise(1500, 1000).pngsave_buffer(compression=0))
+        form = aiohttp.FormData({"image": io.BytesIO(body)})
+        async with http.post(f"{served.url}/v1/images", data=form) as answer:
+            image_id = (await answer.json())["image_id"]
+        for _ in range(10):
+            with socket.create_connection((place.hostname, place.port), 5) as client:
+                client.sendall(f"GET /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+                left = len(body)
+                while left > 0:
+                    left -= len(client.recv(1 << 20))
+    found = [line for line in lines(served) if line["logger"] == "access"]
+    assert [line["status"] for line in found[1:]] == [200] * 10
+    assert all(line["bytes_out"] > len(body) for line in found[1:])
 
 
 def test_what_hostile_clients_send_breaks_no_line(tmp_path: Path) -> None:
