@@ -1,6 +1,7 @@
 """The command line: `python -m loadtests`."""
 
 import argparse
+import shlex
 import signal
 import sys
 from pathlib import Path
@@ -82,19 +83,28 @@ def _options() -> Options:
         parser.error(f"--seconds of a spike, before and after it, are {plans.LEAST_SPIKE_SECONDS} at the least")
     if given["shape"] is None:
         given["shape"] = "" if given["web"] else "steady"
-    return Options(**given, fault=Fault(fault, after, seconds) if fault else None)
+    if fault and given["shape"] in plans.SECONDS:
+        length = sum(stage.seconds for stage in plans.plan(given["shape"], 1, given["seconds"], given["warm_up"]))
+        if after + seconds > length:
+            parser.error(
+                f"--fault-after {after} and --fault-seconds {seconds} end after the run, which lasts {length} s"
+            )
+    asked = shlex.join(["python", "-m", "loadtests", *sys.argv[1:]])
+    return Options(**given, asked=asked, fault=Fault(fault, after, seconds) if fault else None)
 
 
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError(f"{text} is less than 1")
-    return number
+    return _at_least(1, text)
 
 
 def _seconds(text: str) -> int:
-    if (number := int(text)) < 0:
-        raise argparse.ArgumentTypeError(f"{text} is less than 0")
-    return number
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
+    if not text.isdecimal() or int(text) < least:
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from {least} on")
+    return int(text)
 
 
 if __name__ == "__main__":

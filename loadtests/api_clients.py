@@ -14,6 +14,7 @@ _CHAINS = ("thumb=300&rotate=90", "resize=640x&grayscale", "resize=400x400,cover
 class ApiClient(Visitor):
     """One program, which does one thing after the other."""
 
+    role = "api"
     weight = 1
     wait_time = between(0.5, 2)
 

@@ -63,6 +63,7 @@ def _bombs() -> dict[str, bytes]:
 class Attacker(Visitor):
     """One program that tries things, in turn and by chance."""
 
+    role = "attackers"
     weight = 1
     wait_time = between(0.5, 2)
     bombs = _bombs()

@@ -16,6 +16,8 @@ WARM = 0.90
 _WINDOW = 5
 """Seconds over which a percentile or a share is taken where it is followed over time."""
 _LEAST_SAMPLES = 20
+_LAG_SECONDS = 3
+"""A run's last users are seen so much before its end: its shape is asked, and they are counted, once a second."""
 _REFUSED = 0.01
 """Of a second that is normal: two dear renders at the same moment are no spike."""
 _MEMORY_SECONDS = 300
@@ -57,6 +59,8 @@ class Findings:
     spike: Spike | None = None
     warm_after: int | None = None
     """Seconds until a cold cache answered most."""
+    ended_early: int = 0
+    """By how many seconds the run is shorter than it was to be."""
 
 
 def find(ledger: Ledger, settings: Settings) -> Findings:
@@ -68,11 +72,13 @@ def find(ledger: Ledger, settings: Settings) -> Findings:
         return Findings(settings, (start, end))
     stages = plans.plan(settings.shape, settings.users, settings.seconds, settings.warm_up)
     windows = plans.windows(stages, start)
-    judged = (windows["warm-up"][1] if "warm-up" in windows else start, min(end, windows[stages[-1].name][1]))
+    planned = windows[stages[-1].name][1]
+    judged = (windows["warm-up"][1] if "warm-up" in windows else start, min(end, planned))
+    missing = planned - end if planned - end > _LAG_SECONDS else 0
     if settings.shape == "spike":
-        return Findings(settings, judged, spike=_spike(ledger, windows))
+        return Findings(settings, judged, spike=_spike(ledger, windows), ended_early=missing)
     warm = _first(ledger, judged, lambda s: s.hit_ratio is not None and s.hit_ratio >= WARM)
-    return Findings(settings, judged, warm_after=warm if settings.shape == "cold" else None)
+    return Findings(settings, judged, warm_after=warm if settings.shape == "cold" else None, ended_early=missing)
 
 
 def measured(limits: list[Threshold], ledger: Ledger, findings: Findings, usage: Usage) -> Measured:

@@ -17,14 +17,14 @@ class Stage:
     seconds: int
 
 
-_SECONDS = {"steady": 120, "spike": 60, "soak": 3600, "cold": 120}
+SECONDS = {"steady": 120, "spike": 60, "soak": 3600, "cold": 120}
 _WARM_UP = {"steady": 30, "spike": 30, "soak": 120}
 SHAPES = ("steady", "ramp", "spike", "soak", "cold")
 
 
 def plan(shape: str, users: int, seconds: int | None = None, warm_up: int | None = None) -> tuple[Stage, ...]:
     """The stages of a shape. `seconds`: how long is measured, of a spike before and after it; without the warm-up."""
-    length = _SECONDS[shape] if seconds is None else seconds
+    length = SECONDS[shape] if seconds is None else seconds
     warm = _WARM_UP.get(shape, 0) if warm_up is None or shape == "cold" else warm_up
     stages = (Stage("warm-up", users, warm), *_measured(shape, users, length))
     return tuple(stage for stage in stages if stage.seconds)

@@ -29,6 +29,7 @@ class Recorder:
         """Count from now on."""
         events, runner = environment.events, environment.runner
         events.request.add_listener(self._note)
+        events.user_error.add_listener(self._stumbled)
         if not isinstance(runner, MasterRunner):
             gevent.spawn(self._look_late)
         if isinstance(runner, WorkerRunner):
@@ -38,6 +39,12 @@ class Recorder:
             events.worker_report.add_listener(self._receive)
         gevent.spawn(self._watch, runner)
         events.quit.add_listener(lambda **_: self.ledger.write(self._settings.out / LEDGER))
+
+    def _stumbled(self, user_instance: Any, exception: BaseException, **_: Any) -> None:
+        """Count a task that ended with an exception: what it should have seen, nobody saw."""
+        name = f"{user_instance.role} task"
+        self.ledger.tally(Key(int(time.time()), name, NONE)).failed += 1
+        self.ledger.failures[f"{name}: {type(exception).__name__}: {exception}"] += 1
 
     def _note(
         self, name: str, response_time: float, response_length: int, exception: Any, response: Any = None, **_: Any

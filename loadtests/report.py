@@ -33,6 +33,8 @@ _HEADS = ("requests", "right/s", "p50, ms", "p95, ms", "p99, ms", "hits", "refus
 class Run:
     """All of a run that is reported."""
 
+    asked: str
+    """The command."""
     when: str
     target: str
     ours: bool
@@ -60,6 +62,11 @@ def write(run: Run, folder: Path) -> Path:
 
 def headline(run: Run) -> str:
     """What the run found, in a sentence."""
+    early = run.findings.ended_early
+    return f"Interrupted {early} s before its end. {_found(run)}" if early else _found(run)
+
+
+def _found(run: Run) -> str:
     findings = run.findings
     every = run.ledger.summary("all", *findings.judged)
     if findings.readings:
@@ -110,6 +117,7 @@ def _body(run: Run, pictures: Sequence[str]) -> Iterator[str]:
     yield f"<p>{_verdict(run, len(failed))}</p>"
     if plots.KNEE in pictures:
         yield f'<img src="{plots.KNEE}" alt="Goodput and p95 by users">'
+    yield f"<p><code>{html.escape(run.asked)}</code></p>" if run.asked else ""
     yield f"<p>{run.when}; target {html.escape(run.target)}"
     yield "(a stack started for this run, on the machine that also makes the load).</p>" if run.ours else ".</p>"
     yield "<h2>Thresholds</h2>"

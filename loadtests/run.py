@@ -61,6 +61,8 @@ class Options:
     web: int | None = None
     """The port of locust's web page; None: without it."""
     hits: bool = True
+    asked: str = ""
+    """By which command, for the report."""
     fault: Fault | None = None
     thresholds: Path = HERE / "thresholds.toml"
     reports: Path = HERE / "reports"
@@ -98,7 +100,7 @@ def run(options: Options) -> list[thresholds.Verdict]:
     verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage), required)
     when = time.strftime("%Y-%m-%d %H:%M")
     processes = max(1, options.processes + options.workers)
-    told = report.Run(when, url, own is not None, processes, counted, usage, found, verdicts, spent)
+    told = report.Run(options.asked, when, url, own is not None, processes, counted, usage, found, verdicts, spent)
     print(f"\n{report.headline(told)}")
     if isinstance(spent, hits.Hits):
         print(f"Hits alone, by wrk: {spent.rate:,.0f} a second, p99 {spent.p99}.")
@@ -106,6 +108,8 @@ def run(options: Options) -> list[thresholds.Verdict]:
     _keep_knee(options, found)
     if fault and fault.failed:
         raise NoFault(f"{fault.name} could not be made, so this run says nothing of it: {fault.failed}")
+    if found.ended_early:
+        raise NothingMeasured(f"interrupted {found.ended_early} s before its end: of the thresholds it says nothing")
     if all(verdict.passed is None for verdict in verdicts):
         raise NothingMeasured(f"no threshold was judged: {options.thresholds} has none that this run could measure")
     return verdicts

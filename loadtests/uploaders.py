@@ -19,6 +19,7 @@ _KEPT = 5
 class Uploader(Visitor):
     """One person with a camera."""
 
+    role = "uploaders"
     weight = 1
     wait_time = between(2, 6)
 

@@ -15,6 +15,7 @@ _SAMPLE = pixels.Sample()
 class Viewer(Visitor):
     """One browser, which looks at pictures of the site one after the other."""
 
+    role = "viewers"
     weight = 17
     wait_time = between(0.1, 0.5)
 

@@ -17,6 +17,8 @@ class Visitor(FastHttpUser):
     """A user with chances of its own. The target's images are in `entries`."""
 
     abstract = True
+    role = ""
+    """The group that its requests are counted in."""
     connection_timeout = 5.0
     network_timeout = 30.0
     """Longer than the service takes for anything: what is slower is an error."""

@@ -55,16 +55,18 @@ def _leave_behind(request: web.BaseRequest, status: int, sent: int, answer: web.
     metrics.count_request(request, route, status, sent, seconds=seconds, spans=spans.seconds)
     if not logger.isEnabledFor(logging.INFO) or (_is_a_check(route) and status < 400):  # noqa: PLR2004
         return
+    request_id = request.get(REQUEST_ID, "")
     uri = request.raw_path[:_LONGEST_URI] if isinstance(request, web.Request) else ""
     logger.info(
-        "%s %r %d in %.1f ms",
+        "%s %r %d in %.1f ms (%s)",
         request.method,
         uri,
         status,
         seconds * 1000,
+        request_id,
         extra={
             FIELDS: {
-                "request_id": request.get(REQUEST_ID, ""),
+                "request_id": request_id,
                 "method": request.method,
                 "uri": uri,
                 "route": route,

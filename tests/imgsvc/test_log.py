@@ -144,4 +144,5 @@ def test_what_hostile_clients_send_breaks_no_line(tmp_path: Path) -> None:
 async def test_for_people_a_line_is_text(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     with servers.serve(tmp_path) as served:
         await (await http.get(f"{served.url}/v1/images/x?a=%22")).read()
-    assert re.search(r"INFO access: GET '/v1/images/x\?a=%22' 400 in \d+\.\d ms\n", served.log.read_text())
+    line = r"INFO access: GET '/v1/images/x\?a=%22' 400 in \d+\.\d ms \([0-9a-f]{32}\)\n"
+    assert re.search(line, served.log.read_text())

@@ -93,3 +93,9 @@ def test_help_names_shapes_and_exit_codes() -> None:
 def test_locust_patches_only_the_processes_that_make_the_load() -> None:
     code = "import loadtests.__main__, sys; sys.exit('gevent' in sys.modules or 'locust' in sys.modules)"
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_a_fault_that_would_begin_too_late_is_told_at_once(tmp_path: Path) -> None:
+    done = loadtests("--fault", "stop-redis", "--seconds", 20, "--warm-up", 5, "--reports", tmp_path)
+    assert done.returncode == 2
+    assert "--fault-after 40 and --fault-seconds 15 end after the run, which lasts 25 s" in done.stderr

@@ -134,3 +134,9 @@ def test_a_line_of_docker_stats_is_read() -> None:
     row = {"Name": "imgsvc-load_transform_1", "CPUPerc": "150.25%", "MemUsage": "123.5MiB / 2GiB"}
     assert containers.sample(1.0, row) == Sample(1.0, "transform 1", 1.5025, 129_499_136)
     assert containers.sample(1.0, {**row, "Name": "imgsvc-load-redis-1", "MemUsage": "0B / 0B"}).part == "redis 1"
+
+
+@pytest.mark.parametrize(("seconds", "missing"), [(60, 0), (58, 0), (30, 30)])
+def test_a_run_that_was_interrupted_is_told_from_a_whole_one(seconds: int, missing: int) -> None:
+    steady = Settings(shape="steady", users=2, seconds=60, warm_up=0)
+    assert findings.find(run_of({range(seconds): 10.0}), steady).ended_early == missing
