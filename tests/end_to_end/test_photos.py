@@ -34,10 +34,10 @@ _LARGE = 500_000
 
 @pytest.fixture(scope="module")
 def photos(service: Service, wallpapers: list[Path]) -> list[Path]:
-    """Every third of them, all with PHOTOS=all; against the containers every eighth."""
+    """Every fifth of them, all with PHOTOS=all; against the containers every eighth."""
     every = [*wallpapers, *pictures.science_photos()]
     if service.kind == "embedded":
-        return every if os.environ.get("PHOTOS") == "all" else every[::3]
+        return every if os.environ.get("PHOTOS") == "all" else every[::5]
     return every[::8]
 
 
