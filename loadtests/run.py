@@ -1,7 +1,6 @@
 """One run from a target to a report: seed, warm, load, measure, judge."""
 
 import json
-import socket
 import tempfile
 import time
 import uuid
@@ -193,17 +192,11 @@ def _locust(options: Options) -> list[str]:
         chosen += ["--web-port", str(options.web), "--web-host", "127.0.0.1"]
         print(f"locust's page: http://127.0.0.1:{options.web} (Ctrl-C ends it, and writes the report)", flush=True)
     if options.processes > 1:
-        port = str(_free_port())  # with locust's own, the workers of two runs would join whichever master is first
+        port = str(stack.free_port())  # with locust's own, the workers of two runs would join whichever master is first
         chosen += ["--processes", str(options.processes), "--master-bind-port", port, "--master-port", port]
     if options.workers:
         chosen += ["--master", "--expect-workers", str(options.workers)]
     return chosen
-
-
-def _free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def _keep_knee(options: Options, found: findings.Findings) -> None:

@@ -49,7 +49,7 @@ def started() -> Iterator[Stack]:
     """Build and start the stack; remove it with all it stored at the end."""
     docker = _docker()
     compose = [*_compose(docker), "-p", PROJECT, *_OWN_SETTINGS]
-    port = _free_port()
+    port = free_port()
     environment = _environment(docker, port)
     _run([*compose, "down", "-v", "--remove-orphans"], environment)
     try:
@@ -104,7 +104,8 @@ def _run(command: list[str], environment: dict[str, str]) -> str:
     return done.stdout
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of this machine that nobody listens on now."""
     with socket.socket() as probe:
         probe.bind(("0.0.0.0", 0))  # noqa: S104  # where Docker publishes it
         return int(probe.getsockname()[1])

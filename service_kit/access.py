@@ -13,13 +13,11 @@ from service_kit.spans import spans_of
 _SEND = "send"
 """The span of what comes behind the last lap: the answer on its way to the client."""
 _LONGEST_URI = 500
-
-logger = logging.getLogger("access")
-
-
 _CLIENT_GONE = 499
 """nginx's status for a client that did not wait for its answer."""
 _ANSWER = web.RequestKey("ANSWER", web.StreamResponse)
+
+logger = logging.getLogger("access")
 
 
 async def remember(request: web.BaseRequest, response: web.StreamResponse) -> None:
@@ -33,8 +31,8 @@ def client_gone(request: web.BaseRequest) -> None:
     Clients that have all of an answer hang up, too, and may do so before its handler has come to its end.
     """
     answer, sent = request.get(_ANSWER), request.writer
-    whole = answer is not None and sent.length == 0
-    _leave_behind(request, answer.status if answer and whole else _CLIENT_GONE, sent.output_size, answer)
+    status = answer.status if answer is not None and sent.length == 0 else _CLIENT_GONE
+    _leave_behind(request, status, sent.output_size, answer)
 
 
 class AccessLogger(AbstractAccessLogger):
