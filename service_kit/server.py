@@ -123,17 +123,21 @@ async def serve_until_stopped(
     Raises CannotStart when the address is taken, or a database or folder cannot be used.
     """
     stop = asyncio.Event()
+    starting = asyncio.create_task(_set_up(runner))
 
     def on_signal() -> None:
         if stop.is_set():
             runner.hurry()
         stop.set()
+        starting.cancel()  # which changes nothing once it has started
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, on_signal)
     try:
-        await _set_up(runner)
-        announce(await listen(runner, host, port))
+        with suppress(asyncio.CancelledError):
+            await starting
+        if not stop.is_set():
+            announce(await listen(runner, host, port))
         await stop.wait()
         stopping()
     finally:

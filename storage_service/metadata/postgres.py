@@ -1,6 +1,7 @@
 """Metadata in PostgreSQL, through asyncpg."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
@@ -24,10 +25,14 @@ from storage_service.metrics import DATABASE_ERRORS, DATABASE_WAIT
 if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
+logger = logging.getLogger(__name__)
+
 _ANSWER_SECONDS = 1.8  # "503 in under 2 s" (reliability): a connection and the answer to a question together
 _STEP_SECONDS = 1.5  # to connect, and for one statement where several belong together
+_START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's patience with a worker that does not serve yet (30 s)
 _LOCK_SECONDS = 30.0  # for a content that is being stored: as long as an object store may take (blobs.py)
 _MIGRATION_LOCK = 0x1A6E5EC
+_NOT_THERE = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"  # noqa: S608
 
@@ -58,9 +63,10 @@ class PostgresStore:
         self._locks = _pool(config, config.lock_pool)
 
     async def open(self) -> None:
-        """Connect and migrate; several processes may do so at once."""
+        """Connect, if need be once the server has started, and migrate; several processes may do so at once."""
         await self._pool
         await self._locks
+        await self._wait_for_server()
         async with self._held_connection() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK, timeout=60)
             await connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
@@ -69,6 +75,20 @@ class PostgresStore:
                 for statement in statements:
                     await connection.execute(statement, timeout=None)
                 await connection.execute("INSERT INTO schema_migrations VALUES ($1)", name)
+
+    async def _wait_for_server(self) -> None:
+        """After a reboot all parts start at once. One that does not come is told by who asks it next."""
+        loop = asyncio.get_running_loop()
+        start, told = loop.time(), False
+        while loop.time() < start + _START_SECONDS:
+            try:
+                async with self._locks.acquire():
+                    return
+            except _NOT_THERE as error:
+                if not told:
+                    logger.warning("waiting up to %d s for the metadata database: %s", _START_SECONDS, error)
+                told = True
+            await asyncio.sleep(_AGAIN_SECONDS)
 
     async def close(self) -> None:
         """Close all connections."""

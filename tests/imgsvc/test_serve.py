@@ -95,6 +95,19 @@ def test_ctrl_c_reaches_the_whole_group_and_is_no_accident(tmp_path: Path) -> No
         assert "KeyboardInterrupt" not in served.log.read_text()
 
 
+def test_a_signal_ends_the_wait_for_a_database(tmp_path: Path, unused_tcp_port: int) -> None:
+    command = [sys.executable, "-m", "imgsvc", "serve", "--port", "0"]
+    url = f"postgresql://x@127.0.0.1:{unused_tcp_port}/x"
+    environment = {**os.environ, "PYTHONPATH": str(servers.ROOT), "DATA_DIR": str(tmp_path), "DATABASE_URL": url}
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        while "waiting up to" not in (line := process.stderr.readline()):
+            assert line, "it ended by itself"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+        assert "Traceback" not in process.stderr.read()
+
+
 def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
     with servers.serve(tmp_path) as served:
         tree = served.tree()

@@ -3,9 +3,10 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 import asyncpg
 import pytest
@@ -218,6 +219,36 @@ async def test_postgresql_that_is_down_is_told_in_under_two_seconds(unused_tcp_p
     async with asyncio.timeout(2):
         with pytest.raises(Unavailable):
             await store.find(new_image_id())
+
+
+async def test_postgresql_may_start_after_the_service(
+    postgres_url: str, unused_tcp_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    url = urlsplit(postgres_url)
+    late = url._replace(netloc=url.netloc.replace(str(url.port), str(unused_tcp_port))).geturl()
+    store = create_store(DatabaseConfig(late, None, 2))
+    opening = asyncio.create_task(store.open())
+    async with asyncio.timeout(10):
+        while "waiting up to 20 s for the metadata database" not in caplog.text:
+            await asyncio.sleep(0.01)
+    async with await asyncio.start_server(_forward_to(url), "127.0.0.1", unused_tcp_port):
+        await opening
+        assert await store.find(new_image_id()) is None
+        await store.close()
+    assert caplog.text.count("waiting") == 1
+
+
+def _forward_to(url: SplitResult) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    async def copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while some := await reader.read(2**16):
+            writer.write(some)
+        writer.close()
+
+    async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        answers, questions = await asyncio.open_connection(url.hostname, url.port)
+        await asyncio.gather(copy(reader, questions), copy(answers, writer))
+
+    return forward
 
 
 async def test_postgresql_that_is_frozen_is_told_in_under_two_seconds(tmp_path: Path) -> None:
