@@ -68,6 +68,9 @@ def _options() -> Options:
     parser.add_argument("--workers", type=int, default=0, help="workers on other machines to wait for (0)")
     parser.add_argument("--web", type=int, nargs="?", const=8089, metavar="PORT", help="with locust's page (8089)")
     parser.add_argument("--no-hits", dest="hits", action="store_false", help="do not measure hits with wrk")
+    parser.add_argument(
+        "--shared-cores", dest="apart", action="store_false", help="own stack and load generator on all cores together"
+    )
     parser.add_argument("--fault", choices=faults.NAMES, help="break a part of the own stack for a while")
     parser.add_argument("--fault-after", type=_seconds, default=40, help="seconds from the start (40)")
     parser.add_argument("--fault-seconds", type=_positive, default=15, help="how long (15)")

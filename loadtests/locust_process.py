@@ -28,7 +28,7 @@ def run(settings: Settings, url: str, options: Sequence[str], own: Stack | None,
     """What came back. SIGINT ends locust, as its own end does; its counts are kept."""
     command = [sys.executable, "-m", "locust", "-f", str(_HERE / "locustfile.py"), "-H", url, *_ALWAYS, *options]
     command += ["--html", str(settings.out / "locust.html"), "--csv", str(settings.out / "locust")]
-    environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(_HERE.parent)}
+    environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(_HERE.parent), "VIPS_CONCURRENCY": "1"}
     log = settings.out / "locust.log"
     with log.open("wb") as errors:
         process = subprocess.Popen(command, env=environment, stderr=errors, cwd=_HERE.parent)

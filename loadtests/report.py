@@ -8,6 +8,7 @@ from pathlib import Path
 
 from loadtests import knee, plots
 from loadtests.containers import LOCUST, MACHINE, Usage
+from loadtests.cores import Cores
 from loadtests.findings import WARM, Findings
 from loadtests.hits import Hits
 from loadtests.ledger import LATE, NO_VISITORS, PROBE_MISSES, PROBED, Ledger
@@ -39,6 +40,8 @@ class Run:
     target: str
     ours: bool
     """The target is a stack that was started for this run: its containers can be watched."""
+    cores: Cores | None
+    """None: they are shared, or unknown."""
     processes: int
     ledger: Ledger
     usage: Usage
@@ -190,6 +193,9 @@ def _sources(run: Run) -> Iterator[str]:
     misses = run.ledger.summary(PROBE_MISSES, *run.findings.judged).requests
     yield f"nothing else (loadtests/probe.py); {misses} of its answers were misses, and are left out."
     yield "All other figures above are locust's, its own slowness included."
+    if run.ours:
+        together = "service and load generator shared all, so that each slowed the other"
+        yield f"Of this machine's cores {run.cores or together}."
     late = run.ledger.summary(LATE, *run.findings.judged)
     yield f"Its loop was late by {_number(late.p50_ms)} ms (p50), {_number(late.p99_ms)} ms (p99)."
     if used is not None:

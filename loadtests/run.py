@@ -59,6 +59,8 @@ class Options:
     """Of other machines, which are waited for."""
     web: int | None = None
     """The port of locust's web page; None: without it."""
+    apart: bool = True
+    """The own stack and the load generator have cores of their own."""
     hits: bool = True
     asked: str = ""
     """By which command, for the report."""
@@ -99,7 +101,10 @@ def run(options: Options) -> list[thresholds.Verdict]:
     verdicts = thresholds.judge(limits, findings.measured(limits, counted, found, usage), required)
     when = time.strftime("%Y-%m-%d %H:%M")
     processes = max(1, options.processes + options.workers)
-    told = report.Run(options.asked, when, url, own is not None, processes, counted, usage, found, verdicts, spent)
+    apart = own.cores if own else None
+    told = report.Run(
+        options.asked, when, url, own is not None, apart, processes, counted, usage, found, verdicts, spent
+    )
     print(f"\n{report.headline(told)}")
     if isinstance(spent, hits.Hits):
         print(f"Hits alone, by wrk: {spent.rate:,.0f} a second, p99 {spent.p99}.")
@@ -128,7 +133,7 @@ def _writable(name: str, folder: Path) -> None:
 def _target(options: Options) -> Iterator[tuple[str, Stack | None]]:
     if options.target is None:
         print("starting the stack …", flush=True)
-        with stack.started() as own:
+        with stack.started(options.apart) as own:
             yield own.url, own
         return
     url = target.checked(options.target)
@@ -181,7 +186,9 @@ def _users(options: Options) -> int:
 
 def _kind(options: Options) -> str:
     """Whose knee it is: one machine's says nothing of another's."""
-    return target.checked(options.target) if options.target else "the own stack"
+    if options.target:
+        return target.checked(options.target)
+    return "the own stack" if options.apart else "the own stack on shared cores"
 
 
 def _locust(options: Options) -> list[str]:

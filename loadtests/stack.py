@@ -5,11 +5,12 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from loadtests import target
+from loadtests import cores, target
+from loadtests.cores import Cores
 
 PROJECT = "imgsvc-load"
 _ROOT = Path(__file__).parents[1]
@@ -18,6 +19,8 @@ _NO_LIMIT = {"UPLOADS_PER_MINUTE": "600000", "RENDERS_PER_SECOND": "10000"}
 """All visitors come from one address here."""
 _OWN_SETTINGS = ("-f", "docker-compose.yml", "-f", "docker-compose.prod.yml", "--env-file", "loadtests/stack.env")
 """Not those of `.env`: an operator's has the database and the buckets that are in use, and what runs beside them."""
+
+_OWN_CORES = ("-f", "loadtests/docker-compose.cores.yml")
 
 
 class NoStack(Exception):
@@ -32,6 +35,8 @@ class Stack:
     docker: str
     containers: tuple[str, ...]
     project: str = PROJECT
+    cores: Cores | None = None
+    """None: the service shares them with the load generator, or has a machine of its own."""
 
     def ids(self, service: str) -> list[str]:
         """The containers of a service, stopped ones too."""
@@ -45,18 +50,22 @@ class Stack:
 
 
 @contextmanager
-def started() -> Iterator[Stack]:
-    """Build and start the stack; remove it with all it stored at the end."""
+def started(apart: bool) -> Iterator[Stack]:
+    """Build and start the stack; remove it with all it stored at the end. `apart`: on cores of its own."""
     docker = _docker()
-    compose = [*_compose(docker), "-p", PROJECT, *_OWN_SETTINGS]
+    split = cores.split(_cores_of_engine(docker)) if apart else None
+    compose = [*_compose(docker), "-p", PROJECT, *_OWN_SETTINGS, *(_OWN_CORES if split else ())]
     port = free_port()
     environment = _environment(docker, port)
+    if split:
+        environment["LOADTEST_CORES"] = ",".join(map(str, split.service))
     _run([*compose, "down", "-v", "--remove-orphans"], environment)
     try:
         _run([*compose, "up", "-d", "--build"], environment)
         url = _url(port)
         ids = _run([*compose, "ps", "-q"], environment).split()
-        yield Stack(url, docker, tuple(ids))
+        with split.kept() if split else nullcontext():
+            yield Stack(url, docker, tuple(ids), cores=split)
     finally:
         _run([*compose, "down", "-v", "--remove-orphans"], environment)
 
@@ -86,6 +95,11 @@ def _docker() -> str:
         if not subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
             return docker
     raise NoStack("no Docker Engine answers: start one, set DOCKER_HOST, or give a TARGET")
+
+
+def _cores_of_engine(docker: str) -> int:
+    said = subprocess.run([docker, "info", "-f", "{{.NCPU}}"], check=True, capture_output=True, text=True)
+    return int(said.stdout)
 
 
 def _compose(docker: str) -> list[str]:

@@ -20,7 +20,19 @@ def ramp(*readings: Reading, most_users: int = 5000) -> Run:
     """A run of these steps."""
     found = Findings(Settings("ramp", most_users=most_users), (0, 1), readings, knee.knee(readings, 500))
     ledger = Ledger(stopped_because=knee.bend(readings, 500) or "")
-    return Run("", "", "", ours=True, processes=1, ledger=ledger, usage=Usage(), findings=found, verdicts=(), hits="")
+    return Run(
+        "",
+        "",
+        "",
+        ours=True,
+        cores=None,
+        processes=1,
+        ledger=ledger,
+        usage=Usage(),
+        findings=found,
+        verdicts=(),
+        hits="",
+    )
 
 
 CLIMB = (reading(8, 80), reading(12, 118))

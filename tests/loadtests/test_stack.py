@@ -22,7 +22,7 @@ def test_no_setting_of_an_operator_reaches_the_stack(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(stack, "_compose", lambda docker: [docker, "compose"])
     monkeypatch.setattr(stack, "_run", noted)
     monkeypatch.setattr(stack, "_url", lambda port: f"http://127.0.0.1:{port}")
-    with stack.started():
+    with stack.started(apart=False):
         pass
     assert [command[-1] for command, _ in commands] == ["--remove-orphans", "--build", "-q", "--remove-orphans"]
     for command, environment in commands:

@@ -1,0 +1,37 @@
+"""Cores of the service and of the load generator."""
+
+import os
+
+import pytest
+
+from loadtests import cores
+from loadtests.cores import Cores
+
+
+@pytest.mark.parametrize(
+    ("mine", "service", "generator"),
+    [({0, 1}, (0,), (1,)), ({2, 3, 5}, (2, 3), (5,)), (set(range(8)), (0, 1, 2, 3), (4, 5, 6, 7))],
+)
+def test_each_gets_a_half(
+    monkeypatch: pytest.MonkeyPatch, mine: set[int], service: tuple[int, ...], generator: tuple[int, ...]
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: mine)
+    assert cores.split(os.cpu_count() or 0) == Cores(service, generator)
+
+
+def test_one_core_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    assert cores.split(os.cpu_count() or 0) is None
+
+
+def test_an_engine_elsewhere_has_cores_of_its_own() -> None:
+    assert cores.split((os.cpu_count() or 0) + 1) is None
+
+
+def test_what_is_started_stays_on_the_generators_cores() -> None:
+    before = os.sched_getaffinity(0)
+    last = max(before)
+    with Cores((0,), (last,)).kept():
+        assert os.sched_getaffinity(0) == {last}
+    assert os.sched_getaffinity(0) == before
+    assert str(Cores((0, 1), (2,))) == "the service had cores 0, 1, the load generator core 2"
