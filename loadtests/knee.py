@@ -11,8 +11,8 @@ FACTOR = 1.5
 """Users of a step by those of the one before."""
 _GROWTH = 1.25
 """Half as many users again that do not get a quarter more have met a limit: each of them waits longer than before."""
-_BAD_SHARE = 0.005
-"""Failed or refused answers of a step that is still good: a single one in a small step ends no climb."""
+_BAD_SHARE = 0.001
+"""Failed or refused answers of a step that is still good, as the thresholds have it: renders that queue are refused."""
 
 
 @dataclass(frozen=True, slots=True)
