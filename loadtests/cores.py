@@ -2,7 +2,7 @@
 
 On the same cores, what was measured was in good part the generator's own weight: in a spike from 64 to 640 users on two
 cores, p99 of hits went from 4 to 20 ms, and two thirds of the time for which Varnish's threads waited was locust's.
-With a core each, from 32 to 320 users, it stayed at 2.7.
+With a core each, from 28 to 280 users, from 3.5 to 4.4 (docs/adr/0017).
 """
 
 import os
