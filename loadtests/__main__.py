@@ -47,7 +47,7 @@ def main() -> int:
     return int(bool(failed))
 
 
-def _options() -> Options:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         "python -m loadtests",
         description=_DESCRIPTION,
@@ -78,6 +78,11 @@ def _options() -> Options:
     parser.add_argument("--reports", type=Path, default=default.reports, help="folder (loadtests/reports)")
     parser.add_argument("--files", type=Path, default=default.files, help="folder of photos (loadtests/.photos)")
     parser.add_argument("--wallpapers", type=Path, default=default.wallpapers, help=argparse.SUPPRESS)
+    return parser
+
+
+def _options() -> Options:
+    parser = _parser()
     given = vars(parser.parse_args())
     fault, after, seconds = (given.pop(name) for name in ("fault", "fault_after", "fault_seconds"))
     if fault and given["target"]:

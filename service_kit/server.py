@@ -134,9 +134,9 @@ async def serve_until_stopped(
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, on_signal)
     try:
-        with suppress(asyncio.CancelledError):
-            await starting
+        await asyncio.wait([starting])
         if not stop.is_set():
+            starting.result()
             announce(await listen(runner, host, port))
         await stop.wait()
         stopping()

@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -120,10 +121,15 @@ def test_no_process_outlives_a_service_that_is_killed(tmp_path: Path) -> None:
 
 
 def _wait_until_gone(pid: int) -> None:
-    deadline = time.monotonic() + 20
-    while Path(f"/proc/{pid}").exists() and " Z " not in Path(f"/proc/{pid}/stat").read_text():
-        assert time.monotonic() < deadline, f"process {pid} lives on"
-        time.sleep(0.02)
+    try:
+        process = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        ended, _, _ = select.select([process], [], [], 20)
+        assert ended, f"process {pid} lives on"
+    finally:
+        os.close(process)
 
 
 async def test_an_upload_under_way_is_finished_before_it_stops(http: aiohttp.ClientSession, tmp_path: Path) -> None:

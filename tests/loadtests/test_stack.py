@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import yaml
 
 from loadtests import stack
 from tests.servers import ROOT
@@ -30,3 +31,11 @@ def test_no_setting_of_an_operator_reaches_the_stack(monkeypatch: pytest.MonkeyP
         assert Path(ROOT, env_file).is_file()
         assert environment["COMPOSE_PROFILES"] == ""
         assert environment["RENDERS_PER_SECOND"] == "10000"
+
+
+def test_every_part_that_is_started_has_the_services_cores() -> None:
+    """One that is left out would run on the load generator's, and be measured with it."""
+    parts = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    pinned = yaml.safe_load((ROOT / "loadtests/docker-compose.cores.yml").read_text())["services"]
+    assert set(pinned) == {name for name, part in parts.items() if "profiles" not in part}
+    assert all(part == {"cpuset": "${LOADTEST_CORES}"} for part in pinned.values())
