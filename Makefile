@@ -55,6 +55,8 @@ lock:  ## pin the newest versions, with hashes (needs uv)
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.txt
 	uv pip compile pyproject.toml --extra production --extra otel --group dev -c requirements.txt --python-version 3.11 --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-dev.txt
+	echo uv | uv pip compile - --python-version 3.11 --universal --upgrade --generate-hashes --no-emit-index-url \
+	  --custom-compile-command "make lock" -q -o scripts/uv.txt
 	for peer in thumbor report; do \
 	  uv pip compile benchmarks/requirements/$$peer.in --python-version 3.11 --universal --upgrade --generate-hashes \
 	    --no-emit-index-url --custom-compile-command "make lock" -q -o benchmarks/requirements/$$peer.txt; \
