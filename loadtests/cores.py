@@ -1,14 +1,16 @@
 """Cores of the service, and cores of the load generator, where both run on one machine.
 
-On the same cores, what was measured was in good part the generator's own weight: in a spike from 64 to 640 users on two
-cores, p99 of hits went from 4 to 20 ms, and two thirds of the time for which Varnish's threads waited was locust's.
-With a core each, from 28 to 280 users, from 3.5 to 4.4 (docs/adr/0017).
+On the same cores, what was measured was in good part the generator's own weight (docs/adr/0017).
 """
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+_SYSTEM = Path("/sys/devices/system/cpu")
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +21,12 @@ class Cores:
     generator: tuple[int, ...]
 
     def __str__(self) -> str:
-        return f"the service had {_named(self.service)}, the load generator {_named(self.generator)}"
+        return f"the service had {self.for_service}, the load generator {_named(self.generator)}"
+
+    @property
+    def for_service(self) -> str:
+        """Those of the service, in words."""
+        return _named(self.service)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -33,12 +40,32 @@ class Cores:
 
 
 def split(of_engine: int) -> Cores | None:
-    """A half for each; None where there is but one core, or the engine, with so many, is not on this machine."""
+    """A half for each; None where there is but one core, or the engine, with so many, is not on this machine.
+
+    Threads of a core stay together where there are several: they slow each other.
+    """
     if not hasattr(os, "sched_getaffinity") or of_engine != os.cpu_count():
         return None
-    ours = sorted(os.sched_getaffinity(0))
-    half = len(ours) // 2
-    return Cores(tuple(ours[: len(ours) - half]), tuple(ours[len(ours) - half :])) if half else None
+    ours = os.sched_getaffinity(0)
+    whole = sorted({tuple(sorted(_siblings(number) & ours)) for number in ours})
+    if len(whole) == 1:
+        whole = [(number,) for number in whole[0]]
+    half = len(whole) // 2
+    return Cores(_all(whole[: len(whole) - half]), _all(whole[len(whole) - half :])) if half else None
+
+
+def _all(groups: list[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(sorted(chain.from_iterable(groups)))
+
+
+def _siblings(number: int) -> set[int]:
+    """The threads of a thread's core, by Linux' lists such as `0-1,8`."""
+    try:
+        text = (_SYSTEM / f"cpu{number}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return {number}
+    spans = [part.partition("-") for part in text.strip().split(",")]
+    return {each for first, _, last in spans for each in range(int(first), int(last or first) + 1)}
 
 
 def _named(numbers: tuple[int, ...]) -> str:

@@ -11,8 +11,9 @@ FACTOR = 1.5
 """Users of a step by those of the one before."""
 _GROWTH = 1.25
 """Half as many users again that do not get a quarter more have met a limit: each of them waits longer than before."""
-_BAD_SHARE = 0.001
-"""Failed or refused answers of a step that is still good, as the thresholds have it: renders that queue are refused."""
+_BAD_SHARE, _FEW = 0.001, 5
+"""Failed or refused answers of a step that is still good, as the thresholds have it: renders that queue are refused. So
+few may be chance, and end no climb."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,11 @@ class Reading:
         """Failed and refused of all answers."""
         return self.all.error_share + self.all.refused_share
 
+    @property
+    def is_bad(self) -> bool:
+        """Whether they are more than a site may have."""
+        return self.bad_share > _BAD_SHARE and self.bad_share * self.all.requests > _FEW
+
 
 def reading(ledger: Ledger, step: Step) -> Reading:
     """What a step showed."""
@@ -39,7 +45,7 @@ def bend(readings: Sequence[Reading], p95_limit_ms: float) -> str | None:
     """Why the last step is not good any more; None where it is."""
     last = readings[-1]
     p95 = last.viewers.p95_ms
-    if last.bad_share > _BAD_SHARE:
+    if last.is_bad:
         return f"{last.bad_share:.1%} of the answers at {last.users} users were errors or refusals"
     if p95 is None:
         return f"no viewer got an answer at {last.users} users"

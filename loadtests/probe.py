@@ -27,8 +27,8 @@ from loadtests.ledger import PROBE_MISSES, PROBED, Ledger
 from loadtests.tallies import HIT, MISS, STALE, Key, bucket
 
 _EVERY = 0.02
-_CONNECTIONS = 4
-"""In turn, so that each rests for a while, as those of visitors do."""
+_CONNECTIONS = 16
+"""In turn, so that each rests for 320 ms, as those of visitors do: longer than a thread of Varnish lingers on it."""
 _SECONDS = 10
 _STOP_SECONDS = 15
 

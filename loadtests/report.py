@@ -194,7 +194,7 @@ def _sources(run: Run) -> Iterator[str]:
     yield f"nothing else (loadtests/probe.py); {misses} of its answers were misses, and are left out."
     yield "All other figures above are locust's, its own slowness included."
     if run.ours:
-        together = "service and load generator shared all, so that each slowed the other"
+        together = "service and load generator had none for themselves: on one machine, each slowed the other"
         yield f"Of this machine's cores {run.cores or together}."
     late = run.ledger.summary(LATE, *run.findings.judged)
     yield f"Its loop was late by {_number(late.p50_ms)} ms (p50), {_number(late.p99_ms)} ms (p99)."

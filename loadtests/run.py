@@ -84,7 +84,8 @@ def run(options: Options) -> list[thresholds.Verdict]:
         entries, corpus_file = _seeded(options, url, own, album)
         if options.warm and options.shape != "cold":
             warming.warm(url, entries)
-        settings = _settings(options, limits, corpus_file, folder)
+        kind = _kind(options, own)
+        settings = _settings(options, kind, limits, corpus_file, folder)
         usage, fault, probed = Usage(), options.fault if own else None, ledger.Ledger()
         broken = fault.happening(own) if fault and own else nullcontext()
         with broken, probe.running(url, entries[0], folder / "probe.json", probed):
@@ -109,7 +110,7 @@ def run(options: Options) -> list[thresholds.Verdict]:
     if isinstance(spent, hits.Hits):
         print(f"Hits alone, by wrk: {spent.rate:,.0f} a second, p99 {spent.p99}.")
     print(f"report: {report.write(told, folder)}")
-    _keep_knee(options, found)
+    _keep_knee(options, kind, found)
     if fault and fault.failed:
         raise NoFault(f"{fault.name} could not be made, so this run says nothing of it: {fault.failed}")
     if found.ended_early:
@@ -149,11 +150,13 @@ def _seeded(options: Options, url: str, own: Stack | None, album: photos.Album) 
     return corpus.seed(url, album, options.images, path, anew=own is not None or cold, behind=behind), path
 
 
-def _settings(options: Options, limits: list[thresholds.Threshold], corpus_file: Path, folder: Path) -> Settings:
+def _settings(
+    options: Options, kind: str, limits: list[thresholds.Threshold], corpus_file: Path, folder: Path
+) -> Settings:
     p95 = next((limit.limit for limit in limits if (limit.group, limit.name) == ("viewers", "p95_ms")), None)
     return Settings(
         shape=options.shape,
-        users=options.users or _users(options),
+        users=options.users or _users(options, kind),
         seconds=options.seconds,
         warm_up=options.warm_up,
         step_seconds=options.step_seconds,
@@ -164,31 +167,31 @@ def _settings(options: Options, limits: list[thresholds.Threshold], corpus_file:
     )
 
 
-def _users(options: Options) -> int:
-    """70 % of the last knee, where one of this target was found."""
+def _users(options: Options, kind: str) -> int:
+    """70 % of the last knee, where one of this `kind` was found."""
     if options.shape == "ramp":
         return _RAMP_USERS
     if not options.shape:
         return _USERS  # locust's page sets them
     try:
         kept = json.loads((options.reports / "knee.json").read_text())
-        knee = float(kept["users"]) if kept["target"] == _kind(options) else None
+        knee = float(kept["users"]) if kept["target"] == kind else None
     except (OSError, ValueError, KeyError, TypeError):
         knee = None
     if knee is None:
-        print(f"no knee of {_kind(options)} was found yet (SHAPE=ramp finds it): {_USERS} users")
+        print(f"no knee of {kind} was found yet (SHAPE=ramp finds it): {_USERS} users")
         return _USERS
     # A spike is ten times its base: from a third of the knee it goes well beyond it.
     users = max(1, round(knee * (KNEE_SHARE if options.shape != "spike" else KNEE_SHARE / 2)))
-    print(f"{users} users, since the last knee of {_kind(options)} was at {knee:.0f}")
+    print(f"{users} users, since the last knee of {kind} was at {knee:.0f}")
     return users
 
 
-def _kind(options: Options) -> str:
-    """Whose knee it is: one machine's says nothing of another's."""
+def _kind(options: Options, own: Stack | None) -> str:
+    """Whose knee it is: one machine's says nothing of another's, nor do a few cores of all."""
     if options.target:
         return target.checked(options.target)
-    return "the own stack" if options.apart else "the own stack on shared cores"
+    return f"the own stack on {own.cores.for_service}" if own and own.cores else "the own stack on shared cores"
 
 
 def _locust(options: Options) -> list[str]:
@@ -206,8 +209,8 @@ def _locust(options: Options) -> list[str]:
     return chosen
 
 
-def _keep_knee(options: Options, found: findings.Findings) -> None:
+def _keep_knee(options: Options, kind: str, found: findings.Findings) -> None:
     """For later runs, which choose their load by it."""
     if found.knee:
-        knee = {"users": found.knee.users, "goodput": round(found.knee.all.goodput, 1), "target": _kind(options)}
+        knee = {"users": found.knee.users, "goodput": round(found.knee.all.goodput, 1), "target": kind}
         (options.reports / "knee.json").write_text(json.dumps(knee) + "\n")

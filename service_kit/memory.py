@@ -4,7 +4,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-_ROOT = Path("/sys/fs/cgroup")
+from service_kit import control_groups
+
+_NEW = 2
+_LIMIT = {1: "memory.limit_in_bytes", _NEW: "memory.max"}
 
 
 def available_memory() -> int:
@@ -19,11 +22,11 @@ def used_memory() -> int | None:
     Files that are read again are active, and are dropped as well before anything is killed. Those of a tmpfs cannot be:
     they are in use.
     """
-    for folder, name in _groups():
-        root = _ROOT if name == "memory.max" else _ROOT / "memory"
-        own = folder if (folder / name).exists() else root  # in a container, the path may be that of the host
+    for folder, version in control_groups.own("memory"):
+        root = control_groups.ROOT if version == _NEW else control_groups.ROOT / "memory"
+        own = folder if (folder / _LIMIT[version]).exists() else root  # in a container, the path may be the host's
         try:
-            if name == "memory.max":
+            if version == _NEW:
                 total, of = int((own / "memory.current").read_text()), ""
             else:
                 total, of = int((own / "memory.usage_in_bytes").read_text()), "total_"  # with the groups below
@@ -44,27 +47,11 @@ def resident_bytes(pid: int) -> int:
 
 
 def _limits() -> Iterator[int]:
-    for folder, name in _groups():
-        for group in (folder, *folder.parents):
-            if not group.is_relative_to(_ROOT):
-                break
+    for folder, version in control_groups.own("memory"):
+        for group in control_groups.around(folder):
             try:
-                text = (group / name).read_text().strip()
+                text = (group / _LIMIT[version]).read_text().strip()
             except OSError:
                 continue
             if text.isdigit():  # cgroup 2 says "max" where there is no limit
                 yield int(text)
-
-
-def _groups() -> Iterator[tuple[Path, str]]:
-    """The folders of this process's groups, and the file that holds the limit (cgroups(7), versions 2 and 1)."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
-    except OSError:
-        return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if not controllers:
-            yield _ROOT / path.lstrip("/"), "memory.max"
-        elif "memory" in controllers.split(","):
-            yield _ROOT / "memory" / path.lstrip("/"), "memory.limit_in_bytes"

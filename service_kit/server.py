@@ -141,6 +141,8 @@ async def serve_until_stopped(
         await stop.wait()
         stopping()
     finally:
+        starting.cancel()
+        await asyncio.wait([starting])
         await runner.cleanup()
 
 

@@ -1,6 +1,5 @@
 """Configuration of the transform service."""
 
-import os
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
@@ -8,10 +7,8 @@ from typing import Annotated
 from pydantic import Field
 from pydantic_settings import NoDecode
 
+from service_kit.cores import available_cores
 from service_kit.settings import Limits, from_json, scratch_directory
-
-_CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-"""That this process may use: a container may have been given a few of the machine's."""
 
 
 class TransformSettings(Limits):
@@ -20,7 +17,7 @@ class TransformSettings(Limits):
     storage_url: str = Field("http://127.0.0.1:8081", description="Where the storage service answers.")
     storage_seconds: float = Field(2, gt=0, description="Seconds to wait for the storage service's word on an image.")
     spool_dir: Path = Field(scratch_directory("spool"), description="Folder for files that live as long as a request.")
-    renderers: int = Field(_CORES, gt=0, description="Renderer processes; as many as cores.")
+    renderers: int = Field(available_cores(), gt=0, description="Renderer processes; as many as cores that it may use.")
     render_queue: int = Field(128, gt=0, description="Renders that may wait in each of the two lanes.")
     render_queue_seconds: float = Field(
         0, ge=0, description="Seconds that a render may wait, as far as one can tell; 0: half of RENDER_SECONDS."

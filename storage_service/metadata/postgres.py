@@ -32,7 +32,8 @@ _STEP_SECONDS = 1.5  # to connect, and for one statement where several belong to
 _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's patience with a worker that does not serve yet (30 s)
 _LOCK_SECONDS = 30.0  # for a content that is being stored: as long as an object store may take (blobs.py)
 _MIGRATION_LOCK = 0x1A6E5EC
-_NOT_THERE = (OSError, TimeoutError, asyncpg.CannotConnectNowError)
+_MISTAKES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
+_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"  # noqa: S608
 
@@ -77,16 +78,18 @@ class PostgresStore:
                 await connection.execute("INSERT INTO schema_migrations VALUES ($1)", name)
 
     async def _wait_for_server(self) -> None:
-        """After a reboot all parts start at once. One that does not come is told by who asks it next."""
+        """After a reboot all parts start at once. What waiting does not mend is told by who asks next."""
         loop = asyncio.get_running_loop()
         start, told = loop.time(), False
         while loop.time() < start + _START_SECONDS:
             try:
                 async with self._locks.acquire():
                     return
-            except _NOT_THERE as error:
+            except _MISTAKES:
+                return
+            except _FAILURES as error:
                 if not told:
-                    logger.warning("waiting up to %d s for the metadata database: %s", _START_SECONDS, error)
+                    logger.warning("waiting up to %g s for the metadata database: %r", _START_SECONDS, error)
                 told = True
             await asyncio.sleep(_AGAIN_SECONDS)
 
@@ -199,7 +202,10 @@ def _translated() -> Iterator[None]:
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         DATABASE_ERRORS.inc()
         raise Unavailable("the metadata database refuses the service's name or password: see DATABASE_URL") from error
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except asyncpg.InvalidCatalogNameError as error:
+        DATABASE_ERRORS.inc()
+        raise Unavailable("the metadata database is not there: see the name at the end of DATABASE_URL") from error
+    except _FAILURES as error:
         DATABASE_ERRORS.inc()
         raise Unavailable("the metadata database does not answer; try again") from error
 

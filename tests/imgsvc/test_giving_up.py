@@ -95,14 +95,20 @@ async def test_small_work_does_not_wait_behind_heavy_work(
 async def test_an_image_that_crashed_its_decoder_twice_is_not_tried_again(
     http: aiohttp.ClientSession, served: servers.Served
 ) -> None:
+    await _until(lambda: len(served.renderers()) == 3)
     picture = pictures.noise(3500, 3001)
     image_id = await _upload(http, served.url, bytes(picture.jpegsave_buffer(Q=90)))
-    for attempt in range(2):
+    crashes = 0
+    for attempt in range(6):  # the busiest may be one that has not heard yet that nobody waits for its work any more
         url = f"{served.url}/v1/images/{image_id}.{HEAVY}&thumb={3000 + attempt}"
         request = asyncio.create_task(_status(http, url))
         os.kill(await asyncio.wait_for(_busiest(served.renderers()), 30), signal.SIGSEGV)
-        assert await request == (503, "application/problem+json")
+        answer = await request
+        assert answer in {(503, "application/problem+json"), (200, "image/gif")}
         await _until(lambda: len(served.renderers()) == 3)
+        crashes += answer[0] == 503
+        if crashes == 2:
+            break
     async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=9") as answer:
         assert answer.status == 422
         assert "crashed its decoder" in await answer.text()

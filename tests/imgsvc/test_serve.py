@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import aiohttp
@@ -385,43 +386,54 @@ def test_a_data_folder_in_use_is_told_in_one_line(tmp_path: Path) -> None:
     assert done.stderr == f"imgsvc: another imgsvc uses DATA_DIR {tmp_path}/data; stop it, or choose another DATA_DIR\n"
 
 
-@pytest.mark.parametrize(
-    ("environment", "said"),
-    [
-        ({"PORT": "x"}, "PORT='x'"),
-        ({"RENDERERS": "0"}, "RENDERERS='0'"),
-        ({"DATABASE_URL": "mysql://x/y"}, "known are: postgres, postgresql, sqlite"),
-        ({"BLOB_URL": "nonsense://x"}, "BLOB_URL 'nonsense://x' names no blob store"),
-        ({"RESULT_CACHE_URL": "memcached://x"}, "known are: memory, redis, rediss"),
-        ({"RESULT_CACHE_URL": "redis://x/images"}, "names the database 'images'; databases are numbers"),
-        ({"BLOB_URL": "file://images/blobs"}, "BLOB_URL='file://images/blobs' names the host 'images'"),
-        ({"REMOTE_PORTS": "80,443"}, "REMOTE_PORTS='80,443': write it as JSON, as in [80, 443]"),
-        ({"REMOTE_ALLOWED_NETWORKS": "10.0.0.0/8"}, 'as in ["10.1.0.0/16"]'),
-        ({"REMOTE_ALLOWED_NETWORKS": '["nope"]'}, "REMOTE_ALLOWED_NETWORKS[0]='nope': Input is not a valid"),
-        ({"PURGE_URLS": '["varnish"]'}, "'varnish' is no URL of a cache; write it as http://varnish:8081"),
-        ({"ACCEL_PREFIX": "originals"}, "write it with a slash in front and behind, as /originals/"),
-        ({"PRESETS": "avatar"}, "PRESETS='avatar': write it as JSON"),
-        ({"DATA_DIR": "/proc/nothing"}, "cannot write to DATA_DIR /proc/nothing"),
-    ],
-)
-def test_a_bad_setting_is_told_in_one_line(tmp_path: Path, environment: dict[str, str], said: str) -> None:
-    done = _start(tmp_path, "serve", **{"PORT": "0", **environment})
+Refusals = dict[str, subprocess.CompletedProcess[str]]
+BAD_SETTINGS: list[tuple[dict[str, str], str]] = [
+    ({"PORT": "x"}, "PORT='x'"),
+    ({"RENDERERS": "0"}, "RENDERERS='0'"),
+    ({"DATABASE_URL": "mysql://x/y"}, "known are: postgres, postgresql, sqlite"),
+    ({"BLOB_URL": "nonsense://x"}, "BLOB_URL 'nonsense://x' names no blob store"),
+    ({"RESULT_CACHE_URL": "memcached://x"}, "known are: memory, redis, rediss"),
+    ({"RESULT_CACHE_URL": "redis://x/images"}, "names the database 'images'; databases are numbers"),
+    ({"BLOB_URL": "file://images/blobs"}, "BLOB_URL='file://images/blobs' names the host 'images'"),
+    ({"REMOTE_PORTS": "80,443"}, "REMOTE_PORTS='80,443': write it as JSON, as in [80, 443]"),
+    ({"REMOTE_ALLOWED_NETWORKS": "10.0.0.0/8"}, 'as in ["10.1.0.0/16"]'),
+    ({"REMOTE_ALLOWED_NETWORKS": '["nope"]'}, "REMOTE_ALLOWED_NETWORKS[0]='nope': Input is not a valid"),
+    ({"PURGE_URLS": '["varnish"]'}, "'varnish' is no URL of a cache; write it as http://varnish:8081"),
+    ({"ACCEL_PREFIX": "originals"}, "write it with a slash in front and behind, as /originals/"),
+    ({"PRESETS": "avatar"}, "PRESETS='avatar': write it as JSON"),
+    ({"DATA_DIR": "/proc/nothing"}, "cannot write to DATA_DIR /proc/nothing"),
+]
+WITH_SECRETS = [
+    {"DATABASE_URL": "postgresql://u:geheim/x@127.0.0.1/db"},
+    {"BLOB_URL": "nonsense://key:geheim@bucket?sig=geheim"},
+    {"RESULT_CACHE_URL": "redis://:geheim@x/db"},
+    {"RESULT_CACHE_URL": "nonsense://:geheim@x/db"},
+]
+
+
+@pytest.fixture(scope="module")
+def refusals(tmp_path_factory: pytest.TempPathFactory) -> Refusals:
+    """What `serve` says of each of these settings. A start takes a second of a core, so they are made side by side."""
+
+    def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+        return _start(tmp_path_factory.mktemp("refused"), "serve", **{"PORT": "0", **environment})
+
+    settings = [*(environment for environment, _ in BAD_SETTINGS), *WITH_SECRETS]
+    with ThreadPoolExecutor(os.cpu_count()) as several:
+        return dict(zip(map(str, settings), several.map(start, settings), strict=True))
+
+
+@pytest.mark.parametrize(("environment", "said"), BAD_SETTINGS)
+def test_a_bad_setting_is_told_in_one_line(refusals: Refusals, environment: dict[str, str], said: str) -> None:
+    done = refusals[str(environment)]
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
 
 
-@pytest.mark.parametrize(
-    "environment",
-    [
-        {"DATABASE_URL": "postgresql://u:geheim/x@127.0.0.1/db"},
-        {"BLOB_URL": "nonsense://key:geheim@bucket?sig=geheim"},
-        {"RESULT_CACHE_URL": "redis://:geheim@x/db"},
-        {"RESULT_CACHE_URL": "nonsense://:geheim@x/db"},
-    ],
-)
-def test_a_secret_is_not_told(tmp_path: Path, environment: dict[str, str]) -> None:
-    done = _start(tmp_path, "serve", **{"PORT": "0", **environment})
+@pytest.mark.parametrize("environment", WITH_SECRETS)
+def test_a_secret_is_not_told(refusals: Refusals, environment: dict[str, str]) -> None:
+    done = refusals[str(environment)]
     assert done.returncode == 1
     assert done.stderr.startswith("imgsvc: ")
     assert "geheim" not in done.stderr + done.stdout

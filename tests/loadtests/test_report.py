@@ -6,12 +6,14 @@ import pytest
 
 from loadtests import knee, run
 from loadtests.containers import LOCUST, Sample, Usage
+from loadtests.cores import Cores
 from loadtests.findings import Findings
 from loadtests.knee import Reading
 from loadtests.ledger import LATE, Ledger
 from loadtests.report import Run, _sources, headline
 from loadtests.run import Options
 from loadtests.settings import Settings
+from loadtests.stack import Stack
 from loadtests.tallies import Key, bucket
 from tests.loadtests.test_shapes import reading
 
@@ -74,16 +76,22 @@ def test_locust_is_the_limit_by_its_cores_or_by_its_lateness(late: float, p95: f
     )
 
 
+def kind(target: str | None = None, cores: Cores | None = None) -> str:
+    own = Stack("http://127.0.0.1:1", "docker", (), cores=cores)
+    return run._kind(Options("steady", target), None if target else own)
+
+
 def test_a_knee_is_kept_and_used_for_the_target_that_it_was_found_of(tmp_path: Path) -> None:
     found = ramp(*CLIMB, reading(18, 120), reading(18, 121)).findings
-    run._keep_knee(Options("ramp", reports=tmp_path), found)
-    assert run._users(Options("steady", reports=tmp_path)) == 8
-    assert run._users(Options("steady", "http://there:8080", reports=tmp_path)) == run._USERS
-    run._keep_knee(Options("ramp", "http://there:8080/", reports=tmp_path), found)
-    assert run._users(Options("steady", "http://there:8080", reports=tmp_path)) == 8
-    assert run._users(Options("steady", reports=tmp_path)) == run._USERS
+    options = Options("steady", reports=tmp_path)
+    kinds = {kind(), kind(cores=Cores((0,), (1,))), kind(cores=Cores((0, 1), (2, 3))), kind("http://there:8080")}
+    assert len(kinds) == 4
+    for each in kinds:
+        run._keep_knee(options, each, found)
+        assert {other for other in kinds if run._users(options, other) == 8} == {each}
+    assert kind("http://there:8080/") == kind("http://there:8080")
 
 
 def test_a_ramp_without_a_knee_leaves_the_one_that_was_found(tmp_path: Path) -> None:
-    run._keep_knee(Options("ramp", reports=tmp_path), ramp(*CLIMB).findings)
+    run._keep_knee(Options("ramp", reports=tmp_path), kind(), ramp(*CLIMB).findings)
     assert not list(tmp_path.iterdir())

@@ -62,6 +62,16 @@ def test_a_step_that_is_slow_or_has_errors_is_past_the_knee(bad: Reading, why: s
     assert knee.knee([*good, bad, bad], 500) == good[-1]
 
 
+@pytest.mark.parametrize(
+    ("requests", "bad", "is_good"),
+    [(900, 5, True), (900, 6, False), (20_000, 20, True), (20_000, 21, False)],
+)
+def test_a_thousandth_may_be_refused_and_a_few_by_chance(requests: int, bad: int, *, is_good: bool) -> None:
+    step = reading(12, 118, refused=bad / requests)
+    step = dataclasses.replace(step, all=dataclasses.replace(step.all, requests=requests))
+    assert (knee.bend([reading(8, 80), step], 500) is None) is is_good
+
+
 def test_there_is_no_knee_where_the_first_step_is_too_much() -> None:
     bad = reading(8, 80, p95_ms=900.0)
     assert knee.knee([bad, bad], 500) is None

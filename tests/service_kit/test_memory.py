@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from service_kit import memory
+from service_kit import control_groups, memory
 
 VERSION_1 = """\
 inactive_file 1
@@ -23,19 +23,18 @@ active_file 500
 
 
 @pytest.mark.parametrize(
-    ("limit", "usage", "stat"),
+    ("version", "files"),
     [
-        pytest.param("memory.limit_in_bytes", "memory.usage_in_bytes", VERSION_1, id="version 1"),
-        pytest.param("memory.max", "memory.current", VERSION_2, id="version 2"),
+        (1, {"memory.limit_in_bytes": "2000", "memory.usage_in_bytes": "1000", "memory.stat": VERSION_1}),
+        (2, {"memory.max": "2000", "memory.current": "1000", "memory.stat": VERSION_2}),
     ],
 )
 def test_cached_files_are_not_in_use_however_often_they_are_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str, usage: str, stat: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, files: dict[str, str]
 ) -> None:
-    files = {limit: "2000\n", usage: "1000\n", "memory.stat": stat}
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    monkeypatch.setattr(memory, "_groups", lambda: [(tmp_path, limit)])
+    monkeypatch.setattr(control_groups, "own", lambda _: [(tmp_path, version)])
     assert memory.used_memory() == 200, "what is in a tmpfs is in use"
 
 

@@ -14,6 +14,7 @@ import pytest
 from service_kit.errors import Unavailable
 from service_kit.ids import new_image_id
 from service_kit.server import CannotStart
+from storage_service.metadata import postgres
 from storage_service.metadata.base import (
     DatabaseConfig,
     ImageRecord,
@@ -227,15 +228,45 @@ async def test_postgresql_may_start_after_the_service(
     url = urlsplit(postgres_url)
     late = url._replace(netloc=url.netloc.replace(str(url.port), str(unused_tcp_port))).geturl()
     store = create_store(DatabaseConfig(late, None, 2))
+    asked = asyncio.Event()
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+        asked.set()
+
     opening = asyncio.create_task(store.open())
-    async with asyncio.timeout(10):
-        while "waiting up to 20 s for the metadata database" not in caplog.text:
-            await asyncio.sleep(0.01)
+    # A proxy that is there already, with no server behind it.
+    async with await asyncio.start_server(hang_up, "127.0.0.1", unused_tcp_port), asyncio.timeout(10):
+        await asked.wait()
     async with await asyncio.start_server(_forward_to(url), "127.0.0.1", unused_tcp_port):
         await opening
         assert await store.find(new_image_id()) is None
         await store.close()
-    assert caplog.text.count("waiting") == 1
+    assert caplog.text.count("waiting up to 20 s for the metadata database") == 1
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "said"), [("nobody", "postgres", "name or password"), ("imgsvc", "nothing", "is not there")]
+)
+async def test_a_wrong_name_is_told_without_a_wait(postgres_url: str, user: str, database: str, said: str) -> None:
+    url = urlsplit(postgres_url)
+    wrong = url._replace(netloc=url.netloc.replace("imgsvc@", f"{user}@"), path=f"/{database}").geturl()
+    store = create_store(DatabaseConfig(wrong, None, 2))
+    async with asyncio.timeout(5):
+        with pytest.raises(Unavailable, match=said):
+            await store.open()
+    await store.close()
+
+
+async def test_postgresql_that_does_not_come_is_not_waited_for_for_ever(
+    unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "_START_SECONDS", 0.6)
+    store = create_store(DatabaseConfig(f"postgresql://x@127.0.0.1:{unused_tcp_port}/x", None, 2))
+    async with asyncio.timeout(10):
+        with pytest.raises(Unavailable, match="does not answer"):
+            await store.open()
+    await store.close()
 
 
 def _forward_to(url: SplitResult) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:

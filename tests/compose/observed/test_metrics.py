@@ -171,12 +171,16 @@ def renderers():
     return {pid for pid, parent in loaded.items() if parent in loaded}
 
 # One that is killed before it has started is none that ended: the service says how many did.
-enough = ended() + 8
-while ended() < enough:
-    for victim in renderers():
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(victim, signal.SIGKILL)
-    time.sleep(0.2)
+last = time.monotonic() + 60
+for enough in range(int(ended()) + 1, int(ended()) + 9):
+    victim, again = None, 0.0
+    while ended() < enough:
+        assert time.monotonic() < last, "renderers are killed, and are not counted"
+        if victim not in (there := renderers()) and there and time.monotonic() > again:
+            victim, again = min(there), time.monotonic() + 1
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(victim, signal.SIGKILL)
+        time.sleep(0.05)
 """
 
 
