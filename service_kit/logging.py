@@ -4,19 +4,19 @@ import functools
 import json
 import logging
 import time
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
-from typing import Literal
+from typing import Literal, NamedTuple
+
+from pydantic_core import PydanticSerializationError, to_json
 
 LogFormat = Literal["text", "json"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Of the request that is being handled; empty outside of any."""
 
-FIELDS = "fields"
-"""In the `extra` of a record: what a JSON line has beside the message, by name."""
-
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-_encoded = json.JSONEncoder(default=str).encode
 
 
 def configure_logging(level: str, style: LogFormat = "text") -> None:
@@ -28,22 +28,52 @@ def configure_logging(level: str, style: LogFormat = "text") -> None:
     logging._srcfile = None  # noqa: SLF001
 
 
+class Event(NamedTuple):
+    """What a line is about: when it was, for people, and for programs."""
+
+    at: float
+    message: str
+    fields: Mapping[str, object]
+
+
+def tell(logger: logging.Logger, events: Iterable[Event]) -> None:
+    """Log at INFO, a line each, written at once; a line of JSON has the fields, too.
+
+    Such lines are made without LogRecords, which take as long as all the rest of them (ADR 17).
+    """
+    handler = logging.root.handlers[0] if logging.root.handlers else None
+    if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, _JsonLines):
+        lines = [_line("INFO", logger.name, *event) + handler.terminator for event in events]
+        with handler.lock or nullcontext(), suppress(OSError, ValueError):  # what cannot be written is lost
+            handler.stream.write("".join(lines))
+            handler.stream.flush()
+    else:
+        for event in events:
+            logger.info("%s", event.message)
+
+
 class _JsonLines(logging.Formatter):
     """An object a line. Ours, since python-json-logger takes three times as long for one (ADR 17)."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
-        line = {
-            "time": _time(int(record.created)),
-            "level": record.levelname,
-            "logger": record.name,
-            "request_id": request_id.get(),
-            "message": record.getMessage(),
-            **getattr(record, FIELDS, {}),
-        }
-        if record.exc_info:
-            line["exc_info"] = self.formatException(record.exc_info)
-        return _encoded(line)
+        failure = {"exc_info": self.formatException(record.exc_info)} if record.exc_info else {}
+        return _line(record.levelname, record.name, record.created, record.getMessage(), failure)
+
+
+def _line(level: str, logger: str, at: float, message: str, fields: Mapping[str, object]) -> str:
+    line = {
+        "time": _time(int(at)),
+        "level": level,
+        "logger": logger,
+        "request_id": request_id.get(),
+        "message": message,
+        **fields,
+    }
+    try:
+        return to_json(line, ensure_ascii=True, fallback=str).decode()
+    except PydanticSerializationError:  # half a character, which clients may send and UTF-8 has not
+        return json.dumps(line, default=str)
 
 
 @functools.lru_cache(maxsize=1)

@@ -43,16 +43,15 @@ _SENT = Counter("imgsvc_response_bytes", "Bytes of answers, with their headers."
 IN_PROGRESS = Gauge("imgsvc_requests_in_progress", "Requests that are being handled.", multiprocess_mode="livesum")
 
 
-def count_request(
-    request: web.BaseRequest, route: str, status: int, sent: int, *, seconds: float, spans: dict[str, float]
+def count_request(  # noqa: PLR0917
+    method: str, route: str, status: int, received: int, sent: int, seconds: float, spans: dict[str, float]
 ) -> None:
     """Count a request that is over; `route` is that of route_of, `sent` are bytes with headers."""
-    method = request.method if request.method in hdrs.METH_ALL else "other"
-    requests, durations, answers = _of(method, route, status)
+    requests, durations, answers = _of(method if method in hdrs.METH_ALL else "other", route, status)
     requests.inc()
     durations.observe(seconds)
     answers.inc(sent)
-    if received := request.content.total_bytes:
+    if received:
         _RECEIVED.labels(route).inc(received)
     for name, spent in spans.items():
         _of_span(name).observe(spent)

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from service_kit import connections
 from service_kit.access import AccessLogger, remember
+from service_kit.access import settle as settle_requests
 from service_kit.errors import ServiceError
 from service_kit.metrics import IN_PROGRESS
 from service_kit.middlewares import Handler
@@ -111,6 +112,7 @@ class Runner(web.AppRunner):
         await asyncio.sleep(_ARRIVING_SECONDS)
         await self._in_flight.finish(_FINISH_SECONDS)
         await super().cleanup()
+        settle_requests()
 
 
 async def serve_until_stopped(

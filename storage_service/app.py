@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from service_kit import middlewares, server, tracing, worker
+from service_kit import access, middlewares, server, tracing, worker
 from service_kit.errors import ServiceError
 from service_kit.metrics import metrics_route
 from service_kit.spool import Spool
@@ -67,6 +67,7 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _observe(app: web.Application) -> None:
+    access.settle()
     await app[PURGER].observe()
 
 

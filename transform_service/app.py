@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from service_kit import middlewares, paths, purges, server, tracing, worker
+from service_kit import access, middlewares, paths, purges, server, tracing, worker
 from service_kit.images import Locator
 from service_kit.metrics import metrics_route
 from service_kit.spool import Spool
@@ -50,6 +50,7 @@ def setup(app: web.Application, settings: TransformSettings, locator: Locator | 
 
 
 async def _observe(app: web.Application) -> None:
+    access.settle()
     app[POOL].observe()
 
 
