@@ -97,7 +97,7 @@ def settle() -> None:
     """Count and log the requests that were answered in the last moments.
 
     Several at once, since the second finds in the processor's caches what the first one needed: each by itself, between
-    two requests, takes five times as long (ADR 17).
+    two requests, takes twice as long (ADR 17).
     """
     answered = _answered.copy()
     _answered.clear()
