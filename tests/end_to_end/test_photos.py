@@ -34,9 +34,9 @@ _LARGE = 500_000
 
 @pytest.fixture(scope="module")
 def photos(service: Service, wallpapers: list[Path]) -> list[Path]:
-    """Every eighth of them; embedded, all with PHOTOS=all."""
+    """Every twelfth of them; embedded, all with PHOTOS=all."""
     every = [*wallpapers, *pictures.science_photos()]
-    return every if service.kind == "embedded" and os.environ.get("PHOTOS") == "all" else every[::8]
+    return every if service.kind == "embedded" and os.environ.get("PHOTOS") == "all" else every[::12]
 
 
 @pytest.fixture(scope="module")

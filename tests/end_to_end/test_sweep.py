@@ -1,11 +1,15 @@
-"""Every file of Pillow's own tests, odd and broken ones among them, uploaded and transformed: all get an answer."""
+"""Every second file of Pillow's own tests (with PHOTOS=all, every one), odd and broken ones among them, uploaded and
+transformed: all get an answer.
+"""
 
 import asyncio
 import io
+import os
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -84,7 +88,7 @@ async def sweep(
                 if first.status == 422:
                     done.again.append((first, await _transform(http, url, name + suffix)))
 
-        await _some_at_a_time(one, files)
+        await _some_at_a_time(one, dict(islice(files.items(), 0, None, 1 if os.environ.get("PHOTOS") == "all" else 2)))
         print(f"\n{done.told()}")
         yield done
 
