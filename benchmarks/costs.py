@@ -16,13 +16,13 @@ from typing import TypeVar
 
 from benchmarks.peers import HERE
 from benchmarks.photos import NoPhotos, enlarged
-from service_kit import vips
-from service_kit.formats import FORMATS
-from service_kit.images import Header
+from imaging.formats import FORMATS
+from imaging.header import Header
+from imaging.pixels import vips
 from transform_service.chain import parse
-from transform_service.plan import Cost, OutputLimits
-from transform_service.planner import plan
-from transform_service.renderer import render
+from transform_service.planning.plan import Cost, OutputLimits
+from transform_service.planning.planner import plan
+from transform_service.rendering.renderer import render
 
 T = TypeVar("T")
 _SIZE = (7680, 5150)

@@ -1,17 +1,24 @@
 """Both services in one application: one port, one process for HTTP, no HTTP between the services."""
 
+import fcntl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
 from aiohttp import web
 
 import storage_service.app
 import transform_service.app
-from service_kit import middlewares, paths, server, tracing, worker
-from service_kit.images import Located
-from service_kit.purges import KEYS_HEADER
-from storage_service import handlers as storage
-from storage_service import validation
+from imaging.locator import Located
+from imaging.tasks import READ_HEADER
+from imgsvc.settings import ServeSettings
+from service_kit.errors import CannotStart
+from service_kit.http import middlewares, paths, server, tracing
+from service_kit.http.purges import KEYS_HEADER
+from service_kit.processes import worker
+from storage_service.http import handlers as storage
 from storage_service.settings import StorageSettings
-from transform_service import handlers as transform
-from transform_service import render_pool
+from transform_service.http import handlers as transform
+from transform_service.scheduling.renderers import RENDER
 from transform_service.settings import TransformSettings
 
 
@@ -19,7 +26,7 @@ class LibraryLocator:
     """A Locator that asks the library in this process."""
 
     base_url = ""
-    """Where this very service answers, for blobs that are neither files nor have URLs (`memory://`)."""
+    """The URL of this service, for blobs that are neither files nor have URLs (`memory://`)."""
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
@@ -36,29 +43,54 @@ class LibraryLocator:
 LOCATOR = web.AppKey("LOCATOR", LibraryLocator)
 
 
-def create_app(storage_settings: StorageSettings, transform_settings: TransformSettings) -> web.Application:
-    """An application that answers the whole HTTP contract."""
+def create_app(
+    settings: ServeSettings, storage_settings: StorageSettings, transform_settings: TransformSettings
+) -> web.Application:
+    """An application with the whole HTTP contract."""
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "imgsvc")
+
+    async def data_dir(_app: web.Application) -> AsyncIterator[None]:
+        with _exclusive(settings):
+            yield
+
+    app.cleanup_ctx.append(data_dir)
     storage_service.app.setup(app, storage_settings)
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
     both = (*storage.routes(), *transform.routes())
     app.add_routes(route for route in both if (route.method, route.path) != ("GET", paths.IMAGE))
     app.router.add_get(paths.IMAGE, _original_or_variant)
-    app.on_startup.append(server.settle)
-    app.on_response_prepare.append(_keep_surrogate_keys)
-    worker.preload([validation.PRELOAD, render_pool.PRELOAD])
+    app.on_startup.append(server.freeze_objects)
+    app.on_response_prepare.append(_remove_surrogate_keys)
+    worker.preload([READ_HEADER, RENDER])
     return app
 
 
-async def _keep_surrogate_keys(_request: web.Request, response: web.StreamResponse) -> None:
-    """They are for a cache in front (varnish/purge.vcl), of which there is none."""
+@contextmanager
+def _exclusive(settings: ServeSettings) -> Iterator[None]:
+    """Claim the data folder: only one service at a time may write to it."""
+    folder = settings.data_dir
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = (folder / "lock").open("w")
+    except OSError as error:
+        raise CannotStart(f"cannot write to DATA_DIR {folder}: {error.strerror}; choose another DATA_DIR") from error
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise CannotStart(f"another imgsvc uses DATA_DIR {folder}; stop it, or choose another DATA_DIR") from error
+        yield
+
+
+async def _remove_surrogate_keys(_request: web.Request, response: web.StreamResponse) -> None:
+    """They are for a cache in front (varnish/purge.vcl), and here is none."""
     response.headers.pop(KEYS_HEADER, None)
 
 
 async def _original_or_variant(request: web.Request) -> web.StreamResponse:
-    """The one path that both services serve: a query asks for a variant. nginx decides by the same rule."""
+    """The one path that both services serve: a query asks for a variant. nginx uses the same rule."""
     handler = transform.stored_variant if "?" in request.raw_path else storage.original
     return await handler(request)

@@ -1,4 +1,4 @@
-"""Configuration of the embedded service."""
+"""Settings of `imgsvc serve`."""
 
 from pathlib import Path
 
@@ -7,10 +7,10 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServeSettings(BaseSettings):
-    """Read from environment variables of the fields' names in upper case; options of `imgsvc serve` win."""
+    """Settings from environment variables with the fields' names in upper case; options of `imgsvc serve` win."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    host: str = Field("127.0.0.1", description="Address of `imgsvc serve`.")
-    port: int = Field(8080, ge=0, le=65535, description="Port of `imgsvc serve`; 0 takes a free one.")
-    data_dir: Path = Field(Path("var"), description="Folder of `imgsvc serve` for all that must outlast it.")
+    host: str = Field("127.0.0.1", description="Address that `imgsvc serve` listens on.")
+    port: int = Field(8080, ge=0, le=65535, description="Port that `imgsvc serve` listens on. 0: any free port.")
+    data_dir: Path = Field(Path("var"), description="Folder of `imgsvc serve` for everything that must outlast it.")

@@ -1,1 +1,1 @@
-"""What both services are made of. Imports neither of them."""
+"""What both services are built from. Imports neither of them, and knows no images."""

@@ -1,11 +1,15 @@
-"""The errors a client can cause or must be told of, each with its HTTP status."""
+"""Errors: those that clients see, each with its HTTP status, and the one that keeps a program from starting."""
 
 import logging
 from http import HTTPStatus
 
 
+class CannotStart(Exception):
+    """The environment keeps a program from starting; the text says what to change."""
+
+
 class ServiceError(Exception):
-    """An error that is answered as problem+json (RFC 9457).
+    """An error that the client sees as problem+json (RFC 9457).
 
     `detail` says what is wrong, where, and what to do instead.
     """
@@ -14,14 +18,14 @@ class ServiceError(Exception):
     retry_after: int | None = None
     """Seconds after which the same request may succeed."""
     level = logging.WARNING
-    """How loudly the log tells of it, where it is the service's fault."""
+    """The log level, if the service is at fault."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
 
     def problem(self, request_id: str) -> dict[str, object]:
-        """The body of the answer; `error` repeats `detail` for the seed's clients."""
+        """The body of the response; `error` repeats `detail` for clients of the first API."""
         return {
             "type": "about:blank",
             "title": self.status.phrase,
@@ -33,25 +37,25 @@ class ServiceError(Exception):
 
 
 class BadRequest(ServiceError):
-    """The request is not understood: a field, an id, an operation or a value."""
+    """A field, an ID, an operation or a value is invalid."""
 
     status = HTTPStatus.BAD_REQUEST
 
 
 class NotFound(ServiceError):
-    """Nothing is known under this name."""
+    """The name is unknown."""
 
     status = HTTPStatus.NOT_FOUND
 
 
 class MethodNotAllowed(ServiceError):
-    """The path exists, the method does not."""
+    """The path exists, but not with this method."""
 
     status = HTTPStatus.METHOD_NOT_ALLOWED
 
 
 class NotAcceptable(ServiceError):
-    """The output format is not offered."""
+    """The service does not write this format."""
 
     status = HTTPStatus.NOT_ACCEPTABLE
 
@@ -63,37 +67,37 @@ class Gone(ServiceError):
 
 
 class RequestTimedOut(ServiceError):
-    """The body did not come in time."""
+    """The body did not arrive in time."""
 
     status = HTTPStatus.REQUEST_TIMEOUT
 
 
 class PreconditionFailed(ServiceError):
-    """The image is not the one that the client means."""
+    """The client expects different content."""
 
     status = HTTPStatus.PRECONDITION_FAILED
 
 
 class ContentTooLarge(ServiceError):
-    """More bytes than allowed."""
+    """The body is larger than allowed."""
 
     status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
 
 
 class URITooLong(ServiceError):
-    """The URL, or the chain of operations in it, is too long."""
+    """The URL, or the chain in it, is too long."""
 
     status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
 class UnsupportedImage(ServiceError):
-    """The bytes are no image of an accepted format."""
+    """The file is not an image in a supported format."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
 
 class UnsupportedEncoding(ServiceError):
-    """The body is compressed, which images are already."""
+    """The body is compressed."""
 
     status = HTTPStatus.UNSUPPORTED_MEDIA_TYPE
 
@@ -105,7 +109,7 @@ class RangeNotSatisfiable(ServiceError):
 
 
 class UnprocessableImage(ServiceError):
-    """Corrupt or truncated, or more pixels or frames than allowed."""
+    """The image is corrupt or truncated, or has more pixels or frames than allowed."""
 
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
@@ -117,13 +121,13 @@ class BadGateway(ServiceError):
 
 
 class ContentLost(BadGateway):
-    """An image exists, but its bytes are not there, or not all of them: an operator must know."""
+    """An image exists, but some or all of its bytes are missing: an operator has to act."""
 
     level = logging.ERROR
 
 
 class Unavailable(ServiceError):
-    """Queue full, deadline passed, or a part the answer needs is down."""
+    """The queue is full, the deadline passed, or a part that the request needs is down."""
 
     status = HTTPStatus.SERVICE_UNAVAILABLE
     retry_after = 1
@@ -136,6 +140,6 @@ class GatewayTimeout(ServiceError):
 
 
 class InsufficientStorage(ServiceError):
-    """No room to store."""
+    """The disk is full."""
 
     status = HTTPStatus.INSUFFICIENT_STORAGE

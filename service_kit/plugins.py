@@ -1,4 +1,4 @@
-"""Discovery: importing every module of a package, so that what they register is known."""
+"""Discovery: importing every module of a package, each of which registers something."""
 
 import importlib
 import pkgutil
@@ -6,6 +6,6 @@ from types import ModuleType
 
 
 def discover(package: ModuleType) -> None:
-    """Import each module of `package`; a module registers its classes when it is imported."""
+    """Import each module of `package`, in alphabetical order."""
     for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
         importlib.import_module(module.name)

@@ -1,63 +1,100 @@
-"""The limits that both services hold to; each service's own settings build on them."""
+"""Settings: those that both services share, and how environment variables become values."""
 
+import difflib
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from service_kit.logging import LogFormat
+from service_kit.errors import CannotStart
+from service_kit.observing.logging import LogFormat
+
+Settings = TypeVar("Settings", bound=BaseSettings)
+
+MEBIBYTE = 1024**2
+_ALIKE = 0.85
+"""How similar a variable has to be to a setting to count as a misspelling; see difflib.SequenceMatcher.ratio."""
+_SHORTEST = 6
+"""Letters of a variable below which similarity says nothing: HOST and PORT resemble too many others."""
 
 
-class Limits(BaseSettings):
-    """Limits on what is taken in, from environment variables of the fields' names in upper case."""
+class CommonSettings(BaseSettings):
+    """Settings of both services, from environment variables with the fields' names in upper case."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    max_upload_bytes: int = Field(64 * 1024**2, gt=0, description="Bytes of one upload or remote source.")
-    upload_seconds: float = Field(300, gt=0, description="Seconds for the whole body of an upload to come.")
-    max_pixels: int = Field(100_000_000, gt=0, description="Pixels of an image, its frames summed.")
-    max_frames: int = Field(100, gt=0, description="Frames of an animated image, or pages of a TIFF.")
+    max_upload_bytes: ByteSize = Field(
+        ByteSize(64 * MEBIBYTE), gt=0, description="Size limit of an upload or a remote source, such as `64MiB`."
+    )
+    upload_seconds: float = Field(300, gt=0, description="Time limit for receiving an upload, in seconds.")
+    max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
+    max_frames: int = Field(100, gt=0, description="Frame limit of an animation, and page limit of a TIFF.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        "INFO", description="DEBUG, INFO, WARNING or ERROR."
+        "INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`."
     )
     log_format: LogFormat = Field(
-        "text", description="`text`, or `json`: one object a line, with the request's id. The containers say json."
+        "text",
+        description="`text`, or `json` for one object a line, with the request ID. The containers use `json`.",
     )
+
+
+def read_settings(*classes: type[Settings]) -> list[Settings]:
+    """One instance of each class, from the environment.
+
+    Raises CannotStart with a line for each variable that is invalid, or that looks like a misspelt setting.
+    """
+    problems = [*_misspelt(os.environ, {name.upper() for cls in classes for name in cls.model_fields})]
+    settings = []
+    for cls in classes:
+        try:
+            settings.append(cls())
+        except ValidationError as error:
+            problems += _invalid(error)
+    if problems:
+        raise CannotStart("\n".join(dict.fromkeys(problems)))
+    return settings
 
 
 def from_json(example: str) -> BeforeValidator:
-    """Reads a setting's text as JSON; to be used with pydantic-settings' NoDecode, whose own error names no value."""
+    """Parse the text of a setting as JSON. Use it with pydantic-settings' NoDecode, whose own error names no value."""
 
     def parse(value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
-            read = json.loads(value)
+            parsed = json.loads(value)
         except ValueError:
-            read = None
-        if not isinstance(read, type(json.loads(example))):
-            raise ValueError(f"write it as JSON, as in {example}")  # noqa: TRY004  # pydantic wants this one
-        return read
+            parsed = None
+        if not isinstance(parsed, type(json.loads(example))):
+            raise ValueError(f"write it as JSON, such as {example}")  # noqa: TRY004  # pydantic expects this one
+        return parsed
 
     return BeforeValidator(parse)
 
 
 def scratch_directory(name: str) -> Path:
-    """A default folder for short-lived files, one a user; see Spool for whom it must belong to."""
+    """The default folder for short-lived files, one for each user; see Spool for its owner."""
     return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}-{name}"
 
 
-def explain(error: ValidationError) -> Iterator[str]:
-    """One line for each setting that cannot be used: its name, its value, and what is wrong with it."""
-    told = set()
+def _misspelt(variables: Collection[str], known: Collection[str]) -> Iterator[str]:
+    for name in variables:
+        if len(name) >= _SHORTEST and name.upper() not in known:
+            for meant in difflib.get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE):
+                yield f"{name} is not a setting; did you mean {meant}?"
+
+
+def _invalid(error: ValidationError) -> Iterator[str]:
+    """One line for each invalid setting: its name, its value, and what is wrong with it."""
+    named = set()
     for problem in error.errors():
         name = str(problem["loc"][0]).upper()
-        if name not in told:  # of several types that a value might have, each complains
-            told.add(name)
+        if name not in named:  # a value that may have several types causes an error for each
+            named.add(name)
             item = f"[{problem['loc'][1]!r}]" if len(problem["loc"]) > 1 else ""
             yield f"{name}{item}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"

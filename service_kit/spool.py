@@ -1,4 +1,4 @@
-"""The spool: a folder for files that live as long as one request."""
+"""The spool: a folder for files that live no longer than one request."""
 
 import asyncio
 import errno
@@ -23,7 +23,7 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @dataclass(frozen=True, slots=True)
 class Spooled:
-    """A file in the spool, with the length and the SHA-256 (hex) of its bytes."""
+    """A file in the spool, with the length and the SHA-256 (hex) of its contents."""
 
     path: Path
     bytes: int
@@ -38,25 +38,25 @@ def room_for(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno not in _NO_ROOM:
             raise
-        raise InsufficientStorage(f"there is no room to store {what}") from error
+        raise InsufficientStorage(f"the disk is full; {what} was not stored") from error
 
 
 class Spool:
-    """A folder whose files are gone when their request is."""
+    """A folder whose files disappear with their request."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Make the folder, and remove what a crash left in it; OSError when it cannot be used."""
+        """Create the folder, and remove what a crash left in it. Raises OSError if it is unusable."""
         self._make_folder()
         self.sweep()
 
     def sweep(self) -> None:
-        """Remove files that nobody has written to for an hour: their process was killed.
+        """Remove files that were not written to for an hour: their process was killed.
 
-        Age decides, since the process may be another's on the same volume, with ids of its own. Only
-        names that `new_path` gives: the folder is the operator's choice, and may hold what is not ours.
+        Age decides, since the process may run elsewhere, on the same volume. Only names from `new_path` count: the
+        operator chose the folder, and it may hold other files.
         """
         for file in self.folder.iterdir():
             if _OUR_NAME.fullmatch(file.name):
@@ -64,26 +64,26 @@ class Spool:
                     _remove_if_left(file)
 
     def new_path(self) -> Path:
-        """A path that no other file has, in a folder that is there: cleaners of `/tmp` remove what looks unused."""
+        """A new path in the folder, which is created again if a cleaner of `/tmp` has removed it."""
         self._make_folder()
         return self.folder / uuid.uuid4().hex
 
     def _make_folder(self) -> None:
-        """Make the folder for this user alone.
+        """Create the folder for this user only.
 
-        Where everybody may make folders, another user may have made it first, to read what is spooled.
+        In a parent that everyone may write to, another user may have created it first, to read spooled files.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.parent.stat().st_mode & stat.S_IWOTH:
             found = self.folder.lstat()
             if found.st_uid != os.getuid() or not stat.S_ISDIR(found.st_mode):
                 raise PermissionError(
-                    f"the folder {self.folder} is not this user's own; remove it, or set SPOOL_DIR or TMPDIR to another"
+                    f"the folder {self.folder} belongs to another user; remove it, or set another SPOOL_DIR or TMPDIR"
                 )
 
     @asynccontextmanager
     async def writer(self, limit: int, what: str) -> AsyncIterator["SpoolWriter"]:
-        """A new file for at most `limit` bytes; removed at the end if nobody moved it away."""
+        """A new file for at most `limit` bytes, removed at the end unless it was moved away."""
         writer = SpoolWriter(self.new_path(), limit, what)
         try:
             yield writer
@@ -98,7 +98,7 @@ def _remove_if_left(file: Path) -> None:
 
 
 class SpoolWriter:
-    """Writes and hashes chunks outside the event loop, holding at most about 1 MiB of them."""
+    """Writes and hashes chunks outside the event loop. Holds at most about 1 MiB in memory."""
 
     def __init__(self, path: Path, limit: int, what: str) -> None:
         self._path = path
@@ -110,22 +110,22 @@ class SpoolWriter:
         self._file = path.open("xb", buffering=0)
 
     async def write(self, chunk: bytes) -> None:
-        """Raises ContentTooLarge as soon as the limit is passed, InsufficientStorage on a full disk."""
+        """Raises ContentTooLarge as soon as the limit is exceeded, InsufficientStorage if the disk is full."""
         self._size += len(chunk)
         if self._size > self._limit:
-            raise ContentTooLarge(f"{self._what} has more than {self._limit} bytes, the most that is allowed")
+            raise ContentTooLarge(f"{self._what} is larger than {self._limit} bytes, which is the limit")
         self._pending += chunk
         if len(self._pending) >= _FLUSH_BYTES:
             await self._flush()
 
     async def finish(self) -> Spooled:
-        """The complete file. Nothing can be written after it."""
+        """The complete file. Do not write after this."""
         await self._flush()
         self._file.close()
         return Spooled(self._path, self._size, self._hash.hexdigest())
 
     def close(self) -> None:
-        """Forget the file."""
+        """Close the file and remove it."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 

@@ -1,24 +1,24 @@
-"""URLs of the configuration, which may hold secrets: read, and shown without them."""
+"""URLs in settings, which may hold secrets: parsing them, and showing them without the secrets."""
 
 from urllib.parse import SplitResult, urlsplit
 
 
-def shown(url: str) -> str:
-    """Scheme, host, port and path of `url`: neither user nor password nor query, however badly it is written."""
+def redacted(url: str) -> str:
+    """Scheme, host, port and path of `url`, without user, password and query, however malformed it is."""
     scheme, found, rest = url.partition("://")
     before_query, _, query = rest.partition("?")
-    if not found or "@" in query:  # where the password ends nobody knows
+    if not found or "@" in query:  # the end of the password is unknown
         return f"{scheme}://…" if found else "…"
     return f"{scheme}://{before_query.rpartition('@')[2].partition('#')[0]}"
 
 
 def parts_of(name: str, url: str) -> SplitResult:
-    """The parts of the setting `name`; ValueError, which does not tell them, when there are none to be told apart."""
+    """The parts of the setting `name`; ValueError, without secrets in its text, if it is not a URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         raise ValueError(
-            f"{name}={shown(url)!r} is no URL; percent-encode what is special in its user name and password"
+            f"{name}={redacted(url)!r} is not a valid URL; percent-encode special characters in user name and password"
         ) from None
     return parts

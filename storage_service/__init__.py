@@ -1,1 +1,1 @@
-"""Owns the images: their metadata and their bytes."""
+"""Owns the images: their records and their bytes."""

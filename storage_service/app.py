@@ -8,38 +8,40 @@ from datetime import timedelta
 
 from aiohttp import web
 
-from service_kit import access, middlewares, server, tracing, worker
+from imaging.tasks import READ_HEADER
 from service_kit.errors import ServiceError
-from service_kit.metrics import metrics_route
+from service_kit.http import middlewares, paths, request_log, server, tracing
+from service_kit.http.metrics import metrics_route
+from service_kit.processes import worker
 from service_kit.spool import Spool
-from storage_service import handlers, validation
 from storage_service.blobs import Blobs
+from storage_service.caches import Caches
+from storage_service.http import handlers
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, create_store
-from storage_service.purging import Caches, Purger
+from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
+
+PURGER = web.AppKey("PURGER", Purger)
 
 logger = logging.getLogger(__name__)
 
 
-PURGER = web.AppKey("PURGER", Purger)
-
-
 def create_app(settings: StorageSettings) -> web.Application:
-    """The storage service alone, with the route that the transform service asks."""
+    """The storage service alone, with the route for the transform service."""
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "storage")
     setup(app, settings)
-    app.add_routes([*handlers.routes(), web.get(handlers.LOCATION, handlers.locate), metrics_route(_observe)])
-    app.on_startup.append(server.settle)
-    worker.preload([validation.PRELOAD])
+    app.add_routes([*handlers.routes(), web.get(paths.LOCATION, handlers.locate), metrics_route(_observe)])
+    app.on_startup.append(server.freeze_objects)
+    worker.preload([READ_HEADER])
     return app
 
 
 def setup(app: web.Application, settings: StorageSettings) -> None:
-    """Give `app` a library; the routes are the caller's choice."""
+    """Give `app` a library; the caller adds routes."""
     app[handlers.SETTINGS] = settings
     app.cleanup_ctx.append(_library)
 
@@ -67,19 +69,19 @@ async def _library(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _observe(app: web.Application) -> None:
-    access.settle()
+    request_log.flush()
     await app[PURGER].observe()
 
 
 async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None:
-    """Remove what crashes left, every so often."""
+    """Remove what crashes left, every `seconds`."""
     while True:
         await asyncio.sleep(seconds)
         try:
             spool.sweep()
             removed = await library.sweep(timedelta(seconds=seconds))
-        except (ServiceError, OSError) as error:  # the next one may do better
-            logger.warning("the sweep broke off: %s", error)
+        except (ServiceError, OSError) as error:  # the next sweep may succeed
+            logger.warning("the sweep failed: %s", error)
         else:
             logger.info("the sweep removed %d blobs that no image uses", removed)
 

@@ -1,4 +1,4 @@
-"""The bytes of images: files or any object store, named by their SHA-256."""
+"""Blobs: the bytes of images, in files or an object store, named by their SHA-256."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from obstore.store import LocalStore, MemoryStore, from_url
 from service_kit.errors import Unavailable
 from service_kit.settings import scratch_directory
 from service_kit.spool import room_for
-from service_kit.urls import parts_of, shown
+from service_kit.urls import parts_of, redacted
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -24,51 +24,51 @@ if TYPE_CHECKING:
 
 _PREFIX = "sha256"
 BLOB_DEPTH = 4
-"""Parts of a blob's path below the root."""
+"""Components of a blob's path below the root."""
 _CHUNK = 256 * 1024
 _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
 
 _CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_http": True}
-"""Plain HTTP only where the endpoint's URL says so, as of an S3 server in the same network."""
+"""Plain HTTP is used only if the endpoint's URL says so, such as for an S3 server in the same network."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
-"""Obstore's defaults retry for three minutes, longer than any client waits."""
+"""obstore's default is to retry for three minutes, longer than any client waits."""
 
 
 class BlobMissing(Exception):
-    """The blob is not there, or not whole."""
+    """The blob is missing or incomplete."""
 
 
 class Blobs:
-    """A content-addressed store; adding a content that is there already changes nothing."""
+    """A content-addressed store. Adding a content that it has already changes nothing."""
 
     def __init__(self, url: str) -> None:
-        """`url` is as obstore's `from_url` takes it; ValueError if it names no store."""
+        """`url` is one that obstore's `from_url` understands. Raises ValueError for others."""
         parts = parts_of("BLOB_URL", url)
         if parts.scheme == "file" and parts.netloc:
             raise ValueError(
-                f"BLOB_URL={shown(url)!r} names the host {parts.netloc!r}; a folder has three slashes: file:///path"
+                f"BLOB_URL={redacted(url)!r} has a host, {parts.netloc!r}; write a folder with three slashes: file:///path"
             )
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
         self._signs = parts.scheme in _SIGNING_SCHEMES
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
         except (BaseError, ValueError) as error:
-            reason = str(error).splitlines()[0] if shown(url) == url else "the reason may hold a secret"
-            raise ValueError(f"BLOB_URL {shown(url)!r} names no blob store: {reason}") from None
+            reason = str(error).splitlines()[0] if redacted(url) == url else "hidden, as it may contain a secret"
+            raise ValueError(f"BLOB_URL {redacted(url)!r} is not a blob store: {reason}") from None
 
     @property
     def spool_folder(self) -> Path:
-        """Where uploads are written first: beside the blobs, so that a rename is enough to keep them."""
+        """The folder for incoming uploads, on the disk of the blobs so that a rename is enough to store them."""
         return self._root / "incoming" if self._root else scratch_directory("incoming")
 
     def path(self, sha256: str) -> Path | None:
-        """The file of a blob, when blobs are files."""
+        """The file of a blob, if blobs are files."""
         return self._root / _key(sha256) if self._root else None
 
     async def presigned_url(self, sha256: str, lifetime: timedelta) -> str | None:
-        """A URL that reads the blob, when the store can sign one."""
+        """A URL that reads the blob, if the store can sign URLs."""
         if not self._signs:
             return None
         with _translated():
@@ -76,7 +76,7 @@ class Blobs:
             return await obstore.sign_async(store, "GET", _key(sha256), lifetime)
 
     async def add(self, sha256: str, source: Path) -> None:
-        """Store the file `source`, durably when this returns. `source` may be moved away."""
+        """Store the file `source`, which may be moved away. The blob is durable when this returns."""
         if self._root:
             await asyncio.to_thread(_keep_file, source, self._root / _key(sha256), self._root)
             return
@@ -84,7 +84,7 @@ class Blobs:
             await obstore.put_async(self._store, _key(sha256), source)
 
     async def exists(self, sha256: str, size: int) -> bool:
-        """Whether the blob is there, with all its `size` bytes: a torn one is as good as none."""
+        """Whether the blob exists with all its `size` bytes."""
         with _translated():
             try:
                 found = await obstore.head_async(self._store, _key(sha256))
@@ -93,7 +93,7 @@ class Blobs:
         return found["size"] == size
 
     async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
-        """The bytes of `part` of a blob of `size` bytes, in chunks; BlobMissing when it is not there or not whole."""
+        """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing unless it is complete."""
         try:
             with _translated():
                 options: GetOptions = {"range": (part.start, part.stop)}
@@ -107,7 +107,7 @@ class Blobs:
         return _chunks(result)
 
     async def delete(self, sha256: str) -> None:
-        """Remove the blob; fine when it is gone already."""
+        """Remove the blob. No effect if it does not exist."""
         with _translated():
             try:
                 await obstore.delete_async(self._store, _key(sha256))
@@ -142,14 +142,14 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
-        raise Unavailable("the blob store does not answer; try again") from error
+        raise Unavailable("the blob store does not respond; try again") from error
 
 
 def _keep_file(source: Path, target: Path, root: Path) -> None:
-    """Move `source` to `target`, synced before it is seen: fsync, rename, fsync of the folders.
+    """Move `source` to `target`, durably: fsync, rename, fsync of the folders.
 
-    A failed fsync fails the upload and is never retried: what the kernel could not write it forgets
-    (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+    A failed fsync fails the upload and is never retried: the kernel forgets what it could not write (Rebello et al.,
+    "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
     """
     with room_for("the image"):
         _fsync(source)

@@ -1,4 +1,4 @@
-"""What gunicorn's own process does beside starting ours: it looks after the folder in which they count together."""
+"""Hooks of gunicorn's main process: it manages the folder in which our processes share their metrics."""
 
 import os
 import shutil
@@ -9,12 +9,12 @@ from prometheus_client import multiprocess
 
 
 def on_starting(_server: Any) -> None:
-    """Begin to count anew: what lies there is of processes that ended with the container."""
+    """Start with an empty folder: its files belong to processes that ended with the container."""
     folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Forget the gauges of a process that has ended; what it counted stays."""
+    """Drop the gauges of a process that has ended; its counts stay."""
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -5,10 +5,10 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from imaging.locator import Located, explain_missing
 from service_kit.errors import Gone, NotFound, Unavailable
 from service_kit.ids import checked_image_id, new_image_id
-from service_kit.images import Located, explain_missing
-from service_kit.spans import Spans
+from service_kit.observing import spans
 from service_kit.spool import Spooled
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Library:
-    """Images: rows in a metadata store that point at blobs. A row without a blob cannot be."""
+    """Images: records in a metadata store that refer to blobs. No record ever lacks its blob."""
 
     def __init__(self, metadata: MetadataStore, blobs: Blobs, validator: Validator, purger: Purger) -> None:
         self._metadata = metadata
@@ -29,11 +29,11 @@ class Library:
         self._validator = validator
         self._purger = purger
 
-    async def add(self, upload: Spooled, spans: Spans) -> ImageRecord:
-        """Keep an upload; blob and row are durable when this returns.
+    async def add(self, upload: Spooled) -> ImageRecord:
+        """Store an upload. Blob and record are durable when this returns.
 
-        The order is blob, then row: when the row fails, the blob may stay without one, harmless and
-        under a name that the next upload of the same bytes uses, until the sweeper takes it.
+        The blob comes first. If the record fails, the blob may stay without one: harmless, under a name that the next
+        upload of the same bytes uses, until the sweeper removes it.
         """
         with spans.during("check"):
             header = await self._validator.read_header(upload)
@@ -55,50 +55,50 @@ class Library:
         return record
 
     async def find(self, image_id: str) -> ImageRecord:
-        """The record of an image; BadRequest for a malformed id, NotFound, or Gone when it was deleted."""
+        """The record of an image. Raises BadRequest for a malformed ID, NotFound, or Gone if it was deleted."""
         record = await self._metadata.find(checked_image_id(image_id))
         if record is None:
-            raise NotFound(f"there is no image {image_id}")
+            raise NotFound(f"the image {image_id} does not exist")
         if record.deleted_at:
             raise Gone(f"the image {image_id} was deleted")
         return record
 
     async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
-        """At most `limit` images, newest first, behind `after`."""
+        """At most `limit` images, newest first, starting behind `after`."""
         return await self._metadata.page(limit, after)
 
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
-        """The original's bytes of `part`, in chunks; Gone when it was just deleted, ContentLost when nobody did."""
+        """The bytes of `part` of the original, in chunks. Raises Gone if it was just deleted, otherwise ContentLost."""
         try:
             return await self._blobs.open(record.sha256, record.bytes, part)
         except BlobMissing:
             await explain_missing(record.image_id, self.find)
 
     async def file(self, record: ImageRecord) -> Path | None:
-        """The original as a file, where blobs are files and it is whole."""
+        """The file of the original, if blobs are files and it is complete."""
         path = self._blobs.path(record.sha256)
         return path if path and await self._blobs.exists(record.sha256, record.bytes) else None
 
     async def locate(self, image_id: str, fallback_url: str) -> Located:
-        """Facts and whereabouts: a file, a presigned URL, or `fallback_url` where blobs offer neither."""
+        """The header and the place of an image: a file, a presigned URL, or `fallback_url` if the store has neither."""
         record = await self.find(image_id)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
         return Located(image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record, path=path, url=url)
 
     async def delete(self, image_id: str) -> None:
-        """Delete an image for good, in caches as well. Its blob goes too, unless another image has the same bytes."""
+        """Delete an image, in caches as well. Its blob goes too, unless another image has the same bytes."""
         record, now = await self.find(image_id), datetime.now(UTC)
         if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
             raise Gone(f"the image {image_id} was deleted")
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)
-        except Unavailable as error:  # the image is gone all the same; its blob is the next sweep's
-            logger.warning("the blob of the deleted image %s stays for now: %s", image_id, error)
+        except Unavailable as error:  # the image is deleted all the same, and the next sweep removes its blob
+            logger.warning("the blob of the deleted image %s stays until the next sweep: %s", image_id, error)
 
     async def sweep(self, grace: timedelta) -> int:
-        """Remove blobs that no image uses and that are older than `grace`; says how many."""
+        """Remove blobs that no image uses and that are older than `grace`. Returns their number."""
         removed = 0
         async for batch in self._blobs.list_older(datetime.now(UTC) - grace):
             for sha256 in set(batch) - await self._metadata.used_contents(batch):
@@ -106,7 +106,7 @@ class Library:
         return removed
 
     async def _sweep(self, sha256: str) -> bool:
-        """Remove a blob unless an image uses it; checked again under the lock, for an upload may be under way."""
+        """Remove a blob unless an image uses it. Checks again under the lock, since an upload may be in progress."""
         async with self._metadata.lock_content(sha256) as content:
             if await content.is_used():
                 return False

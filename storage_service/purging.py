@@ -1,126 +1,37 @@
-"""Tells every cache of a deletion, again and again until each has confirmed it."""
+"""The outbox: every cache learns of a deletion, repeatedly until it has confirmed."""
 
 import asyncio
 import contextlib
 import logging
-import socket
-import time
-from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Self
 
-import aiohttp
-from yarl import URL
-
-from service_kit import paths, purges
 from service_kit.errors import ServiceError
+from storage_service.caches import Caches
 from storage_service.metadata.base import MetadataStore, PendingPurge
 from storage_service.metrics import PURGE_CONFIRM, PURGE_OLDEST, PURGES_PENDING
 
 _REPEATS = (0.6, 15.0)
-"""Seconds after a round that all confirmed until the next one. An answer that was made before the deletion may reach a
-cache after the purge: a fast render within half a second, since slower ones ask again whether the image is there
-(transformer.py); the slowest within the deadlines of render and transfer."""
+"""Seconds from a round that every cache confirmed to the next. A response from before the deletion may reach a cache
+after the purge: a fast render within half a second, since slower ones check again whether the image exists
+(transformer.py), the slowest within the deadlines of render and transfer."""
 _AT_ONCE = 0.5
-"""Seconds for the caches to confirm before the client gets its 204."""
+"""Seconds that caches have to confirm before the client gets its 204."""
 _GRACE = timedelta(seconds=_AT_ONCE)
-_IDLE = 0.2
 _LEAST_PAUSE, _LONGEST_PAUSE, _HOPELESS_PAUSE = 0.2, 2.0, 60.0
 _HOPELESS = 600.0
-"""Seconds without a confirmation after which a cache is asked once a minute: its name may be gone for good."""
+"""Seconds without a confirmation after which a cache is asked once a minute: it may never come back."""
 _CLAIM = timedelta(seconds=10)
-"""Longer than a round takes: another process does not start it meanwhile."""
+"""Longer than a round takes, so that no other process starts it meanwhile."""
+_LONGEST_SLEEP = 10.0
+"""Seconds. A node that shares the database may die between committing a deletion and announcing it; this is how long
+another one takes to notice. Deletions of this process wake it at once."""
 _BATCH = 100
-_SECONDS = 2.0
-_ADDRESS_SECONDS = 1.0
-_SILENT_SECONDS = 0.1
 
 logger = logging.getLogger(__name__)
 
 
-class Caches:
-    """The nodes that keep something of images: each address that the host of a URL has."""
-
-    def __init__(self, urls: Sequence[str]) -> None:
-        self._urls = [URL(url) for url in urls]
-        self._addresses: dict[URL, tuple[float, list[URL]]] = {}
-        self._silent: dict[URL, float] = {}
-        """Until when a node that did not confirm is not asked: it would hold up the purges of the others."""
-
-    @property
-    def exist(self) -> bool:
-        """Whether there is any."""
-        return bool(self._urls)
-
-    async def __aenter__(self) -> Self:
-        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
-
-    async def purge(self, image_id: str, content: str | None) -> bool:
-        """Purge an image everywhere; whether each node has confirmed it."""
-        headers = {purges.CONTENT_HEADER: content} if content else {}
-        return all(await asyncio.gather(*(self._purge_all(url, image_id, headers) for url in self._urls)))
-
-    async def _purge_all(self, url: URL, image_id: str, headers: dict[str, str]) -> bool:
-        nodes = await self._nodes(url)
-        return bool(nodes) and all(
-            await asyncio.gather(*(self._purge_one(node, url, image_id, headers) for node in nodes))
-        )
-
-    async def _purge_one(self, node: URL, url: URL, image_id: str, headers: dict[str, str]) -> bool:
-        now = time.monotonic()
-        if node in self._silent:
-            if now < self._silent[node]:
-                return False
-            self._silent[node] = now + _SECONDS  # one tries for all
-        confirmed = False
-        try:
-            confirmed = await self._confirmed(node, url, image_id, headers)
-        finally:  # given up (announce), too
-            if confirmed:
-                self._silent.pop(node, None)
-            else:
-                self._silent[node] = time.monotonic() + _SILENT_SECONDS
-        return confirmed
-
-    async def _confirmed(self, node: URL, url: URL, image_id: str, headers: dict[str, str]) -> bool:
-        try:
-            async with self._session.request(
-                purges.METHOD, node.with_path(paths.image_url(image_id)), headers={**headers, "Host": url.host or ""}
-            ) as answer:
-                await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("the cache at %s did not confirm that the image %s is gone: %r", node, image_id, error)
-            return False
-        if answer.status >= 300:  # noqa: PLR2004
-            logger.warning("the cache at %s answered %d to the purge of %s", node, answer.status, image_id)
-            return False
-        return True
-
-    async def _nodes(self, url: URL) -> list[URL]:
-        until, nodes = self._addresses.get(url, (0.0, []))
-        if until < time.monotonic():
-            nodes = await _resolved(url)
-            self._addresses[url] = (time.monotonic() + _ADDRESS_SECONDS, nodes)
-        return nodes
-
-
-async def _resolved(url: URL) -> list[URL]:
-    """The URL at each address of its host; empty where none is known."""
-    assert url.host
-    try:
-        found = await asyncio.get_running_loop().getaddrinfo(url.host, url.port, type=socket.SOCK_STREAM)
-    except OSError as error:
-        logger.warning("no address of %s is known, so nothing can be purged there yet: %s", url, error)
-        return []
-    return [url.with_host(address) for address in sorted({str(info[4][0]) for info in found})]
-
-
 class Purger:
-    """Takes deletions from the metadata store's outbox; any number of processes may."""
+    """Delivers the purges in the outbox. Any number of processes may do so."""
 
     def __init__(self, metadata: MetadataStore, caches: Caches) -> None:
         self._metadata = metadata
@@ -128,34 +39,35 @@ class Purger:
         self._wake = asyncio.Event()
 
     async def announce(self, purge: PendingPurge) -> None:
-        """The first round, for a deletion that was just committed; who does not confirm is asked again later."""
+        """The first round, for a deletion that was just committed. `run` repeats it for caches that do not confirm."""
         with contextlib.suppress(TimeoutError, ServiceError):
             async with asyncio.timeout(_AT_ONCE):
                 await self._deliver(purge)
         self._wake.set()
 
     async def observe(self) -> None:
-        """Bring the gauges up to date; they stay as they are while the database does not answer."""
+        """Update the gauges. They keep their values while the database does not respond."""
         with contextlib.suppress(ServiceError):
             number, oldest = await self._metadata.pending_purges()
             PURGES_PENDING.set(number)
             PURGE_OLDEST.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
 
     async def run(self) -> None:
-        """Deliver what is due, for ever."""
+        """Deliver each purge when it is due, for ever."""
         while True:
+            self._wake.clear()
             try:
                 await self._deliver_due()
+                sleep = await self._seconds_to_next()
             except ServiceError as error:
-                logger.warning("purges wait: %s", error)
-                await asyncio.sleep(_LEAST_PAUSE)
+                logger.warning("purges have to wait: %s", error)
+                sleep = _LEAST_PAUSE
             except Exception:
-                logger.exception("purges wait")  # and go on: without this task, deleted images would be served on
-                await asyncio.sleep(_LONGEST_PAUSE)
+                logger.exception("purges have to wait")  # and go on: caches would keep serving deleted images
+                sleep = _LONGEST_PAUSE
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_IDLE):
+                async with asyncio.timeout(sleep):
                     await self._wake.wait()
-            self._wake.clear()
 
     async def _deliver_due(self) -> None:
         while True:
@@ -164,6 +76,15 @@ class Purger:
             await asyncio.gather(*map(self._deliver, due))
             if len(due) < _BATCH:
                 return
+
+    async def _seconds_to_next(self) -> float | None:
+        """Seconds until the next purge is due; None to sleep until a deletion."""
+        due_at = await self._metadata.next_purge()
+        longest = None if self._metadata.exclusive else _LONGEST_SLEEP
+        if due_at is None:
+            return longest
+        seconds = max(0.0, (due_at - datetime.now(UTC)).total_seconds())
+        return seconds if longest is None else min(seconds, longest)
 
     async def _deliver(self, purge: PendingPurge) -> None:
         used = await self._metadata.used_contents([purge.sha256])
@@ -183,5 +104,5 @@ class Purger:
 
 
 def first_round(at: datetime) -> datetime:
-    """When the outbox takes over a deletion whose announcement was cut off."""
+    """When the outbox takes over a deletion at `at` whose announcement was cut off."""
     return at + _GRACE

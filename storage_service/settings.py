@@ -1,4 +1,4 @@
-"""Configuration of the storage service."""
+"""Settings of the storage service."""
 
 import re
 from functools import cached_property
@@ -9,46 +9,51 @@ from urllib.parse import quote, urlsplit
 from pydantic import Field, field_validator
 from pydantic_settings import NoDecode
 
-from service_kit.settings import Limits, from_json
+from service_kit.settings import CommonSettings, from_json
 
 
-class StorageSettings(Limits):
-    """Read from environment variables of the fields' names in upper case."""
+class StorageSettings(CommonSettings):
+    """Settings from environment variables with the fields' names in upper case."""
 
     data_dir: Path = Field(
-        Path("var"), description="Folder for the database and the blobs where no URL says otherwise."
+        Path("var"),
+        description="Folder for the database and the blobs, unless DATABASE_URL and BLOB_URL say otherwise.",
     )
     database_url: str = Field(
         "", description="`postgresql://user:password@host/name` or `sqlite:///path`; empty: SQLite in DATA_DIR."
     )
     database_password_file: Path | None = Field(
-        None, description="A file with the database password, instead of one in DATABASE_URL."
+        None, description="File with the database password, as an alternative to a password in DATABASE_URL."
     )
-    database_pool: int = Field(10, gt=0, description="PostgreSQL connections of one process that answer questions.")
+    database_pool: int = Field(10, gt=0, description="PostgreSQL connections of a process for queries.")
     database_lock_pool: int = Field(
-        10, gt=0, description="PostgreSQL connections of one process that uploads hold while their bytes are stored."
+        10,
+        gt=0,
+        description="PostgreSQL connections of a process for uploads, which hold one while their bytes are stored.",
     )
     blob_url: str = Field(
         "",
         description="`file:///path`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`; empty: files in DATA_DIR."
-        " Credentials come from the store's own environment variables (`AWS_ACCESS_KEY_ID` …).",
+        " Credentials are the store's own environment variables (`AWS_ACCESS_KEY_ID`, …).",
     )
     accel_prefix: str = Field(
         "",
-        description="Path under which an nginx in front sends the files of BLOB_URL itself (`X-Accel-Redirect`);"
-        " empty: this service sends them.",
+        description="URL path under which an nginx in front sends the files of BLOB_URL (`X-Accel-Redirect`);"
+        " empty: the service sends them itself.",
     )
     purge_urls: Annotated[tuple[str, ...], NoDecode, from_json('["http://varnish:8081"]')] = Field(
-        (), description="Caches that are told of deletions, as a JSON list: each address of each is sent `PURGE`."
+        (), description="Caches to purge after deletions, as a JSON list. Every address of each host gets the request."
     )
-    validators: int = Field(1, gt=0, description="Processes that read the headers of uploads.")
+    validators: int = Field(1, gt=0, description="Validator processes, which read the headers of uploads.")
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")
-    validation_seconds: float = Field(5, gt=0, description="Seconds to read one header.")
+    validation_seconds: float = Field(5, gt=0, description="Time limit for reading a header, in seconds.")
     sweep_seconds: float = Field(
-        86400, gt=0, description="Seconds between sweeps, and the age from which a blob without an image is removed."
+        86400,
+        gt=0,
+        description="Interval between sweeps, and the age at which they remove a blob without an image, in seconds.",
     )
-    storage_host: str = Field("0.0.0.0", description="Address of `python -m storage_service`.")  # noqa: S104
-    storage_port: int = Field(8081, ge=0, description="Port of `python -m storage_service`.")
+    storage_host: str = Field("0.0.0.0", description="Address that `python -m storage_service` listens on.")  # noqa: S104
+    storage_port: int = Field(8081, ge=0, description="Port that `python -m storage_service` listens on.")
 
     @field_validator("purge_urls")
     @classmethod
@@ -56,22 +61,22 @@ class StorageSettings(Limits):
         for url in urls:
             parts = urlsplit(url)
             if parts.scheme not in {"http", "https"} or not parts.hostname:
-                raise ValueError(f"{url!r} is no URL of a cache; write it as http://varnish:8081")
+                raise ValueError(f"{url!r} is not the URL of a cache; write it as http://varnish:8081")
         return urls
 
     @field_validator("accel_prefix")
     @classmethod
     def _is_a_folder(cls, prefix: str) -> str:
         if prefix and not re.fullmatch("/(?:[^?#% ]*/)?", prefix):
-            raise ValueError("write it with a slash in front and behind, as /originals/")
+            raise ValueError("write it with slashes at both ends, such as /originals/")
         return prefix
 
     @cached_property
     def database(self) -> str:
-        """The database URL in force."""
+        """The effective database URL."""
         return self.database_url or f"sqlite:///{quote(str(self.data_dir.resolve()))}/images.sqlite3"
 
     @cached_property
     def blobs(self) -> str:
-        """The blob URL in force."""
+        """The effective blob URL."""
         return self.blob_url or f"file://{quote(str(self.data_dir.resolve()))}/blobs"

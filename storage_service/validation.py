@@ -1,50 +1,33 @@
-"""From a file to the facts in its header, or to the error that says why it is no image we take."""
+"""Validating uploads: reading their headers in worker processes, since the bytes may be hostile."""
 
-from pathlib import Path
-
-from service_kit.images import Header
-from service_kit.quarantine import Quarantine
+from imaging.formats import InputLimits
+from imaging.header import Header
+from imaging.tasks import LOCK_DOWN, READ_HEADER
+from service_kit.processes.pool import WorkerPool
+from service_kit.processes.quarantine import Quarantine
+from service_kit.processes.worker import Setup
 from service_kit.spool import Spooled
-from service_kit.worker import Hooks
-from service_kit.worker_pool import WorkerPool
 from storage_service.settings import StorageSettings
-
-PRELOAD = "service_kit.vips"
-"""What the fork server imports for these workers."""
 
 
 class Validator:
-    """Reads headers in worker processes: the bytes are a stranger's."""
+    """The validator processes."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._settings = settings
-        self._workers = WorkerPool(settings.validators, hooks=Hooks(_initialize), queue=settings.validation_queue)
+        self._limits = InputLimits(settings.max_pixels, settings.max_frames)
+        self._seconds = settings.validation_seconds
+        self._workers = WorkerPool(settings.validators, setup=Setup(LOCK_DOWN), queue=settings.validation_queue)
         self._quarantine = Quarantine()
 
     async def start(self) -> None:
-        """Start the workers."""
+        """Start the processes."""
         await self._workers.start()
 
     async def close(self) -> None:
-        """End the workers."""
+        """End the processes."""
         await self._workers.close()
 
     async def read_header(self, upload: Spooled) -> Header:
-        """See service_kit.vips.read_header, and service_kit.quarantine for an upload that crashes it."""
-        settings = self._settings
+        """The header of an upload. For its errors see imaging.pixels.headers.read_header and Quarantine."""
         with self._quarantine.watch(upload.sha256):
-            return await self._workers.run(
-                _read_header, upload.path, settings.max_pixels, settings.max_frames, seconds=settings.validation_seconds
-            )
-
-
-def _initialize() -> None:
-    from service_kit import vips  # noqa: PLC0415  # libvips is loaded in workers only
-
-    vips.lock_down()
-
-
-def _read_header(path: Path, max_pixels: int, max_frames: int) -> Header:
-    from service_kit import vips  # noqa: PLC0415
-
-    return vips.read_header(path, max_pixels, max_frames)
+            return await self._workers.run(READ_HEADER, upload.path, self._limits, seconds=self._seconds)

@@ -5,38 +5,39 @@ from collections.abc import AsyncIterator
 
 from aiohttp import web
 
-from service_kit import access, middlewares, paths, purges, server, tracing, worker
-from service_kit.images import Locator
-from service_kit.metrics import metrics_route
+from imaging.locator import Locator
+from service_kit.http import middlewares, paths, purges, request_log, server, tracing
+from service_kit.http.metrics import metrics_route
+from service_kit.processes import worker
 from service_kit.spool import Spool
-from transform_service import handlers, render_pool
-from transform_service.cache_store import create_store
+from transform_service.caching.records import CachedLocator
+from transform_service.caching.results import ResultCache
+from transform_service.caching.store import create_store
 from transform_service.chain import parse_presets
-from transform_service.record_cache import CachedLocator
-from transform_service.render_pool import RenderPool
-from transform_service.result_cache import ResultCache
+from transform_service.http import handlers
+from transform_service.scheduling.renderers import RENDER, Renderers
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Tools, load_sources
-from transform_service.storage_client import StorageClient
+from transform_service.sources.storage_client import StorageClient
 from transform_service.transformer import Transformer
 
-POOL = web.AppKey("POOL", RenderPool)
+RENDERERS = web.AppKey("RENDERERS", Renderers)
 
 
 def create_app(settings: TransformSettings) -> web.Application:
-    """The transform service alone; it asks the storage service over HTTP."""
+    """The transform service alone, which locates images over HTTP."""
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "transform")
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
-    app.on_startup.append(server.settle)
-    worker.preload([render_pool.PRELOAD])
+    app.on_startup.append(server.freeze_objects)
+    worker.preload([RENDER])
     return app
 
 
 def setup(app: web.Application, settings: TransformSettings, locator: Locator | None = None) -> None:
-    """Give `app` a transformer; the routes are the caller's choice. `locator` replaces the HTTP client."""
+    """Give `app` a transformer; the caller adds routes. `locator` replaces the HTTP client."""
     load_sources()
     app[handlers.SETTINGS] = settings
     app[handlers.PRESETS] = parse_presets(settings.presets, max_operations=settings.max_operations)
@@ -50,8 +51,8 @@ def setup(app: web.Application, settings: TransformSettings, locator: Locator | 
 
 
 async def _observe(app: web.Application) -> None:
-    access.settle()
-    app[POOL].observe()
+    request_log.flush()
+    app[RENDERERS].observe()
 
 
 async def _start(
@@ -62,17 +63,17 @@ async def _start(
     store = create_store(settings.result_cache_url, settings.result_cache_bytes)
     stack.push_async_callback(store.close)
     cache = ResultCache(store, settings.result_cache_entry_bytes, settings.render_seconds)
-    pool = RenderPool(settings)
-    await pool.start()
-    stack.push_async_callback(pool.close)
-    app[POOL] = pool
+    renderers = app[RENDERERS] = Renderers(settings)
+    await renderers.start()
+    stack.push_async_callback(renderers.close)
     if locator is None:
         client = StorageClient(settings.storage_url, settings.storage_seconds)
         stack.push_async_callback(client.close)
         locator = app[handlers.RECORDS] = CachedLocator(client, store)
-    kinds = {name: kind(Tools(settings, locator, spool, pool)) for name, kind in load_sources().items()}
-    for kind in kinds.values():
-        await kind.start()
-        stack.push_async_callback(kind.close)
-    app[handlers.SPOOL], app[handlers.KINDS], app[handlers.RESULTS] = spool, kinds, cache
-    app[handlers.TRANSFORMER] = Transformer(settings, pool, cache, spool, kinds["image_id"])
+    tools = Tools(settings, locator, spool, renderers)
+    sources = {name: source(tools) for name, source in load_sources().items()}
+    for source in sources.values():
+        await source.start()
+        stack.push_async_callback(source.close)
+    app[handlers.SPOOL], app[handlers.SOURCES], app[handlers.RESULTS] = spool, sources, cache
+    app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, spool, sources["image_id"])

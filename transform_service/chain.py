@@ -1,4 +1,4 @@
-"""From the text of a query to a chain of operations, or to an error that marks the place."""
+"""Parsing a query into a chain of operations. Errors mark the place in the query."""
 
 import difflib
 import re
@@ -12,19 +12,20 @@ from transform_service.operations.base import OPERATIONS, BadArgument, Operation
 load_operations()
 
 RESERVED = frozenset({"format", "expires", "signature", "download"})
-"""Names with a meaning of their own on every path; no operations."""
+"""Parameters on every path that are not operations."""
 PRESET = "preset"
-"""The name that stands for a chain of the configuration."""
+"""The parameter that inserts a preset."""
 
 _SHOWN = 100
-"""Characters of a query that an error shows on each side of the place it marks."""
-_TRACKING = re.compile(r"utm_\w*|gclid|fbclid")
+"""Characters of the query that an error shows on each side of the marked place."""
+TRACKING = re.compile(r"utm_[A-Za-z0-9_.-]*|gclid|fbclid")
+"""Parameters that say how a visitor came here. Varnish removes them too (varnish/urls.vcl), as a test checks."""
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class Chain:
-    """Operations in the order in which they run, and the reserved parameters beside them."""
+    """Operations in the order in which they run, and the parameters that are not operations."""
 
     operations: Steps
     parameters: Mapping[str, str]
@@ -49,26 +50,26 @@ class _Pair:
         """Name and value, each percent-decoded once."""
         raw = self.query[self.start : self.end]
         if _BAD_ESCAPE.search(raw):
-            raise self.error("a % that no two hex digits follow; write %25 for a percent sign")
+            raise self.error("two hex digits have to follow a %; write a percent sign as %25")
         name, _, value = raw.partition("=")
         try:
             return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
         except UnicodeDecodeError:
-            raise self.error("the percent-encoded bytes are not UTF-8") from None
+            raise self.error("the percent-encoded bytes are not valid UTF-8") from None
 
 
 def parse(
     query: str, *, max_operations: int, reserved: Collection[str] = (), presets: Mapping[str, Steps] | None = None
 ) -> Chain:
-    """Parse the raw (still percent-encoded) text behind the `?`.
+    """Parse the raw, percent-encoded text behind the `?`.
 
         query     = [ pair *( "&" pair ) ]
-        pair      = name [ "=" arguments ]      ; percent-decoded once, "+" stands for itself
-        arguments = argument *( "," argument )  ; as the operation's class defines them
+        pair      = name [ "=" arguments ]      ; percent-decoded once, "+" is a plus sign
+        arguments = argument *( "," argument )  ; as the class of the operation defines
 
-    Operations keep the query's order and may repeat; `preset=NAME` stands for the operations of that preset. The names
-    in `RESERVED` and `reserved` are no operations and may stand once. Tracking parameters (utm_*, gclid, fbclid) are
-    ignored. Raises BadRequest with the place marked, and URITooLong for more than `max_operations`.
+    Operations keep the order of the query and may repeat. `preset=NAME` inserts the operations of that preset. Names in
+    RESERVED and `reserved` are parameters, not operations, and may appear once. Tracking parameters are ignored.
+    Raises BadRequest with the place marked, and URITooLong for more than `max_operations`.
     """
     operations: list[Operation] = []
     parameters: dict[str, str] = {}
@@ -76,17 +77,17 @@ def parse(
         name, value = pair.decoded()
         if name in RESERVED or name in reserved:
             if name in parameters:
-                raise pair.error(f"{name} stands twice; give it once")
+                raise pair.error(f"`{name}` appears twice; use it once")
             parameters[name] = value
-        elif not _TRACKING.fullmatch(name):
+        elif not TRACKING.fullmatch(name):
             operations += _preset(pair, value, presets or {}) if name == PRESET else [_operation(pair, name, value)]
             if len(operations) > max_operations:
-                raise URITooLong(f"the chain has more than {max_operations} operations, the most that is allowed")
+                raise URITooLong(f"the chain has more than {max_operations} operations, which is the limit")
     return Chain(tuple(operations), parameters)
 
 
 def parse_presets(texts: Mapping[str, str], *, max_operations: int) -> Mapping[str, Steps]:
-    """The operations of each preset; ValueError says which one is wrong, and where."""
+    """The operations of each preset. Raises ValueError, which says which preset is wrong and where."""
     presets = {}
     for name, text in texts.items():
         try:
@@ -94,7 +95,7 @@ def parse_presets(texts: Mapping[str, str], *, max_operations: int) -> Mapping[s
         except (BadRequest, URITooLong) as error:
             raise ValueError(f"PRESETS: the preset {name!r}: {error}") from error
         if chain.parameters:
-            raise ValueError(f"PRESETS: the preset {name!r} has {', '.join(chain.parameters)}; only operations can be")
+            raise ValueError(f"PRESETS: the preset {name!r} has {', '.join(chain.parameters)}; use operations only")
         presets[name] = chain.operations
     return presets
 
@@ -108,7 +109,7 @@ def _pairs(query: str) -> Iterator[_Pair]:
 
 
 def _marked(text: str, start: int, end: int) -> str:
-    """`text` with a line of `^` below start to end; of a long text the surroundings only."""
+    """`text` with a line of `^` below start to end. Of a long text, only what is around them."""
     first, last = max(0, start - _SHOWN), min(len(text), min(end, start + _SHOWN) + _SHOWN)
     before, after = "…" if first else "", "…" if last < len(text) else ""
     marker = " " * (len(before) + start - first) + "^" * max(1, min(end, last) - start)
@@ -117,13 +118,13 @@ def _marked(text: str, start: int, end: int) -> str:
 
 def _preset(pair: _Pair, name: str, presets: Mapping[str, Steps]) -> Steps:
     if name not in presets:
-        raise pair.error(f"there is no preset {name[:64]!r}; {_hint(name, presets)}", value_only=True)
+        raise pair.error(f"unknown preset {name[:64]!r}; {_hint(name, presets)}", value_only=True)
     return presets[name]
 
 
 def _hint(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"there are: {', '.join(sorted(known)) or 'none'}"
+    return f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(sorted(known)) or 'none'}"
 
 
 def _operation(pair: _Pair, name: str, value: str) -> Operation:
@@ -133,4 +134,4 @@ def _operation(pair: _Pair, name: str, value: str) -> Operation:
         return OPERATIONS[name].parse(value)
     except BadArgument as error:
         example = OPERATIONS[name].examples[0]
-        raise pair.error(f"{name}: {error}; an example: {example}", value_only=True) from error
+        raise pair.error(f"{name}: {error}; example: {example}", value_only=True) from error

@@ -1,55 +1,70 @@
-"""Tells a person what the planner makes of a chain: `imgsvc explain`."""
+"""`imgsvc explain`: what the planner makes of a chain, in words."""
 
+import asyncio
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-from service_kit import vips
-from service_kit.formats import by_extension
-from service_kit.images import Header
-from transform_service import progressive
+from imaging import jpeg_scans
+from imaging.formats import InputLimits, by_extension
+from imaging.header import Header
+from imaging.tasks import LOCK_DOWN, READ_HEADER
+from service_kit.processes.pool import WorkerPool
+from service_kit.processes.worker import Setup
 from transform_service.chain import Chain, parse, parse_presets
-from transform_service.cost import decoder_shrink
-from transform_service.geometry import Size
 from transform_service.operations.base import Steps
-from transform_service.plan import OutputLimits, Plan, Planned
-from transform_service.planner import page_number, plan
+from transform_service.planning.cost import decoder_shrink
+from transform_service.planning.plan import OutputLimits, Plan, Planned
+from transform_service.planning.planner import of_page, page_to_read, plan
 from transform_service.settings import TransformSettings
 
 _LABEL = 12
 
 
 def explain(query: str, path: Path, extension: str | None, settings: TransformSettings) -> str:
-    """The plan for the image at `path`, in lines. Raises what the service would answer."""
-    vips.lock_down()
+    """The plan for the image at `path`, in lines. Raises the errors that the service would answer, and OSError."""
     presets = parse_presets(settings.presets, max_operations=settings.max_operations)
     chain = parse(query, max_operations=settings.max_operations, presets=presets)
-    header = vips.read_header(path, settings.max_pixels, settings.max_frames)
-    page = page_number(chain.operations)
-    if page and page < header.frames and not header.kind.animated:
-        of_page = vips.read_header(path, settings.max_pixels, settings.max_frames, page)
-        header = of_page.model_copy(update={"frames": header.frames})
-    asked = extension or chain.parameters.get("format")
-    output = by_extension(asked) if asked else header.kind
+    header = asyncio.run(_read_header(path, chain.operations, settings))
+    name = extension or chain.parameters.get("format")
+    output = by_extension(name) if name else header.image_format
     limits = OutputLimits(settings.max_pixels, settings.max_output_side)
     planned = plan(chain.operations, output, header, "", limits)
     return "\n".join(f"{label:{_LABEL}}{text}" for label, text in _lines(path, header, chain, planned))
 
 
+async def _read_header(path: Path, operations: Steps, settings: TransformSettings) -> Header:
+    """Read the header in a worker process, as the service does."""
+    with path.open("rb"):
+        pass
+    limits = InputLimits(settings.max_pixels, settings.max_frames)
+    workers = WorkerPool(1, setup=Setup(LOCK_DOWN), queue=1)
+    await workers.start()
+    try:
+        header = await workers.run(READ_HEADER, path, limits)
+        page = page_to_read(operations, header)
+        return header if page is None else of_page(header, await workers.run(READ_HEADER, path, limits, page))
+    finally:
+        await workers.close()
+
+
 def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterator[tuple[str, str]]:
     made = planned.plan
-    stored = Size(header.width, header.height)
     yield "image", f"{path.name}: {_facts(header)}"
     yield "as written", _chained(chain.operations)
+    if made is None:
+        yield "as planned", "nothing to do"
+        yield "reading", "the original is sent as it is, including its metadata"
+        return
     yield "as planned", _chained(made.operations)
     if made.unchanged:
-        yield "reading", "the encoded pixels are kept, where they are sRGB already; metadata goes"
+        yield "reading", "the encoded pixels are kept if they are sRGB already; metadata is removed"
         return
-    yield "reading", _reading(path, made, header)
+    yield "reading", _reading(path, made)
     buffered = [str(step.operation) for step in made.steps if step.buffered]
     if buffered:
         yield "in memory", f"the pixels are computed into memory before {', and before '.join(buffered)}"
-    yield "output", _output(made, stored)
+    yield "output", _output(made)
     lane = "heavy" if planned.cost.heavy else "small"
     yield (
         "cost",
@@ -58,7 +73,7 @@ def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterat
 
 
 def _facts(header: Header) -> str:
-    facts = [header.kind.name.upper(), str(Size(header.width, header.height)), header.colour_space]
+    facts = [header.image_format.name.upper(), str(header.size), header.colour_space]
     if header.frames > 1:
         facts.append(f"{header.frames} frames")
     if header.progressive:
@@ -72,16 +87,17 @@ def _chained(steps: Steps) -> str:
     return " > ".join(map(str, steps)) or "nothing to do"
 
 
-def _reading(path: Path, made: Plan, header: Header) -> str:
+def _reading(path: Path, made: Plan) -> str:
     frames = f"{made.frames} frames, " if made.frames > 1 else ""
     page = f"page {made.page}, " if made.page else ""
-    shrink = decoder_shrink(made, header)
+    shrink = decoder_shrink(made)
     level = f"level 1/{shrink:g} of the decoder" if shrink > 1 else "all pixels"
-    return f"{frames}{page}{level}{_left_out(path, made, int(shrink))}; sequential, from top to bottom"
+    return f"{frames}{page}{level}{_share_of_file(path, made, int(shrink))}; sequential, from top to bottom"
 
 
-def _left_out(path: Path, made: Plan, shrink: int) -> str:
-    needed = progressive.needed(path, shrink) if made.stored.progressive and made.stored.format == "jpeg" else None
+def _share_of_file(path: Path, made: Plan, shrink: int) -> str:
+    header = made.header
+    needed = jpeg_scans.needed(path, shrink) if header.progressive and header.format == "jpeg" else None
     return (
         f" from {needed.getbuffer().nbytes / path.stat().st_size:.0%} of the file"
         if isinstance(needed, BytesIO)
@@ -89,7 +105,8 @@ def _left_out(path: Path, made: Plan, shrink: int) -> str:
     )
 
 
-def _output(made: Plan, size: Size) -> str:
+def _output(made: Plan) -> str:
+    size = made.header.size
     for operation in made.operations:
         size = operation.output_size(size)
     encoding = made.encoding

@@ -3,99 +3,104 @@
 import asyncio
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from imaging.formats import Format
 from service_kit.errors import Unavailable, UnprocessableImage
-from service_kit.formats import Format
-from service_kit.quarantine import Quarantined
-from service_kit.spans import Spans
+from service_kit.observing import spans
+from service_kit.processes.pool import DeadlinePassed
+from service_kit.processes.quarantine import Quarantined
 from service_kit.spool import Spool
-from service_kit.worker_pool import DeadlinePassed
+from transform_service.caching.results import ResultCache
 from transform_service.metrics import RENDERS, RESULTS
 from transform_service.operations.base import Steps
-from transform_service.plan import OutputLimits, Planned
-from transform_service.planner import page_number, plan
-from transform_service.render_pool import RenderPool, RenderSource
-from transform_service.rendition import Rendition, Timings
-from transform_service.result_cache import ResultCache
+from transform_service.planning.plan import OutputLimits, Plan, Planned
+from transform_service.planning.planner import of_page, page_to_read, plan
+from transform_service.result import Result, Timings
+from transform_service.scheduling.renderers import Renderers, RenderSource
 from transform_service.settings import TransformSettings
-from transform_service.sources.base import Source, SourceKind
+from transform_service.sources.base import Source, SourceImage
 
-_HIT, _WAITED = Timings("hit"), Timings("waited")
+_HIT, _WAITED, _ORIGINAL = Timings("hit"), Timings("waited"), Timings("original")
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """A plan with the images that it needs."""
+
+    image: SourceImage
+    overlays: Sequence[SourceImage]
+    """In the order of `plan.overlays`."""
+    plan: Plan
+    planned: Planned
 
 
 @dataclass(eq=False, slots=True)
 class _Flight:
-    """One render, and how many wait for it."""
+    """One render, and the number of requests that wait for it."""
 
-    task: asyncio.Task[Rendition]
+    task: asyncio.Task[Result]
     waiting: int = 0
 
 
 class Transformer:
-    """Equal requests at the same time share one render; equal requests later find its result."""
+    """Identical requests at the same time share one render; later ones find its result in the cache."""
 
     def __init__(
-        self, settings: TransformSettings, pool: RenderPool, cache: ResultCache, spool: Spool, stored: SourceKind
+        self, settings: TransformSettings, renderers: Renderers, cache: ResultCache, spool: Spool, stored: Source
     ) -> None:
-        """`stored` finds the images that operations name."""
+        """`stored` finds overlays."""
         self._limits = OutputLimits(settings.max_pixels, settings.max_output_side)
         self._entry_bytes = settings.result_cache_entry_bytes
-        self._pool = pool
+        self._renderers = renderers
         self._cache = cache
         self._spool = spool
         self._stored = stored
         self._flights: dict[str, _Flight] = {}
 
-    async def plan(self, source: Source, operations: Steps, output: Format) -> Planned:
-        """The plan and its key, from header facts alone."""
-        page = page_number(operations)
-        header = source.header
-        if page and page < header.frames and not header.kind.animated:  # pages of a TIFF differ in size
-            async with source.local() as path:
-                read = await self._pool.read_header(RenderSource(path, source.sha256), page)
-                header = read.model_copy(update={"frames": header.frames})
-        return plan(operations, output, header, source.sha256, self._limits)
+    async def plan(self, image: SourceImage, operations: Steps, output: Format) -> Planned:
+        """The plan and its key. Reads no pixels."""
+        header = image.header
+        page = page_to_read(operations, header)
+        if page is not None:
+            async with image.local() as path:
+                header = of_page(header, await self._renderers.read_header(RenderSource(path, image.sha256), page))
+        return plan(operations, output, header, image.sha256, self._limits)
 
-    async def render(self, source: Source, planned: Planned, spans: Spans) -> Rendition:
-        """The result of a plan, from the cache, from a render that is under way, or from a new one.
+    async def render(self, image: SourceImage, planned: Planned) -> Result:
+        """The result of a plan: the original, or from the cache, from a render in progress, or from a new one.
 
-        When the last of those who wait for it are gone, the render is given up. Raises Gone when the image was deleted
-        meanwhile: what is deleted is served for no longer than a second.
+        When the last request that waits for a render has gone, it is cancelled. Raises Gone if the image or an overlay
+        was deleted meanwhile: deleted images are served for no longer than a second.
         """
         async with contextlib.AsyncExitStack() as stack:
-            # Overlays as well: one may have been deleted since a result that is there was made.
-            overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.plan.overlays]
-            try:
-                rendition = await self._shared(source, planned, spans)
-            except Unavailable:
-                await _confirm(source, *overlays)
-                raise
-            if source.is_old:
-                await _confirm(source, *overlays)
+            # Overlays as well: one may have been deleted since a cached result was rendered.
+            overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.overlays]
+            if planned.plan is None:
+                path = await stack.enter_async_context(image.local())
+                result = Result.from_file(path, _ORIGINAL)
+            else:
+                try:
+                    result = await self._shared(_Job(image, overlays, planned.plan, planned))
+                except Unavailable:
+                    await _confirm(image, *overlays)
+                    raise
+            if image.is_old:
+                await _confirm(image, *overlays)
                 spans.lap("source")
-        return rendition
+        return result
 
-    async def _shared(self, source: Source, planned: Planned, spans: Spans) -> Rendition:
-        flight = self._flights.get(planned.key)
+    async def _shared(self, job: _Job) -> Result:
+        key = job.planned.key
+        flight = self._flights.get(key)
         first = flight is None
         if flight is None:
-            flight = self._flights[planned.key] = _Flight(asyncio.create_task(self._find_or_render(source, planned)))
-            flight.task.add_done_callback(lambda _: self._land(planned.key, flight))
+            flight = self._flights[key] = _Flight(asyncio.create_task(self._find_or_render(job)))
+            flight.task.add_done_callback(lambda _: self._land(key, flight))
         flight.waiting += 1
         try:
-            rendition = await asyncio.shield(flight.task)
-            timings = rendition.timings
-            if not first or timings.source == "waited":
-                spans.lap("wait")
-            elif timings.source == "hit":
-                spans.lap("cache")
-            else:
-                spans.lap("cache", queue=timings.queue, render=timings.render, encode=timings.encode)
-            if not first:
-                RESULTS.labels("shared").inc()
-            return rendition  # noqa: TRY300
+            result = await asyncio.shield(flight.task)
         except DeadlinePassed as error:
             spans.lap("render", queue=error.queued)
             raise
@@ -105,25 +110,30 @@ class Transformer:
         finally:
             flight.waiting -= 1
             if not flight.waiting and not flight.task.done():
-                self._land(planned.key, flight)
+                self._land(key, flight)
                 flight.task.cancel()
+        _lap(result.timings, first=first)
+        if not first:
+            RESULTS.labels("shared").inc()
+        return result
 
     def _land(self, key: str, flight: "_Flight") -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
-    async def _find_or_render(self, source: Source, planned: Planned) -> Rendition:
-        found = await self._found(planned.key)
+    async def _find_or_render(self, job: _Job) -> Result:
+        key = job.planned.key
+        found = await self._found(key)
         if found:
             return found
-        async with self._cache.alone(planned.key) as others:
+        async with self._cache.alone(key) as others:
             if others is not None:
                 RESULTS.labels("waited").inc()
-                return Rendition.in_memory(others, _WAITED)
+                return Result.in_memory(others, _WAITED)
             RESULTS.labels("miss").inc()
-            return await self._render_and_keep(source, planned)
+            return await self._render_and_keep(job)
 
-    async def _found(self, key: str) -> Rendition | None:
+    async def _found(self, key: str) -> Result | None:
         try:
             cached = await self._cache.find(key)
         except UnprocessableImage:
@@ -132,47 +142,54 @@ class Transformer:
         if cached is None:
             return None
         RESULTS.labels("hit").inc()
-        return Rendition.in_memory(cached, _HIT)
+        return Result.in_memory(cached, _HIT)
 
-    async def _render_and_keep(self, source: Source, planned: Planned) -> Rendition:
+    async def _render_and_keep(self, job: _Job) -> Result:
         try:
-            rendition = await self._render(source, planned)
+            result = await self._render(job)
         except Quarantined:
             raise
         except UnprocessableImage as error:
-            await self._cache.keep_failure(planned.key, error, source.sha256)
+            await self._cache.keep_failure(job.planned.key, error, job.image.sha256)
             raise
-        if rendition.body is not None:
-            await self._cache.keep(planned.key, rendition.body, source.sha256)
-        return rendition
+        if result.body is not None:
+            await self._cache.keep(job.planned.key, result.body, job.image.sha256)
+        return result
 
-    async def _render(self, source: Source, planned: Planned) -> Rendition:
+    async def _render(self, job: _Job) -> Result:
         output = self._spool.new_path()
         try:
             async with contextlib.AsyncExitStack() as stack:
-                path = await stack.enter_async_context(source.local())
+                path = await stack.enter_async_context(job.image.local())
                 overlays = {
-                    image_id: await self._overlay(image_id, stack) for image_id in dict.fromkeys(planned.plan.overlays)
+                    image_id: await stack.enter_async_context(overlay.local())
+                    for image_id, overlay in zip(job.plan.overlays, job.overlays, strict=True)
                 }
                 RENDERS.inc()
                 started = time.perf_counter()
-                rendered = await self._pool.render(
-                    RenderSource(path, source.sha256), planned.plan, planned.cost, overlays, output
+                report = await self._renderers.render(
+                    RenderSource(path, job.image.sha256), job.plan, job.planned.cost, overlays, output
                 )
-            queue = time.perf_counter() - started - rendered.render - rendered.encode
-            timings = Timings("miss", queue, rendered.render, rendered.encode)
-            if rendered.bytes <= self._entry_bytes:
-                # Not in a thread: it was written a moment ago, so it is in memory, and a thread takes longer than that.
-                return Rendition.in_memory(output.read_bytes(), timings)
-            return Rendition.from_file(output, timings)
+            queue = time.perf_counter() - started - report.render - report.encode
+            timings = Timings("miss", queue, report.render, report.encode)
+            if report.bytes <= self._entry_bytes:
+                # Not in a thread: the file was just written, so it is in memory, and a thread would take longer.
+                return Result.in_memory(output.read_bytes(), timings)
+            return Result.from_file(output, timings)
         finally:
             output.unlink(missing_ok=True)
 
-    async def _overlay(self, image_id: str, stack: contextlib.AsyncExitStack) -> Path:
-        source = await stack.enter_async_context(self._stored.open(image_id))
-        return await stack.enter_async_context(source.local())
+
+def _lap(timings: Timings, *, first: bool) -> None:
+    """Count the time since the last lap as that of where the result comes from."""
+    if not first or timings.source == "waited":
+        spans.lap("wait")
+    elif timings.source == "hit":
+        spans.lap("cache")
+    else:
+        spans.lap("cache", queue=timings.queue, render=timings.render, encode=timings.encode)
 
 
-async def _confirm(*shown: Source) -> None:
-    """Raises Gone where one of the images that a result shows was deleted meanwhile."""
-    await asyncio.gather(*(source.confirm() for source in shown))
+async def _confirm(*images: SourceImage) -> None:
+    """Raise Gone if one of the images that a result shows was deleted meanwhile."""
+    await asyncio.gather(*(image.confirm() for image in images))

@@ -9,8 +9,8 @@ import sys
 from aiohttp import web
 
 from imgsvc.cli import main
-from service_kit import server
-from service_kit.access import AccessLogger
+from service_kit.http import server
+from service_kit.http.request_log import AccessLogger
 
 ON, OFF = signal.SIGUSR1, signal.SIGUSR2
 

@@ -12,7 +12,7 @@ from benchmarks.endurance.client import OK, Answer, Client, by_status
 from benchmarks.endurance.figures import at_most, shown
 from benchmarks.endurance.service import descriptors, started
 from benchmarks.figures import Figure
-from service_kit.formats import FORMATS
+from imaging.formats import FORMATS
 from transform_service.operations.base import load_operations
 
 _CLIENTS = 4

@@ -13,8 +13,8 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from benchmarks.systems.encoders import encode
-from service_kit.vips import pyvips
-from transform_service.colour import srgb
+from imaging.pixels.colour import srgb
+from imaging.pixels.vips import pyvips
 
 INDEX_BYTES = 4
 NO_MORE = 2**32 - 1

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from service_kit.formats import FORMATS
+from imaging.encoding import Encoding
+from imaging.formats import FORMATS
 from transform_service import encoders
-from transform_service.encoding import Encoding
 
 AVIF_EFFORT = encoders.AVIF_EFFORT
 AVIF_SPEED = 9 - AVIF_EFFORT

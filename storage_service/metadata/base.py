@@ -1,4 +1,4 @@
-"""What a metadata store is, and the registry of them."""
+"""The interface of a metadata store, and the registry of stores."""
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -8,16 +8,16 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import storage_service.metadata
-from service_kit.images import Header
+from imaging.header import Header
 from service_kit.plugins import discover
 from service_kit.urls import parts_of
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-"""Numbered SQL files in a dialect that PostgreSQL and SQLite share."""
+"""Numbered SQL files in the dialect that PostgreSQL and SQLite share."""
 
 
 class ImageRecord(Header):
-    """One row: an image that was uploaded, its content by SHA-256 (hex), and whether it still exists."""
+    """The record of an image: its header, its content by SHA-256 (hex), and whether it was deleted."""
 
     image_id: str
     bytes: int
@@ -34,7 +34,7 @@ PENDING = "SELECT count(*), min(CASE WHEN round = 0 THEN deleted_at END) FROM pu
 
 @dataclass(frozen=True, slots=True)
 class PendingPurge:
-    """One row of the outbox: a deletion that the caches have yet to confirm, in its `round` (from 0)."""
+    """One row of the outbox: a deletion that caches have yet to confirm, in its `round` (from 0)."""
 
     image_id: str
     sha256: str
@@ -51,64 +51,70 @@ class Position:
 
 
 class LockedContent(Protocol):
-    """One content (a SHA-256) that nobody else adds or sweeps meanwhile."""
+    """A content (SHA-256) that no other task or process adds or sweeps meanwhile."""
 
     async def add(self, record: ImageRecord) -> None:
-        """Add a row; it is durable when the lock's context has ended."""
+        """Add a record. It is durable when the context of the lock has ended."""
 
     async def is_used(self) -> bool:
         """Whether an image that is not deleted has this content."""
 
 
 class MetadataStore(Protocol):
-    """Rows of images. Every method raises Unavailable within seconds when the database is down."""
+    """Records of images. Every method raises Unavailable within seconds if the database is down."""
+
+    exclusive: bool
+    """Whether no other process uses the database."""
 
     async def open(self) -> None:
-        """Connect, and bring the schema up to date."""
+        """Connect, and apply pending migrations."""
 
     async def close(self) -> None:
         """Disconnect."""
 
     def lock_content(self, sha256: str) -> AbstractAsyncContextManager[LockedContent]:
-        """Exclude all others, in every process, from adding or sweeping this content."""
+        """Keep all other tasks and processes from adding or sweeping this content."""
 
     async def find(self, image_id: str) -> ImageRecord | None:
-        """The record, also of a deleted image; None if there never was one."""
+        """The record of an image, deleted or not; None if it never existed."""
 
     async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
-        """At most `limit` records that are not deleted, newest first, those behind `after` only."""
+        """At most `limit` records of images that are not deleted, newest first, starting behind `after`."""
 
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
-        """Those of the given contents that an image which is not deleted has."""
+        """The given contents that images have which are not deleted."""
 
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
-        """Mark the image as deleted and put it into the outbox, due at `purge_at`: both, or neither.
+        """Mark the image as deleted and put it into the outbox, due at `purge_at`: both or neither.
 
-        False if it was not there or deleted already.
+        Returns False if it did not exist or was deleted already.
         """
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
-        """At most `limit` purges that are due, the newest first; each for one caller alone: due again at `until`."""
+        """At most `limit` purges that are due, newest first. Only one caller gets each; it is due again at `until`."""
 
     async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
-        """Have round `number` of a purge at `due_at`."""
+        """Schedule round `number` of a purge for `due_at`."""
+
+    async def next_purge(self) -> datetime | None:
+        """When the next purge is due; None if the outbox is empty."""
 
     async def pending_purges(self) -> tuple[int, datetime | None]:
-        """How many purges there are, and the oldest deletion that was not confirmed even once."""
+        """The number of purges, and the oldest deletion that was not confirmed even once."""
 
     async def finish_purge(self, image_id: str) -> None:
-        """Take a purge out of the outbox."""
+        """Remove a purge from the outbox."""
 
 
 @dataclass(frozen=True, slots=True)
 class DatabaseConfig:
-    """How to reach a database."""
+    """How to connect to a database."""
 
     url: str
     password: str | None
     pool: int
     lock_pool: int = 4
-    """Connections for contents that are being stored or removed."""
+    """Connections for storing and removing contents."""
 
 
 _STORES: dict[str, Callable[[DatabaseConfig], MetadataStore]] = {}
@@ -126,16 +132,16 @@ def metadata_store(*schemes: str) -> Callable[[Factory], Factory]:
 
 
 def create_store(config: DatabaseConfig) -> MetadataStore:
-    """The store for `config.url`; ValueError names the schemes there are."""
+    """The store for `config.url`. Raises ValueError for an unknown scheme."""
     discover(storage_service.metadata)
     scheme = parts_of("DATABASE_URL", config.url).scheme
     if scheme not in _STORES:
-        raise ValueError(f"DATABASE_URL has the scheme {scheme!r}; known are: {', '.join(sorted(_STORES))}")
+        raise ValueError(f"DATABASE_URL has the unknown scheme {scheme!r}; use one of: {', '.join(sorted(_STORES))}")
     return _STORES[scheme](config)
 
 
 def pending_migrations(applied: set[str]) -> list[tuple[str, list[str]]]:
-    """(name, statements) of the migrations that are not in `applied`, in order."""
+    """Name and statements of each migration that is not in `applied`, in order."""
     files = sorted(MIGRATIONS.glob("[0-9]*.sql"))
     return [(file.stem, _statements(file)) for file in files if file.stem not in applied]
 

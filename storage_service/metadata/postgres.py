@@ -1,4 +1,4 @@
-"""Metadata in PostgreSQL, through asyncpg."""
+"""Metadata in PostgreSQL, with asyncpg."""
 
 import asyncio
 import logging
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_SECONDS = 1.8  # "503 in under 2 s" (reliability): a connection and the answer to a question together
-_STEP_SECONDS = 1.5  # to connect, and for one statement where several belong together
-_START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's patience with a worker that does not serve yet (30 s)
-_LOCK_SECONDS = 30.0  # for a content that is being stored: as long as an object store may take (blobs.py)
+_ANSWER_SECONDS = 1.8  # getting a connection and an answer, so that a client has its 503 in under 2 s
+_STEP_SECONDS = 1.5  # to connect, and for each of several statements that belong together
+_START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a worker that does not serve yet (30 s)
+_LOCK_SECONDS = 30.0  # while a content is being stored: as long as an object store may take (blobs.py)
 _MIGRATION_LOCK = 0x1A6E5EC
 _MISTAKES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -53,18 +53,20 @@ _CLAIM = """
 
 @metadata_store("postgresql", "postgres")
 class PostgresStore:
-    """Two pools of connections, which reconnect by themselves when the server comes back.
+    """Two pools of connections, which reconnect when the server comes back.
 
-    Who stores a content holds a connection as long as the blob store takes; with a pool of their own,
-    uploads to a slow one leave the connections for questions alone.
+    Storing a content holds a connection for as long as the blob store takes. Uploads have a pool of their own, so that
+    a slow blob store leaves connections for queries.
     """
+
+    exclusive = False
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._pool = _pool(config, config.pool)
         self._locks = _pool(config, config.lock_pool)
 
     async def open(self) -> None:
-        """Connect, if need be once the server has started, and migrate; several processes may do so at once."""
+        """Wait for the server, connect, and migrate. Several processes may do so at once."""
         await self._pool
         await self._locks
         await self._wait_for_server()
@@ -78,7 +80,7 @@ class PostgresStore:
                 await connection.execute("INSERT INTO schema_migrations VALUES ($1)", name)
 
     async def _wait_for_server(self) -> None:
-        """After a reboot all parts start at once. What waiting does not mend is told by who asks next."""
+        """Wait for the server: after a reboot, all parts start at once. The next query reports other errors."""
         loop = asyncio.get_running_loop()
         start, told = loop.time(), False
         while loop.time() < start + _START_SECONDS:
@@ -100,7 +102,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
-        """A transaction that holds an advisory lock on the content's first 63 bits."""
+        """A transaction that holds an advisory lock on the first 63 bits of the content's hash."""
         async with self._held_connection() as connection, connection.transaction():
             key = int(sha256[:16], 16) >> 1
             await connection.execute("SELECT pg_advisory_xact_lock($1)", key, timeout=_LOCK_SECONDS)
@@ -143,6 +145,12 @@ class PostgresStore:
         async with self._connection() as connection:
             await connection.execute(query, image_id, number, due_at)
 
+    async def next_purge(self) -> datetime | None:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            due_at: datetime | None = await connection.fetchval("SELECT min(due_at) FROM purges")
+        return due_at
+
     async def pending_purges(self) -> tuple[int, datetime | None]:
         """See MetadataStore."""
         async with self._connection() as connection:
@@ -156,14 +164,14 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:
-        """A connection for one question, which is given up when the answer takes too long."""
+        """A connection for one query, which is dropped if the answer takes too long."""
         with _translated():
             async with asyncio.timeout(_ANSWER_SECONDS), _borrowed(self._pool) as connection:
                 yield connection
 
     @asynccontextmanager
     async def _held_connection(self) -> AsyncIterator["Connection"]:
-        """A connection for several statements, with other work between them."""
+        """A connection for several statements with other work between them."""
         with _translated():
             async with _borrowed(self._locks, _LOCK_SECONDS) as connection:
                 yield connection
@@ -187,7 +195,7 @@ async def _borrowed(pool: "asyncpg.Pool[asyncpg.Record]", seconds: float | None 
     try:
         yield connection
     except (asyncio.CancelledError, TimeoutError):
-        connection.terminate()  # else the pool waits until the server has heard of it
+        connection.terminate()  # otherwise the pool would wait for the server
         raise
     finally:
         await pool.release(connection)
@@ -198,16 +206,16 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.DiskFullError as error:
-        raise InsufficientStorage("the database has no room for another image") from error
+        raise InsufficientStorage("the disk of the database is full; it cannot store another image") from error
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         DATABASE_ERRORS.inc()
-        raise Unavailable("the metadata database refuses the service's name or password: see DATABASE_URL") from error
+        raise Unavailable("the metadata database rejects the user name or password in DATABASE_URL") from error
     except asyncpg.InvalidCatalogNameError as error:
         DATABASE_ERRORS.inc()
-        raise Unavailable("the metadata database is not there: see the name at the end of DATABASE_URL") from error
+        raise Unavailable("the metadata database does not exist; check the name at the end of DATABASE_URL") from error
     except _FAILURES as error:
         DATABASE_ERRORS.inc()
-        raise Unavailable("the metadata database does not answer; try again") from error
+        raise Unavailable("the metadata database does not respond; try again") from error
 
 
 class _LockedContent:

@@ -1,4 +1,4 @@
-"""Metadata in SQLite, through aiosqlite: the embedded default, for one service process."""
+"""Metadata in SQLite, with aiosqlite: the default, for a single process."""
 
 import asyncio
 import fcntl
@@ -13,8 +13,7 @@ from weakref import WeakValueDictionary
 
 import aiosqlite
 
-from service_kit.errors import InsufficientStorage, Unavailable
-from service_kit.server import CannotStart
+from service_kit.errors import CannotStart, InsufficientStorage, Unavailable
 from storage_service.metadata.base import (
     COLUMNS,
     PENDING,
@@ -43,7 +42,9 @@ T = TypeVar("T")
 
 @metadata_store("sqlite")
 class SqliteStore:
-    """One connection; a statement is a transaction, synced to disk before it returns, but where several say so."""
+    """One connection. Each statement is a transaction, on disk before it returns; `_transaction` groups several."""
+
+    exclusive = True
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._path = Path(unquote(urlsplit(config.url).path.removeprefix("/")))
@@ -53,7 +54,7 @@ class SqliteStore:
         self._connection: aiosqlite.Connection
 
     async def open(self) -> None:
-        """Create the file if need be, and migrate. Raises CannotStart when another process has it open."""
+        """Create the file if necessary, and migrate. Raises CannotStart if another process has it open."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
         self._own()
         with _translated():
@@ -61,7 +62,7 @@ class SqliteStore:
             try:
                 await self._migrate()
             except BaseException:
-                await self.close()  # its thread would keep the process from ending
+                await self.close()  # otherwise its thread would keep the process alive
                 raise
 
     async def close(self) -> None:
@@ -70,15 +71,15 @@ class SqliteStore:
         self._owned.close()
 
     def _own(self) -> None:
-        """Hold the database for this process: the locks on contents are its own, and no other's."""
+        """Claim the database for this process, since the locks on contents exist only here."""
         lock = self._owned.enter_context(self._path.with_name(f"{self._path.name}.lock").open("w"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             self._owned.close()
             raise CannotStart(
-                f"another process uses the SQLite database {self._path}, which serves one at a time;"
-                " stop it, run one worker, or set DATABASE_URL to a PostgreSQL database"
+                f"another process uses the SQLite database {self._path}, which allows only one; stop it, run a single"
+                " worker, or set DATABASE_URL to a PostgreSQL database"
             ) from error
 
     async def _migrate(self) -> None:
@@ -87,13 +88,13 @@ class SqliteStore:
         await self._connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
         applied = {row[0] for row in await self._connection.execute_fetchall("SELECT name FROM schema_migrations")}
         for name, statements in pending_migrations(applied):
-            done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name is a file of ours
+            done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name is that of our own file
             script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
             await self._connection.executescript(script)
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
-        """A lock in this process: no other writes to this file."""
+        """A lock in this process, which is the only one that writes to the file."""
         lock = self._locks.setdefault(sha256, asyncio.Lock())
         async with lock:
             yield _LockedContent(self, sha256)
@@ -145,6 +146,12 @@ class SqliteStore:
         """See MetadataStore."""
         await self.write("UPDATE purges SET round = ?, due_at = ? WHERE image_id = ?", number, due_at, image_id)
 
+    async def next_purge(self) -> datetime | None:
+        """See MetadataStore."""
+        with _translated():
+            ((due_at,),) = await self._connection.execute_fetchall("SELECT min(due_at) FROM purges")
+        return datetime.fromisoformat(due_at) if due_at else None
+
     async def pending_purges(self) -> tuple[int, datetime | None]:
         """See MetadataStore."""
         with _translated():
@@ -156,14 +163,14 @@ class SqliteStore:
         await self.write("DELETE FROM purges WHERE image_id = ?", image_id)
 
     async def write(self, statement: str, *values: object) -> None:
-        """One statement, which is a transaction."""
+        """Run one statement as a transaction."""
         async with self._writing:
             with _translated():
                 await self._connection.execute(statement, [_text(v) if isinstance(v, datetime) else v for v in values])
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Several statements, all of which happen or none; no other write in between: there is one connection."""
+        """Run several statements as one transaction. No other write can come between: there is one connection."""
         async with self._writing:
             with _translated():
                 await self._connection.execute("BEGIN IMMEDIATE")
@@ -171,7 +178,7 @@ class SqliteStore:
                     yield self._connection
                     await self._connection.execute("COMMIT")
                 except BaseException:
-                    with suppress(sqlite3.Error):  # SQLite has done so itself, after some errors
+                    with suppress(sqlite3.Error):  # after some errors, SQLite has rolled back itself
                         await self._connection.execute("ROLLBACK")
                     raise
 
@@ -189,7 +196,7 @@ class _LockedContent:
 
 
 async def _whole(work: Coroutine[None, None, T]) -> T:
-    """Work that ends whether or not who asked for it waits: half a transaction would hold all that come after it."""
+    """Finish `work` even if the caller is cancelled: half a transaction would block all that follow."""
     return await asyncio.shield(asyncio.create_task(work))
 
 
@@ -199,12 +206,12 @@ def _translated() -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "") in _FULL:
-            raise InsufficientStorage("there is no room for another image in the database") from error
-        raise Unavailable("the metadata database does not answer; try again") from error
+            raise InsufficientStorage("the disk is full; the database cannot store another image") from error
+        raise Unavailable("the metadata database does not respond; try again") from error
 
 
 def _text(moment: datetime) -> str:
-    """Fixed width, so that text order is time order."""
+    """Fixed width, so that the order of texts is that of times."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

@@ -40,7 +40,7 @@ def _health(url: str) -> str:
 def test_a_change_of_the_code_is_in_force_without_a_restart(development: tuple[stack.Stack, Path]) -> None:
     started, copy = development
     assert _health(started.url) == "okay"
-    file = copy / "service_kit/health.py"
+    file = copy / "service_kit/http/health.py"
     file.write_text(file.read_text().replace('"okay"', '"changed"'))
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:

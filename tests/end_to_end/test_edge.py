@@ -8,10 +8,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from service_kit.formats import FORMATS
+from imaging.formats import FORMATS
 from tests import pictures
 from tests.end_to_end.conftest import Service
-from transform_service.negotiation import negotiated
+from transform_service.http.negotiation import negotiated
 
 pytestmark = pytest.mark.parametrize("running", ["compose"], indirect=True, scope="session")
 

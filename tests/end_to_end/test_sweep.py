@@ -16,7 +16,7 @@ from urllib.parse import quote
 import aiohttp
 import pytest
 
-from service_kit.formats import by_extension, sniff
+from imaging.formats import by_extension, sniff
 from tests import servers
 from tests.pillow_images import pillow_images
 

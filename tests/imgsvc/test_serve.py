@@ -354,7 +354,7 @@ async def test_an_image_without_all_its_bytes_is_told_and_healed_by_the_same_upl
         await _upload(http, served.url, body)
         for variant in variants:
             assert (await _status(http, f"{served.url}/v1/images/{image_id}{variant}"))[0] == 200, variant
-    assert f"ERROR service_kit.middlewares: GET '/v1/images/{image_id}'" in served.log.read_text()
+    assert f"ERROR service_kit.http.middlewares: GET '/v1/images/{image_id}'" in served.log.read_text()
 
 
 async def _harm(blobs: Blobs, sha256: str, how: str, torn: Path) -> None:

@@ -5,7 +5,7 @@ import re
 import yaml
 from prometheus_client import Histogram
 
-from service_kit import metrics
+from service_kit.http import metrics
 from storage_service.metrics import DATABASE_WAIT
 from tests.observe.expressions import rules
 from tests.observe.promtool import PROMETHEUS, promtool

@@ -1,8 +1,8 @@
-"""URLs are shown without what may be secret in them."""
+"""URLs are redacted without what may be secret in them."""
 
 import pytest
 
-from service_kit.urls import parts_of, shown
+from service_kit.urls import parts_of, redacted
 
 
 @pytest.mark.parametrize(
@@ -21,7 +21,7 @@ from service_kit.urls import parts_of, shown
     ],
 )
 def test_secrets_are_left_out(url: str, expected: str) -> None:
-    assert shown(url) == expected
+    assert redacted(url) == expected
 
 
 def test_a_url_that_cannot_be_read_is_told_without_them() -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from service_kit.server import Runner, listen
+from service_kit.http.server import Runner, listen
 from storage_service.app import create_app
-from storage_service.handlers import LIBRARY
+from storage_service.http.handlers import LIBRARY
 from storage_service.library import Library
 from storage_service.settings import StorageSettings
 

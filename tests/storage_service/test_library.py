@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from service_kit.errors import Gone, Unavailable
-from service_kit.spans import Spans
 from service_kit.spool import Spool, Spooled
 from storage_service.blobs import Blobs
+from storage_service.caches import Caches
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
-from storage_service.purging import Caches, Purger
+from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
 from tests import pictures
@@ -57,7 +57,7 @@ def _files(blobs: Blobs) -> list[Path]:
 
 
 async def test_fifty_uploads_of_equal_bytes_make_one_blob(library: Library, blobs: Blobs) -> None:
-    records = await asyncio.gather(*(library.add(upload(blobs), Spans()) for _ in range(50)))
+    records = await asyncio.gather(*(library.add(upload(blobs)) for _ in range(50)))
     assert len({record.image_id for record in records}) == 50
     assert [path.name for path in _files(blobs)] == [SHA]
     for record in records[1:]:
@@ -71,14 +71,14 @@ async def test_fifty_uploads_of_equal_bytes_make_one_blob(library: Library, blob
 
 async def test_a_delete_racing_an_upload_of_the_same_bytes_loses_nothing(library: Library, blobs: Blobs) -> None:
     for _ in range(20):
-        old = await library.add(upload(blobs), Spans())
-        new, _ = await asyncio.gather(library.add(upload(blobs), Spans()), library.delete(old.image_id))
+        old = await library.add(upload(blobs))
+        new, _ = await asyncio.gather(library.add(upload(blobs)), library.delete(old.image_id))
         assert b"".join([bytes(c) async for c in await library.read(new, range(new.bytes))]) == BODY
         await library.delete(new.image_id)
 
 
 async def test_a_blob_whose_row_failed_is_swept_after_the_grace(library: Library, blobs: Blobs) -> None:
-    kept = await library.add(upload(blobs), Spans())
+    kept = await library.add(upload(blobs))
     orphan = upload(blobs, BODY + b"!")
     await blobs.add(orphan.sha256, orphan.path)
     assert await library.sweep(timedelta(hours=1)) == 0
@@ -90,4 +90,4 @@ async def test_a_blob_whose_row_failed_is_swept_after_the_grace(library: Library
 async def test_a_row_that_fails_leaves_no_image(library: Library, blobs: Blobs, store: MetadataStore) -> None:
     await store.close()
     with pytest.raises(Unavailable):
-        await library.add(upload(blobs), Spans())
+        await library.add(upload(blobs))

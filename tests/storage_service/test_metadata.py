@@ -12,8 +12,8 @@ import asyncpg
 import pytest
 
 from service_kit.errors import Unavailable
+from service_kit.http.server import CannotStart
 from service_kit.ids import new_image_id
-from service_kit.server import CannotStart
 from storage_service.metadata import postgres
 from storage_service.metadata.base import (
     DatabaseConfig,

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from service_kit.server import Runner, listen
+from service_kit.http.server import Runner, listen
 from storage_service import purging
+from storage_service.caches import Caches
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, PendingPurge, create_store
-from storage_service.purging import Caches, Purger
+from storage_service.purging import Purger
 from tests.storage_service.test_metadata import add, record
 
 

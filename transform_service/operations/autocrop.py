@@ -1,32 +1,30 @@
 """The operation `autocrop`."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from transform_service.geometry import Frame
+from imaging.geometry import Frame
+from imaging.types import Image
 from transform_service.operations.base import Operation, operation
 
-if TYPE_CHECKING:
-    import pyvips
-
 _THRESHOLD = 10
-"""How far from the border's colour, of 255, still belongs to the border: ImageMagick's and sharp's habit."""
+"""Colours within this distance of the border's, of 255, belong to the border, as in ImageMagick and sharp."""
 _MEDIAN = 3
-"""The side of the window in which libvips overlooks single pixels of noise; smaller images have no room for it."""
+"""The side of the window in which libvips ignores single pixels of noise. Smaller images cannot hold it."""
 
 
 @operation("autocrop")
 class Autocrop(Operation):
-    """Cut off a border of one colour, that of the top left pixel; where nothing else is, the image stays as it is."""
+    """Remove a border in the colour of the top left pixel. An image of that colour alone stays as it is."""
 
     examples = ("autocrop",)
     cost = 8.0
 
     def output(self, frame: Frame) -> Frame:
-        """Perhaps smaller: the pixels decide."""
+        """Possibly smaller, depending on the pixels."""
         return Frame(frame.size, frame.alpha, exact=False)
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
-        """A transparent border is found by the alpha band alone."""
+    def apply(self, image: Image) -> Image:
+        """A transparent border is detected in the alpha band only."""
         corner = image.getpoint(0, 0)
         options: dict[str, Any] = {"threshold": _THRESHOLD, "line_art": min(image.width, image.height) < _MEDIAN}
         if image.hasalpha() and corner[-1] <= _THRESHOLD:

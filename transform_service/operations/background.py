@@ -1,15 +1,13 @@
 """The operation `background`."""
 
 import re
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from transform_service.geometry import Frame
+from imaging.geometry import Frame
+from imaging.types import Image
 from transform_service.operations.base import Operation, Reads, Steps, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 _COLOUR = re.compile(r"([0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8})")
 _OPAQUE = 255
@@ -18,7 +16,7 @@ _OPAQUE = 255
 def _colour(text: object) -> str:
     colour = str(text).lower()
     if not _COLOUR.fullmatch(colour):
-        raise ValueError(f"{text!r} is not a colour such as ff8800, or ff880080 with its opacity last")
+        raise ValueError(f"{text!r} is not a colour such as ff8800, or ff880080 with an opacity")
     if len(colour) == len("rgb"):
         colour = "".join(digit * 2 for digit in colour)
     return colour.removesuffix("ff") if len(colour) == len("rrggbbaa") else colour
@@ -26,7 +24,7 @@ def _colour(text: object) -> str:
 
 @operation("background")
 class Background(Operation):
-    """Put `colour` (RRGGBB, or RRGGBBAA) behind the image, and behind every corner that later steps add."""
+    """Put a `colour` (RRGGBB or RRGGBBAA) behind the image, and behind corners and margins that later steps add."""
 
     colour: Annotated[str, BeforeValidator(_colour)]
     examples = ("background=ff8800", "background=00000080")
@@ -39,15 +37,15 @@ class Background(Operation):
         return bytes.fromhex(self.colour.ljust(8, "f"))[-1]
 
     def output(self, frame: Frame) -> Frame:
-        """Opaque where the colour is."""
+        """Opaque if the colour is."""
         return Frame(frame.size, frame.alpha and self.opacity < _OPAQUE, frame.exact)
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing where nothing shines through; what later steps add is filled by the planner."""
+        """Nothing for an opaque image. The planner fills what later steps add."""
         return (self,) if frame.alpha else ()
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
-        """Flatten onto an opaque colour, compose over one that is not."""
+    def apply(self, image: Image) -> Image:
+        """Flatten onto an opaque colour, compose over a translucent one."""
         if not image.hasalpha():
             return image
         rgb = bytes.fromhex(self.colour.ljust(8, "f"))[:3]

@@ -1,27 +1,24 @@
 """The operation `crop`."""
 
-from typing import TYPE_CHECKING, Annotated, Any, Self
+from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator
 
+from imaging.geometry import Box, Frame, Size, offset
+from imaging.types import Image
 from service_kit.errors import BadRequest
-from transform_service.arguments import ClosedBox, Pixels, canonical, parse_place
-from transform_service.geometry import Box, Frame, Size, offset
+from transform_service.operations.arguments import ClosedBox, Pixels, canonical, parse_place
 from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 _AT_A_POINT = 3  # arguments of crop=X,Y,WxH
 
 
 @operation("crop")
 class Crop(Operation):
-    """Cut out a box of `WxH` pixels at a `place`, or with `X,Y,` in front at these pixels from the left and the top.
+    """Cut out a box of `WxH` pixels at a `place`, or `X,Y,WxH` at a distance from the left and the top.
 
-    The place is centre (the default), north, northeast, east, southeast, south, southwest, west,
-    northwest, or smart: where the eye would look first (skin, saturation, edges). What would stick
-    out of the image is left out.
+    The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, or smart: where
+    the eye looks first (skin, saturation, edges). The box is clipped to the image.
     """
 
     left: Pixels | None = None
@@ -33,19 +30,19 @@ class Crop(Operation):
 
     @classmethod
     def named(cls, values: list[str]) -> dict[str, Any]:
-        """Either the box and perhaps a place, or left, top and the box."""
+        """The box and optionally a place, or left, top and the box."""
         if len(values) > _AT_A_POINT:
-            raise BadArgument(f"takes WxH, WxH,PLACE or X,Y,WxH, got {len(values)} arguments")
+            raise BadArgument(f"takes WxH, WxH,PLACE or X,Y,WxH, not {len(values)} arguments")
         names = ("left", "top", "box") if len(values) == _AT_A_POINT else ("box", "place")
         return dict(zip(names, values, strict=False))
 
     @classmethod
     def at(cls, left: int, top: int, size: Size) -> Self:
-        """The plain cut at a point."""
+        """The simple crop at a point."""
         return cls(left=left, top=top, box=Box.of(size))
 
     def reading(self) -> Reads:
-        """Only `smart` needs to see the whole before it can begin."""
+        """Only `smart` has to see the whole image before it can begin."""
         return Reads.AREA if self.place == "smart" else Reads.ROWS
 
     def arguments(self) -> str:
@@ -55,14 +52,14 @@ class Crop(Operation):
         return f"{self.box},{self.place}"
 
     def output_size(self, size: Size) -> Size:
-        """The box, as far as there is something to cut."""
+        """The box, clipped to the image."""
         left, top = self.left or 0, self.top or 0
         if left >= size.width or top >= size.height:
-            raise BadRequest(f"{self} lies outside of the image, which has {size} pixels at that step")
+            raise BadRequest(f"{self} is outside of the image, which has {size} pixels at that step")
         return self.box.closed(size).clipped(Size(size.width - left, size.height - top))
 
     def resolve(self, frame: Frame) -> Steps:
-        """The cut at a point; nothing where the box holds all."""
+        """The crop at a point; nothing if the box holds the whole image."""
         size = self.output_size(frame.size)
         if size == frame.size:
             return ()
@@ -72,8 +69,8 @@ class Crop(Operation):
             return (Crop(box=Box.of(size), place="smart"),)
         return (Crop.at(*offset(self.place, size, frame.size), size),)
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
-        """Cut; `smart` by libvips' measure of attention."""
+    def apply(self, image: Image) -> Image:
+        """Crop; `smart` with libvips' attention strategy."""
         size = self.output_size(Size(image.width, image.height))
         if self.place == "smart":
             return image.smartcrop(size.width, size.height, interesting="attention")

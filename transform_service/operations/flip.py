@@ -1,11 +1,7 @@
 """The operation `flip`."""
 
-from typing import TYPE_CHECKING
-
+from imaging.types import Image
 from transform_service.operations.base import Operation, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 
 @operation("flip")
@@ -15,6 +11,6 @@ class Flip(Operation):
     examples = ("flip",)
     cost = 1.0
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
-        """The last row first."""
+    def apply(self, image: Image) -> Image:
+        """Reverse the order of rows."""
         return image.flipver()

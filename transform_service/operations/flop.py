@@ -1,11 +1,7 @@
 """The operation `flop`."""
 
-from typing import TYPE_CHECKING
-
+from imaging.types import Image
 from transform_service.operations.base import Operation, Reads, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 
 @operation("flop")
@@ -16,6 +12,6 @@ class Flop(Operation):
     reads = Reads.ROWS
     cost = 1.0
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
-        """Move pixels within their row."""
+    def apply(self, image: Image) -> Image:
+        """Mirror each row."""
         return image.fliphor()

@@ -1,25 +1,21 @@
 """The operation `grayscale`."""
 
-from typing import TYPE_CHECKING
-
-from transform_service.alpha import mixed
+from imaging.alpha import mix_colours
+from imaging.types import Image
 from transform_service.operations.base import Operation, Reads, operation
 from transform_service.operations.saturation import LUMA
-
-if TYPE_CHECKING:
-    import pyvips
 
 
 @operation("grayscale")
 class Grayscale(Operation):
-    """Leave out the colours; what is left is the luma of ITU-R BT.709, as in CSS's `grayscale(1)`."""
+    """Reduce colours to their luma (ITU-R BT.709), as `grayscale(1)` does in CSS."""
 
     examples = ("grayscale",)
     reads = Reads.POINT
     cost = 3.0
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
-        """A weighted sum of the bands: linear, so that scaling before or after is the same."""
+    def apply(self, image: Image) -> Image:
+        """A weighted sum of the bands: linear, so it makes no difference whether scaling comes before or after."""
         if image.interpretation == "b-w":
             return image
-        return mixed(image, [list(LUMA)]).copy(interpretation="b-w")
+        return mix_colours(image, [list(LUMA)]).copy(interpretation="b-w")

@@ -1,21 +1,17 @@
 """The operation `pad`."""
 
-from typing import TYPE_CHECKING
-
-from transform_service.alpha import with_alpha
-from transform_service.arguments import ClosedBox
-from transform_service.geometry import Frame, Size, offset
+from imaging.alpha import with_alpha
+from imaging.geometry import Frame, Size, offset
+from imaging.types import Image
+from transform_service.operations.arguments import ClosedBox
 from transform_service.operations.base import Operation, Reads, Steps, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 
 @operation("pad")
 class Pad(Operation):
-    """Put the image into the middle of a canvas of `WxH` pixels.
+    """Centre the image on a canvas of `WxH` pixels.
 
-    The margins are transparent, or of the background's colour. A side that is larger already stays as it is.
+    The margins are transparent or have the background's colour. A side that is larger already stays as it is.
     """
 
     box: ClosedBox
@@ -33,10 +29,10 @@ class Pad(Operation):
         return True
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing where the canvas is no larger."""
+        """Nothing if the canvas is not larger."""
         return () if self.output_size(frame.size) == frame.size else (self,)
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
+    def apply(self, image: Image) -> Image:
         """Embed in transparent black."""
         inner = Size(image.width, image.height)
         outer = self.output_size(inner)

@@ -4,14 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from transform_service.arguments import Pixels
-from transform_service.geometry import Frame
+from imaging.geometry import Frame
+from transform_service.operations.arguments import Pixels
 from transform_service.operations.base import Operation, Reads, Steps, operation
 
 
 @operation("page")
 class Page(Operation):
-    """Take one frame of an animation, or one page of a TIFF: `number` counts from 0."""
+    """Take one frame of an animation or one page of a TIFF. `number` counts from 0."""
 
     number: Annotated[Pixels, Field(ge=0, le=9999)]
     examples = ("page=0",)
@@ -19,5 +19,5 @@ class Page(Operation):
     cost = 0.0
 
     def resolve(self, frame: Frame) -> Steps:
-        """The decoder's matter (planner.py): frames are treated alike, so it is the same at every place of a chain."""
+        """Nothing: the decoder reads that page, wherever the operation is in the chain."""
         return ()

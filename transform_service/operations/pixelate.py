@@ -1,21 +1,19 @@
 """The operation `pixelate`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
-from transform_service.alpha import premultiplied
-from transform_service.arguments import MAX_SIDE, Pixels
-from transform_service.geometry import Frame
+from imaging.alpha import premultiplied
+from imaging.geometry import Frame
+from imaging.types import Image
+from transform_service.operations.arguments import MAX_SIDE, Pixels
 from transform_service.operations.base import Operation, Reads, Steps, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 
 @operation("pixelate")
 class Pixelate(Operation):
-    """Show squares of `side` pixels, each of the mean colour of what it hides."""
+    """Replace squares of `side` pixels with their mean colour."""
 
     side: Annotated[Pixels, Field(ge=1, le=MAX_SIDE)]
     examples = ("pixelate=8",)
@@ -26,10 +24,10 @@ class Pixelate(Operation):
         """Nothing for squares of one pixel."""
         return () if self.side == 1 else (self,)
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
-        """Shrink by whole numbers, enlarge again, cut off what the last squares have too much."""
+    def apply(self, image: Image) -> Image:
+        """Shrink by a whole number, enlarge again, crop the excess of the last squares."""
 
-        def squares(frame: "pyvips.Image") -> "pyvips.Image":
+        def squares(frame: Image) -> Image:
             across, down = (min(self.side, side) for side in (frame.width, frame.height))
             small = frame.shrink(across, down, ceil=True).copy_memory()
             return small.zoom(across, down).crop(0, 0, frame.width, frame.height)

@@ -1,22 +1,19 @@
 """The operation `rotate`."""
 
 import math
-from typing import TYPE_CHECKING
 
-from transform_service.alpha import premultiplied, with_alpha
-from transform_service.arguments import Number
-from transform_service.geometry import Frame, Size, round_half_up
+from imaging.alpha import premultiplied, with_alpha
+from imaging.geometry import Frame, Size, round_half_up
+from imaging.types import Image
+from transform_service.operations.arguments import Number
 from transform_service.operations.base import Operation, Steps, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 _QUARTER = 90
 
 
 @operation("rotate")
 class Rotate(Operation):
-    """Turn clockwise by `degrees`; the canvas grows, its new corners are transparent or the background's colour."""
+    """Turn clockwise by `degrees`. The canvas grows; its corners are transparent or have the background's colour."""
 
     degrees: Number
     examples = ("rotate=90", "rotate=33.5", "rotate=-12")
@@ -24,12 +21,12 @@ class Rotate(Operation):
 
     @property
     def turn(self) -> float:
-        """Degrees clockwise, 0 up to and without 360."""
+        """Degrees clockwise, at least 0 and below 360."""
         return self.degrees % 360
 
     @property
     def quarters(self) -> int | None:
-        """How many quarter turns this is, 0 to 3; None where it is no whole number of them."""
+        """The number of quarter turns, 0 to 3; None for other angles."""
         return None if self.turn % _QUARTER else int(self.turn // _QUARTER)
 
     @classmethod
@@ -38,7 +35,7 @@ class Rotate(Operation):
         return cls(degrees=quarters % 4 * _QUARTER)
 
     def output_size(self, size: Size) -> Size:
-        """The box around the turned frame, as libvips rounds it."""
+        """The bounding box of the turned frame, as libvips rounds it."""
         if self.quarters is not None:
             return size.swapped() if self.quarters % 2 else size
         radians = math.radians(self.turn)
@@ -49,14 +46,14 @@ class Rotate(Operation):
         )
 
     def adds_transparency(self) -> bool:
-        """All but quarter turns have corners."""
+        """All but quarter turns add corners."""
         return self.quarters is None
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for whole turns; else less than one."""
+        """Less than a whole turn; nothing for whole turns."""
         return (Rotate(degrees=self.turn),) if self.turn else ()
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
+    def apply(self, image: Image) -> Image:
         """Quarter turns move pixels; others interpolate (bilinear), with premultiplied alpha."""
         if self.quarters is not None:
             return image.rot(f"d{self.quarters * _QUARTER}")

@@ -1,21 +1,19 @@
 """The operation `sharpen`."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from pydantic import Field
 
-from transform_service.alpha import aside
-from transform_service.arguments import Number
-from transform_service.geometry import Frame
+from imaging.alpha import colours_only
+from imaging.geometry import Frame
+from imaging.types import Image
+from transform_service.operations.arguments import Number
 from transform_service.operations.base import Operation, Steps, operation
-
-if TYPE_CHECKING:
-    import pyvips
 
 
 @operation("sharpen")
 class Sharpen(Operation):
-    """Sharpen the lightness with an unsharp mask of `sigma` pixels, as libvips does; flat parts stay as they are."""
+    """Sharpen the lightness with an unsharp mask of `sigma` pixels, as libvips does. Flat areas stay as they are."""
 
     sigma: Annotated[Number, Field(ge=0, le=10)]
     examples = ("sharpen=1", "sharpen=0.5")
@@ -25,7 +23,9 @@ class Sharpen(Operation):
         """Nothing for 0."""
         return (self,) if self.sigma else ()
 
-    def apply(self, image: "pyvips.Image") -> "pyvips.Image":
+    def apply(self, image: Image) -> Image:
         """In CIELAB, so that colours do not shift."""
-        kind = image.interpretation
-        return aside(image, lambda colours: colours.sharpen(sigma=self.sigma).colourspace(kind).cast("uchar"))
+        interpretation = image.interpretation
+        return colours_only(
+            image, lambda colours: colours.sharpen(sigma=self.sigma).colourspace(interpretation).cast("uchar")
+        )

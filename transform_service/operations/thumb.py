@@ -4,15 +4,15 @@ from typing import Annotated
 
 from pydantic import Field
 
-from transform_service.arguments import MAX_SIDE, Pixels
-from transform_service.geometry import Box, Frame, Size
+from imaging.geometry import Box, Frame, Size
+from transform_service.operations.arguments import MAX_SIDE, Pixels
 from transform_service.operations.base import Operation, Steps, operation
 from transform_service.operations.resize import Resize
 
 
 @operation("thumb")
 class Thumb(Operation):
-    """Fit inside a square of `side` pixels, with the aspect ratio kept; never enlarges."""
+    """Fit inside a square of `side` pixels. Keeps the aspect ratio and never enlarges."""
 
     side: Annotated[Pixels, Field(ge=1, le=MAX_SIDE)]
     examples = ("thumb=300",)

@@ -1,21 +1,17 @@
 """The operation `watermark`."""
 
 import re
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
+from imaging.alpha import with_alpha
+from imaging.geometry import Frame, Size, offset
+from imaging.types import Image
 from service_kit.errors import BadRequest
 from service_kit.ids import checked_image_id
-from transform_service.alpha import with_alpha
-from transform_service.arguments import Number, Place, canonical
-from transform_service.geometry import Frame, Size, offset
-from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
-
-if TYPE_CHECKING:
-    import pyvips
+from transform_service.operations.arguments import Number, Place, canonical
+from transform_service.operations.base import BadArgument, Operation, Overlays, Reads, Steps, operation
 
 _FIELDS = ("opacity", "scale")
 
@@ -29,10 +25,10 @@ def _image_id(text: object) -> str:
 
 @operation("watermark")
 class Watermark(Operation):
-    """Lay a stored image over this one, at a `place` (centre by default), with an `opacity` of 0 to 1.
+    """Lay a stored image over this one, at a `place` (default: centre), with an `opacity` from 0 to 1.
 
-    With a `scale` its box is this share of the image's sides, and it fills the box as far as its
-    aspect ratio allows; without one it keeps its size, or is shrunk to fit.
+    With a `scale`, it fills a box of this share of the image's sides as far as its aspect ratio allows. Without one, it
+    keeps its size or shrinks to fit.
     """
 
     image_id: Annotated[str, BeforeValidator(_image_id)]
@@ -48,45 +44,40 @@ class Watermark(Operation):
 
     @classmethod
     def named(cls, values: list[str]) -> dict[str, Any]:
-        """The id, then perhaps a place, then perhaps numbers."""
+        """The ID, then optionally a place, then optionally numbers."""
         fields: dict[str, Any] = {"image_id": values[0]} if values else {}
         rest = values[1:]
         if rest and re.match("[a-z]", rest[0]):
             fields["place"] = rest.pop(0)
         if len(rest) > len(_FIELDS):
-            raise BadArgument("takes IMAGE_ID, and perhaps a place, an opacity and a scale")
+            raise BadArgument("takes IMAGE_ID, and optionally a place, an opacity and a scale")
         return fields | dict(zip(_FIELDS, rest, strict=False))
 
     def arguments(self) -> str:
-        """All but a scale that is not given."""
+        """All arguments, without an omitted scale."""
         values = (self.image_id, self.place, self.opacity, self.scale)
         return ",".join(canonical(value) for value in values if value is not None)
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing where it could not be seen."""
+        """Nothing if it would be invisible."""
         return (self,) if self.opacity else ()
 
     def overlays(self) -> tuple[str, ...]:
         """The watermark."""
         return (self.image_id,)
 
-    def apply_with(self, image: "pyvips.Image", overlays: Sequence[Path]) -> "pyvips.Image":
-        """Composed over the image; what was opaque stays so."""
+    def apply_with(self, image: Image, overlays: Overlays) -> Image:
+        """Compose the watermark over the image. Opaque images stay opaque."""
         size = Size(image.width, image.height)
         box = size.scaled(self.scale or 1)
-        mark = self._mark(overlays[0], box)
+        mark = self._mark(overlays, box)
         left, top = offset(self.place, Size(mark.width, mark.height), size)
         image = image.colourspace("srgb")
         composed = image.composite2(mark, "over", x=left, y=top).cast("uchar")
         return composed if image.hasalpha() else composed.extract_band(0, n=3)
 
-    def _mark(self, path: Path, box: Size) -> "pyvips.Image":
-        import pyvips  # noqa: PLC0415  # in renderers only
-
-        from transform_service.colour import srgb  # noqa: PLC0415
-
-        mode = "down" if self.scale is None else "both"
-        mark = pyvips.Image.thumbnail(str(path), box.width, height=box.height, size=mode, fail_on="error")
-        mark = with_alpha(srgb(mark).colourspace("srgb"))
+    def _mark(self, overlays: Overlays, box: Size) -> Image:
+        mark = overlays.load(self.image_id, box, enlarge=self.scale is not None)
+        mark = with_alpha(mark.colourspace("srgb"))
         faint = mark.extract_band(3) * self.opacity
         return mark.extract_band(0, n=3).bandjoin(faint.cast("uchar")).copy_memory()

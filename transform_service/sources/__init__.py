@@ -1,1 +1,1 @@
-"""Where images come from. One module a source; its class says how a request names it."""
+"""The sources of images, one module each; the class says how a request names an image."""

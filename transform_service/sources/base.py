@@ -1,4 +1,4 @@
-"""What a source is, and the registry of them."""
+"""The base class of sources, and the registry of sources."""
 
 import abc
 import time
@@ -9,80 +9,81 @@ from pathlib import Path
 from typing import ClassVar, TypeVar
 
 import transform_service.sources
-from service_kit.images import Header, Locator
+from imaging.header import Header
+from imaging.locator import Locator
 from service_kit.plugins import discover
 from service_kit.spool import Spool, Spooled
-from transform_service.render_pool import RenderPool
+from transform_service.scheduling.renderers import Renderers
 from transform_service.settings import TransformSettings
 
 _FRESH_SECONDS = 0.5
 
 
 async def _nothing_to_confirm() -> None:
-    """What came with the request cannot go away."""
+    """An image that came with the request cannot be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """One image to transform: facts about it at once, its bytes as a local file only when they are needed."""
+class SourceImage:
+    """An image to transform. Its header is known; its bytes become a local file only when they are needed."""
 
     header: Header
     sha256: str
     cache_control: str
-    """What answers made from it may be cached for."""
+    """The Cache-Control header of responses made from it."""
     local: Callable[[], AbstractAsyncContextManager[Path]]
-    """Opens a context in which the image is a file."""
+    """Opens a context in which the image is a local file."""
     confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
-    """Raises what became of the image meanwhile: Gone, where it was deleted."""
+    """Raises Gone if the image was deleted meanwhile."""
     image_id: str | None = None
-    """Of a stored image."""
+    """The ID of a stored image; None for others."""
     opened: float = field(default_factory=time.monotonic)
-    """When it was known to be there."""
+    """When it was known to exist (time.monotonic)."""
 
     @property
     def is_old(self) -> bool:
-        """Whether it may have been deleted for so long that it must be confirmed before an answer goes out."""
+        """Whether it may have been deleted so long ago that `confirm` has to come before a response."""
         return time.monotonic() - self.opened > _FRESH_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """What sources are made with."""
+    """What sources need."""
 
     settings: TransformSettings
     locator: Locator
     spool: Spool
-    pool: RenderPool
+    renderers: Renderers
 
 
-class SourceKind(abc.ABC):
-    """A way to name an image in a request."""
+class Source(abc.ABC):
+    """A place where images come from, and the parameter that names one in a request."""
 
     parameter: ClassVar[str]
     """The form field or query parameter that names the image."""
     in_url: ClassVar[bool] = True
-    """Whether the parameter may stand in a URL (a file cannot)."""
+    """Whether the parameter works in a URL. A file does not."""
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
 
     async def start(self) -> None:  # noqa: B027  # most need nothing
-        """Called once, before the first request."""
+        """Runs once, before the first request."""
 
     async def close(self) -> None:  # noqa: B027
-        """Called once, after the last request."""
+        """Runs once, after the last request."""
 
     @abc.abstractmethod
-    def open(self, value: str | Spooled) -> AbstractAsyncContextManager[Source]:
-        """The image that `value` names, for the time of one request."""
+    def open(self, value: str | Spooled) -> AbstractAsyncContextManager[SourceImage]:
+        """The image that `value` names, for the duration of one request."""
 
 
-SOURCES: dict[str, type[SourceKind]] = {}
-Class = TypeVar("Class", bound=type[SourceKind])
+SOURCES: dict[str, type[Source]] = {}
+Class = TypeVar("Class", bound=type[Source])
 
 
 def source(parameter: str) -> Callable[[Class], Class]:
-    """Register a kind of source under its parameter."""
+    """Register a source under its parameter."""
 
     def register(cls: Class) -> Class:
         cls.parameter = parameter
@@ -92,7 +93,7 @@ def source(parameter: str) -> Callable[[Class], Class]:
     return register
 
 
-def load_sources() -> dict[str, type[SourceKind]]:
-    """All kinds of sources by parameter."""
+def load_sources() -> dict[str, type[Source]]:
+    """All sources by parameter."""
     discover(transform_service.sources)
     return SOURCES

@@ -1,4 +1,4 @@
-"""Images from elsewhere, by URL: guarded, bounded in time, bytes and redirects."""
+"""Images on other servers, by URL: only public addresses, with limits on time, bytes and redirects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -10,9 +10,9 @@ from yarl import URL
 
 from service_kit.errors import BadGateway, BadRequest, GatewayTimeout, Unavailable
 from service_kit.spool import Spooled, SpoolWriter
-from transform_service.address_guard import AddressRefused, guarded_connector
-from transform_service.render_pool import RenderSource
-from transform_service.sources.base import Source, SourceKind, source
+from transform_service.scheduling.renderers import RenderSource
+from transform_service.sources._address_guard import AddressRefused, guarded_connector
+from transform_service.sources.base import Source, SourceImage, source
 
 _CACHE_CONTROL = "public, max-age=3600, stale-while-revalidate=86400"
 _REDIRECTS = {301, 302, 303, 307, 308}
@@ -20,11 +20,11 @@ _HEADERS = {"User-Agent": "imgsvc", "Accept": "image/*"}
 
 
 @source("url")
-class RemoteSource(SourceKind):
+class RemoteSource(Source):
     """An http or https URL of an image on a public address."""
 
     async def start(self) -> None:
-        """One guarded session; without cookies and proxies, so that nothing of one fetch reaches the next."""
+        """Open one guarded session, without cookies and proxies: no fetch may influence the next."""
         self._fetches = 0
         settings = self.tools.settings
         connector = guarded_connector(settings.remote_ports, settings.remote_allowed_networks)
@@ -33,51 +33,51 @@ class RemoteSource(SourceKind):
         )
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close the session."""
         await self._session.close()
 
     @asynccontextmanager
-    async def open(self, value: str | Spooled) -> AsyncIterator[Source]:
+    async def open(self, value: str | Spooled) -> AsyncIterator[SourceImage]:
         """Fetch the image into the spool and read its header."""
         if not isinstance(value, str):
-            raise BadRequest("the field 'url' must be text")
+            raise BadRequest("the field 'url' must be text, not a file")
         settings = self.tools.settings
         async with self.tools.spool.writer(settings.max_upload_bytes, "the remote image") as writer:
             fetched = await self._fetch(self._checked(value), writer)
             if not fetched.bytes:
-                raise BadGateway("the remote server sent an empty body")
-            header = await self.tools.pool.read_header(RenderSource(fetched.path, fetched.sha256))
+                raise BadGateway("the remote server sent an empty response")
+            header = await self.tools.renderers.read_header(RenderSource(fetched.path, fetched.sha256))
 
             @asynccontextmanager
             async def local() -> AsyncIterator[Path]:
                 yield fetched.path
 
-            yield Source(header, fetched.sha256, _CACHE_CONTROL, local)
+            yield SourceImage(header, fetched.sha256, _CACHE_CONTROL, local)
 
     async def _fetch(self, url: URL, writer: SpoolWriter) -> Spooled:
         seconds = self.tools.settings.remote_seconds
         try:
-            with self._one_of_few():
+            with self._limited():
                 async with asyncio.timeout(seconds):
                     await self._follow(url, writer)
         except TimeoutError as error:
-            raise GatewayTimeout(f"the remote server took longer than {seconds:g} s") from error
+            raise GatewayTimeout(f"the remote server took longer than {seconds:g} s, which is the limit") from error
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, AddressRefused):
-                raise BadRequest(f"the url leads to {error.host!r}: {error.os_error}") from error
-            raise BadGateway("the remote server cannot be reached") from error
+                raise BadRequest(f"the url leads to {error.host!r}, which is refused: {error.os_error}") from error
+            raise BadGateway("the remote server is unreachable") from error
         except aiohttp.InvalidURL as error:
-            raise BadRequest(f"{str(url)[:200]!r} is no URL of a host") from error
+            raise BadRequest(f"{str(url)[:200]!r} is not a valid URL") from error
         except (aiohttp.ClientError, ValueError) as error:
-            raise BadGateway("the remote server did not answer as an HTTP server should") from error
+            raise BadGateway("the remote server did not send a valid HTTP response") from error
         return await writer.finish()
 
     @contextmanager
-    def _one_of_few(self) -> Iterator[None]:
-        """Refuse at once where slow servers hold all fetches: a queue would only make the others slow too."""
+    def _limited(self) -> Iterator[None]:
+        """Refuse at once while slow servers hold all fetches: a queue would only slow the others down too."""
         most = self.tools.settings.remote_fetches
         if self._fetches >= most:
-            raise Unavailable(f"{most} remote images are being fetched already; try again")
+            raise Unavailable(f"{most} remote images are being fetched, which is the limit; try again")
         self._fetches += 1
         try:
             yield
@@ -91,11 +91,13 @@ class RemoteSource(SourceKind):
                     await self._read(response, writer)
                     return
                 url = self._checked(response.headers.get("Location", ""), base=url)
-        raise BadGateway(f"the remote server redirects more than {self.tools.settings.remote_redirects} times")
+        raise BadGateway(
+            f"the remote server redirects more than {self.tools.settings.remote_redirects} times, which is the limit"
+        )
 
     async def _read(self, response: aiohttp.ClientResponse, writer: SpoolWriter) -> None:
         if response.status != 200:  # noqa: PLR2004
-            raise BadGateway(f"the remote server answered {response.status}")
+            raise BadGateway(f"the remote server responded with status {response.status}")
         async for chunk in response.content.iter_any():
             await writer.write(chunk)
 
@@ -104,10 +106,10 @@ class RemoteSource(SourceKind):
             url = base.join(URL(text)) if base else URL(text)
             port = url.port
         except ValueError as error:
-            raise BadRequest(f"{text[:200]!r} is no URL") from error
+            raise BadRequest(f"{text[:200]!r} is not a valid URL") from error
         if url.scheme not in {"http", "https"} or not url.host:
-            raise BadRequest(f"{text[:200]!r} is no http or https URL with a host")
+            raise BadRequest(f"{text[:200]!r} is not an http or https URL with a host")
         if port not in self.tools.settings.remote_ports:
             allowed = ", ".join(map(str, sorted(self.tools.settings.remote_ports)))
-            raise BadRequest(f"the port {port} of {text[:200]!r} is not allowed; allowed are: {allowed}")
+            raise BadRequest(f"the port {port} of {text[:200]!r} is not allowed; use one of: {allowed}")
         return url.with_user(None) if url.user else url

@@ -8,33 +8,33 @@ from typing import NoReturn
 
 import aiohttp
 
-from service_kit.delivery import IMMUTABLE
+from imaging.locator import Located, explain_missing
 from service_kit.errors import BadRequest, GatewayTimeout, Unavailable
+from service_kit.http.delivery import IMMUTABLE
 from service_kit.ids import checked_image_id
-from service_kit.images import Located, explain_missing
 from service_kit.spool import Spooled
-from transform_service.sources.base import Source, SourceKind, source
+from transform_service.sources.base import Source, SourceImage, source
 
 _MISSING = {404, 410}
 
 
 @source("image_id")
-class StoredSource(SourceKind):
-    """The id that an upload returned."""
+class StoredSource(Source):
+    """The ID that an upload returned."""
 
     async def start(self) -> None:
-        """Connections to the object store, used only where blobs are not files."""
+        """Open a session for object stores; unused if blobs are files."""
         self._session = aiohttp.ClientSession()
 
     async def close(self) -> None:
-        """Close them."""
+        """Close the session."""
         await self._session.close()
 
     @asynccontextmanager
-    async def open(self, value: str | Spooled) -> AsyncIterator[Source]:
-        """Facts from the storage service; the bytes stay where they are until a renderer needs them."""
+    async def open(self, value: str | Spooled) -> AsyncIterator[SourceImage]:
+        """Locate the image. Its bytes stay where they are until a renderer needs them."""
         if not isinstance(value, str):
-            raise BadRequest("the field 'image_id' must be text")
+            raise BadRequest("the field 'image_id' must be text, not a file")
         image_id = checked_image_id(value)
         opened = time.monotonic()
         located = await self.tools.locator.locate(image_id)
@@ -58,11 +58,11 @@ class StoredSource(SourceKind):
         async def confirm() -> None:
             await self.tools.locator.confirm(image_id)
 
-        yield Source(located.header, located.sha256, IMMUTABLE, local, confirm, image_id, opened)
+        yield SourceImage(located.header, located.sha256, IMMUTABLE, local, confirm, image_id, opened)
 
     @asynccontextmanager
     async def _fetched(self, located: Located) -> AsyncIterator[Spooled | None]:
-        """The blob in the spool; None where the blob store has none."""
+        """The blob in the spool; None if the blob store does not have it."""
         settings = self.tools.settings
         async with self.tools.spool.writer(settings.max_upload_bytes, "the stored image") as writer:
             timeout = aiohttp.ClientTimeout(total=settings.remote_seconds)
@@ -76,7 +76,7 @@ class StoredSource(SourceKind):
             except TimeoutError as error:
                 raise GatewayTimeout("the blob store was too slow; try again") from error
             except aiohttp.ClientError as error:
-                raise Unavailable("the blob store does not answer; try again") from error
+                raise Unavailable("the blob store does not respond; try again") from error
             yield await writer.finish() if found else None
 
 

@@ -1,0 +1,1 @@
+"""Image files and pixels. Knows no HTTP and neither service."""

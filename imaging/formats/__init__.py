@@ -1,0 +1,30 @@
+"""The image formats: one file each, which holds one record with everything that the service knows about the format."""
+
+import sys
+
+from imaging.formats.base import (
+    EXTENSIONS,
+    FORMATS,
+    SNIFF_BYTES,
+    Format,
+    ImageFile,
+    InputLimits,
+    Rate,
+    by_extension,
+    sniff,
+)
+from service_kit.plugins import discover
+
+discover(sys.modules[__name__])
+
+__all__ = [
+    "EXTENSIONS",
+    "FORMATS",
+    "SNIFF_BYTES",
+    "Format",
+    "ImageFile",
+    "InputLimits",
+    "Rate",
+    "by_extension",
+    "sniff",
+]

@@ -1,0 +1,196 @@
+"""What the service knows about an image format, and the registry of formats.
+
+Each format is one record in a file of its own. A record holds functions, but no libvips: those that take pixels
+run in worker processes, on images that `imaging.pixels` has opened.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from mmap import mmap
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+from imaging.geometry import Size
+from imaging.scaling import scale
+from imaging.types import Image
+from service_kit.errors import NotAcceptable, UnprocessableImage
+
+if TYPE_CHECKING:
+    from imaging.header import Header
+
+LOSSLESS = 100
+"""The quality at which a format that can be lossless is lossless."""
+KEEP_NO_METADATA = 0
+"""For libvips' savers: write no EXIF, no XMP and no profile (VIPS_FOREIGN_KEEP_NONE)."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputLimits:
+    """The largest image that the service accepts."""
+
+    max_pixels: int
+    """Of all frames together."""
+    max_frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """What one pixel costs: nanoseconds of a core, and bytes that are in memory at the same time."""
+
+    nanoseconds: float
+    bytes: float
+
+
+class ImageFile(Protocol):
+    """An image file that is about to be decoded in a worker process."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+
+    @property
+    def header(self) -> "Header":
+        """Its header."""
+
+    def load(self, **options: float) -> Image:
+        """Open the file with its format's libvips loader; `options` are the loader's own."""
+
+    def load_with_pillow(self, data: Path | BinaryIO, shrink: int) -> Image | None:
+        """Decode a JPEG with Pillow, `shrink` times smaller; None if Pillow cannot or must not decode it."""
+
+
+def accept_any(_data: mmap, _limits: InputLimits) -> None:
+    """Check nothing: the format's header alone bounds what a decoder does."""
+
+
+def never_shrink(_factor: float) -> float:
+    """Decode at full size."""
+    return 1.0
+
+
+def decode_then_scale(file: ImageFile, target: Size) -> Image:
+    """Decode the whole frame, then scale it to `target`."""
+    return scale(file.load(), target)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How a format is decoded."""
+
+    loader: str
+    """libvips' operation, such as `jpegload`."""
+    loader_class: str
+    """The part of the loader's class name by which libvips allows it, such as `Jpeg` in VipsForeignLoadJpeg."""
+    rate: Rate
+    """The cost of one pixel of the file."""
+    interlaced_rate: Rate | None = None
+    """The same for a progressive or interlaced file, where that differs."""
+    shrunk_rate: Rate | None = None
+    """The same if the decoder scales the image down while it reads."""
+    check: Callable[[mmap, InputLimits], None] = accept_any
+    """Raises UnprocessableImage for structures that would keep a decoder busy before it reports the image's size."""
+    shrink: Callable[[float], float] = never_shrink
+    """How many times smaller the decoder makes each side if the result is `factor` times smaller."""
+    scaled: Callable[[ImageFile, Size], Image] = decode_then_scale
+    """Decodes a frame scaled down to exactly `target`. Colours and orientation stay as they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writer:
+    """How a format is encoded. Metadata and profiles are left out."""
+
+    save: Callable[[Image, str, int], None]
+    """Writes the image to a path, with a quality from 0 to 100."""
+    rate: Callable[[int, int], Rate]
+    """The cost of one pixel, given the pixels of the result and the quality."""
+    default_quality: int = LOSSLESS
+    auto_rank: int = 0
+    """`format=auto` considers formats above 0 and prefers the highest."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Format:
+    """Everything that the service knows about one image format."""
+
+    name: str
+    media_type: str
+    extensions: tuple[str, ...]
+    """The extensions in URLs; the service writes the first."""
+    signature: re.Pattern[bytes]
+    """Matches the first SNIFF_BYTES of a file."""
+    alpha: bool
+    """Whether it holds transparency."""
+    animated: bool = False
+    """Whether animations stay animated in it."""
+    reader: Reader
+    writer: Writer | None = None
+    """None for a format that the service reads but does not write."""
+    strip: Callable[[mmap, BinaryIO], bool] | None = None
+    """Copies a file without its metadata, encoded pixels untouched; False if that is not possible.
+
+    The file has been decoded without an error. Raises struct.error or IndexError for a structure that it does not
+    understand. None if the format has to be encoded again.
+    """
+
+    def __reduce__(self) -> tuple[Callable[[str], "Format"], tuple[str]]:
+        """Pickle the name only; every process has the registry."""
+        return _named, (self.name,)
+
+    @property
+    def extension(self) -> str:
+        """The extension that the service writes."""
+        return self.extensions[0]
+
+    @property
+    def encoder(self) -> Writer:
+        """The writer; NotAcceptable if the service does not write this format."""
+        if self.writer is None:
+            raise NotAcceptable(
+                f"{self.name} images can be read but not written; ask for one of: {' '.join(writable_extensions())}"
+            )
+        return self.writer
+
+
+FORMATS: dict[str, Format] = {}
+"""All formats by name."""
+EXTENSIONS: dict[str, Format] = {}
+"""All formats by extension."""
+SNIFF_BYTES = 64
+
+
+def _named(name: str) -> Format:
+    return FORMATS[name]
+
+
+def register(fmt: Format) -> Format:
+    """Add a format to the registry."""
+    FORMATS[fmt.name] = fmt
+    EXTENSIONS.update(dict.fromkeys(fmt.extensions, fmt))
+    return fmt
+
+
+def sniff(head: bytes) -> Format | None:
+    """The format of a file that begins with `head`, or None if the service does not read it."""
+    return next((fmt for fmt in FORMATS.values() if fmt.signature.match(head)), None)
+
+
+def by_extension(extension: str) -> Format:
+    """The format that a URL's extension or `format=` names; NotAcceptable for others."""
+    try:
+        return EXTENSIONS[extension.lower()]
+    except KeyError:
+        offered = " ".join(writable_extensions())
+        raise NotAcceptable(f"the format {extension!r} is not supported; use one of: {offered}") from None
+
+
+def writable_extensions() -> Iterator[str]:
+    """The extensions that a client may ask for."""
+    return (extension for extension, fmt in EXTENSIONS.items() if fmt.writer)
+
+
+def refuse_more_frames(frames: Iterator[object], limit: int) -> None:
+    """Raise UnprocessableImage if `frames`, which walks the structure of a file, yields more than `limit`."""
+    if next(islice(frames, limit, None), None) is not None:
+        raise UnprocessableImage(f"the image has more than {limit} frames, which is the limit")

@@ -1,0 +1,72 @@
+"""TIFF 6.0, and BigTIFF."""
+
+import re
+import struct
+from collections.abc import Iterator
+from mmap import mmap
+
+from imaging.formats.base import (
+    KEEP_NO_METADATA,
+    LOSSLESS,
+    Format,
+    ImageFile,
+    InputLimits,
+    Rate,
+    Reader,
+    Writer,
+    refuse_more_frames,
+    register,
+)
+from imaging.geometry import Size
+from imaging.scaling import scale_peeking
+from imaging.types import Image
+
+_BIG = 43
+
+
+def _check(data: mmap, limits: InputLimits) -> None:
+    """Count pages: libvips took 5 s for a TIFF of half a million before it could say how many there are."""
+    refuse_more_frames(_pages(data), limits.max_frames)
+
+
+def _pages(data: mmap) -> Iterator[int]:
+    """The place of each directory in the chain of them (TIFF 6.0, 2). A chain that is a loop ends where it closes."""
+    order = "<" if data[:2] == b"II" else ">"
+    big = struct.unpack_from(order + "H", data, 2)[0] == _BIG
+    count, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
+    seen: set[int] = set()
+    (place,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    while place and place not in seen:
+        seen.add(place)
+        yield place
+        (entries,) = struct.unpack_from(order + count, data, place)
+        place += struct.calcsize("=" + count) + entries * entry
+        (place,) = struct.unpack_from(order + pointer, data, place)
+
+
+def _scaled(file: ImageFile, target: Size) -> Image:
+    return scale_peeking(file.load, target)
+
+
+def _save(image: Image, path: str, quality: int) -> None:
+    if quality < LOSSLESS and not image.hasalpha():
+        image.tiffsave(path, compression="jpeg", Q=max(1, quality), keep=KEEP_NO_METADATA)
+    else:
+        image.tiffsave(path, compression="deflate", predictor="horizontal", keep=KEEP_NO_METADATA)
+
+
+def _write_rate(_pixels: int, _quality: int) -> Rate:
+    return Rate(40, 1.2)
+
+
+TIFF = register(
+    Format(
+        name="tiff",
+        media_type="image/tiff",
+        extensions=("tiff", "tif"),
+        signature=re.compile(rb"II[*+]\0|MM\0[*+]"),
+        alpha=True,
+        reader=Reader(loader="tiffload", loader_class="Tiff", rate=Rate(8, 1.5), check=_check, scaled=_scaled),
+        writer=Writer(save=_save, rate=_write_rate),
+    )
+)

@@ -1,0 +1,117 @@
+"""WebP (RFC 9649)."""
+
+import re
+import struct
+from collections.abc import Iterator
+from mmap import mmap
+from typing import BinaryIO
+
+from imaging.formats.base import (
+    KEEP_NO_METADATA,
+    Format,
+    ImageFile,
+    InputLimits,
+    Rate,
+    Reader,
+    Writer,
+    refuse_more_frames,
+    register,
+)
+from imaging.geometry import Size
+from imaging.scaling import scale
+from imaging.types import Image
+from service_kit.errors import UnprocessableImage
+
+_MAX_CHUNKS = 10_000
+"""Each frame is a chunk; a file has a handful of others."""
+_EFFORT = 2
+"""Of 6; see docs/adr/0007."""
+_METADATA = {b"EXIF", b"XMP ", b"ICCP"}
+_METADATA_FLAGS = 0x20 | 0x08 | 0x04
+"""Bits in the first byte of the VP8X chunk that announce metadata chunks (RFC 9649, 2.7)."""
+
+
+def _check(data: mmap, limits: InputLimits) -> None:
+    """Count frames: libvips took over a minute for a WebP of a million before it could say how many there are."""
+    refuse_more_frames(_frames(data), limits.max_frames)
+
+
+def _frames(data: mmap) -> Iterator[int]:
+    """The place of each ANMF chunk (RFC 9649, 2.7)."""
+    (size,) = struct.unpack_from("<I", data, 4)
+    place, end = 12, min(8 + size, len(data))
+    for _ in range(_MAX_CHUNKS):
+        if place + 8 > end:
+            return
+        name, length = struct.unpack_from("<4sI", data, place)
+        if name == b"ANMF":
+            yield place
+        place += 8 + length + length % 2
+    raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again")
+
+
+def _shrink(factor: float) -> float:
+    return max(1.0, factor)
+
+
+def _scaled(file: ImageFile, target: Size) -> Image:
+    """The decoder scales to any size, by one factor for both sides: that of the longer side, or else the larger one."""
+    size = file.header.size
+    across, down = target.width / size.width, target.height / size.height
+    enough = max(across, down)
+    along = across if target.width >= target.height else down
+    if along < enough and along * min(size.width, size.height) >= 1:  # libwebp refuses a side of less than a pixel
+        image = file.load(scale=along)
+        if (image.width, image.height) == (target.width, target.height):
+            return image
+    image = file.load(scale=enough)
+    return image if (image.width, image.height) == (target.width, target.height) else scale(image, target)
+
+
+def _save(image: Image, path: str, quality: int) -> None:
+    image.webpsave(path, Q=quality, effort=_EFFORT, keep=KEEP_NO_METADATA)
+
+
+def _write_rate(_pixels: int, _quality: int) -> Rate:
+    return Rate(45, 6)
+
+
+def _strip(data: mmap, target: BinaryIO) -> bool:
+    target.write(data[:12])
+    place, end = 12, min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
+    while place + 8 <= end:
+        name, length = struct.unpack_from("<4sI", data, place)
+        after = place + 8 + length + length % 2
+        chunk = bytearray(data[place : min(after, end)]) if name == b"VP8X" else None
+        if chunk:
+            chunk[8] &= ~_METADATA_FLAGS & 0xFF
+        if name not in _METADATA:
+            target.write(chunk or memoryview(data)[place : min(after, end)])
+        place = after
+    size = target.tell()
+    target.seek(4)
+    target.write(struct.pack("<I", size - 8))
+    return True
+
+
+WEBP = register(
+    Format(
+        name="webp",
+        media_type="image/webp",
+        extensions=("webp",),
+        signature=re.compile(rb"RIFF.{4}WEBP", re.DOTALL),
+        alpha=True,
+        animated=True,
+        reader=Reader(
+            loader="webpload",
+            loader_class="Webp",
+            rate=Rate(22, 8.5),
+            shrunk_rate=Rate(8, 4.6),
+            check=_check,
+            shrink=_shrink,
+            scaled=_scaled,
+        ),
+        writer=Writer(save=_save, rate=_write_rate, default_quality=79, auto_rank=1),
+        strip=_strip,
+    )
+)

@@ -1,0 +1,52 @@
+"""The segments of a JPEG file (ISO 10918-1, annex B)."""
+
+import re
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from mmap import mmap
+
+END, SCAN, QUANTISATION, PROGRESSIVE_FRAME = 0xD9, 0xDA, 0xDB, 0xC2
+_FIRST = 2
+"""The place of the first segment, behind the start-of-image marker."""
+_MARKER = re.compile(rb"\xff+([^\xff\x00\xd0-\xd7])")
+_NEXT_MARKER = re.compile(rb"\xff[^\xff\x00\xd0-\xd7]")
+"""The end of entropy-coded data, where FF is followed by 00 or is a restart. Twenty times as fast as _MARKER."""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A marker and its contents. A scan includes the entropy-coded data behind its header."""
+
+    marker: int
+    """The second byte of the marker."""
+    start: int
+    end: int
+
+    @property
+    def body(self) -> int:
+        """The place of its contents, behind the length."""
+        return self.start + 4
+
+
+def segments(data: bytes | mmap) -> Iterator[Segment]:
+    """The segments of a file up to the end of the image, or up to the first that is broken.
+
+    Raises struct.error if the file ends within the head of a segment.
+    """
+    position = _FIRST
+    while position < len(data):
+        found = _MARKER.match(data, position)
+        if not found:
+            return
+        start, marker = found.end() - 2, found[1][0]
+        if marker == END:
+            yield Segment(marker, start, start + 2)
+            return
+        position = start + 2 + struct.unpack_from(">H", data, start + 2)[0]
+        if marker == SCAN:
+            following = _NEXT_MARKER.search(data, position)
+            if not following:
+                return
+            position = following.start()
+        yield Segment(marker, start, position)

@@ -1,0 +1,1 @@
+"""HTTP: the server, what every response has, uploads, delivery, metrics and traces."""

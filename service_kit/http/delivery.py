@@ -1,0 +1,86 @@
+"""Delivering images: response headers, conditional requests, streaming."""
+
+import logging
+from collections.abc import AsyncIterable, Iterable
+from datetime import datetime
+
+from aiohttp import web
+
+from service_kit.errors import PreconditionFailed, ServiceError
+from service_kit.http.purges import KEYS_HEADER, surrogate_keys
+
+IMMUTABLE = "public, max-age=31536000, immutable"
+"""The content behind an image ID never changes."""
+
+logger = logging.getLogger(__name__)
+
+
+def image_headers(etag: str, content_type: str, cache_control: str, image_ids: Iterable[str] = ()) -> dict[str, str]:
+    """The headers of a response with an image, or of a 304 in its place.
+
+    `image_ids` are the stored images that it shows. When one of them is deleted, caches remove the response (`Xkey`).
+    """
+    keys = surrogate_keys(image_ids)
+    return ({KEYS_HEADER: keys} if keys else {}) | {
+        "Content-Type": content_type,
+        "Cache-Control": cache_control,
+        "ETag": f'"{etag}"',
+        "Content-Security-Policy": "default-src 'none'; sandbox",
+    }
+
+
+def is_unchanged(request: web.Request, etag: str, modified: datetime | None = None) -> bool:
+    """Whether the client's copy is current (RFC 9110, 13.1.2 and 13.1.3). If-None-Match takes precedence."""
+    if request.method not in {"GET", "HEAD"}:
+        return False
+    known = request.if_none_match
+    if known is not None:
+        return _is_any(request, "If-None-Match") or any(tag.value == etag for tag in known)
+    since = request.if_modified_since
+    return bool(modified and since and modified.replace(microsecond=0) <= since)
+
+
+def check_match(request: web.Request, etag: str) -> None:
+    """Raise PreconditionFailed if the client expects different content (RFC 9110, 13.1.1)."""
+    expected = request.if_match
+    if expected is None or _is_any(request, "If-Match"):
+        return
+    if not any(tag.value == etag and not tag.is_weak for tag in expected):
+        raise PreconditionFailed(f'If-Match does not list the ETag of the image, which is "{etag}"')
+
+
+def _is_any(request: web.Request, header: str) -> bool:
+    """Whether the header is `*`. Quoted, it would be an ETag."""
+    return request.headers[header].strip() == "*"
+
+
+def not_modified(headers: dict[str, str]) -> web.Response:
+    """304 with the headers of the full response."""
+    return web.Response(status=304, headers={k: v for k, v in headers.items() if k != "Content-Type"})
+
+
+async def send_stream(
+    request: web.Request, response: web.StreamResponse, chunks: AsyncIterable[bytes | memoryview]
+) -> web.StreamResponse:
+    """Send a body of known length. If it breaks off, so does the connection: a short body must not look complete."""
+    await response.prepare(request)
+    if request.method == "HEAD":
+        return response
+    try:
+        await _send_all(response, chunks)
+    except (ServiceError, OSError, EOFError) as error:
+        logger.warning("sending %r broke off: %r", request.path, error)
+        if request.transport:
+            request.transport.abort()
+    return response
+
+
+async def _send_all(response: web.StreamResponse, chunks: AsyncIterable[bytes | memoryview]) -> None:
+    """Raises EOFError for fewer bytes than promised: the client would take the next response for the rest."""
+    sent = 0
+    async for chunk in chunks:
+        await response.write(chunk)
+        sent += len(chunk)
+    if sent != response.content_length:
+        raise EOFError(f"got {sent} bytes instead of {response.content_length}")
+    await response.write_eof()

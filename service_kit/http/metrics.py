@@ -1,0 +1,116 @@
+"""Metrics in Prometheus' text format at `/metrics`, for the operator's network and never for clients.
+
+The values of every label are a closed set: nothing that a client sends becomes a label.
+"""
+
+import functools
+import os
+from collections.abc import Awaitable, Callable, Iterator
+
+from aiohttp import hdrs, web
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from service_kit.http import paths
+from service_kit.processes.memory import available_memory, used_memory
+
+PATH = "/metrics"
+_MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
+"""The folder in which the processes of one service share their counts (prometheus_client's own variable)."""
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""From a cached result to a render at its deadline."""
+
+Refresh = Callable[[web.Application], Awaitable[None]]
+"""Updates gauges before they are read."""
+
+_REQUESTS = Counter("imgsvc_requests", "Requests answered.", ["method", "route", "status"])
+_DURATIONS = Histogram(
+    "imgsvc_request_duration_seconds",
+    "Time from the end of the request headers to the end of the response.",
+    ["method", "route"],
+    buckets=_SECONDS,
+)
+_SPANS = Histogram(
+    "imgsvc_request_span_duration_seconds",
+    "Time of each span of a request, as in Server-Timing.",
+    ["span"],
+    buckets=_SECONDS,
+)
+_RECEIVED = Counter("imgsvc_request_bytes", "Bytes of request bodies received.", ["route"])
+_SENT = Counter("imgsvc_response_bytes", "Bytes of responses sent, including headers.", ["route"])
+IN_PROGRESS = Gauge("imgsvc_requests_in_progress", "Requests in progress.", multiprocess_mode="livesum")
+
+
+def count_request(  # noqa: PLR0917
+    method: str, route: str, status: int, received: int, sent: int, seconds: float, spans: dict[str, float]
+) -> None:
+    """Count a request. `route` comes from route_of, and `sent` includes headers."""
+    requests, durations, answers = _of(method if method in hdrs.METH_ALL else "other", route, status)
+    requests.inc()
+    durations.observe(seconds)
+    answers.inc(sent)
+    if received:
+        _RECEIVED.labels(route).inc(received)
+    for name, spent in spans.items():
+        _of_span(name).observe(spent)
+
+
+@functools.cache
+def _of(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
+    """The metrics of such requests. Cached, since finding them by their labels takes longer than counting."""
+    return _REQUESTS.labels(method, route, status), _DURATIONS.labels(method, route), _SENT.labels(route)
+
+
+@functools.cache
+def _of_span(name: str) -> Histogram:
+    return _SPANS.labels(name)
+
+
+def route_of(request: web.BaseRequest) -> str:
+    """The pattern of the route that handles a request, or `none`."""
+    info = getattr(request, "_match_info", None)  # match_info itself fails if the request was not HTTP
+    resource = info.route.resource if info else None
+    return paths.route_pattern(resource.canonical) if resource else "none"
+
+
+def metrics_route(*refresh: Refresh) -> web.RouteDef:
+    """The route for Prometheus; `refresh` runs before each response."""
+
+    async def metrics(request: web.Request) -> web.Response:
+        for each in refresh:
+            await each(request.app)
+        body = generate_latest(_registry())
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST, "Cache-Control": "no-store"})
+
+    return web.get(PATH, metrics)
+
+
+def _registry() -> CollectorRegistry:
+    """The counts of this process, or of all processes that share a folder."""
+    if _MULTIPROCESS not in os.environ:
+        return REGISTRY
+    shared = CollectorRegistry()
+    multiprocess.MultiProcessCollector(shared)  # type: ignore[no-untyped-call]
+    shared.register(_MEMORY)
+    return shared
+
+
+class _ContainerMemory(Collector):
+    """The memory of this process's control group, which is its container's if it runs in one."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """See Collector."""
+        used = used_memory()
+        if used is not None:
+            yield GaugeMetricFamily(
+                "imgsvc_container_memory_bytes", "Memory of the container in use, without cached files.", used
+            )
+        yield GaugeMetricFamily(
+            "imgsvc_container_memory_limit_bytes", "Memory limit of the container.", available_memory()
+        )
+
+
+_MEMORY = _ContainerMemory()
+REGISTRY.register(_MEMORY)

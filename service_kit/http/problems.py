@@ -1,0 +1,51 @@
+"""Error responses: problem+json (RFC 9457)."""
+
+import json
+
+from aiohttp import web
+from multidict import CIMultiDict
+
+from service_kit.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError
+from service_kit.http.identity import request_id_of
+
+_NEGATIVE_CACHE_SECONDS = 10
+
+
+def problem_response(
+    request: web.Request, error: ServiceError, extra: "CIMultiDict[str] | None" = None
+) -> web.Response:
+    """The response for `error`; of the headers in `extra` it keeps those that explain the error."""
+    headers = {"Cache-Control": "no-store"}
+    if error.status in {404, 410}:
+        headers["Cache-Control"] = f"public, max-age={_NEGATIVE_CACHE_SECONDS}"
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(error.retry_after)
+    for name in ("Allow", "Content-Range"):
+        if extra and name in extra:
+            headers[name] = extra[name]
+    response = web.Response(
+        status=error.status,
+        body=json.dumps(error.problem(request_id_of(request))).encode(),
+        content_type="application/problem+json",
+        headers=headers,
+    )
+    if request.content.exception():  # the end of a broken body is unknown, so no request can follow it
+        response.force_close()
+    return response
+
+
+def from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:
+    """Translate one of aiohttp's own errors into one of ours."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed = ", ".join(sorted(error.allowed_methods))
+        return MethodNotAllowed(f"{request.method} is not allowed here; use one of: {allowed}")
+    if isinstance(error, web.HTTPNotFound):
+        return no_such_path(request)
+    translated = BadRequest(error.text or error.reason)
+    translated.status = type(translated.status)(error.status)
+    return translated
+
+
+def no_such_path(request: web.Request) -> NotFound:
+    """The error for a path outside the API."""
+    return NotFound(f"the path {request.path[:200]!r} does not exist; the API is at /v1/images and /v1/transform")

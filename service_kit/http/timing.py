@@ -1,0 +1,15 @@
+"""The spans of an HTTP request."""
+
+from aiohttp import web
+
+from service_kit.observing.spans import Spans
+
+_SPANS = web.RequestKey("SPANS", Spans)
+
+
+def spans_of(request: web.BaseRequest) -> Spans:
+    """The stopwatch of a request, which starts with the first call."""
+    spans = request.get(_SPANS)
+    if spans is None:
+        spans = request[_SPANS] = Spans()
+    return spans

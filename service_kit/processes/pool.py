@@ -1,0 +1,170 @@
+"""A fixed number of worker processes behind a bounded queue. A worker that ends is replaced."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from service_kit.errors import ServiceError, Unavailable
+from service_kit.processes.worker import Setup, Task, Worker
+
+T = TypeVar("T")
+End = Literal["crash", "killed", "stopped", "recycled"]
+"""How a worker ended: by its own fault, by a signal from outside, with its job, or after enough jobs."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
+"""Seconds between attempts to start a worker. The first is short, so that one failed start costs little."""
+
+logger = logging.getLogger(__name__)
+
+
+class DeadlinePassed(Unavailable):
+    """The job took longer than allowed, and its process was killed. It was `queued` for that many seconds."""
+
+    def __init__(self, detail: str, queued: float = 0.0) -> None:
+        super().__init__(detail)
+        self.queued = queued
+
+
+class QueueFull(Unavailable):
+    """The queue is full."""
+
+
+class WorkerPool:
+    """A fixed number of workers behind a bounded queue."""
+
+    def __init__(
+        self, size: int, *, setup: Setup, queue: int, max_jobs: int = 1000, on_end: Callable[[End], None] | None = None
+    ) -> None:
+        """`queue` jobs may wait. A worker is replaced after `max_jobs`. `on_end` is called for each that ended."""
+        self._size = size
+        self._setup = setup
+        self._queue = queue
+        self._max_jobs = max_jobs
+        self._on_end = on_end or _ignore
+        self._ends: dict[Worker, End] = {}
+        """Why this pool killed a worker."""
+        self._workers: set[Worker] = set()
+        self._idle: deque[Worker] = deque()
+        self._waiting: deque[asyncio.Future[Worker]] = deque()
+        self._background: set[asyncio.Task[None]] = set()
+        self._closing = False
+
+    async def start(self) -> None:
+        """Start all workers. Raises if they do not start."""
+        await asyncio.gather(*(self._start_worker() for _ in range(self._size)))
+
+    async def close(self) -> None:
+        """Kill all workers and wait for their processes to end."""
+        self._closing = True
+        for task in self._background:
+            task.cancel()
+        workers = list(self._workers)
+        for worker in workers:
+            worker.kill()
+        await asyncio.gather(*(worker.reap() for worker in workers))
+
+    @property
+    def idle(self) -> int:
+        """The number of idle workers."""
+        return len(self._idle)
+
+    @property
+    def pids(self) -> set[int]:
+        """The process IDs of all workers."""
+        return {worker.pid for worker in self._workers}
+
+    async def run(self, task: Task[T], *args: object, seconds: float | None = None) -> T:
+        """Run a task with `args` in a worker, within `seconds` including the wait (None: no limit).
+
+        Raises QueueFull at once, DeadlinePassed after killing the worker, WorkerDied if it ended, and the
+        ServiceErrors of the task. A cancelled call kills its worker.
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                worker = await self._acquire()
+                try:
+                    return await worker.call(task, *args)
+                except asyncio.CancelledError:
+                    self._discard(worker, "stopped")
+                    raise
+                finally:
+                    self._release(worker)
+        except TimeoutError as error:
+            raise DeadlinePassed(f"the image took longer than {seconds:g} s to process; try again later") from error
+
+    async def _acquire(self) -> Worker:
+        if self._idle:
+            return self._idle.pop()  # the one that worked last: its memory is warm, and that of the others stays small
+        if len(self._waiting) >= self._queue:
+            raise QueueFull(f"the queue is full: {self._queue} jobs are waiting; try again later")
+        turn: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            return await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._release(turn.result())
+            else:
+                self._waiting.remove(turn)
+            raise
+
+    def _release(self, worker: Worker) -> None:
+        if worker.alive and worker.jobs >= self._max_jobs:
+            self._discard(worker, "recycled")
+        if not worker.alive:
+            return
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(worker)
+                return
+        self._idle.append(worker)
+
+    def _discard(self, worker: Worker, end: End) -> None:
+        if worker in self._workers:
+            self._ends[worker] = end
+        worker.kill()
+        self._on_death(worker)
+
+    def _on_death(self, worker: Worker) -> None:
+        if worker not in self._workers:
+            return
+        self._workers.discard(worker)
+        if worker in self._idle:
+            self._idle.remove(worker)
+        if not self._closing:
+            self._in_background(self._replace(worker))
+
+    async def _replace(self, worker: Worker) -> None:
+        await worker.reap()
+        self._on_end(self._ends.pop(worker, "crash" if worker.crashed else "killed"))
+        pause = _FIRST_PAUSE
+        while not self._closing:
+            try:
+                await self._start_worker()
+            except (OSError, ServiceError, TimeoutError) as error:
+                logger.warning("a worker process could not start (%r); retrying in %g s", error, pause)
+                await asyncio.sleep(pause)
+                pause = min(pause * 2, _LONGEST_PAUSE)
+            else:
+                return
+
+    async def _start_worker(self) -> None:
+        worker = Worker(self._setup, self._on_death)
+        try:
+            await worker.start()
+        except BaseException:
+            worker.kill()
+            raise
+        self._workers.add(worker)
+        self._release(worker)
+
+    def _in_background(self, work: Any) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+
+def _ignore(_end: End) -> None:
+    pass

@@ -1,0 +1,92 @@
+"""A program that serves an application: its command line, its settings, its start and its end."""
+
+import argparse
+import logging
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import uvloop
+from aiohttp import web
+from pydantic_settings import BaseSettings
+
+from service_kit.errors import CannotStart
+from service_kit.http.server import Runner, serve_until_stopped
+from service_kit.observing.logging import configure_logging
+from service_kit.settings import CommonSettings, read_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """A program. `create_app` takes an instance of each of `settings`, in their order."""
+
+    name: str
+    description: str
+    create_app: Callable[..., web.Application]
+    settings: Sequence[type[BaseSettings]]
+    options: Mapping[str, str]
+    """The settings that are command-line options as well, by option; `host` and `port` among them."""
+    announce: Callable[[web.Application, str], None] | None = None
+    """Says that the service answers at a URL; by default a line in the log does."""
+
+    def main(self, arguments: Sequence[str] | None = None) -> int:
+        """Parse the command line and serve. Returns the exit code."""
+        parser = argparse.ArgumentParser(prog=f"python -m {self.name}", description=self.description)
+        self.add_options(parser)
+        return self.run(parser.parse_args(arguments))
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Add the options to a parser."""
+        for option, setting in self.options.items():
+            field = next(cls.model_fields[setting] for cls in self.settings if setting in cls.model_fields)
+            help_text = f"{(field.description or '').rstrip('.')} ({setting.upper()}, default {field.default})"
+            parser.add_argument(f"--{option.replace('_', '-')}", metavar=option.upper(), help=help_text)
+        parser.epilog = "Every other setting is an environment variable: see docs/configuration.md."
+
+    def run(self, options: argparse.Namespace) -> int:
+        """Serve until SIGINT or SIGTERM. Returns the exit code, which is 1 if the service cannot start."""
+        for option, setting in self.options.items():
+            if getattr(options, option) is not None:
+                os.environ[setting.upper()] = getattr(options, option)
+        try:
+            settings = self._read_settings()
+            uvloop.run(self._serve(settings))
+        except (CannotStart, ValueError) as error:
+            for line in str(error).splitlines():
+                print(f"{self.name}: {line}", file=sys.stderr)
+            return 1
+        return 0
+
+    async def application(self) -> Runner:
+        """The application in its runner, for gunicorn's worker to start."""
+        return Runner(self.create_app(*self._read_settings()))
+
+    def _read_settings(self) -> list[BaseSettings]:
+        settings = read_settings(*self.settings)
+        common = next(each for each in settings if isinstance(each, CommonSettings))
+        configure_logging(common.log_level, common.log_format)
+        return settings
+
+    async def _serve(self, settings: Sequence[BaseSettings]) -> None:
+        app = self.create_app(*settings)
+        values: dict[str, Any] = {name: value for each in settings for name, value in each}
+        host, port = values[self.options["host"]], values[self.options["port"]]
+        log = logging.getLogger(self.name)
+
+        def announce(url: str) -> None:
+            if self.announce:
+                self.announce(app, url)
+            else:
+                log.info("listening on %s", url)
+
+        def stopping() -> None:
+            if not self.announce:
+                log.info("stopping")
+                return
+            with suppress(BrokenPipeError):  # the terminal may be gone
+                print(f"{self.name}: stopping", flush=True)
+
+        await serve_until_stopped(Runner(app), host, port, announce, stopping)

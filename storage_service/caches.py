@@ -1,0 +1,120 @@
+"""The caches that keep something of images, and the purges that they are sent."""
+
+import asyncio
+import logging
+import socket
+import time
+from collections.abc import Sequence
+from typing import Self
+
+import aiohttp
+from yarl import URL
+
+from service_kit.http import paths, purges
+
+_SECONDS = 2.0
+_ADDRESS_SECONDS = 1.0
+_SILENT_SECONDS = 0.1
+
+logger = logging.getLogger(__name__)
+
+
+class CacheNode:
+    """One node of a cache, at one address."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: URL, host: str) -> None:
+        self._session = session
+        self._address = address
+        self._host = host
+        self._silent_until: float | None = None
+        """When to try again a node that did not confirm; meanwhile it must not hold up purges of the others."""
+
+    async def purge(self, image_id: str, content: str | None) -> bool:
+        """Purge an image, and the results of a `content` that no image has any more. Returns whether it confirmed."""
+        now = time.monotonic()
+        if self._silent_until is not None:
+            if now < self._silent_until:
+                return False
+            self._silent_until = now + _SECONDS  # one request tries for all
+        confirmed = False
+        try:
+            confirmed = await self._confirmed(image_id, content)
+        finally:  # also if the caller stopped waiting
+            self._silent_until = None if confirmed else time.monotonic() + _SILENT_SECONDS
+        return confirmed
+
+    async def _confirmed(self, image_id: str, content: str | None) -> bool:
+        headers = {"Host": self._host} | ({purges.CONTENT_HEADER: content} if content else {})
+        url = self._address.with_path(paths.image_url(image_id))
+        try:
+            async with self._session.request(purges.METHOD, url, headers=headers) as response:
+                await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            logger.warning("the cache at %s did not confirm the purge of image %s: %r", self._address, image_id, error)
+            return False
+        if response.status >= 300:  # noqa: PLR2004
+            logger.warning("the cache at %s answered the purge of %s with %d", self._address, image_id, response.status)
+            return False
+        return True
+
+
+class Cache:
+    """A cache: one node for each address of the host in its URL."""
+
+    def __init__(self, session: aiohttp.ClientSession, url: URL) -> None:
+        self._session = session
+        self._url = url
+        self._nodes: dict[str, CacheNode] = {}
+        self._known_until = 0.0
+
+    async def purge(self, image_id: str, content: str | None) -> bool:
+        """See CacheNode.purge. Returns whether every node confirmed, and there is one."""
+        await self._find_nodes()
+        nodes = list(self._nodes.values())
+        return bool(nodes) and all(await asyncio.gather(*(node.purge(image_id, content) for node in nodes)))
+
+    async def _find_nodes(self) -> None:
+        if time.monotonic() < self._known_until:
+            return
+        addresses = await self._addresses()
+        self._nodes = {address: self._nodes.get(address) or self._node(address) for address in addresses}
+        self._known_until = time.monotonic() + _ADDRESS_SECONDS
+
+    def _node(self, address: str) -> CacheNode:
+        return CacheNode(self._session, self._url.with_host(address), self._url.host or "")
+
+    async def _addresses(self) -> set[str]:
+        assert self._url.host
+        try:
+            found = await asyncio.get_running_loop().getaddrinfo(
+                self._url.host, self._url.port, type=socket.SOCK_STREAM
+            )
+        except OSError as error:
+            logger.warning("%s has no known address, so nothing can be purged there yet: %s", self._url, error)
+            return set()
+        return {str(info[4][0]) for info in found}
+
+
+class Caches:
+    """All caches."""
+
+    def __init__(self, urls: Sequence[str]) -> None:
+        self._urls = [URL(url) for url in urls]
+        self._caches: list[Cache] = []
+
+    async def __aenter__(self) -> Self:
+        self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS))
+        self._caches = [Cache(self._session, url) for url in self._urls]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._session.close()
+
+    @property
+    def exist(self) -> bool:
+        """Whether there is any."""
+        return bool(self._caches)
+
+    async def purge(self, image_id: str, content: str | None) -> bool:
+        """See CacheNode.purge. Returns whether every node of every cache confirmed."""
+        return all(await asyncio.gather(*(cache.purge(image_id, content) for cache in self._caches)))

@@ -1,0 +1,152 @@
+"""The HTTP API of the storage service: uploads, originals, info, lists, deletion."""
+
+import base64
+import re
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from service_kit.errors import BadRequest
+from service_kit.http import paths
+from service_kit.http.delivery import check_match
+from service_kit.http.health import health_route
+from service_kit.http.uploads import FILE_FIELD, read_form
+from service_kit.ids import checked_image_id
+from service_kit.observing import spans
+from service_kit.spool import Spool
+from storage_service.http.originals import send_original
+from storage_service.library import Library
+from storage_service.metadata.base import ImageRecord, Position
+from storage_service.settings import StorageSettings
+
+LIBRARY = web.AppKey("LIBRARY", Library)
+SPOOL = web.AppKey("SPOOL", Spool)
+SETTINGS = web.AppKey("SETTINGS", StorageSettings)
+
+_NO_STORE = {"Cache-Control": "no-store"}
+_DEFAULT_PAGE, _MAX_PAGE = 50, 500
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes of the *Images* part of the HTTP contract."""
+    return [
+        health_route(paths.IMAGES + "/healthcheck", "image-storage"),
+        web.post(paths.IMAGES, upload),
+        web.get(paths.IMAGES, list_images),
+        web.get(paths.IMAGE, original),
+        web.delete(paths.IMAGE, delete),
+        web.get(paths.INFO, info),
+    ]
+
+
+async def upload(request: web.Request) -> web.Response:
+    """201 with what is known about the new image."""
+    async with AsyncExitStack() as stack:
+        with spans.during("receive"):
+            form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
+        if form.file is None:
+            raise BadRequest(f"the form has no file in a field {FILE_FIELD!r}")
+        record = await request.app[LIBRARY].add(form.file)
+    location = paths.image_url(record.image_id)
+    return web.json_response(_facts(record), status=201, headers={"Location": location, **_NO_STORE})
+
+
+async def original(request: web.Request) -> web.StreamResponse:
+    """The bytes that were uploaded."""
+    library = request.app[LIBRARY]
+    with spans.during("record"):
+        record = await library.find(request.match_info["image_id"])
+    return await send_original(request, library, record, request.app[SETTINGS].accel_prefix)
+
+
+async def info(request: web.Request) -> web.Response:
+    """Everything that is known about an image."""
+    with spans.during("record"):
+        record = await request.app[LIBRARY].find(request.match_info["image_id"])
+    return web.json_response(_details(record), headers=_NO_STORE)
+
+
+async def list_images(request: web.Request) -> web.Response:
+    """One page of images, newest first. The `cursor` in the response leads to the next."""
+    limit = _limit(request.query.get("limit", str(_DEFAULT_PAGE)))
+    after = _position(request.query["cursor"]) if "cursor" in request.query else None
+    with spans.during("record"):
+        records = await request.app[LIBRARY].page(limit + 1, after)
+    page, more = records[:limit], records[limit:]
+    body = {"images": [_facts(record) for record in page], "cursor": _cursor(page[-1]) if more else None}
+    return web.json_response(body, headers=_NO_STORE)
+
+
+async def delete(request: web.Request) -> web.Response:
+    """204; from then on the image is 410."""
+    if request.query_string:
+        raise BadRequest("DELETE takes no query; it deletes the image with all its variants")
+    library, image_id = request.app[LIBRARY], request.match_info["image_id"]
+    if "If-Match" in request.headers:
+        check_match(request, (await library.find(image_id)).sha256)
+    with spans.during("delete"):
+        await library.delete(image_id)
+    return web.Response(status=204, headers=_NO_STORE)
+
+
+async def locate(request: web.Request) -> web.Response:
+    """The header and the place of an image, for the transform service."""
+    image_id = request.match_info["image_id"]
+    fallback = request.url.with_path(paths.image_url(image_id)).with_query(None)
+    with spans.during("record"):
+        located = await request.app[LIBRARY].locate(image_id, str(fallback))
+    return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
+
+
+def _facts(record: ImageRecord) -> dict[str, Any]:
+    fmt = record.image_format
+    return {
+        "image_id": record.image_id,
+        "filename": f"{record.image_id}.{fmt.extension}",
+        "url": paths.image_url(record.image_id),
+        "format": fmt.name,
+        "content_type": fmt.media_type,
+        "width": record.width,
+        "height": record.height,
+        "frames": record.frames,
+        "bytes": record.bytes,
+        "sha256": record.sha256,
+        "visibility": record.visibility,
+        "created_at": record.created_at.astimezone(UTC).isoformat(),
+    }
+
+
+def _details(record: ImageRecord) -> dict[str, Any]:
+    return {
+        **_facts(record),
+        "orientation": record.orientation,
+        "colour_space": record.colour_space,
+        "alpha": record.alpha,
+        "links": {
+            "original": paths.image_url(record.image_id),
+            "thumbnail": paths.image_url(record.image_id) + "?thumb=200",
+            "webp": paths.image_url(record.image_id, "webp"),
+        },
+    }
+
+
+def _limit(text: str) -> int:
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= _MAX_PAGE:
+        return int(text)
+    raise BadRequest(f"limit={text[:64]!r} is not a whole number from 1 to {_MAX_PAGE}")
+
+
+def _cursor(record: ImageRecord) -> str:
+    text = f"{record.created_at.astimezone(UTC).isoformat()}|{record.image_id}"
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
+
+
+def _position(cursor: str) -> Position:
+    try:
+        text = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode("ascii")
+        moment, _, image_id = text.partition("|")
+        return Position(datetime.fromisoformat(moment).astimezone(UTC), checked_image_id(image_id))
+    except (BadRequest, ValueError, OverflowError) as error:
+        raise BadRequest(f"cursor={cursor[:64]!r} is not valid; copy it from the previous response") from error

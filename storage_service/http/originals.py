@@ -1,0 +1,72 @@
+"""Sending originals as they were uploaded, whole or in ranges (RFC 9110, 14)."""
+
+import re
+from pathlib import Path
+
+from aiohttp import web
+
+from service_kit.errors import RangeNotSatisfiable
+from service_kit.http.delivery import IMMUTABLE, image_headers, is_unchanged, not_modified, send_stream
+from service_kit.http.problems import problem_response
+from storage_service.blobs import BLOB_DEPTH
+from storage_service.library import Library
+from storage_service.metadata.base import ImageRecord
+
+_NO_BYTES = re.compile("bytes=-0+")
+"""Asks for the last zero bytes."""
+
+
+async def send_original(
+    request: web.Request, library: Library, record: ImageRecord, accel_prefix: str
+) -> web.StreamResponse:
+    """200, 206, 304 or 416. With `accel_prefix`, nginx sends the bytes of a 200 or 206."""
+    headers = image_headers(record.sha256, record.image_format.media_type, IMMUTABLE, [record.image_id])
+    headers["Accept-Ranges"] = "bytes"
+    if is_unchanged(request, record.sha256, record.created_at):
+        return not_modified(headers)
+    span = _requested_range(request, record)
+    if span is not None and not span:
+        error = RangeNotSatisfiable(f"the range is outside of the image, which has {record.bytes} bytes")
+        refusal = problem_response(request, error)
+        refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
+        return refusal
+    if request.method == "GET" and accel_prefix and (file := await library.file(record)):
+        return _sent_by_nginx(headers, record, accel_prefix, file)
+    status, part = (200, range(record.bytes)) if span is None else (206, span)
+    response = web.StreamResponse(status=status, headers=headers)
+    response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
+    response.content_length = len(part)
+    if status == web.HTTPPartialContent.status_code:
+        response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{record.bytes}"
+    if request.method == "HEAD":
+        await response.prepare(request)
+        return response
+    return await send_stream(request, response, await library.read(record, part))
+
+
+def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, prefix: str, file: Path) -> web.Response:
+    """Headers and the place of the bytes, which nginx/snippets/originals.conf sends, whole or in a range."""
+    place = "/".join(file.parts[-BLOB_DEPTH:])
+    response = web.Response(headers={**headers, "X-Accel-Redirect": f"{prefix}{place}"})
+    response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
+    return response
+
+
+def _requested_range(request: web.Request, record: ImageRecord) -> range | None:
+    """The requested bytes; empty if the range is outside of the image, None to send all of it.
+
+    Several ranges at once, other units and broken syntax are ignored, as the RFC allows. Ranges of other methods than
+    GET are ignored, as it demands.
+    """
+    if_range = request.headers.get("If-Range")
+    if request.method != "GET" or (if_range is not None and if_range.strip() != f'"{record.sha256}"'):
+        return None
+    if _NO_BYTES.fullmatch(request.headers.get("Range", "")):  # aiohttp would read it as all bytes
+        return range(0)
+    try:
+        requested = request.http_range
+    except ValueError:
+        return None
+    if requested.start is None and requested.stop is None:
+        return None
+    return range(record.bytes)[requested]

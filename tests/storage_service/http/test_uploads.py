@@ -1,0 +1,87 @@
+"""Bodies that clients post: bounded whatever they hold."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from service_kit.http.server import Runner, listen
+from storage_service.app import create_app
+from storage_service.settings import StorageSettings
+from tests import pictures
+from tests.storage_service.conftest import Storage
+
+MIB = 1024**2
+GOOD = pictures.jpeg()
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+
+
+def _part(name: str, body: bytes, more: str = "") -> bytes:
+    return f'--b\r\nContent-Disposition: form-data; name="{name}"{more}\r\n\r\n'.encode() + body + b"\r\n"
+
+
+async def _post(storage: Storage, body: object, **headers: str) -> tuple[int, str]:
+    async with storage.http.post(f"{storage.url}/v1/images", data=body, headers={**FORM, **headers}) as answer:
+        assert answer.headers["API-Version"] == "1"
+        return answer.status, await answer.text()
+
+
+async def test_a_packed_body_is_refused_without_being_unpacked(storage: Storage) -> None:
+    for encoding in ("gzip", "GZIP", "br", "identity, gzip"):
+        for content_type in (FORM["Content-Type"], "image/png", "application/x-www-form-urlencoded"):
+            headers = {"Content-Encoding": encoding, "Content-Type": content_type}
+            status, text = await _post(storage, gzip.compress(GOOD), **headers)
+            assert (status, "send the image as it is" in text) == (415, True), (encoding, text)
+    image = {"Content-Type": "image/jpeg"}
+    assert (await _post(storage, GOOD, **image, **{"Content-Encoding": "identity"}))[0] == 201
+
+
+@pytest.mark.parametrize("place", ["junk file", "preamble", "after the image"])
+async def test_what_is_around_an_image_is_bounded(storage: Storage, place: str) -> None:
+    junk_file = (_part("junk", b"", '; filename="x"')[:-2], b"x" * MIB, b"\r\n")
+    first, filler, last = junk_file if place != "preamble" else (b"", (b"x" * 1022 + b"\r\n") * 1024, b"")
+    image = _part("image", GOOD, '; filename="x"')
+
+    async def body(mebibytes: int) -> AsyncIterator[bytes]:
+        yield image + first if place == "after the image" else first
+        for _ in range(mebibytes):
+            yield filler
+        yield last + (b"" if place == "after the image" else image) + b"--b--\r\n"
+
+    status, text = await _post(storage, body(66))
+    assert (status, "the form has more than 68157440 bytes" in text) == (413, True), text
+    assert (await _post(storage, body(3)))[0] == 201
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        _part("note", b"1") + _part("NOTE", b"2") + _part("image", GOOD, '; filename="x"'),
+        _part("image", GOOD, '; filename="x"') * 2,
+    ],
+)
+async def test_a_field_that_stands_twice_is_refused(storage: Storage, body: bytes) -> None:
+    status, text = await _post(storage, body + b"--b--\r\n")
+    assert (status, "two '" in text) == (400, True)
+    urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
+    status, text = await _post(storage, b"url=a&url=b", **urlencoded)
+    assert (status, "twice" in text) == (400, True)
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async def drip() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.01)
+
+    runner = Runner(create_app(StorageSettings(data_dir=tmp_path, upload_seconds=0.2)))
+    await runner.setup()
+    url = await listen(runner, "127.0.0.1", 0)
+    async with http.post(f"{url}/v1/images", data=drip(), headers={"Content-Type": "image/jpeg"}) as answer:
+        assert answer.status == 408
+        assert "longer than 0.2 s" in (await answer.json())["detail"]
+    await runner.cleanup()
+    assert not list((tmp_path / "blobs/incoming").iterdir())

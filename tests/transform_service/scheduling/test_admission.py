@@ -1,0 +1,178 @@
+"""Admission by cost: lanes, memory, refusals; events alone decide, no clock."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+
+from transform_service.planning.plan import Cost
+from transform_service.scheduling.admission import Admission, Refused
+
+MIB = 1024**2
+SMALL = Cost(0.02, 10 * MIB)
+HEAVY = Cost(2, 300 * MIB)
+
+
+def gate(**changes: float) -> Admission:
+    options = {"slots": 2, "memory": 1000 * MIB, "queue": 100, "seconds": 60, **changes}
+    return Admission(**options)  # type: ignore[arg-type]
+
+
+class Render:
+    """A render that runs until it is told to end."""
+
+    def __init__(self, admission: Admission, cost: Cost) -> None:
+        self.running = False
+        self._end = asyncio.Event()
+        self.task = asyncio.create_task(self._run(admission, cost))
+
+    async def _run(self, admission: Admission, cost: Cost) -> None:
+        async with admission.admitted(cost):
+            self.running = True
+            await self._end.wait()
+        self.running = False
+
+    async def end(self) -> None:
+        self._end.set()
+        await self.task
+        await settled()
+
+
+async def settled() -> None:
+    """Let every task go on until it waits."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def renders(admission: Admission, *costs: Cost) -> AsyncIterator[list[Render]]:
+    started = [Render(admission, cost) for cost in costs]
+    await settled()
+    try:
+        yield started
+    finally:
+        for render in started:
+            render.task.cancel()
+        await asyncio.gather(*(render.task for render in started), return_exceptions=True)
+
+
+def running(started: list[Render]) -> list[bool]:
+    return [render.running for render in started]
+
+
+async def test_one_more_than_the_slots_runs() -> None:
+    async with renders(gate(), SMALL, SMALL, SMALL, SMALL) as started:
+        assert running(started) == [True, True, True, False]
+        await started[0].end()
+        assert running(started) == [False, True, True, True]
+
+
+async def test_heavy_renders_take_the_slots_alone() -> None:
+    async with renders(gate(), HEAVY, HEAVY, HEAVY, SMALL, SMALL) as started:
+        assert running(started) == [True, True, False, True, False]
+        await started[3].end()
+        assert running(started) == [True, True, False, False, True]
+
+
+async def test_who_came_first_starts_first_whatever_the_lane() -> None:
+    async with renders(gate(slots=1), SMALL, SMALL, HEAVY, SMALL) as started:
+        assert running(started) == [True, True, False, False]
+        await started[0].end()
+        assert running(started) == [False, True, True, False]
+
+
+async def test_cheaper_work_passes_what_is_dearer_in_its_lane() -> None:
+    dear, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
+    async with renders(gate(slots=1), dear, dear, dear, dear, cheap) as started:
+        assert running(started) == [True, True, False, False, False]
+        await started[0].end()
+        assert running(started) == [False, True, False, False, True]
+
+
+async def test_nobody_is_passed_for_ever() -> None:
+    dear, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
+    async with renders(gate(slots=1), cheap, cheap, dear, *[cheap] * 60) as started:
+        ended = 0
+        while not started[2].running:
+            await next(render for render in started if render.running).end()
+            ended += 1
+        assert ended <= 2 + 50
+
+
+async def test_heavy_renders_wait_for_memory_and_keep_their_order() -> None:
+    large = Cost(2, 800 * MIB)
+    async with renders(gate(slots=3), HEAVY, large, HEAVY, SMALL) as started:
+        assert running(started) == [True, False, False, True]
+        await started[0].end()
+        assert running(started) == [False, True, False, True]
+
+
+async def test_what_can_never_fit_is_refused_with_the_reason() -> None:
+    with pytest.raises(Refused, match="takes about 2000 MiB of memory, 1000 are there") as refused:
+        async with gate().admitted(Cost(1, 2000 * MIB)):
+            pass
+    assert refused.value.retry_after == 3600
+
+
+async def test_a_full_queue_refuses_at_once() -> None:
+    admission = gate(slots=1, queue=2)
+    async with renders(admission, SMALL, SMALL, SMALL, SMALL):
+        with pytest.raises(Refused, match="2 such renders are waiting"):
+            async with admission.admitted(SMALL):
+                pass
+
+
+async def test_a_wait_that_is_too_long_is_refused_with_its_length() -> None:
+    admission = gate(slots=1, seconds=3)
+    async with renders(admission, HEAVY, HEAVY):
+        with pytest.raises(Refused) as refused:
+            async with admission.admitted(HEAVY):
+                pass
+        assert refused.value.retry_after == 4
+        async with admission.admitted(SMALL):  # the other lane
+            pass
+
+
+async def test_who_gives_up_leaves_the_queue() -> None:
+    admission = gate(slots=1)
+    async with renders(admission, HEAVY, HEAVY, HEAVY) as started:
+        started[1].task.cancel()
+        await settled()
+        assert admission.waiting == 1
+        await started[0].end()
+        assert running(started) == [False, False, True]
+
+
+async def test_who_gives_up_while_running_makes_room() -> None:
+    async with renders(gate(slots=1), HEAVY, HEAVY) as started:
+        started[0].task.cancel()
+        await settled()
+        assert running(started)[1]
+
+
+async def test_a_turn_that_comes_together_with_giving_up_is_passed_on() -> None:
+    admission = gate(slots=1)
+    async with renders(admission, HEAVY, HEAVY, HEAVY) as started:
+        started[0]._end.set()
+        await asyncio.sleep(0)  # the second has its turn now, and has not noticed yet
+        started[1].task.cancel()
+        await settled()
+        assert running(started) == [False, False, True]
+        assert admission.waiting == 0
+
+
+async def test_an_error_makes_room() -> None:
+    admission = gate(slots=1)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError):
+            async with admission.admitted(SMALL):
+                raise ZeroDivisionError
+
+
+async def test_the_pace_of_the_machine_is_learned() -> None:
+    admission = gate()
+    for _ in range(200):
+        async with admission.admitted(Cost(1000, 1)):
+            pass
+    assert admission.pace == pytest.approx(0.1, abs=0.01)  # one render counts as ten times faster at most

@@ -1,0 +1,1 @@
+"""What the service remembers: records and results, in memory or in Redis."""

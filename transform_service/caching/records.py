@@ -1,0 +1,67 @@
+"""The record cache: answers of the storage service, kept for minutes, and dropped when an image is deleted."""
+
+from cachetools import TTLCache
+
+from imaging.locator import Located, Locator
+from service_kit.errors import Gone, Unavailable
+from transform_service.caching.store import CacheStore
+from transform_service.metrics import RECORDS
+
+_SECONDS = 300.0
+"""Shorter than the life of a presigned URL in a record (storage_service/library.py)."""
+_GONE_SECONDS = 3600.0
+"""Longer than a record that was read before the deletion may be in transit."""
+_GONE = b"gone"
+_UNMARKED = 10_000
+
+
+class CachedLocator:
+    """A Locator that keeps the answers of another one, in a store that nodes share.
+
+    A deletion replaces the record with a mark, and a record never replaces a mark. So a record that was read before the
+    deletion does not come back after it.
+    """
+
+    def __init__(self, storage: Locator, store: CacheStore) -> None:
+        self._storage = storage
+        self._store = store
+        self._unmarked: TTLCache[str, bool] = TTLCache(_UNMARKED, _GONE_SECONDS)
+        """Deleted images that the store could not mark; it may still have their records when it comes back."""
+
+    async def locate(self, image_id: str) -> Located:
+        """See Locator."""
+        known = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
+        RECORDS.labels("miss" if known is None else "hit").inc()
+        if known is not None:
+            return _record(known, image_id)
+        located = await self._storage.locate(image_id)
+        await self._store.add(_key(image_id), located.model_dump_json().encode(), _SECONDS)
+        return located
+
+    async def confirm(self, image_id: str) -> None:
+        """See Locator. While storage is down, nothing can have been deleted, so a known record is valid."""
+        try:
+            await self._storage.confirm(image_id)
+        except Unavailable:
+            known = await self._store.get(_key(image_id))
+            if known is None:
+                raise
+            _record(known, image_id)
+
+    async def forget(self, image_id: str) -> None:
+        """Mark an image as deleted. Raises Unavailable if the store may still have its record."""
+        if await self._store.put(_key(image_id), _GONE, _GONE_SECONDS):
+            self._unmarked.pop(image_id, None)
+        else:
+            self._unmarked[image_id] = True
+            raise Unavailable("the record cache does not respond and may still have the image; purge it again")
+
+
+def _record(known: bytes, image_id: str) -> Located:
+    if known == _GONE:
+        raise Gone(f"the image {image_id} was deleted")
+    return Located.model_validate_json(known)
+
+
+def _key(image_id: str) -> str:
+    return f"record:{image_id}"

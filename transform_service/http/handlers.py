@@ -1,0 +1,156 @@
+"""The HTTP API of the transform service: source, format, headers."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from imaging.formats import Format, by_extension
+from service_kit.errors import BadRequest
+from service_kit.http import paths
+from service_kit.http.delivery import image_headers, is_unchanged, not_modified, send_stream
+from service_kit.http.health import health_route
+from service_kit.http.purges import CONTENT_HEADER
+from service_kit.http.uploads import FILE_FIELD, read_form
+from service_kit.ids import checked_image_id
+from service_kit.observing import spans
+from service_kit.spool import Spool, Spooled
+from transform_service.caching.records import CachedLocator
+from transform_service.caching.results import ResultCache
+from transform_service.chain import Chain, parse
+from transform_service.http.negotiation import negotiated
+from transform_service.operations.base import Steps
+from transform_service.planning.plan import Planned
+from transform_service.settings import TransformSettings
+from transform_service.sources.base import Source, SourceImage
+from transform_service.transformer import Transformer
+
+TRANSFORMER = web.AppKey("TRANSFORMER", Transformer)
+SOURCES = web.AppKey("SOURCES", dict[str, Source])
+SPOOL = web.AppKey("SPOOL", Spool)
+SETTINGS = web.AppKey("SETTINGS", TransformSettings)
+RECORDS = web.AppKey("RECORDS", CachedLocator)
+RESULTS = web.AppKey("RESULTS", ResultCache)
+PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
+
+_AUTO = "auto"
+"""Instead of a format: the one that the client prefers."""
+_CACHE_STATUS = {"miss": "imgsvc; fwd=miss", "hit": "imgsvc; hit", "waited": "imgsvc; hit"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The format of a response, and the headers that say what it depends on."""
+
+    format: Format
+    headers: dict[str, str]
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes for conversions and transforms in the HTTP contract."""
+    return [
+        health_route(paths.TRANSFORM + "/healthcheck", "image-transform"),
+        web.get(paths.IMAGE, stored_variant),
+        web.get(paths.VARIANT, stored_variant),
+        web.get(paths.TRANSFORM, transform_named),
+        web.post(paths.TRANSFORM, transform_posted),
+    ]
+
+
+async def stored_variant(request: web.Request) -> web.StreamResponse:
+    """A stored image, converted by the extension in the path and transformed by the query."""
+    chain = _chain(request)
+    extension = request.match_info.get("extension")
+    return await _respond(request, "image_id", request.match_info["image_id"], chain, extension)
+
+
+async def transform_named(request: web.Request) -> web.StreamResponse:
+    """An image that the query names, transformed."""
+    in_url = [name for name, source in request.app[SOURCES].items() if source.in_url]
+    chain = _chain(request, *in_url)
+    name, value = _one_source(request, {name: chain.parameters[name] for name in in_url if name in chain.parameters})
+    return await _respond(request, name, value, chain)
+
+
+async def transform_posted(request: web.Request) -> web.StreamResponse:
+    """An image that the form contains or names, transformed."""
+    chain = _chain(request)
+    async with AsyncExitStack() as stack:
+        with spans.during("receive"):
+            form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
+        given: dict[str, str | Spooled] = {
+            name: text for name, text in form.texts.items() if name in request.app[SOURCES]
+        }
+        if form.file:
+            given[FILE_FIELD] = form.file
+        name, value = _one_source(request, given)
+        return await _respond(request, name, value, chain)
+
+
+async def purge(request: web.Request) -> web.Response:
+    """204 once the caches have forgotten an image. The storage service sends this after a deletion."""
+    await request.app[RECORDS].forget(checked_image_id(request.match_info["image_id"]))
+    if content := request.headers.get(CONTENT_HEADER):
+        await request.app[RESULTS].forget(content)
+    return web.Response(status=204)
+
+
+async def _respond(
+    request: web.Request, name: str, value: str | Spooled, chain: Chain, extension: str | None = None
+) -> web.StreamResponse:
+    requested = _requested_format(extension, chain.parameters.get("format"))
+    transformer = request.app[TRANSFORMER]
+    async with AsyncExitStack() as stack:
+        with spans.during("source"):
+            image = await stack.enter_async_context(request.app[SOURCES][name].open(value))
+        output = _output(request, requested, image)
+        planned = await transformer.plan(image, chain.operations, output.format)
+        spans.lap("plan")
+        headers = _headers(image, planned, output)
+        if is_unchanged(request, planned.key):
+            return not_modified(headers)
+        result = await transformer.render(image, planned)
+        if result.timings.source in _CACHE_STATUS:
+            headers["Cache-Status"] = _CACHE_STATUS[result.timings.source]
+        if result.body is not None:
+            return web.Response(body=result.body, headers=headers)
+        response = web.StreamResponse(headers=headers)
+        response.content_length = result.size
+        return await send_stream(request, response, result.chunks())
+
+
+def _headers(image: SourceImage, planned: Planned, output: _Output) -> dict[str, str]:
+    shown = [*([image.image_id] if image.image_id else []), *planned.overlays]
+    return image_headers(planned.key, output.format.media_type, image.cache_control, shown) | output.headers
+
+
+def _chain(request: web.Request, *reserved: str) -> Chain:
+    query = request.raw_path.partition("?")[2]
+    limit = request.app[SETTINGS].max_operations
+    return parse(query, max_operations=limit, reserved=reserved, presets=request.app[PRESETS])
+
+
+def _requested_format(extension: str | None, parameter: str | None) -> Format | str | None:
+    """The format that the path or the query asks for, `_AUTO`, or None."""
+    requested = {_AUTO if text == _AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
+    if len(requested) > 1:
+        raise BadRequest(f"the path asks for {extension} but `format` for {parameter}; use one of them")
+    return next(iter(requested), None)
+
+
+def _output(request: web.Request, requested: Format | str | None, image: SourceImage) -> _Output:
+    original = image.header.image_format
+    if requested != _AUTO:
+        return _Output(requested if isinstance(requested, Format) else original, {})
+    animated = original.animated and image.header.frames > 1
+    accepts = request.headers.getall("Accept", [])
+    return _Output(negotiated(accepts, original, animated=animated), {"Vary": "Accept"})
+
+
+def _one_source(request: web.Request, given: Mapping[str, str | Spooled]) -> tuple[str, str | Spooled]:
+    if len(given) != 1:
+        found = f"the request has {', '.join(given)}" if given else "the request has none"
+        names = ", ".join(sorted(name for name in request.app[SOURCES]))
+        raise BadRequest(f"name exactly one image with one of: {names}; {found}")
+    return next(iter(given.items()))

@@ -1,0 +1,30 @@
+"""Choosing a format by the `Accept` header, if the request leaves it open (`.auto`, `format=auto`)."""
+
+from collections.abc import Iterable
+
+from werkzeug.datastructures import MIMEAccept
+from werkzeug.http import parse_accept_header
+
+from imaging.formats import FORMATS, Format
+
+
+def auto_formats() -> list[Format]:
+    """The formats that `auto` considers besides the original's, the best first."""
+    ranked = [(fmt.writer.auto_rank, fmt) for fmt in FORMATS.values() if fmt.writer and fmt.writer.auto_rank]
+    return [fmt for _, fmt in sorted(ranked, key=lambda pair: -pair[0])]
+
+
+def negotiated(accepts: Iterable[str], original: Format, *, animated: bool) -> Format:
+    """The format that the client prefers (RFC 9110, 12.5.1); at equal preference the best, at worst the original's.
+
+    A client has to name a modern format (`image/avif`): clients that cannot show it send wildcards too. An animation
+    never becomes a still image.
+    """
+    header = parse_accept_header(", ".join(accepts), MIMEAccept)
+    named = {name.lower(): quality for name, quality in reversed(list(header))}
+    best, quality = original, header.quality(original.media_type)
+    for candidate in reversed(auto_formats()):
+        preference = named.get(candidate.media_type, 0)
+        if preference and preference >= quality and (candidate.animated or not animated):
+            best, quality = candidate, preference
+    return best

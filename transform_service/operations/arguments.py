@@ -1,0 +1,73 @@
+"""The types of arguments that operations take, from text in a URL and back."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator
+
+from imaging.geometry import PLACES, Box
+
+MAX_SIDE = 8192
+_NUMBER = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})")
+_WHOLE = re.compile(r"[0-9]{1,9}")
+_BOX = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
+
+
+def _number(text: object) -> float:
+    if isinstance(text, str) and not _NUMBER.fullmatch(text):
+        raise ValueError(f"{text!r} is not a number such as 90 or 2.5")
+    return float(str(text))
+
+
+def _whole(text: object) -> int:
+    if isinstance(text, str) and not _WHOLE.fullmatch(text):
+        raise ValueError(f"{text!r} is not a whole number without a sign")
+    return int(str(text))
+
+
+def _box(text: object) -> Box:
+    if isinstance(text, Box):
+        return text
+    match = _BOX.fullmatch(str(text))
+    if not match or text == "x":
+        raise ValueError(f"{text!r} is not a size such as 300x200, 300x or x200")
+    sides = [int(digits) if digits else None for digits in match.groups()]
+    if any(side is not None and not 1 <= side <= MAX_SIDE for side in sides):
+        raise ValueError(f"{text!r} has a side outside of 1 to {MAX_SIDE} pixels")
+    return Box(*sides)
+
+
+def _closed(box: Box) -> Box:
+    if box.width is None or box.height is None:
+        raise ValueError(f"'{box}' lacks a side; give both, such as 300x200")
+    return box
+
+
+def parse_place(text: object, *more: str) -> str:
+    """A key of PLACES, in British or American spelling, or one of `more`. Raises ValueError for others."""
+    place = str(text).replace("center", "centre")
+    if place not in (*PLACES, *more):
+        raise ValueError(f"{text!r} is not a place; use one of: {', '.join((*PLACES, *more))}")
+    return place
+
+
+Number = Annotated[float, BeforeValidator(_number)]
+"""A decimal number without an exponent; never NaN or infinite."""
+Pixels = Annotated[int, BeforeValidator(_whole)]
+"""A whole number of pixels."""
+OpenBox = Annotated[Box, BeforeValidator(_box)]
+"""`WxH`, `Wx` or `xH`."""
+ClosedBox = Annotated[Box, BeforeValidator(lambda text: _closed(_box(text)))]
+"""`WxH`."""
+Place = Annotated[str, BeforeValidator(parse_place)]
+"""A key of PLACES."""
+
+
+def canonical(value: Any) -> str:
+    """The canonical text of a value, with as few digits as possible."""
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{Decimal(repr(value)):f}"  # the shortest text with the same value, without an exponent
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return "0" if text == "-0" else text

@@ -1,0 +1,1 @@
+"""From a chain and a header to a plan. Pure: no pixels, no I/O."""

@@ -1,0 +1,115 @@
+"""What a renderer has to do, its limits, its cost, and its report."""
+
+from dataclasses import dataclass
+
+from imaging.encoding import Encoding
+from imaging.geometry import Size
+from imaging.header import Header
+from service_kit.errors import UnprocessableImage
+from transform_service.operations.base import Operation, Steps
+from transform_service.operations.resize import Resize
+
+_HEAVY_SECONDS, _HEAVY_BYTES = 0.12, 64 * 1024**2
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLimits:
+    """Limits on what a plan produces: the pixels of any step (frames summed), and the longer side of the output."""
+
+    max_pixels: int
+    max_side: int
+
+    def check(self, size: Size, frames: int, operation: object) -> None:
+        """Raise UnprocessableImage, which names the `operation`, if a step produces too many pixels."""
+        if size.pixels * frames > self.max_pixels:
+            raise UnprocessableImage(
+                f"{operation} produces {size.pixels * frames} pixels ({size}); the limit is {self.max_pixels}"
+            )
+
+    def check_output(self, size: Size, operation: object) -> None:
+        """Raise UnprocessableImage if a side of the output is too long."""
+        if size.longer > self.max_side:
+            raise UnprocessableImage(
+                f"{operation} makes the output {size} pixels; the limit is {self.max_side} a side;"
+                f" add thumb={self.max_side}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One operation that a renderer runs."""
+
+    operation: Operation
+    buffered: bool
+    """Whether to compute the pixels into memory before it, because it reads them in any order or more than once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that a renderer needs to know, apart from where the images are."""
+
+    header: Header
+    load: Resize | None
+    """Scaling that the decoder does while it reads; None to decode all pixels."""
+    steps: tuple[Step, ...]
+    encoding: Encoding
+    limits: OutputLimits
+    page: int
+    """The frame to read, or the first of them."""
+    frames: int
+    """The number of frames to decode and encode."""
+    unchanged: bool = False
+    """Whether the result is the image without its metadata, so that it may not have to be encoded again."""
+
+    @property
+    def operations(self) -> Steps:
+        """All operations, in order."""
+        loading = (self.load,) if self.load else ()
+        return (*loading, *(step.operation for step in self.steps))
+
+    @property
+    def overlays(self) -> tuple[str, ...]:
+        """The IDs of the overlays, each once."""
+        ids = (image_id for operation in self.operations for image_id in operation.overlays())
+        return tuple(dict.fromkeys(ids))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds of one core, and bytes beyond those of an idle renderer."""
+
+    seconds: float
+    bytes: int
+
+    @property
+    def heavy(self) -> bool:
+        """Whether small renders should not wait behind it."""
+        return self.seconds > _HEAVY_SECONDS or self.bytes > _HEAVY_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A plan with its key and its cost."""
+
+    plan: Plan | None
+    """None if the result is the original itself: nothing has to be rendered."""
+    key: str
+    """Equal for equal results: it depends on the content, the steps and the encoding."""
+    cost: Cost
+
+    @property
+    def overlays(self) -> tuple[str, ...]:
+        """The IDs of the overlays."""
+        return self.plan.overlays if self.plan else ()
+
+
+@dataclass(frozen=True, slots=True)
+class RenderReport:
+    """The bytes that a renderer wrote, and the seconds that it took to compute the pixels and to encode them.
+
+    Large results are encoded while their pixels are computed; then `encode` is 0, and `render` is all of it.
+    """
+
+    bytes: int
+    render: float
+    encode: float

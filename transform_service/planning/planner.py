@@ -1,0 +1,119 @@
+"""From a chain and a header to a plan: decoding, steps, encoding, limits, cost, key."""
+
+import hashlib
+from collections.abc import Iterator
+
+from imaging.encoding import Encoding
+from imaging.formats import Format
+from imaging.geometry import Frame, Size
+from imaging.header import Header
+from service_kit.errors import BadRequest
+from transform_service.operations.background import Background
+from transform_service.operations.base import Reads, Steps
+from transform_service.operations.page import Page
+from transform_service.operations.resize import Resize
+from transform_service.planning.cost import estimate
+from transform_service.planning.plan import Cost, OutputLimits, Plan, Planned, Step
+from transform_service.planning.rules import simplify, upright
+
+WHITE = Background(colour="ffffff")
+_NOTHING = Cost(0.0, 0)
+
+
+def page_to_read(operations: Steps, header: Header) -> int | None:
+    """The page whose own header the plan needs, since the pages of a TIFF differ in size; None for the first.
+
+    Raises BadRequest for a page that does not exist.
+    """
+    page = _page(operations, header)
+    return page if page and not header.image_format.animated else None
+
+
+def of_page(header: Header, page_header: Header) -> Header:
+    """The header for planning with one page of the image: the page's own, with the frames of the whole image."""
+    return page_header.model_copy(update={"frames": header.frames})
+
+
+def plan(operations: Steps, output: Format, header: Header, sha256: str, limits: OutputLimits) -> Planned:
+    """Plan the rendering of an image with this header and content.
+
+    Raises UnprocessableImage, which names the step, for a chain that would exceed the limits, BadRequest for a step
+    that does not fit the image, and NotAcceptable for a format that the service does not write.
+    """
+    if not operations and output is header.image_format:
+        return Planned(None, sha256, _NOTHING)
+    page = _page(operations, header)
+    frames = header.frames if page is None and output.animated and header.image_format.animated else 1
+    encoding = Encoding(output)
+    for step in operations:
+        encoding = step.encoding(encoding)
+
+    stored = Frame(header.size, header.alpha or header.image_format.animated)
+    turns = upright(header.orientation)
+    _check_limits(operations, turns, stored.size, frames, limits)
+    flat = () if output.alpha else (WHITE,)
+    steps = simplify((*turns, *operations, *flat), stored)
+    load = _load(steps, stored.size, frames)
+    rest = steps[1:] if load else steps
+    whole = encoding == Encoding(header.image_format) and frames == header.frames
+    made = Plan(
+        header,
+        load,
+        tuple(_buffered(rest, streamed=not load)),
+        encoding,
+        limits,
+        page or 0,
+        frames,
+        unchanged=whole and not steps,
+    )
+    return Planned(made, _key(sha256, made), estimate(made))
+
+
+def _page(operations: Steps, header: Header) -> int | None:
+    numbers = [step.number for step in operations if isinstance(step, Page)]
+    if any(numbers[1:]):
+        raise BadRequest(f"page={max(numbers[1:])}: after page={numbers[0]} only page 0 is left")
+    if not numbers:
+        return None
+    if numbers[0] >= header.frames:
+        raise BadRequest(f"page={numbers[0]}: the image has {header.frames} page(s), counted from 0")
+    return numbers[0]
+
+
+def _check_limits(operations: Steps, turns: Steps, size: Size, frames: int, limits: OutputLimits) -> None:
+    operation: object = "the image itself"
+    for step in turns:
+        size = step.output_size(size)
+    for step in operations:
+        after = step.output_size(size)
+        if after != size:
+            size, operation = after, step
+        limits.check(size, frames, operation)
+    limits.check_output(size, operation)
+
+
+def _load(steps: Steps, stored: Size, frames: int) -> Resize | None:
+    """The first step, if it is a downscale: decoders skip what the result does not show."""
+    first = steps[0] if steps else None
+    if frames == 1 and isinstance(first, Resize) and stored.contains(first.output_size(stored)):
+        return first
+    return None
+
+
+def _buffered(steps: Steps, *, streamed: bool) -> Iterator[Step]:
+    """Decide before which steps pixels are computed into memory.
+
+    A decoder delivers each row once, from top to bottom. A pipeline of libvips delivers any region, but computes it
+    again each time. So between two steps that read rows more than once, the pixels are computed into memory.
+    """
+    pipeline = not streamed
+    for operation in steps:
+        reading = operation.reading()
+        yield Step(operation, reading is Reads.AREA or (reading is Reads.WINDOW and pipeline))
+        pipeline = pipeline or reading in {Reads.AREA, Reads.WINDOW}
+
+
+def _key(sha256: str, made: Plan) -> str:
+    steps = "&".join(map(str, made.operations))
+    text = f"{sha256}|{made.page}|{made.frames}|{steps}|{made.encoding}"
+    return hashlib.sha256(text.encode()).hexdigest()

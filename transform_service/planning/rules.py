@@ -1,0 +1,205 @@
+"""The rules of the planner: each makes a chain cheaper without changing its result.
+
+A rule is a pure function of the steps and the frame that they start from. Its proof is the test of its name in
+tests/transform_service/planning/test_rules.py, which states the largest difference from the chain as written.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+from imaging.geometry import Frame, Size
+from transform_service.operations.background import Background
+from transform_service.operations.base import Operation, Steps
+from transform_service.operations.blur import Blur
+from transform_service.operations.flip import Flip
+from transform_service.operations.flop import Flop
+from transform_service.operations.grayscale import Grayscale
+from transform_service.operations.resize import Resize
+from transform_service.operations.rotate import Rotate
+
+Rule = Callable[[Steps, Frame], Steps]
+
+_LEAST_SIGMA = 2.0
+"""The smallest standard deviation of a blur on a smaller grid, in pixels: below, the grid is too coarse for a Gaussian.
+Most of the remaining difference is libvips' own: its whole-number blur is up to 2 % too dark or too bright, the moved
+one is not (test_rules.py)."""
+_FINE_CUT = 0.02
+"""The cut of a Gaussian on the smaller grid, low enough for few pixels to show its shape."""
+_COARSE_SIGMA = 5.0
+"""From this standard deviation on, libvips' own cut has enough pixels to show the shape."""
+_WORTH_SHRINKING = 0.34
+"""A blur moves only to a grid of at most this scale; otherwise the saving is not worth any difference."""
+_SAME_SCALE = 0.02
+"""How far the scales of the two directions may differ for a blur to stay round."""
+
+
+def fill_corners(steps: Steps, _frame: Frame) -> Steps:
+    """Insert the current background behind each step that adds transparency."""
+    filled: list[Operation] = []
+    background: Background | None = None
+    for index, step in enumerate(steps):
+        filled.append(step)
+        if isinstance(step, Background):
+            background = step
+        elif background and step.adds_transparency() and steps[index + 1 : index + 2] != (background,):
+            filled.append(background)
+    return tuple(filled)
+
+
+def resolve(steps: Steps, frame: Frame) -> Steps:
+    """Replace each step with its simplest form for the frame that it meets, and drop steps without effect.
+
+    Behind a step whose size depends on the pixels, steps stay as they are.
+    """
+    resolved: list[Operation] = []
+    for step, before in with_frames(steps, frame):
+        resolved += step.resolve(before) if before.exact else [step]
+    return tuple(resolved)
+
+
+def fuse_turns(steps: Steps, _frame: Frame) -> Steps:
+    """Combine adjacent quarter turns and mirrorings into at most one of each (the dihedral group of the square)."""
+    fused: list[Operation] = []
+    turns = _Turns()
+    for step in steps:
+        if turns.take(step):
+            continue
+        fused += [*turns.plain(), step]
+        turns = _Turns()
+    return (*fused, *turns.plain())
+
+
+def shrink_first(steps: Steps, frame: Frame) -> Steps:
+    """Move a downscale before turns, mirrorings and grayscale, which then have fewer pixels to process."""
+    moved = list(steps)
+    frames = [before for _, before in with_frames(steps, frame)]
+    for index in range(len(moved) - 1):
+        first, second = moved[index : index + 2]
+        if not (_is_plain(second) and (_is_turn(first) or isinstance(first, Grayscale)) and frames[index].exact):
+            continue
+        target = second.output_size(frames[index + 1].size)
+        if target.pixels >= frames[index].size.pixels:
+            continue
+        swaps = first.output_size(Size(1, 2)) == Size(2, 1)
+        moved[index : index + 2] = [Resize.to(target.swapped() if swaps else target), first]
+        return tuple(moved)  # one at a time, since the frames between have changed
+    return steps
+
+
+def merge_downscales(steps: Steps, frame: Frame) -> Steps:
+    """Drop the first of two successive downscales: the size is the same, and the result is more accurate."""
+    merged: list[Operation] = []
+    for step, before in with_frames(steps, frame):
+        if merged and _is_plain(step) and _is_plain(merged[-1]) and before.exact:
+            start = _frame_behind(tuple(merged[:-1]), frame).size
+            between, target = before.size, step.output_size(before.size)
+            if start.contains(between) and between.contains(target):
+                merged[-1] = step
+                continue
+        merged.append(step)
+    return tuple(merged)
+
+
+def blur_behind_downscale(steps: Steps, frame: Frame) -> Steps:
+    """Move a blur right before a downscale to a smaller grid, with its radius scaled.
+
+    The grid is that of the downscale if the scaled radius is at least `_LEAST_SIGMA` pixels, otherwise the smallest one
+    on which it is.
+    """
+    for index, (step, before) in enumerate(list(with_frames(steps, frame))[:-1]):
+        following = steps[index + 1]
+        if isinstance(step, Blur) and before.exact and _is_plain(following):
+            moved = _blur_on_smaller_grid(step, before.size, following.output_size(before.size))
+            if moved:
+                return (*steps[:index], *moved, *steps[index + 2 :])
+    return steps
+
+
+RULES: tuple[Rule, ...] = (fill_corners, resolve, fuse_turns, shrink_first, merge_downscales, blur_behind_downscale)
+"""The rules in the order in which they run, repeatedly until nothing changes."""
+
+
+def simplify(steps: Steps, frame: Frame) -> Steps:
+    """Apply the rules to steps."""
+    while True:
+        before = steps
+        for rule in RULES:
+            steps = rule(steps, frame)
+        if steps == before:
+            return steps
+
+
+def with_frames(steps: Steps, frame: Frame) -> Iterator[tuple[Operation, Frame]]:
+    """Each step with the frame that it meets."""
+    for step in steps:
+        yield step, frame
+        frame = step.output(frame)
+
+
+def upright(orientation: int) -> Steps:
+    """The turns for an EXIF orientation (1 to 8; EXIF 2.32, 4.6.4)."""
+    mirrored, quarters = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 3), 6: (0, 1), 7: (1, 1), 8: (0, 3)}.get(
+        orientation, (0, 0)
+    )
+    return _Turns(quarters, mirrored=bool(mirrored)).plain()
+
+
+class _Turns:
+    """A product of quarter turns and mirrorings: optionally mirrored left to right, then turned by quarters."""
+
+    def __init__(self, quarters: int = 0, *, mirrored: bool = False) -> None:
+        self._quarters = quarters
+        self._mirrored = mirrored
+
+    def take(self, step: Operation) -> bool:
+        """Add a step. Returns False if it is not a quarter turn or a mirroring."""
+        if isinstance(step, Rotate) and step.quarters is not None:
+            self._quarters += step.quarters
+        elif isinstance(step, Flop | Flip):
+            half_turn = 2 * isinstance(
+                step, Flip
+            )  # mirroring top to bottom is mirroring left to right, then half a turn
+            self._quarters, self._mirrored = half_turn - self._quarters, not self._mirrored
+        else:
+            return False
+        return True
+
+    def plain(self) -> Steps:
+        """The fewest steps with the same effect."""
+        quarters = self._quarters % 4
+        if self._mirrored and quarters == 2:  # noqa: PLR2004
+            return (Flip(),)
+        mirror = (Flop(),) if self._mirrored else ()
+        return (*mirror, Rotate.by_quarters(quarters)) if quarters else mirror
+
+
+def _is_turn(step: Operation) -> bool:
+    return _Turns().take(step)
+
+
+def _is_plain(step: Operation) -> bool:
+    return isinstance(step, Resize) and step.fit == "fill" and step.enlarge
+
+
+def _frame_behind(steps: Steps, frame: Frame) -> Frame:
+    for step in steps:
+        frame = step.output(frame)
+    return frame
+
+
+def _blur_on_smaller_grid(blur: Blur, size: Size, target: Size) -> Steps:
+    across, down = target.width / size.width, target.height / size.height
+    if abs(across / down - 1) > _SAME_SCALE:
+        return ()
+    sigma = math.sqrt(blur.variance())
+    if sigma * _WORTH_SHRINKING < _LEAST_SIGMA:
+        return ()
+    scale = max(math.sqrt(across * down), _LEAST_SIGMA / sigma)
+    if scale > _WORTH_SHRINKING:
+        return ()
+    grid = size.scaled(scale)
+    if target.contains(grid):
+        grid = target
+    left = sigma * grid.width / size.width
+    moved = Blur.of_variance(left**2, _FINE_CUT if left < _COARSE_SIGMA else blur.cut)
+    return (Resize.to(grid), moved, *(() if grid == target else (Resize.to(target),)))

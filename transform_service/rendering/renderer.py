@@ -1,0 +1,118 @@
+"""Renders a plan with libvips."""
+
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from imaging.geometry import Frame, Size
+from imaging.pixels import decoding, vips
+from imaging.pixels.colour import srgb
+from imaging.pixels.stripping import strip
+from imaging.pixels.vips import pyvips
+from service_kit.errors import Unavailable, UnprocessableImage
+from service_kit.spool import room_for
+from transform_service.operations.base import Overlays
+from transform_service.planning.plan import Plan, RenderReport, Step
+
+_MOST_KEPT = 96 * 1024**2
+"""Resident bytes above which memory is returned at once, not only when the process is idle."""
+
+_SMALL_PIXELS = 1_000_000
+"""Results up to this size are computed before they are encoded, so that each can be timed. Of larger ones, only some
+lines are in memory at a time."""
+
+
+def render(source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path) -> RenderReport:
+    """Render the image at `source` into the new file `output`. `overlays` are files, by image ID.
+
+    Raises UnprocessableImage if the data is corrupt or truncated: there are never partial pixels. Raises Unavailable if
+    a file has disappeared, InsufficientStorage if the disk is full.
+    """
+    started = rendered = time.perf_counter()
+    try:
+        with room_for("the result"), vips.decoding("the image"):
+            if not (plan.unchanged and strip(source, plan.header, output, plan.frames)):
+                image = _rendered(source, plan, _OverlayFiles(overlays))
+                if image.width * image.height <= _SMALL_PIXELS:
+                    image = image.copy_memory()
+                    rendered = time.perf_counter()
+                plan.encoding.format.encoder.save(image, os.fspath(output), plan.encoding.effective_quality)
+                del image
+        ended = time.perf_counter()
+        if rendered == started:
+            rendered = ended
+        return RenderReport(output.stat().st_size, rendered - started, ended - rendered)
+    except UnprocessableImage:
+        if all(path.exists() for path in (source, *overlays.values())):
+            raise
+        raise Unavailable("the bytes of the image have disappeared; retry unless it was just deleted") from None
+    finally:
+        if vips.resident_bytes() > _MOST_KEPT:
+            vips.release_memory()
+
+
+class _OverlayFiles:
+    """See Overlays."""
+
+    def __init__(self, files: Mapping[str, Path]) -> None:
+        self._files = files
+
+    def load(self, image_id: str, box: Size, *, enlarge: bool) -> pyvips.Image:
+        """See Overlays."""
+        mode = "both" if enlarge else "down"
+        return srgb(
+            pyvips.Image.thumbnail(
+                os.fspath(self._files[image_id]), box.width, height=box.height, size=mode, fail_on="error"
+            )
+        )
+
+
+def _rendered(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
+    if plan.frames > 1:
+        return _animation(source, plan, overlays)
+    if plan.load:
+        target = plan.load.output_size(plan.header.size)
+        image = decoding.scaled(source, plan.header, plan.page, target)
+    else:
+        image = decoding.whole(source, plan.header, plan.page)
+    return _apply(srgb(_without_orientation(image)), plan, overlays)
+
+
+def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
+    """Every frame by itself, as the decoder delivers them. Only the results are all in memory."""
+    frames = [
+        _apply(srgb(_without_orientation(frame)), plan, overlays).copy_memory()
+        for frame in decoding.frames(source, plan.header)
+    ]
+    joined = pyvips.Image.arrayjoin(frames, across=1).copy()
+    joined.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)
+    return joined
+
+
+def _apply(image: pyvips.Image, plan: Plan, overlays: Overlays) -> pyvips.Image:
+    for step in plan.steps:
+        image = _apply_step(image, step, plan, overlays)
+        plan.limits.check_output(Size(image.width, image.height), step.operation)
+    return image
+
+
+def _apply_step(image: pyvips.Image, step: Step, plan: Plan, overlays: Overlays) -> pyvips.Image:
+    if step.buffered:
+        image = image.copy_memory()
+    size = Size(image.width, image.height)
+    # The planner has resolved all steps but those behind a step whose size depends on the pixels.
+    for operation in step.operation.resolve(Frame(size, image.hasalpha())):
+        plan.limits.check(operation.output_size(size), plan.frames, operation)
+        image = operation.apply_with(image, overlays)
+        size = Size(image.width, image.height)
+    return image
+
+
+def _without_orientation(image: pyvips.Image) -> pyvips.Image:
+    """The image without its orientation tag, since the turns are steps of the plan."""
+    if not image.get_typeof("orientation"):
+        return image
+    image = image.copy()
+    image.remove("orientation")
+    return image

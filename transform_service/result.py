@@ -1,0 +1,62 @@
+"""A result on its way to clients: small ones in memory, others in a file that nobody else uses."""
+
+import asyncio
+import os
+import weakref
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+from service_kit.errors import Unavailable
+
+_CHUNK = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Timings:
+    """Where a result comes from, and the seconds that its render took; zeros if it was not rendered now."""
+
+    source: Literal["hit", "waited", "miss", "original"] = "miss"
+    """The cache, a render of another node, a render of this node, or the original itself."""
+    queue: float = 0.0
+    render: float = 0.0
+    encode: float = 0.0
+
+
+class Result:
+    """The bytes of one result. Any number of responses may be sent from it at once."""
+
+    def __init__(self, body: bytes | None, descriptor: int | None, size: int, timings: Timings) -> None:
+        self.body = body
+        self.size = size
+        self.timings = timings
+        self._descriptor = descriptor
+        if descriptor is not None:
+            weakref.finalize(self, os.close, descriptor)
+
+    @classmethod
+    def in_memory(cls, body: bytes, timings: Timings) -> Self:
+        """A result in memory."""
+        return cls(body, None, len(body), timings)
+
+    @classmethod
+    def from_file(cls, path: Path, timings: Timings) -> Self:
+        """A result in a file. The caller may remove it: the bytes stay readable until the last response was sent.
+
+        Raises Unavailable if the file has disappeared.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError as error:
+            raise Unavailable("the bytes of the image have disappeared; retry unless it was just deleted") from error
+        return cls(None, descriptor, os.fstat(descriptor).st_size, timings)
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """All bytes, from the start."""
+        if self.body is not None:
+            yield self.body
+            return
+        assert self._descriptor is not None
+        for offset in range(0, self.size, _CHUNK):
+            yield await asyncio.to_thread(os.pread, self._descriptor, _CHUNK, offset)

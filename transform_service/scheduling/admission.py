@@ -1,0 +1,160 @@
+"""Admission: which render may start now. Memory always suffices, and small renders never wait for heavy ones.
+
+There are two lanes. Each is first come, first served, except that cheap renders overtake some expensive ones. One
+render more than `slots` may run at once, so that no core waits for its next job, but no more heavy ones than `slots`,
+so that a place is left for small ones. Heavy renders start only while all renders together fit into the memory budget.
+A render that cannot start soon enough is refused at once, with the time after which it could.
+"""
+
+import asyncio
+import itertools
+import math
+import time
+from bisect import insort
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from service_kit.errors import Unavailable
+from transform_service.metrics import MEMORY, MEMORY_LIMIT, QUEUE, REFUSALS, RUNNING
+from transform_service.planning.plan import Cost
+
+_OVERTAKEN_BY, _EXPENSIVE_SECONDS = 50, 0.1
+"""At most this many later and cheaper renders overtake one that takes this many seconds; fewer overtake a shorter one.
+Otherwise a dozen thumbnails of 40 MP photos, which are small renders, would delay one of a 0.5 MP photo by twenty times
+its own time."""
+_LEARNING = 0.05
+"""How much one render changes the estimate of this machine's speed."""
+_FAR_OFF = 10.0
+"""A single render counts as at most this many times slower or faster than estimated."""
+_NEVER_SECONDS = 3600
+
+
+class Refused(Unavailable):
+    """The queue is full, the wait would be too long, or the render needs more memory than there is."""
+
+    def __init__(self, detail: str, retry_after: float) -> None:
+        super().__init__(detail)
+        self.retry_after = max(1, math.ceil(retry_after))
+
+
+@dataclass(eq=False, slots=True)
+class _Job:
+    cost: Cost
+    number: int
+    """In the order of arrival."""
+    turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+    @property
+    def place(self) -> float:
+        """The position in its lane."""
+        return self.number + _OVERTAKEN_BY * min(1.0, self.cost.seconds / _EXPENSIVE_SECONDS)
+
+
+class Admission:
+    """The gate in front of the renderers."""
+
+    def __init__(self, *, slots: int, memory: int, queue: int, seconds: float) -> None:
+        """`memory` is in bytes. At most `queue` jobs wait in a lane, and none for longer than `seconds`."""
+        self._slots = slots
+        self._memory = memory
+        self._queue = queue
+        self._seconds = seconds
+        self._lanes: dict[bool, list[_Job]] = {False: [], True: []}
+        self._running: set[_Job] = set()
+        self._numbers = itertools.count()
+        self.pace = 1.0
+        """How many times longer renders take here than estimated; learned."""
+
+    @property
+    def waiting(self) -> int:
+        """The number of waiting jobs, in both lanes."""
+        return sum(len(lane) for lane in self._lanes.values())
+
+    def observe(self) -> None:
+        """Update the gauges."""
+        for heavy, lane in self._lanes.items():
+            name = "heavy" if heavy else "small"
+            QUEUE.labels(name).set(len(lane))
+            RUNNING.labels(name).set(sum(job.cost.heavy is heavy for job in self._running))
+        MEMORY.set(sum(job.cost.bytes for job in self._running))
+        MEMORY_LIMIT.set(self._memory)
+
+    @asynccontextmanager
+    async def admitted(self, cost: Cost) -> AsyncIterator[None]:
+        """Wait for a turn; inside the context, a renderer is free. Raises Refused at once if waiting is pointless."""
+        self._check(cost)
+        job = _Job(cost, next(self._numbers))
+        insort(self._lanes[cost.heavy], job, key=lambda other: other.place)
+        self._start_more()
+        try:
+            await job.turn
+            started = time.perf_counter()
+            try:
+                yield
+            except BaseException:  # it failed or was cancelled; if it was late already, it would have taken even longer
+                spent = time.perf_counter() - started
+                if spent > cost.seconds * self.pace:
+                    self._learn(cost, spent)
+                raise
+            self._learn(cost, time.perf_counter() - started)
+        finally:
+            if job in self._running:
+                self._running.remove(job)
+            else:
+                self._lanes[cost.heavy].remove(job)
+            self._start_more()
+
+    def _check(self, cost: Cost) -> None:
+        if cost.bytes > self._memory:
+            REFUSALS.labels("memory").inc()
+            raise Refused(
+                f"rendering this takes about {_mebibytes(cost.bytes)} MiB of memory; the limit is"
+                f" {_mebibytes(self._memory)} MiB; simplify the chain",
+                _NEVER_SECONDS,
+            )
+        wait = self._wait(heavy=cost.heavy)
+        waiting = len(self._lanes[cost.heavy])
+        if waiting >= self._queue or wait > self._seconds:
+            REFUSALS.labels("full" if waiting >= self._queue else "slow").inc()
+            raise Refused(
+                f"the queue is full: {waiting} renders are waiting, for about {wait:.1f} s; try again later", wait
+            )
+
+    def _wait(self, *, heavy: bool) -> float:
+        """Estimated seconds that a new job would wait. Heavy renders wait for all that came before."""
+        if not self._lanes[heavy]:
+            return 0.0
+        before = itertools.chain(self._lanes[heavy], self._lanes[False] if heavy else (), self._running)
+        return sum(job.cost.seconds for job in before) * self.pace / self._slots
+
+    def _start_more(self) -> None:
+        while job := self._next():
+            self._lanes[job.cost.heavy].remove(job)
+            self._running.add(job)
+            job.turn.set_result(None)
+
+    def _next(self) -> _Job | None:
+        """The job that came first among the heads of the lanes that can start, or None."""
+        heads = [lane[0] for lane in self._lanes.values() if lane]
+        able = [
+            job for job in heads if self._fits(job.cost) and not job.turn.done()
+        ]  # done: cancelled, and about to leave
+        return min(able, key=lambda job: job.number, default=None)
+
+    def _fits(self, cost: Cost) -> bool:
+        if len(self._running) > self._slots:
+            return False
+        heavy = [job for job in self._running if job.cost.heavy]
+        if not cost.heavy or not heavy:
+            return True
+        held = sum(job.cost.bytes for job in self._running)
+        return len(heavy) < self._slots and held + cost.bytes <= self._memory
+
+    def _learn(self, cost: Cost, seconds: float) -> None:
+        seen = min(_FAR_OFF, max(1 / _FAR_OFF, seconds / cost.seconds))
+        self.pace += _LEARNING * (seen - self.pace)
+
+
+def _mebibytes(count: int) -> int:
+    return round(count / 1024**2)

@@ -1,0 +1,126 @@
+"""The renderer processes, with admission in front of them, a deadline for each job, and a quarantine."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from imaging.formats import InputLimits
+from imaging.header import Header
+from imaging.tasks import LOCK_DOWN, READ_HEADER, RELEASE_MEMORY
+from service_kit.processes.memory import available_memory, resident_bytes
+from service_kit.processes.pool import DeadlinePassed, End, WorkerPool
+from service_kit.processes.quarantine import Quarantine
+from service_kit.processes.worker import Setup, Task
+from transform_service.metrics import DEADLINES, RENDERER_ENDS, RENDERERS, RENDERERS_EXPECTED, RENDERERS_MEMORY
+from transform_service.planning.plan import Cost, Plan, RenderReport
+from transform_service.scheduling.admission import Admission
+from transform_service.settings import TransformSettings
+
+RENDER: Task[RenderReport] = Task("transform_service.rendering.renderer", "render")
+
+T = TypeVar("T")
+_NICENESS, _NICENESS_FOR_HEAVY = 5, 10
+"""Renderers yield to the process that speaks HTTP, so that it answers refusals, cached results and health checks while
+all cores render. The renderer for small renders takes precedence over those that may run heavy ones."""
+_UNBOUND = 10_000
+"""Admission has the queue."""
+_SHARE = 0.65
+"""The share of the available memory for renders. The rest is for the processes themselves, results and the system."""
+_READING = Cost(0.003, 4 * 1024**2)
+"""The cost of reading a header."""
+
+
+@dataclass(frozen=True, slots=True)
+class RenderSource:
+    """The file to render from, and the hash of its content."""
+
+    path: Path
+    sha256: str
+
+
+class Renderers:
+    """Renders plans and reads headers, each in a process that may crash or be killed.
+
+    There is one process more than RENDERERS, for small renders only: see admission.py.
+    """
+
+    def __init__(self, settings: TransformSettings) -> None:
+        self._settings = settings
+        self._limits = InputLimits(settings.max_pixels, settings.max_frames)
+        self._any = _pool(settings.renderers, _NICENESS_FOR_HEAVY, settings)
+        self._small = _pool(1, _NICENESS, settings)
+        self._admission = Admission(
+            slots=settings.renderers,
+            memory=settings.render_memory_bytes or int(available_memory() * _SHARE),
+            queue=settings.render_queue,
+            seconds=settings.render_queue_seconds or settings.render_seconds / 2,
+        )
+        self._quarantine = Quarantine()
+
+    async def start(self) -> None:
+        """Start the processes."""
+        await asyncio.gather(self._any.start(), self._small.start())
+
+    async def close(self) -> None:
+        """End the processes."""
+        await asyncio.gather(self._any.close(), self._small.close())
+
+    @property
+    def pids(self) -> set[int]:
+        """The process IDs."""
+        return self._any.pids | self._small.pids
+
+    def observe(self) -> None:
+        """Update the gauges."""
+        self._admission.observe()
+        pids = self.pids
+        RENDERERS.set(len(pids))
+        RENDERERS_EXPECTED.set(self._settings.renderers + 1)
+        RENDERERS_MEMORY.set(sum(map(resident_bytes, pids)))
+
+    async def render(
+        self, source: RenderSource, plan: Plan, cost: Cost, overlays: Mapping[str, Path], output: Path
+    ) -> RenderReport:
+        """Run a plan. For its errors see rendering/renderer.py, Admission and Quarantine.
+
+        Raises DeadlinePassed if waiting and rendering take longer than allowed. A cancelled call kills its renderer.
+        """
+        return await self._run(source, cost, RENDER, source.path, plan, overlays, output)
+
+    async def read_header(self, source: RenderSource, page: int = 0) -> Header:
+        """See imaging.pixels.headers.read_header."""
+        return await self._run(source, _READING, READ_HEADER, source.path, self._limits, page)
+
+    async def _run(self, source: RenderSource, cost: Cost, task: Task[T], *arguments: object) -> T:
+        seconds = self._settings.render_seconds
+        asked, admitted = time.perf_counter(), None
+        try:
+            with self._quarantine.watch(source.sha256):
+                async with asyncio.timeout(seconds), self._admission.admitted(cost):
+                    admitted = time.perf_counter()
+                    return await self._pool_for(cost).run(task, *arguments)
+        except TimeoutError as error:
+            DEADLINES.inc()
+            queued = (admitted or time.perf_counter()) - asked
+            text = f"rendering did not finish within {seconds:g} s; simplify the chain or retry later"
+            raise DeadlinePassed(text, queued) from error
+
+    def _pool_for(self, cost: Cost) -> WorkerPool:
+        return self._any if cost.heavy or not self._small.idle else self._small
+
+
+def _pool(size: int, niceness: int, settings: TransformSettings) -> WorkerPool:
+    return WorkerPool(
+        size,
+        setup=Setup(LOCK_DOWN, idle=RELEASE_MEMORY, niceness=niceness),
+        queue=_UNBOUND,
+        max_jobs=settings.renderer_jobs,
+        on_end=_count_end,
+    )
+
+
+def _count_end(end: End) -> None:
+    RENDERER_ENDS.labels(end).inc()
