@@ -1,6 +1,7 @@
 """What only containers show: reload in development, restarts, who runs as whom. The API: end_to_end/."""
 
 import asyncio
+import io
 import json
 import re
 import shutil
@@ -15,6 +16,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests import pictures
 from tests.compose import stack
 from tests.servers import ROOT
 
@@ -79,13 +81,43 @@ async def test_a_client_that_wants_too_much_is_told_to_slow_down(
         assert answer.status == 415
 
 
-def test_rates_that_are_no_numbers_are_told(development: tuple[stack.Stack, Path]) -> None:
+async def test_one_setting_limits_uploads_in_nginx_and_in_the_services(
+    development: tuple[stack.Stack, Path], http: aiohttp.ClientSession
+) -> None:
+    started, copy = development
+    limit = 1024**2
+    # The last two would stop nginx and change the time zone of its log, but are for the services only.
+    (copy / "settings.env").write_text(f"MAX_UPLOAD_BYTES={limit}\nUPLOADS_PER_MINUTE=many\nTZ=XYZ-5\n")
+    started.run("up", "-d")
+    started.wait()
+
+    async def upload(size: int) -> tuple[int, str]:
+        headers, body = {"Content-Type": "image/jpeg"}, io.BytesIO(pictures.of_size(size))
+        async with http.post(f"{started.url}/v1/images", data=body, headers=headers) as answer:
+            return answer.status, (await answer.json()).get("detail", "")
+
+    by_nginx = "the request body exceeds the upload limit of 1048576 bytes; send a smaller image"
+    assert (await upload(limit))[0] == 201
+    # Just over the limit, the service explains what is wrong. nginx refuses only what is far over it.
+    for size in (limit + 1, 2 * limit):
+        status, detail = await upload(size)
+        assert (status, "1048576 bytes" in detail, detail == by_nginx) == (413, True, False), detail
+    assert await upload(2 * limit + 1) == (413, by_nginx)
+    times = re.findall('^{"time": "([^"]+)".*"status": 413', started.log("nginx"), re.MULTILINE)
+    assert [time[-6:] for time in times] == ["+00:00"] * 3
+
+
+@pytest.mark.parametrize("setting", ["UPLOADS_PER_MINUTE", "MAX_UPLOAD_BYTES"])
+def test_nginx_does_not_start_with_a_limit_that_is_not_a_number(
+    development: tuple[stack.Stack, Path], setting: str
+) -> None:
     started, _ = development
     image = started.docker("inspect", "-f", "{{.Image}}", started.containers("nginx")[0]).strip()
-    command = ["docker", "run", "--rm", "-e", "UPLOADS_PER_MINUTE=many", image]
+    command = ["docker", "run", "--rm", "-e", f"{setting}=many", image]
     done = subprocess.run(command, env=started.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "whole numbers from 1; one is 'many'" in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{setting}='many': use ")
 
 
 def test_every_module_of_the_workers_is_watched() -> None:
