@@ -90,7 +90,7 @@ def test_a_part_whose_nodes_are_gone_has_a_zero(tmp_path: Path) -> None:
         'up{job="transform",instance="a"}': "1x10 stale",
     }
     answer = {'{job="varnish"}': 2, '{job="nginx"}': 0, '{job="storage"}': 0, '{job="transform"}': 0}
-    assert_answer(tmp_path, series, query("Nodes that answer", "{{job}}"), answer)
+    assert_answer(tmp_path, series, query("Nodes up", "{{job}}"), answer)
 
 
 def test_slow_clients_make_no_tile_red(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_slow_clients_make_no_tile_red(tmp_path: Path) -> None:
         DURATIONS + '{job="transform",le="30"}': "0x24",
         DURATIONS + '{job="transform",le="+Inf"}': "0+100x24",
     }
-    assert_answer(tmp_path, series, query("Slowest 1 %", "p99"), {"{}": 0.99})
+    assert_answer(tmp_path, series, query("Slowest span (p99)", "p99"), {"{}": 0.99})
 
 
 def test_questions_of_machines_make_no_request_look_fast(tmp_path: Path) -> None:
@@ -117,5 +117,5 @@ def test_questions_of_machines_make_no_request_look_fast(tmp_path: Path) -> None
     for route in ("/metrics", "/v1/transform/healthcheck"):
         for bound in ("1", "2", "+Inf"):
             series[DURATIONS + f'{{job="transform",route="{route}",le="{bound}"}}'] = "0+1000x24"
-    whole = query("p99 of each span, and of whole requests", "whole: {{job}}")
+    whole = query("p99 of spans and whole requests", "whole: {{job}}")
     assert_answer(tmp_path, series, whole, {'{job="transform"}': 1.99})
