@@ -1,11 +1,11 @@
 #!/bin/sh
 # Usage: configure.sh FOLDER
 # Writes limits.conf and rates.conf into FOLDER, from the templates next to this script and from
-# these variables. An unset or empty variable takes its default. A value that makes no sense ends
-# the script with status 2.
-#   MAX_UPLOAD_BYTES    largest upload, written as for the services: 67108864, 64MiB, 100MB (64MiB)
+# these variables. An unset or empty variable takes its default, in parentheses. An invalid value
+# ends the script with status 2.
+#   MAX_UPLOAD_BYTES    largest upload, in the services' notation: 67108864, 64MiB, 100MB (64MiB)
 #   UPLOADS_PER_MINUTE  uploads that one client may send (120)
-#   RENDERS_PER_SECOND  transforms that one client may request, not counting cached ones (50)
+#   RENDERS_PER_SECOND  variants that one client may request, not counting Varnish's hits (50)
 set -eu
 templates=$(dirname "$0")
 folder=$1
@@ -26,8 +26,8 @@ number() { # NAME VALUE: prints the value if it is a whole number above 0
 }
 
 # Prints the number of bytes in a size. The grammar and the rounding are those of pydantic's
-# ByteSize, with which the services read the same variable: k and kB are 1000, KiB is 1024. It is
-# stricter in two ways: nothing may follow the unit, and sizes end below 8 PiB, where awk's numbers
+# ByteSize, with which the services read the same variable: k and kB are 1000, KiB is 1024. This one
+# is stricter: nothing may follow the unit, and the size must be below 8 PiB, where awk's numbers
 # stop being exact.
 bytes() { # NAME VALUE
   SIZE=$2 awk 'BEGIN {

@@ -1,4 +1,4 @@
-# The client's address, for the limits and logs of the next services, and the request ID.
+# The client's address, for nginx's limits and for the logs, and the request ID.
 
 sub client_recv {
     # The rule of service_kit/http/middlewares.py.
