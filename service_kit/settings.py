@@ -3,10 +3,11 @@
 import difflib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,10 +18,22 @@ from service_kit.observing.logging import LogFormat
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 MEBIBYTE = 1024**2
+_BYTES = re.compile(r"\s*\d[\d_]*(\.\d+)?\s*[a-z]*\s*", re.IGNORECASE)
 _ALIKE = 0.85
 """How similar a variable has to be to a setting to count as a misspelling; see difflib.SequenceMatcher.ratio."""
 _SHORTEST = 6
 """Letters of a variable below which similarity says nothing: HOST and PORT resemble too many others."""
+
+
+def _whole_size(text: object) -> object:
+    """Refuse what ByteSize would read in part: to it, `10,5MB` is 10 bytes."""
+    if isinstance(text, str) and not _BYTES.fullmatch(text):
+        raise ValueError("write it as a number of bytes, or as in 64MiB or 100MB")
+    return text
+
+
+Bytes = Annotated[ByteSize, BeforeValidator(_whole_size)]
+"""A number of bytes, such as 67108864, 64MiB or 100MB."""
 
 
 class CommonSettings(BaseSettings):
@@ -28,7 +41,7 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    max_upload_bytes: ByteSize = Field(
+    max_upload_bytes: Bytes = Field(
         ByteSize(64 * MEBIBYTE), gt=0, description="Size limit of an upload or a remote source, such as `64MiB`."
     )
     upload_seconds: float = Field(300, gt=0, description="Time limit for receiving an upload, in seconds.")

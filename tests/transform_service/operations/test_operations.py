@@ -31,7 +31,13 @@ def operation(text: str) -> Operation:
 
 def rendered(source: Path, query: str, output: str = "png") -> pyvips.Image:
     header = read_header(source, InputLimits(10**9, 100))
-    made = plan(parse(query or "rotate=0", max_operations=20).operations, FORMATS[output], header, "", OutputLimits(10**9, 65535))
+    made = plan(
+        parse(query or "rotate=0", max_operations=20).operations,
+        FORMATS[output],
+        header,
+        "",
+        OutputLimits(10**9, 65535),
+    )
     target = source.with_suffix(f".out.{output}")
     target.unlink(missing_ok=True)
     mark = source.with_name("mark.png")
