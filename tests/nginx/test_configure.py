@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from service_kit.settings import Limits
+from service_kit.settings import CommonSettings
 from tests.servers import ROOT
 
 FORM = 1024**2
@@ -74,7 +74,7 @@ def test_an_upload_size_that_is_easily_misread_stops_nginx(tmp_path: Path, size:
 @pytest.mark.parametrize("environment", [{}, {"MAX_UPLOAD_BYTES": "", "UPLOADS_PER_MINUTE": ""}])
 def test_unset_and_empty_variables_have_defaults(tmp_path: Path, environment: dict[str, str]) -> None:
     assert configure(tmp_path, **environment).returncode == 0
-    assert limit(tmp_path) == Limits.model_fields["max_upload_bytes"].default + FORM
+    assert limit(tmp_path) == CommonSettings.model_fields["max_upload_bytes"].default + FORM
     rates = (tmp_path / "rates.conf").read_text()
     assert "rate=120r/m" in rates
     assert "rate=50r/s" in rates
