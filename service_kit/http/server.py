@@ -154,7 +154,8 @@ async def _set_up(runner: Runner) -> None:
     try:
         await runner.setup()
     except ServiceError as error:
-        raise CannotStart(f"cannot start: {error} ({error.__cause__})") from error
+        because = f" ({error.__cause__})" if error.__cause__ else ""
+        raise CannotStart(f"cannot start: {error}{because}") from error
     except OSError as error:
         raise CannotStart(f"cannot start: {error}") from error
 
