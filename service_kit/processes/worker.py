@@ -38,7 +38,7 @@ class WorkerDied(Unavailable):
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[T]):
-    """A function that runs in worker processes, by name, so that nobody else has to import its module."""
+    """A function that runs in worker processes, by name, so that other processes need not import its module."""
 
     module: str
     function: str
