@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from imaging.locator import Located, explain_missing
 from service_kit.errors import Gone, NotFound, Unavailable
@@ -74,10 +73,10 @@ class Library:
         except BlobMissing:
             await explain_missing(record.image_id, self.find)
 
-    async def file(self, record: ImageRecord) -> Path | None:
-        """The file of the original, if blobs are files and it is complete."""
-        path = self._blobs.path(record.sha256)
-        return path if path and await self._blobs.exists(record.sha256, record.bytes) else None
+    async def file_key(self, record: ImageRecord) -> str | None:
+        """The path of the original below the root of the blobs, if blobs are files and it is complete."""
+        is_file = self._blobs.path(record.sha256) and await self._blobs.exists(record.sha256, record.bytes)
+        return self._blobs.key(record.sha256) if is_file else None
 
     async def locate(self, image_id: str, fallback_url: str) -> Located:
         """The header and the place of an image: a file, a presigned URL, or `fallback_url` if the store has neither."""
