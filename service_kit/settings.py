@@ -1,11 +1,11 @@
 """Settings: those that both services share, and how environment variables become values."""
 
-import difflib
 import json
 import os
 import re
 import tempfile
 from collections.abc import Collection, Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
@@ -19,10 +19,8 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 MEBIBYTE = 1024**2
 _BYTES = re.compile(r"\s*\d[\d_]*(\.\d+)?\s*[a-z]*\s*", re.IGNORECASE)
-_ALIKE = 0.85
-"""How similar a variable has to be to a setting to count as a misspelling; see difflib.SequenceMatcher.ratio."""
 _SHORTEST = 6
-"""Letters of a variable below which similarity says nothing: HOST and PORT resemble too many others."""
+"""Shorter variables are never misspelt settings: HOST and PORT are one letter away from too many others."""
 
 
 def _whole_size(text: object) -> object:
@@ -98,8 +96,17 @@ def scratch_directory(name: str) -> Path:
 def _misspelt(variables: Collection[str], known: Collection[str]) -> Iterator[str]:
     for name in variables:
         if len(name) >= _SHORTEST and name.upper() not in known:
-            for meant in difflib.get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE):
-                yield f"{name} is not a setting; did you mean {meant}?"
+            for meant in known:
+                if _one_edit_apart(name.upper(), meant):
+                    yield f"{name} is not a setting; did you mean {meant}?"
+
+
+def _one_edit_apart(one: str, other: str) -> bool:
+    """Whether a letter more, a letter less, another letter or two letters swapped make one text the other."""
+    for _ in range(2):  # remove what they have in common: at the start, then at the end
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+        one, other = one[common:][::-1], other[common:][::-1]
+    return max(len(one), len(other)) == 1 or (len(one) == len("ab") and one == other[::-1])
 
 
 def _invalid(error: ValidationError) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """The use cases of image storage: add, find, list, read, locate, delete, sweep."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
@@ -83,13 +84,19 @@ class Library:
         record = await self.find(image_id)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
-        return Located(image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record, path=path, url=url)
+        return Located(
+            image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record.header, path=path, url=url
+        )
 
     async def delete(self, image_id: str) -> None:
         """Delete an image, in caches as well. Its blob goes too, unless another image has the same bytes."""
         record, now = await self.find(image_id), datetime.now(UTC)
-        if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
-            raise Gone(f"the image {image_id} was deleted")
+        try:
+            if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
+                raise Gone(f"the image {image_id} was deleted")
+        except asyncio.CancelledError:  # the client hung up, but the deletion may have been committed
+            self._purger.wake()
+            raise
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)

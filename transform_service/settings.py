@@ -57,4 +57,4 @@ class TransformSettings(CommonSettings):
         tuple[IPv4Network | IPv6Network, ...], NoDecode, from_json('["10.1.0.0/16"]')
     ] = Field((), description="Private networks that remote sources may be in, as a JSON list.")
     transform_host: str = Field("0.0.0.0", description="Address that `python -m transform_service` listens on.")  # noqa: S104
-    transform_port: int = Field(8082, ge=0, description="Port that `python -m transform_service` listens on.")
+    transform_port: int = Field(8082, ge=0, le=65535, description="Port that `python -m transform_service` listens on.")

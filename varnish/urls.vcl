@@ -12,8 +12,8 @@ sub urls_recv {
     }
     # Tracking parameters do not affect the image.
     if (req.url ~ "[?&](?:utm_|gclid|fbclid)") {
-        set req.url = regsuball(req.url, "&(?:utm_[A-Za-z0-9_.-]*|gclid|fbclid)(?:=[^&]*)?(?=&|$)", "");
-        set req.url = regsub(req.url, "^([^?]*\?)(?:utm_[A-Za-z0-9_.-]*|gclid|fbclid)(?:=[^&]*)?(?:&|$)", "\1");
+        set req.url = regsuball(req.url, "&(?:utm_[^=&]*|gclid|fbclid)(?:=[^&]*)?(?=&|$)", "");
+        set req.url = regsub(req.url, "^([^?]*\?)(?:utm_[^=&]*|gclid|fbclid)(?:=[^&]*)?(?:&|$)", "\1");
         set req.url = regsub(req.url, "^([^?]*)\?$", "\1");
     }
 }
