@@ -1,6 +1,6 @@
 """`python -m benchmarks.endurance.instrumented serve`: imgsvc whose metrics and log SIGUSR1 turns on and SIGUSR2 off.
 
-One process for both sides: two of the same program differ by 5 % from start to start, by where things lie in memory.
+Both sides run in one process: two processes of the same program differ by 5 %, by their layout in memory.
 """
 
 import signal
@@ -30,5 +30,5 @@ def _switch(signum: int, _frame: object) -> None:
 if __name__ == "__main__":
     for signum in (ON, OFF):
         signal.signal(signum, _switch)
-    setattr(server, "AccessLogger", _Switched)  # noqa: B010  # the server gives it to aiohttp
+    setattr(server, "AccessLogger", _Switched)  # noqa: B010  # the server passes it to aiohttp
     sys.exit(main())

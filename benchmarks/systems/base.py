@@ -1,52 +1,110 @@
 """What every measured system can do."""
 
 import os
-from collections.abc import Sequence
+import subprocess
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
 
-from benchmarks.load import Outcome
+from benchmarks.load import Job, Outcome, Target
 from benchmarks.photos import Photo
-from benchmarks.processes import ProcessTree
+from measuring.client import ask
+from measuring.processes import Tree
+from measuring.servers import ROOT, Process, await_port, free_port, running
 
-ROOT = Path(__file__).parents[2]
 CORES = len(os.sched_getaffinity(0))
+_FETCH_SECONDS, _LOAD_SECONDS = 120, 600
 
 
 class SystemFailed(Exception):
-    """A measured system did not start or did not answer."""
+    """A measured system gave a wrong answer, or none."""
 
 
-class System(Protocol):
-    """One of those that are compared."""
+class System(ABC):
+    """One of the systems that are compared."""
 
     name: str
-    over_http: bool
+    over_http = True
+    tree: Tree
+    """Its processes, once it is started."""
 
+    @abstractmethod
     def version(self) -> str:
         """Its version, and that of the library that does the work."""
 
-    def start(self, folder: Path) -> None:
-        """Start it; `folder` is empty and its own."""
+    @abstractmethod
+    def started(self, folder: Path) -> AbstractContextManager[None]:
+        """Run it. `folder` is empty and its own."""
 
-    def stop(self) -> None:
-        """End all its processes."""
-
-    def tree(self) -> ProcessTree:
-        """Its processes."""
-
-    def prepare(self, photos: Sequence[Photo]) -> None:
+    def prepare(self, photos: Sequence[Photo]) -> None:  # noqa: B027  # most systems read the folder of the photos
         """Make these photos known to it."""
 
+    @abstractmethod
     def fetch(self, photo: Photo, chain: str) -> bytes:
-        """The photo, treated."""
+        """One variant of a photo."""
+
+    @abstractmethod
+    def run(self, photos: Sequence[Photo], chain: str, clients: int, lengths: Sequence[int]) -> Outcome:
+        """Transform all photos in this order, `clients` at a time. `lengths`: those of right answers."""
+
+
+class HttpSystem(System):
+    """A server, or several that divide the clients among them."""
+
+    urls: list[str]
+
+    @abstractmethod
+    def path(self, photo: Photo, chain: str) -> str:
+        """Path and query of a variant."""
+
+    @contextmanager
+    def serving(
+        self, command: list[str], folder: Path, ports: list[int], environment: Mapping[str, str]
+    ) -> Iterator[None]:
+        """Run a command that listens on these ports."""
+        log = folder / f"{self.name}.log"
+        with running(command, log, cwd=folder, env={**os.environ, **environment}) as process:
+            for port in ports:
+                await_port(port, process, log)
+            self.serves([f"http://127.0.0.1:{port}" for port in ports], process)
+            yield
+
+    def serves(self, urls: list[str], process: Process) -> None:
+        """Note where it is."""
+        self.urls, self.tree = urls, Tree(process.pid)
+
+    def fetch(self, photo: Photo, chain: str) -> bytes:
+        """See System."""
+        answer = ask(self.urls[0] + self.path(photo, chain), seconds=_FETCH_SECONDS)
+        if not answer.ok:
+            raise SystemFailed(f"{self.name}: {self.path(photo, chain)}{answer}")
+        return answer.body
 
     def run(self, photos: Sequence[Photo], chain: str, clients: int, lengths: Sequence[int]) -> Outcome:
-        """Treat all of them, in this order, by so many at a time; `lengths` are those of good answers."""
+        """See System."""
+        targets = [
+            Target(path=self.path(photo, chain), content_type=f"image/{photo.format}", length=length)
+            for photo, length in zip(photos, lengths, strict=True)
+        ]
+        job = Job(urls=self.urls, clients=clients, targets=targets).model_dump_json()
+        command = [sys.executable, "-m", "benchmarks.load"]
+        done = subprocess.run(
+            command, cwd=ROOT, input=job, capture_output=True, text=True, timeout=_LOAD_SECONDS, check=False
+        )
+        if done.returncode:
+            raise SystemFailed(f"the load generator failed: {done.stderr[-2000:]}")
+        return Outcome.model_validate_json(done.stdout)
+
+
+def free_ports(count: int) -> list[int]:
+    """Several free ports."""
+    return [free_port() for _ in range(count)]
 
 
 def thumb_side(chain: str) -> int:
-    """The number in `thumb=NUMBER`, which is all that peers are asked for."""
+    """The number in `thumb=NUMBER`, the only chain that peers are compared in."""
     name, _, side = chain.partition("=")
     if name != "thumb" or not side.isdecimal():
         raise ValueError(f"peers are compared in thumbnails, not in {chain!r}")

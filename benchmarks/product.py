@@ -1,0 +1,53 @@
+"""Everything that benchmarks import from the product."""
+
+import os
+from pathlib import Path
+
+from imgsvc import __version__
+from service_kit import vips
+from service_kit.formats import FORMATS
+from service_kit.images import Header
+from transform_service import encoders
+from transform_service.chain import parse
+from transform_service.colour import srgb
+from transform_service.encoding import Encoding
+from transform_service.operations.base import load_operations
+from transform_service.plan import OutputLimits, Planned
+from transform_service.planner import plan
+from transform_service.renderer import render
+
+__all__ = ["AVIF_EFFORT", "AVIF_SPEED", "EXTENSIONS", "Header", "Planned", "render"]
+
+pyvips = vips.pyvips
+LIBVIPS = f"libvips {'.'.join(str(pyvips.version(part)) for part in range(3))}"
+VERSION = f"imgsvc {__version__}, {LIBVIPS}"
+EXTENSIONS = {fmt: record.extension for fmt, record in FORMATS.items()}
+AVIF_EFFORT = encoders.AVIF_EFFORT
+AVIF_SPEED = 9 - AVIF_EFFORT
+"""The same for libaom: libvips' heifsave sets speed = 9 - effort; Pillow takes the speed."""
+
+
+def quality(fmt: str) -> int:
+    """The quality that the service uses by default."""
+    return Encoding(FORMATS[fmt]).effective_quality
+
+
+def thumbnail(path: str, side: int, fmt: str, output: Path) -> None:
+    """Do what `thumb=SIDE` does, with libvips alone: the same decoding and the same encoder."""
+    image = pyvips.Image.thumbnail(path, side, height=side, size="down", fail_on="error")
+    encoders.ENCODERS[fmt](srgb(image), os.fspath(output), quality(fmt))
+
+
+def examples() -> list[str]:
+    """One or more steps of each operation, as in URLs."""
+    return [example for operation in load_operations().values() for example in operation.examples]
+
+
+def read_header(path: Path) -> Header:
+    """The header of a file of any size."""
+    return vips.read_header(path, 10**9, 100)
+
+
+def planned(chain: str, output: str, header: Header) -> Planned:
+    """The plan of a chain, and its estimated cost."""
+    return plan(parse(chain, max_operations=20).operations, FORMATS[output], header, "", OutputLimits(10**9, 2**16))
