@@ -1,12 +1,14 @@
-"""Plots: `python -m benchmarks.plots RESULTS.json FOLDER`, in the environment of requirements/report.txt."""
+"""Plots of the results."""
 
 import statistics
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import matplotlib as mpl
-import matplotlib.pyplot as plt
+
+mpl.use("svg")
+
+import matplotlib.pyplot as plt  # after choosing what draws
 from matplotlib.axes import Axes
 
 from benchmarks.results import BARE, CLIENTS, IPX, OURS, SYSTEMS, THUMB, THUMBOR, Results
@@ -109,8 +111,3 @@ def _fidelity(results: Results, fmt: str, axis: Axes) -> None:
             axis.plot(middle, mean, "o", color=colour, label=system)
     axis.set_xlim(0, axis.get_xlim()[1] * 1.05)
     axis.set_xlabel("right answers per second")
-
-
-if __name__ == "__main__":
-    mpl.use("svg")
-    draw(Results.model_validate_json(Path(sys.argv[1]).read_text()), Path(sys.argv[2]))

@@ -1,14 +1,12 @@
 """Writes results.json, the plots and results.md."""
 
 import statistics
-import subprocess
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks import plots
 from benchmarks.figures import figures
-from benchmarks.peers import CannotInstall, report_venv
 from benchmarks.results import BARE, CLIENTS, SYSTEMS, THUMB, Results
-from measuring.servers import ROOT
 
 _MIB = 1024**2
 _PLOTS = {
@@ -22,12 +20,8 @@ _PLOTS = {
 def write(results: Results, folder: Path) -> None:
     """Write everything into the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    raw = folder.resolve() / "results.json"
-    raw.write_text(results.model_dump_json(indent=1) + "\n")
-    command = [str(report_venv() / "bin" / "python"), "-m", "benchmarks.plots", str(raw), str(raw.with_name("plots"))]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise CannotInstall(f"the plots could not be drawn: {done.stderr[-2000:]}")
+    (folder / "results.json").write_text(results.model_dump_json(indent=1) + "\n")
+    plots.draw(results, folder / "plots")
     (folder / "results.md").write_text("\n".join(_lines(results, folder)) + "\n")
 
 

@@ -1,4 +1,4 @@
-"""The raw figures of a run, as results.json keeps them. Beside pydantic, it needs only the standard library."""
+"""The raw figures of a run, as results.json keeps them."""
 
 import os
 import platform

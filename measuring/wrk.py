@@ -5,10 +5,12 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 
+from measuring.servers import CannotStart
+
 _CONNECTIONS = 16
 
 
-class WrkFailed(Exception):
+class WrkFailed(CannotStart):
     """wrk is not installed, or got wrong answers."""
 
 

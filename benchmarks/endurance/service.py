@@ -14,13 +14,11 @@ _SHOWN = 10
 
 
 @asynccontextmanager
-async def started(
-    prefix: Sequence[str] = (), module: str = "imgsvc", **environment: str
-) -> AsyncIterator[tuple[Served, Client]]:
-    """Run `imgsvc serve`, or another module instead, with its data in a temporary folder."""
+async def started(prefix: Sequence[str] = (), **environment: str) -> AsyncIterator[tuple[Served, Client]]:
+    """Run `imgsvc serve` with its data in a temporary folder."""
     with (
         tempfile.TemporaryDirectory(prefix="imgsvc-endurance-") as folder,
-        imgsvc(Path(folder), prefix, module, **environment) as service,
+        imgsvc(Path(folder), prefix, **environment) as service,
     ):
         async with Client(service.url) as client:
             yield service, client
