@@ -4,7 +4,6 @@ Each measurement runs in a process of its own: seconds of the processor, and pea
 """
 
 import argparse
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -15,7 +14,7 @@ from typing import TypeVar
 from benchmarks import product
 from benchmarks.photos import enlarged
 from measuring.photos import NoPhotos, opened
-from measuring.processes import high_water
+from measuring.processes import high_water, in_a_process
 
 T = TypeVar("T")
 _SIZE = (7680, 5150)
@@ -40,11 +39,11 @@ def main() -> None:
     print(f"{'input':18}{'chain':12}{'output':8}{'seconds':>9}{'estimate':>9}{'MiB':>7}{'estimate':>9}")
     with tempfile.TemporaryDirectory(prefix="imgsvc-costs-") as folder:
         for name, path in _inputs(Path(folder)):
-            header = _in_a_process(product.read_header, path)[0]
+            header = in_a_process(product.read_header, path)
             for chain, output in _chains(name):
                 planned = product.planned(chain, output, header)
                 target = path.with_suffix(".out")
-                _, seconds, peak = _in_a_process(product.render, path, planned.plan, {}, target)
+                _, seconds, peak = in_a_process(_measured, product.render, path, planned.plan, {}, target)
                 target.unlink()
                 row = f"{name:18}{chain:12}{output:8}{seconds:9.2f}{planned.cost.seconds:9.2f}"
                 print(f"{row}{peak / 1024**2:7.0f}{planned.cost.bytes / 1024**2:9.0f}", flush=True)
@@ -54,7 +53,7 @@ def _inputs(folder: Path) -> Iterator[tuple[str, Path]]:
     source = enlarged(*_SIZE)
     for name, (fmt, options) in _INPUTS.items():
         path = folder / f"{name}.{product.EXTENSIONS[fmt]}"
-        _in_a_process(_convert, source, path, options)
+        in_a_process(_convert, source, path, options)
         yield name, path
 
 
@@ -68,13 +67,8 @@ def _chains(name: str) -> Iterator[tuple[str, str]]:
         yield from (("flop", output) for output in product.EXTENSIONS if output != "png")
 
 
-def _in_a_process(function: Callable[..., T], *arguments: object) -> tuple[T, float, int]:
-    """The result, seconds and bytes. Spawned: a fork of a process that has used libvips hangs."""
-    with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_work, (function, arguments))
-
-
-def _work(function: Callable[..., T], arguments: tuple[object, ...]) -> tuple[T, float, int]:
+def _measured(function: Callable[..., T], *arguments: object) -> tuple[T, float, int]:
+    """Call a function; returns its result, seconds and bytes."""
     product.pyvips.cache_set_max(0)
     Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before, started = high_water(), time.process_time()

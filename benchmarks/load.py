@@ -1,24 +1,24 @@
-"""The load generator of the speed benchmark, a process of its own.
+"""The load generator of the speed benchmark.
 
-It reads a Job as JSON from standard input and writes an Outcome to standard output. The clients take their requests
-from one sequence, so every system does the same work in the same order, and equal requests are far apart.
+The clients take their requests from one sequence, so every system does the same work in the same order, and equal
+requests are far apart.
 """
 
 import asyncio
-import sys
 import time
 from collections import Counter
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 
 import uvloop
-from pydantic import BaseModel
 
 from measuring.client import Answer, Client
 
 _ANSWER_SECONDS = 60
 
 
-class Target(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Target:
     """A request and its right answer."""
 
     path: str
@@ -34,7 +34,8 @@ class Target(BaseModel):
         return None if answer.length == self.length else "another length than the body that was checked"
 
 
-class Job(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Job:
     """The requests, in order. The clients are divided among the URLs."""
 
     urls: list[str]
@@ -42,17 +43,22 @@ class Job(BaseModel):
     targets: list[Target]
 
 
-class Outcome(BaseModel):
+@dataclass(frozen=True, slots=True)
+class Outcome:
     """The seconds of each good answer, and how often which failure occurred."""
 
     seconds: float
-    client_cpu_seconds: float = 0
     latencies: list[float]
     failures: dict[str, int]
+    client_cpu_seconds: float = 0
 
 
-async def generate(job: Job) -> Outcome:
+def generate(job: Job) -> Outcome:
     """Send all requests of a job."""
+    return uvloop.run(_generate(job))
+
+
+async def _generate(job: Job) -> Outcome:
     targets = {target.path: target for target in job.targets}
     left = iter([target.path for target in job.targets])
     count = min(len(job.urls), job.clients)
@@ -69,7 +75,3 @@ async def generate(job: Job) -> Outcome:
         latencies=[answer.seconds for answer, problem in judged if not problem],
         failures=Counter(problem for _, problem in judged if problem),
     )
-
-
-if __name__ == "__main__":
-    print(uvloop.run(generate(Job.model_validate_json(sys.stdin.buffer.read()))).model_dump_json())

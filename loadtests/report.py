@@ -69,7 +69,7 @@ def write(run: Run, folder: Path) -> Path:
             broken=len(broken(run.verdicts)),
             judged=sum(verdict.passed is not None for verdict in run.verdicts),
             verdicts=[(verdict, _WORDS[verdict.passed]) for verdict in run.verdicts],
-            heads=_HEADS,
+            heads=list(_HEADS),
             groups=[(name, *_cells(summary)) for name, summary in summaries if summary.requests],
             steps=[(reading.users, *_cells(reading.all)) for reading in run.findings.readings],
             parts=list(_parts(run)),

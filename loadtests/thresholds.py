@@ -1,10 +1,10 @@
 """The limits that a run must keep (thresholds.toml), and their verdicts."""
 
+import difflib
 import tomllib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from loadtests import plans
 from loadtests.ledger import LATE, PROBED, ROLES
@@ -21,7 +21,10 @@ KINDS = {
     "attackers": ("bad id", "parameter walk", "bomb", "broken"),
 }
 """The requests of each group of visitors."""
-_GROUPS = (PROBED, LATE, "all", *KINDS)
+_ANSWERS = (PROBED, LATE, "all", *KINDS, *(f"{group} {kind}" for group, kinds in KINDS.items() for kind in kinds))
+_PARTS = ("", *(f".{role}" for role in ROLES))
+_NAMES = {f"{answers}{part}": AT_LEAST | AT_MOST for answers in _ANSWERS for part in _PARTS} | _SPECIAL
+"""The values of every group."""
 _SECTIONS = ("default", *plans.SHAPES)
 _SHARES = {"error_share", "refused_share", "hit_ratio", "growth"}
 
@@ -99,47 +102,36 @@ def broken(verdicts: Sequence[Verdict]) -> list[Verdict]:
 
 
 def _section(section: str, groups: object) -> dict[tuple[str, str], float]:
-    if section not in _SECTIONS:
-        _unknown(repr(section), _SECTIONS)
-    if not isinstance(groups, dict):
-        raise BadThresholds(f"{section}: {groups!r} is not a table of groups")
-    merged = {}
-    for group, values in groups.items():
-        place = f"{section}.{group}"
-        names = _names(place, group)
-        if not isinstance(values, dict):
-            raise BadThresholds(f"{place}: {values!r} is not a table of limits")
-        for name, limit in values.items():
-            merged[group, name] = _checked(f"{place}.{name}", names, name, limit)
-    return merged
+    _check(section, section, _SECTIONS)
+    return {
+        (group, name): _limit(f"{section}.{group}.{name}", group, name, limit)
+        for group, limits in _table(section, groups).items()
+        for name, limit in _table(f"{section}.{group}", limits).items()
+    }
 
 
-def _names(place: str, group: str) -> Collection[str]:
-    """The values that a group has."""
-    if group in _SPECIAL:
-        return _SPECIAL[group]
-    answers, dot, role = group.partition(".")
-    if dot and role not in ROLES:
-        _unknown(f"{place}: part {role!r}", ROLES)
-    first, _, kind = answers.partition(" ")
-    if answers not in _GROUPS and kind not in KINDS.get(first, ()):
-        known = [f"{first} {kind}" for kind in KINDS[first]] if first in KINDS else [*_GROUPS, *_SPECIAL]
-        _unknown(f"{place}: group {answers!r}", known)
-    return AT_LEAST | AT_MOST
+def _table(place: str, value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise BadThresholds(f"{place}: {value!r} is not a table")
+    return value
 
 
-def _checked(place: str, names: Collection[str], name: str, limit: object) -> float:
+def _limit(place: str, group: str, name: str, limit: object) -> float:
     if isinstance(limit, dict):
         raise BadThresholds(f'{place}: put a group with a part in quotes, as in [default."viewers.missed"]')
-    if name not in names:
-        _unknown(f"{place}: {name!r}", sorted(names))
+    _check(place, group, _NAMES)
+    _check(place, name, _NAMES[group])
     if isinstance(limit, bool) or not isinstance(limit, int | float):
         raise BadThresholds(f"{place}: {limit!r} is not a number")
     return float(limit)
 
 
-def _unknown(what: str, known: Collection[str]) -> NoReturn:
-    raise BadThresholds(f"{what} does not exist; there are {', '.join(known)}")
+def _check(place: str, name: str, known: Collection[str]) -> None:
+    """Reject a name that is not known, with the most similar one, or with all."""
+    if name not in known:
+        similar = difflib.get_close_matches(name, known, 1, 0.75)
+        hint = f"did you mean {similar[0]!r}?" if similar else f"there are {', '.join(sorted(known))}"
+        raise BadThresholds(f"{place}: {name!r} does not exist; {hint}")
 
 
 def _text(name: str, value: float) -> str:

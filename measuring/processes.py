@@ -1,14 +1,16 @@
 """Processor time, memory and open files of a process and its descendants (psutil, Linux)."""
 
+import multiprocessing
 import re
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import psutil
 
+T = TypeVar("T")
 _SECONDS = 0.05
 _WALK_EVERY = 5
 """Walking the tree costs more than reading its memory, and processes seldom start or end."""
@@ -73,6 +75,12 @@ def _sum(processes: Sequence[psutil.Process], of: Callable[[psutil.Process], flo
         with suppress(psutil.Error):
             total += of(process)
     return total
+
+
+def in_a_process(function: Callable[..., T], *arguments: object, seconds: float = 600) -> T:
+    """Call a function in a process of its own. Spawned: a fork of a process that has used libvips hangs."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply_async(function, arguments).get(seconds)
 
 
 class Sampler:

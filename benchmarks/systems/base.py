@@ -1,21 +1,19 @@
 """What every measured system can do."""
 
 import os
-import subprocess
-import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
-from benchmarks.load import Job, Outcome, Target
+from benchmarks.load import Job, Outcome, Target, generate
 from benchmarks.photos import Photo
 from measuring.client import ask
-from measuring.processes import Tree
-from measuring.servers import ROOT, Process, await_port, free_port, running
+from measuring.processes import Tree, in_a_process
+from measuring.servers import Process, await_port, free_port, running
 
 CORES = len(os.sched_getaffinity(0))
-_FETCH_SECONDS, _LOAD_SECONDS = 120, 600
+_FETCH_SECONDS = 120
 
 
 class SystemFailed(Exception):
@@ -85,17 +83,10 @@ class HttpSystem(System):
     def run(self, photos: Sequence[Photo], chain: str, clients: int, lengths: Sequence[int]) -> Outcome:
         """See System."""
         targets = [
-            Target(path=self.path(photo, chain), content_type=f"image/{photo.format}", length=length)
+            Target(self.path(photo, chain), f"image/{photo.format}", length)
             for photo, length in zip(photos, lengths, strict=True)
         ]
-        job = Job(urls=self.urls, clients=clients, targets=targets).model_dump_json()
-        command = [sys.executable, "-m", "benchmarks.load"]
-        done = subprocess.run(
-            command, cwd=ROOT, input=job, capture_output=True, text=True, timeout=_LOAD_SECONDS, check=False
-        )
-        if done.returncode:
-            raise SystemFailed(f"the load generator failed: {done.stderr[-2000:]}")
-        return Outcome.model_validate_json(done.stdout)
+        return in_a_process(generate, Job(self.urls, clients, targets))
 
 
 def free_ports(count: int) -> list[int]:

@@ -1,10 +1,11 @@
 """The headline of a report, and the knee that is remembered."""
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 
-from loadtests import knee, run
+from loadtests import knee, report, run
 from loadtests.containers import LOCUST, Sample, Usage
 from loadtests.cores import Cores
 from loadtests.findings import Findings
@@ -14,6 +15,7 @@ from loadtests.options import Options
 from loadtests.report import Run, _sources, headline
 from loadtests.settings import Settings
 from loadtests.stack import Stack
+from loadtests.thresholds import Threshold, judge
 from tests.loadtests.test_shapes import reading
 
 
@@ -97,3 +99,22 @@ def test_a_knee_is_used_only_for_its_own_target(tmp_path: Path) -> None:
 def test_a_ramp_without_a_knee_keeps_the_old_one(tmp_path: Path) -> None:
     run._keep_knee(Options("ramp", reports=tmp_path), kind(), ramp(*CLIMB).findings)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_page_has_all_tables_and_escapes_what_it_shows(tmp_path: Path) -> None:
+    shown = ramp(*CLIMB, reading(18, 120), reading(18, 121))
+    limits = [Threshold("viewers", "p95_ms", 10), Threshold("api", "p95_ms", 10)]
+    verdicts = judge(limits, {("viewers", "p95_ms"): 20.0})
+    shown = dataclasses.replace(shown, verdicts=verdicts, asked="loadtests --target <b>")
+    shown.ledger.users[0] = 3
+    shown.ledger.tally(Key(0, "viewers thumb", "HIT")).note(7, 100)
+    shown.ledger.failures["viewers thumb: <html> instead of image/webp"] += 1
+    page = report.write(shown, tmp_path).read_text()
+    assert "1 of 2 thresholds are broken." in page
+    assert '<tr class="broken"><td>viewers: p95_ms is 20.0 ms, must be at most 10.0 ms</td><td>BROKEN</td>' in page
+    assert "<td>api: p95_ms is not measured, must be at most 10.0 ms</td><td>not judged</td>" in page
+    for row in ("<td>viewers thumb</td><td>100</td>", "<td>18</td><td>2000</td>", "<td>viewers thumb: &lt;html&gt;"):
+        assert row in page
+    assert "--target &lt;b&gt;" in page
+    assert {"report.html", "knee.png", "traffic.png", "seconds.csv"} <= {path.name for path in tmp_path.iterdir()}
+    assert (tmp_path / "seconds.csv").read_text().splitlines()[1].startswith("0,3,all,100,100.0,")
