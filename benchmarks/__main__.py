@@ -36,7 +36,7 @@ def main() -> int:
         )
         if options.out:
             report.write(results, options.out)
-    except (CannotInstall, CannotStart, NoPhotos, SystemFailed, FileNotFoundError) as error:
+    except (CannotInstall, CannotStart, NoPhotos, SystemFailed) as error:
         print(f"benchmarks: {error}", file=sys.stderr)
         return 2
     found = figures(results)
@@ -61,6 +61,8 @@ def _options() -> argparse.Namespace:
     partial = options.quick or options.only or options.formats or options.systems
     if options.out is None and (options.redraw or not partial):
         options.out = HERE
+    if options.redraw and not (options.out / "results.json").exists():
+        parser.error(f"{options.out} has no results.json")
     return options
 
 

@@ -1,4 +1,4 @@
-"""Installs the peers, and what scores thumbnails and draws plots, at pinned versions below `.peers`."""
+"""Installs the peers, at pinned versions, below `.peers`."""
 
 import hashlib
 import shutil
@@ -18,12 +18,14 @@ class CannotInstall(Exception):
 
 def thumbor_venv() -> Path:
     """The environment that has thumbor, installed if necessary."""
-    return _venv("thumbor")
+    requirements = HERE / "requirements" / "thumbor.txt"
 
+    def command(folder: Path) -> list[str]:
+        venv.create(folder, clear=True, with_pip=True)
+        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
+        return [*pip, "--require-hashes", "-r", str(requirements)]
 
-def report_venv() -> Path:
-    """The environment that has SSIMULACRA2 and matplotlib, installed if necessary."""
-    return _venv("report")
+    return _installed("thumbor", [requirements], command)
 
 
 def ipx_folder() -> Path:
@@ -40,17 +42,6 @@ def ipx_folder() -> Path:
         return [npm, "ci", "--silent"]
 
     return _installed("ipx", sources, command)
-
-
-def _venv(name: str) -> Path:
-    requirements = HERE / "requirements" / f"{name}.txt"
-
-    def command(folder: Path) -> list[str]:
-        venv.create(folder, clear=True, with_pip=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
-        return [*pip, "--require-hashes", "-r", str(requirements)]
-
-    return _installed(name, [requirements], command)
 
 
 def _installed(name: str, sources: Sequence[Path], command: Callable[[Path], list[str]]) -> Path:

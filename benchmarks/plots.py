@@ -35,7 +35,7 @@ def draw(results: Results, folder: Path) -> None:
     if CLIENTS in thumbs:
         title = f"Latency, {THUMB}, {CLIENTS} clients (median of the rounds)"
         _panels(results, folder / "latency.svg", title, "milliseconds", _latency, legend=True)
-    if results.scores:
+    if results.scores and thumbs:
         title = "Fidelity and speed: up and to the right is better (whisker: worst photo)"
         _panels(results, folder / "fidelity.svg", title, "SSIMULACRA2", _fidelity, legend=True)
 

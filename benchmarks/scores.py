@@ -1,15 +1,11 @@
 """SSIMULACRA2 of thumbnails against the best possible one: fully decoded, scaled with Lanczos 3 in floating point.
 
-Runs in the environment of requirements/report.txt and uses no libvips, which would otherwise judge itself. Reads jobs
-as JSON from standard input and writes scores to standard output. The argument is the number of processes.
+This uses Pillow and NumPy, but not libvips, which would otherwise judge itself.
 """
 
 import io
-import json
-import multiprocessing
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 from PIL import Image, ImageCms
@@ -19,32 +15,21 @@ Pixels = np.ndarray
 Image.MAX_IMAGE_PIXELS = None  # the photos are our own
 
 
-class Job(TypedDict):
-    """A photo, and the path of each system's thumbnail."""
-
-    photo: str
-    format: str
-    source: str
-    served: dict[str, str]
-
-
-def score(job: Job) -> list[dict[str, object]]:
-    """One score per system. Thumbnails of equal size share a reference."""
-    source = _layers(job["source"])
+def scores(photo: Path, thumbnails: Sequence[Path]) -> list[float]:
+    """One score per thumbnail. Thumbnails of equal size share a reference."""
+    source = _layers(photo)
     references: dict[tuple[int, int], Pixels] = {}
-    scores: list[dict[str, object]] = []
-    for system, path in job["served"].items():
+    found = []
+    for path in thumbnails:
         served = _layers(path)
         size = (served.shape[1], served.shape[0])
         if size not in references:
             references[size] = _flat(_lanczos(source, size))
-        value = round(float(compute_ssimulacra2(_png(references[size]), _png(_flat(served)))), 2)
-        row = {"system": system, "format": job["format"], "photo": job["photo"], "ssimulacra2": value}
-        scores.append({**row, "bytes": Path(path).stat().st_size})
-    return scores
+        found.append(round(float(compute_ssimulacra2(_png(references[size]), _png(_flat(served)))), 2))
+    return found
 
 
-def _layers(path: str) -> Pixels:
+def _layers(path: Path) -> Pixels:
     """Height x width x 4, float32: red, green and blue of sRGB, premultiplied, and alpha from 0 to 1."""
     with Image.open(path) as image:
         image.load()
@@ -78,9 +63,3 @@ def _png(pixels: Pixels) -> io.BytesIO:
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=0)
     buffer.seek(0)
     return buffer
-
-
-if __name__ == "__main__":
-    with multiprocessing.Pool(int(sys.argv[1])) as pool:
-        found = pool.map(score, json.load(sys.stdin), chunksize=1)
-    print(json.dumps([one for scores in found for one in scores]))

@@ -57,7 +57,6 @@ def running(command: Sequence[str], log: Path, **options: Any) -> Iterator[Proce
     try:
         yield process
     finally:
-        process.send_signal(signal.SIGCONT)  # a test may have stopped it
         process.terminate()
         with suppress(subprocess.TimeoutExpired):
             process.wait(_STOP_SECONDS)
