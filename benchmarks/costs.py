@@ -11,14 +11,21 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks import product
 from benchmarks.photos import enlarged
+from benchmarks.product import EXTENSIONS, pyvips
 from measuring.photos import NoPhotos, opened
 from measuring.processes import high_water, in_a_process
+from service_kit.formats import FORMATS
+from service_kit.vips import read_header
+from transform_service.chain import parse
+from transform_service.plan import OutputLimits
+from transform_service.planner import plan
+from transform_service.renderer import render
 
 T = TypeVar("T")
 _SIZE = (7680, 5150)
 """40 megapixels."""
+_LIMITS = OutputLimits(10**9, 2**16)
 _CHAINS = {"thumb=300": "jpeg", "thumb=2000": "jpeg", "flop": "png"}
 """Chains and output formats that let decoding dominate. The last one decodes all pixels and streams them."""
 _INPUTS: dict[str, tuple[str, dict[str, object]]] = {
@@ -39,11 +46,12 @@ def main() -> None:
     print(f"{'input':18}{'chain':12}{'output':8}{'seconds':>9}{'estimate':>9}{'MiB':>7}{'estimate':>9}")
     with tempfile.TemporaryDirectory(prefix="imgsvc-costs-") as folder:
         for name, path in _inputs(Path(folder)):
-            header = in_a_process(product.read_header, path)
+            header = in_a_process(read_header, path, 10**9, 100)
             for chain, output in _chains(name):
-                planned = product.planned(chain, output, header)
+                steps = parse(chain, max_operations=20).operations
+                planned = plan(steps, FORMATS[output], header, "", _LIMITS)
                 target = path.with_suffix(".out")
-                _, seconds, peak = in_a_process(_measured, product.render, path, planned.plan, {}, target)
+                _, seconds, peak = in_a_process(_measured, render, path, planned.plan, {}, target)
                 target.unlink()
                 row = f"{name:18}{chain:12}{output:8}{seconds:9.2f}{planned.cost.seconds:9.2f}"
                 print(f"{row}{peak / 1024**2:7.0f}{planned.cost.bytes / 1024**2:9.0f}", flush=True)
@@ -52,7 +60,7 @@ def main() -> None:
 def _inputs(folder: Path) -> Iterator[tuple[str, Path]]:
     source = enlarged(*_SIZE)
     for name, (fmt, options) in _INPUTS.items():
-        path = folder / f"{name}.{product.EXTENSIONS[fmt]}"
+        path = folder / f"{name}.{EXTENSIONS[fmt]}"
         in_a_process(_convert, source, path, options)
         yield name, path
 
@@ -64,12 +72,12 @@ def _convert(source: Path, path: Path, options: dict[str, object]) -> None:
 def _chains(name: str) -> Iterator[tuple[str, str]]:
     yield from _CHAINS.items()
     if name == "baseline JPEG":
-        yield from (("flop", output) for output in product.EXTENSIONS if output != "png")
+        yield from (("flop", output) for output in EXTENSIONS if output != "png")
 
 
 def _measured(function: Callable[..., T], *arguments: object) -> tuple[T, float, int]:
     """Call a function; returns its result, seconds and bytes."""
-    product.pyvips.cache_set_max(0)
+    pyvips.cache_set_max(0)
     Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before, started = high_water(), time.process_time()
     result = function(*arguments)

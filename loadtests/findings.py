@@ -50,7 +50,7 @@ class Spike:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a run found beside its figures."""
+    """What a run found, in addition to its figures."""
 
     settings: Settings
     judged: Span

@@ -1,4 +1,4 @@
-"""How long a hit takes for a client that is not busy: a process of its own beside locust.
+"""How long a hit takes for a client that is not busy: in a process of its own.
 
 Locust's one thread serves all its users, and an answer waits for it; under load that is most of what it measures of a
 hit. This probe requests one cached thumbnail at a time, fifty times a second. A slow answer does not change its

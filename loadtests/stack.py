@@ -23,7 +23,7 @@ _OWN_CORES = ("-f", "loadtests/docker-compose.cores.yml")
 
 
 class NoStack(Exception):
-    """The containers cannot be started."""
+    """The containers did not start."""
 
 
 @dataclass(frozen=True, slots=True)

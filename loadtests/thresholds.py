@@ -33,7 +33,7 @@ Measured = Mapping[tuple[str, str], float | None]
 
 
 class BadThresholds(Exception):
-    """The file of thresholds cannot be used."""
+    """The file of thresholds is invalid."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,9 @@ def _latency(idle: list[Answer], small: list[Answer]) -> Figure:
     for answer in sorted(small, key=lambda answer: -answer.seconds)[:5]:
         print(f"  slowest small image: {answer}")
     alone, meanwhile = (percentile([a.ms for a in found if a.ok], 0.99) for found in (idle, small))
-    return at_most("p99 of small images beside huge ones", meanwhile, _SLOWER * alone, " ms", f"alone {alone:.4g} ms")
+    return at_most(
+        "p99 of small images during the huge ones", meanwhile, _SLOWER * alone, " ms", f"alone {alone:.4g} ms"
+    )
 
 
 def _memory(group: MemoryGroup) -> list[Figure]:

@@ -12,7 +12,7 @@ _LEAVING_SECONDS = 10
 
 
 class NoGroup(Exception):
-    """A control group cannot be made here; the text says why."""
+    """A control group could not be made; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ def memory_group(name: str, limit: int) -> Iterator[MemoryGroup]:
     except OSError as error:
         with suppress(OSError):
             folder.rmdir()
-        raise NoGroup(f"a memory group cannot be made below {parent}: {error.strerror}") from error
+        raise NoGroup(f"a memory group could not be made below {parent}: {error.strerror}") from error
     try:
         yield MemoryGroup(folder)
     finally:

@@ -1,7 +1,6 @@
 """libvips itself, as fast as it runs on these cores: no HTTP, no limits, no checks. A service can only come close."""
 
 import multiprocessing
-import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -10,11 +9,9 @@ from pathlib import Path
 from benchmarks import product
 from benchmarks.load import Outcome
 from benchmarks.photos import Photo
+from benchmarks.systems.bare_worker import BareJob, fetched, work
 from benchmarks.systems.base import CORES, System, thumb_side
 from measuring.processes import Tree
-
-_Job = tuple[int, str, int, str, str]
-"""Index, path, side, format, folder for output."""
 
 
 class Bare(System):
@@ -37,33 +34,17 @@ class Bare(System):
 
     def fetch(self, photo: Photo, chain: str) -> bytes:
         """See System."""
-        return self._pool.apply(_fetched, (self._job(0, photo, chain),))
+        return self._pool.apply(fetched, (self._job(0, photo, chain),))
 
     def run(self, photos: Sequence[Photo], chain: str, clients: int, lengths: Sequence[int]) -> Outcome:
         """See System. `clients` has no meaning here: all processes are always busy."""
         jobs = [self._job(index, photo, chain) for index, photo in enumerate(photos)]
         started = time.perf_counter()
-        done = list(self._pool.imap_unordered(_work, jobs))
+        done = list(self._pool.imap_unordered(work, jobs))
         seconds = time.perf_counter() - started
         wrong = sum(size != lengths[index] for index, _, size in done)
         latencies = [latency for _, latency, _ in done]
         return Outcome(seconds=seconds, latencies=latencies, failures={"another length": wrong} if wrong else {})
 
-    def _job(self, index: int, photo: Photo, chain: str) -> _Job:
+    def _job(self, index: int, photo: Photo, chain: str) -> BareJob:
         return index, str(photo.path), thumb_side(chain), photo.format, self._folder
-
-
-def _output(job: _Job) -> Path:
-    return Path(job[-1]) / f"bare-{os.getpid()}"
-
-
-def _work(job: _Job) -> tuple[int, float, int]:
-    """Make a thumbnail; returns its index, seconds and bytes."""
-    started, output = time.perf_counter(), _output(job)
-    product.thumbnail(*job[1:4], output)
-    return job[0], time.perf_counter() - started, output.stat().st_size
-
-
-def _fetched(job: _Job) -> bytes:
-    _work(job)
-    return _output(job).read_bytes()

@@ -49,21 +49,26 @@ class System(ABC):
 
 
 class HttpSystem(System):
-    """A server, or several that divide the clients among them."""
+    """A server that listens on one or more ports, among which the clients are divided."""
 
+    ports = 1
     urls: list[str]
+
+    def command(self, folder: Path, ports: list[int]) -> tuple[list[str], Mapping[str, object]]:
+        """The command that starts it, and its environment."""
+        raise NotImplementedError
 
     @abstractmethod
     def path(self, photo: Photo, chain: str) -> str:
         """Path and query of a variant."""
 
     @contextmanager
-    def serving(
-        self, command: list[str], folder: Path, ports: list[int], environment: Mapping[str, str]
-    ) -> Iterator[None]:
-        """Run a command that listens on these ports."""
-        log = folder / f"{self.name}.log"
-        with running(command, log, cwd=folder, env={**os.environ, **environment}) as process:
+    def started(self, folder: Path) -> Iterator[None]:
+        """See System."""
+        log, ports = folder / f"{self.name}.log", [free_port() for _ in range(self.ports)]
+        command, settings = self.command(folder, ports)
+        environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
+        with running(command, log, cwd=folder, env=environment) as process:
             for port in ports:
                 await_port(port, process, log)
             self.serves([f"http://127.0.0.1:{port}" for port in ports], process)
@@ -87,11 +92,6 @@ class HttpSystem(System):
             for photo, length in zip(photos, lengths, strict=True)
         ]
         return in_a_process(generate, Job(self.urls, clients, targets))
-
-
-def free_ports(count: int) -> list[int]:
-    """Several free ports."""
-    return [free_port() for _ in range(count)]
 
 
 def thumb_side(chain: str) -> int:

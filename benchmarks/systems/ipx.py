@@ -2,15 +2,14 @@
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks import photos
 from benchmarks.peers import CannotInstall, ipx_folder
 from benchmarks.photos import Photo
 from benchmarks.product import AVIF_EFFORT, quality
-from benchmarks.systems.base import CORES, HttpSystem, free_ports, thumb_side
+from benchmarks.systems.base import CORES, HttpSystem, thumb_side
 
 
 class Ipx(HttpSystem):
@@ -25,17 +24,13 @@ class Ipx(HttpSystem):
         vips = next((modules / "@img").glob("sharp-libvips-*/versions.json"))
         return f"ipx {ipx}, sharp {sharp}, libvips {json.loads(vips.read_text())['vips']}"
 
-    @contextmanager
-    def started(self, folder: Path) -> Iterator[None]:
-        """See System."""
+    def command(self, folder: Path, ports: list[int]) -> tuple[list[str], Mapping[str, object]]:
+        """See HttpSystem."""
         node = shutil.which("node")
         if node is None:
             raise CannotInstall("ipx needs Node.js 20 or newer (Debian: nodejs)")
-        (port,) = free_ports(1)
-        settings = {"PHOTOS": photos.FOLDER, "PORT": port, "PROCESSES": CORES, "HEIF_EFFORT": AVIF_EFFORT}
-        environment = {"NODE_ENV": "production", **{name: str(value) for name, value in settings.items()}}
-        with self.serving([node, str(ipx_folder() / "server.mjs")], folder, [port], environment):
-            yield
+        settings = {"PHOTOS": photos.FOLDER, "PORT": ports[0], "PROCESSES": CORES, "HEIF_EFFORT": AVIF_EFFORT}
+        return [node, str(ipx_folder() / "server.mjs")], {"NODE_ENV": "production", **settings}
 
     def path(self, photo: Photo, chain: str) -> str:
         """See HttpSystem. PNG has no quality here, which would make sharp write a palette.

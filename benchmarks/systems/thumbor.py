@@ -5,14 +5,13 @@ Each process has its own port, and the clients are divided among them as by a lo
 """
 
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 from benchmarks import photos, product
 from benchmarks.peers import thumbor_venv
 from benchmarks.photos import Photo
-from benchmarks.systems.base import CORES, HttpSystem, free_ports, thumb_side
+from benchmarks.systems.base import CORES, HttpSystem, thumb_side
 
 _CONFIGURATION = """\
 LOADER = "thumbor.loaders.file_loader"
@@ -34,22 +33,21 @@ class Thumbor(HttpSystem):
     """thumbor with Pillow, its default engine."""
 
     name = "thumbor"
+    ports = CORES
 
     def version(self) -> str:
         """See System."""
         python = str(thumbor_venv() / "bin" / "python")
         return subprocess.run([python, "-c", _VERSIONS], capture_output=True, text=True, check=True).stdout.strip()
 
-    @contextmanager
-    def started(self, folder: Path) -> Iterator[None]:
-        """See System."""
+    def command(self, folder: Path, ports: list[int]) -> tuple[list[str], Mapping[str, object]]:
+        """See HttpSystem."""
         qualities = {fmt: product.quality(fmt) for fmt in ("jpeg", "webp", "avif")}
         text = _CONFIGURATION.format(folder=str(photos.FOLDER), avif_speed=product.AVIF_SPEED, **qualities)
         (folder / "thumbor.conf").write_text(text)
-        ports, program = free_ports(CORES), thumbor_venv() / "bin" / "thumbor"
+        program = thumbor_venv() / "bin" / "thumbor"
         script = f'for port; do {program} --ip 127.0.0.1 --port "$port" --conf thumbor.conf & done; wait'
-        with self.serving(["/bin/sh", "-c", script, "thumbor", *map(str, ports)], folder, ports, {}):
-            yield
+        return ["/bin/sh", "-c", script, "thumbor", *map(str, ports)], {}
 
     def path(self, photo: Photo, chain: str) -> str:
         """See HttpSystem."""

@@ -1,4 +1,4 @@
-"""What is counted beside answers."""
+"""What is counted in addition to answers."""
 
 import subprocess
 import sys
