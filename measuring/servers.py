@@ -112,8 +112,8 @@ class Served:
 
 
 @contextmanager
-def imgsvc(folder: Path, prefix: Sequence[str] = (), module: str = "imgsvc", **environment: str) -> Iterator[Served]:
-    """Run `imgsvc serve`, or another module instead, on a free port with its data in `folder`."""
+def imgsvc(folder: Path, prefix: Sequence[str] = (), **environment: str) -> Iterator[Served]:
+    """Run `imgsvc serve` on a free port with its data in `folder`. `prefix`: words before the command."""
     surroundings = {
         **os.environ,
         "HOST": "127.0.0.1",
@@ -124,7 +124,7 @@ def imgsvc(folder: Path, prefix: Sequence[str] = (), module: str = "imgsvc", **e
         "LOG_LEVEL": "WARNING",
         **environment,
     }
-    command, log = [*prefix, sys.executable, "-m", module, "serve"], folder / "imgsvc.log"
+    command, log = [*prefix, sys.executable, "-m", "imgsvc", "serve"], folder / "imgsvc.log"
     with running(command, log, cwd=folder, env=surroundings) as process:
         for _ in _until_started(process, log):
             if banner := re.search(r" on (http://\S+)", log.read_text()):
