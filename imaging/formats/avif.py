@@ -7,7 +7,7 @@ from imaging.geometry import Size
 from imaging.scaling import scale
 from imaging.types import Image
 
-_EFFORT = 1
+EFFORT = 1
 """Of 9; see docs/adr/0007."""
 _LARGE_PIXELS = 4_000_000
 """From here on the effort is 0: 0.06 instead of 0.2 s a megapixel."""
@@ -21,7 +21,7 @@ def _scaled(file: ImageFile, target: Size) -> Image:
 
 
 def _save(image: Image, path: str, quality: int) -> None:
-    effort = _EFFORT if image.width * image.height < _LARGE_PIXELS else 0
+    effort = EFFORT if image.width * image.height < _LARGE_PIXELS else 0
     image.heifsave(path, compression="av1", Q=max(1, quality), effort=effort, keep=KEEP_NO_METADATA)
 
 
