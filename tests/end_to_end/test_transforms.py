@@ -235,7 +235,7 @@ async def test_a_stored_image_is_a_watermark(service: Service, image_id: str) ->
         assert pictures.decode(await answer.read()).getpoint(50, 25)[0] > 180
     status, body, _ = await service.get(f"/v1/images/{image_id}.png?watermark={'0' * 32}")
     assert status == 404
-    assert b"there is no image 000000" in body
+    assert f"the image {'0' * 32} does not exist".encode() in body
 
 
 async def test_a_page_of_an_animation_is_a_still(service: Service) -> None:

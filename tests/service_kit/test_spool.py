@@ -54,7 +54,7 @@ def test_a_folder_of_somebody_else_is_refused_where_everybody_may_make_one(tmp_p
     else:
         folder.mkdir()
         os.chown(folder, 65534, 65534)
-    with pytest.raises(PermissionError, match="not this user's own"):
+    with pytest.raises(PermissionError, match="belongs to another user; remove it, or set another SPOOL_DIR"):
         Spool(folder).prepare()
 
 

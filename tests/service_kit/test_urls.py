@@ -25,6 +25,6 @@ def test_secrets_are_left_out(url: str, expected: str) -> None:
 
 
 def test_a_url_that_cannot_be_read_is_told_without_them() -> None:
-    with pytest.raises(ValueError, match=r"^NAME='redis://host/0' is no URL; percent-encode") as raised:
+    with pytest.raises(ValueError, match=r"^NAME='redis://host/0' is not a valid URL; percent-encode") as raised:
         parts_of("NAME", "redis://:gehe/im@host/0")
     assert raised.value.__cause__ is None

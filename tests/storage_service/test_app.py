@@ -18,7 +18,7 @@ async def test_the_sweeper_outlives_a_folder_that_is_gone(
     caplog.set_level("INFO")
     sweeper = asyncio.create_task(sweep_for_ever(storage.library, spool, 0.01))
     try:
-        await _until(lambda: "the sweep broke off" in caplog.text)
+        await _until(lambda: "the sweep failed" in caplog.text)
         spool.prepare()
         await _until(lambda: "the sweep removed" in caplog.text)
     finally:

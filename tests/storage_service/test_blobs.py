@@ -111,7 +111,7 @@ async def test_an_object_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize("url", ["", "nonsense://x", "file", "s3://"])
 def test_a_url_that_names_no_store_is_told(url: str) -> None:
-    with pytest.raises(ValueError, match="names no blob store"):
+    with pytest.raises(ValueError, match="is not a blob store"):
         Blobs(url)
 
 

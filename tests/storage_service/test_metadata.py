@@ -246,7 +246,7 @@ async def test_postgresql_may_start_after_the_service(
 
 
 @pytest.mark.parametrize(
-    ("user", "database", "said"), [("nobody", "postgres", "name or password"), ("imgsvc", "nothing", "is not there")]
+    ("user", "database", "said"), [("nobody", "postgres", "name or password"), ("imgsvc", "nothing", "does not exist")]
 )
 async def test_a_wrong_name_is_told_without_a_wait(postgres_url: str, user: str, database: str, said: str) -> None:
     url = urlsplit(postgres_url)
@@ -264,7 +264,7 @@ async def test_postgresql_that_does_not_come_is_not_waited_for_for_ever(
     monkeypatch.setattr(postgres, "_START_SECONDS", 0.6)
     store = create_store(DatabaseConfig(f"postgresql://x@127.0.0.1:{unused_tcp_port}/x", None, 2))
     async with asyncio.timeout(10):
-        with pytest.raises(Unavailable, match="does not answer"):
+        with pytest.raises(Unavailable, match="does not respond"):
             await store.open()
     await store.close()
 
@@ -325,5 +325,5 @@ async def test_contents_that_take_long_to_store_leave_questions_alone(postgres_u
 
 
 def test_an_unknown_scheme_is_told() -> None:
-    with pytest.raises(ValueError, match="'mysql'; known are: postgres, postgresql, sqlite"):
+    with pytest.raises(ValueError, match="'mysql'; use one of: postgres, postgresql, sqlite"):
         create_store(DatabaseConfig("mysql://x/y", None, 1))

@@ -55,7 +55,7 @@ def test_the_error_shows_the_query_and_marks_the_place() -> None:
     with pytest.raises(BadRequest) as raised:
         parse("rotate=90&thumb=abc&blur=2", max_operations=20)
     assert raised.value.detail == (
-        "thumb: side: 'abc' is not a whole number without a sign; an example: thumb=300\n"
+        "thumb: side: 'abc' is not a whole number without a sign; example: thumb=300\n"
         "  rotate=90&thumb=abc&blur=2\n"
         "                  ^^^"
     )
@@ -90,8 +90,8 @@ def test_an_unknown_preset_is_marked() -> None:
     presets = parse_presets({"avatar": "thumb=64"}, max_operations=20)
     with pytest.raises(BadRequest) as raised:
         parse("preset=avatr", max_operations=20, presets=presets)
-    assert raised.value.detail == ("there is no preset 'avatr'; did you mean 'avatar'?\n  preset=avatr\n         ^^^^^")
-    with pytest.raises(BadRequest, match="there are: none"):
+    assert raised.value.detail == ("unknown preset 'avatr'; did you mean 'avatar'?\n  preset=avatr\n         ^^^^^")
+    with pytest.raises(BadRequest, match="unknown preset 'avatar'; use one of: none"):
         parse("preset=avatar", max_operations=20)
 
 
@@ -105,18 +105,18 @@ def test_a_wrong_preset_is_told_at_start(text: str) -> None:
     ("query", "said"),
     [
         ("resize=300", "'300' is not a size such as 300x200"),
-        ("resize=0x9", "has a side that is not from 1 to 8192"),
+        ("resize=0x9", "has a side outside of 1 to 8192 pixels"),
         ("resize=x", "is not a size"),
-        ("resize=9x9,stretch", "'stretch' is neither enlarge nor one of inside, outside"),
-        ("resize=9x9,cover,inside", "'inside' is one word too many"),
-        ("resize", "needs a value for box"),
+        ("resize=9x9,stretch", "'stretch' is not `enlarge` or one of: inside, outside"),
+        ("resize=9x9,cover,inside", "'inside' is one argument too many"),
+        ("resize", "the value for box is missing"),
         ("crop=9x", "lacks a side"),
-        ("crop=9x9,up", "'up' is no place; there are: centre, north"),
+        ("crop=9x9,up", "'up' is not a place; use one of: centre, north"),
         ("crop=1,9x9", "is not a size"),
         ("crop=-1,2,9x9", "'-1' is not a whole number"),
         ("crop=1,2,9x9,north", "takes WxH, WxH,PLACE or X,Y,WxH"),
-        ("flip=1", "takes 0 argument(s), got 1"),
-        ("watermark=abc", "'abc' is no image id"),
+        ("flip=1", "takes 0 argument(s), not 1"),
+        ("watermark=abc", "'abc' is not an image ID"),
         (f"watermark={'0' * 32},2", "less than or equal to 1"),
         ("page=-1", "'-1' is not a whole number"),
         ("sharpen=11", "less than or equal to 10"),

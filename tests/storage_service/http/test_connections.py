@@ -32,8 +32,8 @@ async def _send(storage: Storage, data: bytes) -> tuple[int, dict[str, str], dic
 @pytest.mark.parametrize(
     ("data", "status", "said"),
     [
-        (b"GET /\x00\xff HTTP/9.9\r\n\xff\r\n\r\n", 400, "no valid HTTP"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "no valid HTTP"),
+        (b"GET /\x00\xff HTTP/9.9\r\n\xff\r\n\r\n", 400, "not valid HTTP"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "not valid HTTP"),
         (b"GET /v1/images HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n", 417, "a miracle"),
         (b"GET /nowhere HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n", 417, "a miracle"),
     ],

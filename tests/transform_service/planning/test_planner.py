@@ -82,7 +82,7 @@ def test_a_page_that_is_not_there_is_400(query: str) -> None:
 
 
 def test_a_cut_outside_of_the_image_is_400() -> None:
-    with pytest.raises(BadRequest, match=r"crop=300,0,9x9 lies outside of the image, which has 300 x 225 pixels"):
+    with pytest.raises(BadRequest, match=r"crop=300,0,9x9 is outside of the image, which has 300 x 225 pixels"):
         planned("thumb=300&crop=300,0,9x9")
 
 
