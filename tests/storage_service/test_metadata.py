@@ -11,8 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 import asyncpg
 import pytest
 
-from service_kit.errors import Unavailable
-from service_kit.http.server import CannotStart
+from service_kit.errors import CannotStart, Unavailable
 from service_kit.ids import new_image_id
 from storage_service.metadata import postgres
 from storage_service.metadata.base import (
@@ -142,6 +141,26 @@ async def test_each_purge_is_claimed_once_whoever_asks(store: MetadataStore) -> 
     later = NOW + timedelta(seconds=5)
     claims = await asyncio.gather(*(store.claim_purges(NOW, later, 7) for _ in range(10)))
     assert sorted(purge.image_id for claim in claims for purge in claim) == sorted(i.image_id for i in stored)
+
+
+async def test_the_next_purge_is_the_earliest_due(store: MetadataStore) -> None:
+    def due(seconds: int) -> datetime:
+        return NOW + timedelta(seconds=seconds)
+
+    first, second = record(1), record(2)
+    await add(store, first, second)
+    assert await store.next_purge() is None
+    await store.mark_deleted(first.image_id, NOW, due(5))
+    await store.mark_deleted(second.image_id, NOW, due(3))
+    assert await store.next_purge() == due(3)
+    assert [purge.image_id for purge in await store.claim_purges(due(3), due(20), 10)] == [second.image_id]
+    assert await store.next_purge() == due(5), "a claimed purge is due again at the end of the claim"
+    await store.postpone_purge(first.image_id, 1, due(30))
+    assert await store.next_purge() == due(20)
+    await store.finish_purge(second.image_id)
+    assert await store.next_purge() == due(30)
+    await store.finish_purge(first.image_id)
+    assert await store.next_purge() is None
 
 
 async def test_content_is_used_as_long_as_one_image_has_it(store: MetadataStore) -> None:

@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal, cast
 
 import pytest
 from aiohttp import web
@@ -70,6 +72,58 @@ async def purger(store: MetadataStore, *urls: str) -> AsyncIterator[Purger]:
         running = asyncio.create_task(made.run())
         yield made
         running.cancel()
+
+
+class CountedStore:
+    """A real store that counts the calls of its methods."""
+
+    def __init__(self, store: MetadataStore, *, exclusive: bool) -> None:
+        self._store = store
+        self.exclusive = exclusive
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> object:
+        self.calls[name] += 1
+        return getattr(self._store, name)
+
+
+class Wake(asyncio.Event):
+    """The event that a purger sleeps on; `asleep` is set while it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.asleep.set()
+        try:
+            return await super().wait()
+        finally:
+            self.asleep.clear()
+
+
+@asynccontextmanager
+async def watched(
+    store: MetadataStore, *urls: str, exclusive: bool = True
+) -> AsyncIterator[tuple[Purger, Wake, CountedStore]]:
+    """A running purger, its wake event and its store."""
+    counted, wake = CountedStore(store, exclusive=exclusive), Wake()
+    async with Caches(urls) as caches:
+        made = Purger(cast("MetadataStore", counted), caches)
+        made._wake = wake
+        running = asyncio.create_task(made.run())
+        yield made, wake, counted
+        running.cancel()
+
+
+async def let_an_hour_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the loop's clock forward, so that every timer of the next hour goes off."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: now() + 3600)
+        for _ in range(10):
+            await asyncio.sleep(0)
 
 
 @pytest.fixture(autouse=True)
@@ -148,3 +202,46 @@ async def test_a_name_without_an_address_is_no_confirmation(store: MetadataStore
     async with purger(store, "http://cache.invalid:8081") as made:
         await made.announce(await deleted(store))
         assert not await empty(store)
+
+
+async def test_an_idle_purger_issues_no_query(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watched(store) as (_, wake, counted):
+        await wake.asleep.wait()
+        assert counted.calls == {"claim_purges": 1, "next_purge": 1}
+        await let_an_hour_pass(monkeypatch)
+        assert wake.asleep.is_set()
+        assert counted.calls == {"claim_purges": 1, "next_purge": 1}
+
+
+async def test_an_idle_purger_looks_again_if_others_use_the_database(
+    store: MetadataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another node may die between committing a deletion and announcing it."""
+    async with watched(store, exclusive=False) as (_, wake, counted):
+        await wake.asleep.wait()
+        await let_an_hour_pass(monkeypatch)
+        assert counted.calls["claim_purges"] == 2
+
+
+async def test_a_deletion_wakes_an_idle_purger(store: MetadataStore, cache: Cache) -> None:
+    async with watched(store, cache.url) as (made, wake, counted):
+        await wake.asleep.wait()
+        purge = await deleted(store)
+        await made.announce(purge)
+        assert len(cache.told) == 1, "announcing it delivers the first round"
+        await cache.hear(3)
+        assert counted.calls["claim_purges"] >= 3
+
+
+async def test_a_purger_sleeps_until_the_next_purge_is_due(store: MetadataStore, cache: Cache) -> None:
+    image, now = record(), datetime.now(UTC)
+    due = now + timedelta(milliseconds=300)
+    await add(store, image)
+    await store.mark_deleted(image.image_id, now, due)
+    async with watched(store, cache.url) as (_, wake, counted):
+        await wake.asleep.wait()
+        assert counted.calls["claim_purges"] == 1
+        assert not cache.told
+        await cache.hear(1)
+        assert datetime.now(UTC) >= due
+        assert counted.calls["claim_purges"] <= 3  # two, unless the two clocks differ and it wakes a little early
