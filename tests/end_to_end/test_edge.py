@@ -101,16 +101,16 @@ async def test_a_thousand_accepts_are_at_most_four_variants_each_right(service: 
     path = f"/v1/images/{image_id}.auto?thumb=33"
     tags = set()
     for accept in asked:
-        status, _, answer = await service.get(path, headers={"Accept": accept})
+        status, _, response = await service.get(path, headers={"Accept": accept})
         # Varnish does not know the original's format: it leaves to the original what is liked less than any of these.
         originals = ("jpeg", "png", "gif")
-        right = {negotiated([accept], FORMATS[name], animated=False).content_type for name in originals}
-        if right & {FORMATS[name].content_type for name in originals}:
+        right = {negotiated([accept], FORMATS[name], animated=False).media_type for name in originals}
+        if right & {FORMATS[name].media_type for name in originals}:
             right.add("image/jpeg")
         assert status == 200
-        assert answer.content_type in right, accept
-        assert answer.headers["Vary"] == "Accept"
-        tags.add(answer.headers["ETag"])
+        assert response.content_type in right, accept
+        assert response.headers["Vary"] == "Accept"
+        tags.add(response.headers["ETag"])
     assert len(tags) <= 4
     print(f"\n{len(asked)} Accept headers, {len(tags)} variants")
 
@@ -169,7 +169,7 @@ async def test_a_request_in_a_request_is_answered_to_nobody_else(service: Servic
         answers = received.split(b"HTTP/1.1 ")[1:]
         assert len(answers) <= 2, received
         # The sender may pipeline a request of its own, but then it is the sender's, and answered as that.
-        assert all(answer[:3] in {b"400", b"404", b"411", b"413", b"415", b"501"} for answer in answers), received
+        assert all(response[:3] in {b"400", b"404", b"411", b"413", b"415", b"501"} for response in answers), received
         cold = await service.get(f"/v1/images/{image_id}/info")
         assert cold[0] == 200
         assert json.loads(cold[1])["image_id"] == image_id

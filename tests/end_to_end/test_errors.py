@@ -23,33 +23,33 @@ async def image_id(service: Service) -> str:
     return await service.upload(GOOD)
 
 
-async def refused(answer: aiohttp.ClientResponse, status: int) -> str:
-    """Check that the answer is problem+json with this status; its detail."""
-    body = await answer.read()
-    assert answer.status == status, (answer.status, body[:500])
-    assert answer.content_type == "application/problem+json"
+async def refused(response: aiohttp.ClientResponse, status: int) -> str:
+    """Check that the response is problem+json with this status; its detail."""
+    body = await response.read()
+    assert response.status == status, (response.status, body[:500])
+    assert response.content_type == "application/problem+json"
     problem = json.loads(body)
     assert problem["status"] == status
     assert set(problem) == {"type", "title", "status", "detail", "error", "request_id"}
     assert problem["error"] == problem["detail"]
-    assert problem["request_id"] == answer.headers["X-Request-ID"]
-    assert answer.headers["API-Version"] == "1"
+    assert problem["request_id"] == response.headers["X-Request-ID"]
+    assert response.headers["API-Version"] == "1"
     if status not in {404, 410}:  # those may be cached for a moment
-        assert answer.headers["Cache-Control"] == "no-store"
+        assert response.headers["Cache-Control"] == "no-store"
     assert "Traceback" not in problem["detail"]
     return str(problem["detail"])
 
 
 async def _get(service: Service, path: str, status: int, **options: object) -> str:
-    async with service.http.get(URL(service.url + path, encoded=True), **options) as answer:  # type: ignore[arg-type]
-        return await refused(answer, status)
+    async with service.http.get(URL(service.url + path, encoded=True), **options) as response:  # type: ignore[arg-type]
+        return await refused(response, status)
 
 
 async def _upload(service: Service, body: bytes, status: int, name: str = "x.jpg") -> str:
     form = aiohttp.FormData()
     form.add_field("image", io.BytesIO(body), filename=name, content_type="image/jpeg")
-    async with service.http.post(f"{service.url}/v1/images", data=form) as answer:
-        return await refused(answer, status)
+    async with service.http.post(f"{service.url}/v1/images", data=form) as response:
+        return await refused(response, status)
 
 
 async def test_no_image_field(service: Service) -> None:
@@ -58,23 +58,23 @@ async def test_no_image_field(service: Service) -> None:
         for name, body in fields.items():
             form.add_field(name, body, filename="x.jpg")
         form.add_field("note", "text")
-        async with service.http.post(f"{service.url}/images", data=form) as answer:
-            assert "'image'" in await refused(answer, 400)
+        async with service.http.post(f"{service.url}/images", data=form) as response:
+            assert "'image'" in await refused(response, 400)
 
 
 async def test_two_image_fields(service: Service) -> None:
     form = aiohttp.FormData()
     form.add_field("image", GOOD, filename="a.jpg")
     form.add_field("Image", GOOD, filename="b.jpg")
-    async with service.http.post(f"{service.url}/v1/images", data=form) as answer:
-        assert "two" in await refused(answer, 400)
+    async with service.http.post(f"{service.url}/v1/images", data=form) as response:
+        assert "two" in await refused(response, 400)
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/plain", "application/octet-stream", "nonsense"])
 async def test_a_body_that_is_no_form(service: Service, content_type: str) -> None:
     headers = {"Content-Type": content_type}
-    async with service.http.post(f"{service.url}/v1/images", data=b"{}", headers=headers) as answer:
-        await refused(answer, 400)
+    async with service.http.post(f"{service.url}/v1/images", data=b"{}", headers=headers) as response:
+        await refused(response, 400)
 
 
 @pytest.mark.parametrize(
@@ -94,9 +94,9 @@ async def test_a_body_that_is_no_form(service: Service, content_type: str) -> No
 async def test_broken_multipart(service: Service, body: bytes) -> None:
     headers = {"Content-Type": "multipart/form-data; boundary=b"}
     for path in ("/v1/images", "/v1/transform?thumb=9"):
-        async with service.http.post(f"{service.url}{path}", data=body, headers=headers) as answer:
-            await refused(answer, answer.status)
-            assert answer.status in {400, 415}  # 415 where a part was read and is no image
+        async with service.http.post(f"{service.url}{path}", data=body, headers=headers) as response:
+            await refused(response, response.status)
+            assert response.status in {400, 415}  # 415 where a part was read and is no image
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "nonsense"])
@@ -104,14 +104,14 @@ async def test_a_compressed_body_is_not_unpacked(service: Service, encoding: str
     for content_type in ("image/jpeg", "multipart/form-data; boundary=b", "application/x-www-form-urlencoded"):
         for path in ("/v1/images", "/v1/transform?thumb=9"):
             headers = {"Content-Type": content_type, "Content-Encoding": encoding}
-            async with service.http.post(f"{service.url}{path}", data=b"--b nonsense", headers=headers) as answer:
-                assert "Content-Encoding" in await refused(answer, 415)
+            async with service.http.post(f"{service.url}{path}", data=b"--b nonsense", headers=headers) as response:
+                assert "Content-Encoding" in await refused(response, 415)
 
 
 async def test_multipart_without_a_boundary(service: Service) -> None:
     headers = {"Content-Type": "multipart/form-data"}
-    async with service.http.post(f"{service.url}/v1/images", data=b"x", headers=headers) as answer:
-        await refused(answer, 400)
+    async with service.http.post(f"{service.url}/v1/images", data=b"x", headers=headers) as response:
+        await refused(response, 400)
 
 
 async def test_an_empty_file(service: Service) -> None:
@@ -134,8 +134,8 @@ async def test_no_image_whatever_its_name(service: Service, body: bytes) -> None
     assert "supported format" in await _upload(service, body, 415, "photo.jpg")
     form = aiohttp.FormData()
     form.add_field("image", body, filename="photo.jpg")
-    async with service.http.post(f"{service.url}/v1/transform?thumb=9", data=form) as answer:
-        await refused(answer, 415)
+    async with service.http.post(f"{service.url}/v1/transform?thumb=9", data=form) as response:
+        await refused(response, 415)
 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".gif", ".tiff", ".avif"])
@@ -145,11 +145,11 @@ async def test_a_truncated_image_is_never_partial_pixels(service: Service, suffi
     for share in (0.3, 0.6, 0.9):
         form = aiohttp.FormData()
         form.add_field("image", whole[: int(len(whole) * share)], filename="x")
-        async with service.http.post(f"{service.url}/v1/images", data=form) as answer:
-            if answer.status != 201:  # some formats tell by their header already
-                await refused(answer, 422)
+        async with service.http.post(f"{service.url}/v1/images", data=form) as response:
+            if response.status != 201:  # some formats tell by their header already
+                await refused(response, 422)
                 continue
-            image_id = (await answer.json())["image_id"]
+            image_id = (await response.json())["image_id"]
         for query in ("thumb=50", "rotate=33", "blur=2", "compress=50"):
             assert "truncated" in await _get(service, f"/v1/images/{image_id}.jpg?{query}", 422), (share, query)
 
@@ -170,8 +170,8 @@ async def test_a_bomb_is_refused_by_its_header(service: Service) -> None:
     assert time.monotonic() - started < 0.3
     form = aiohttp.FormData()
     form.add_field("image", bomb, filename="x.png")
-    async with service.http.post(f"{service.url}/v1/transform?thumb=9", data=form) as answer:
-        await refused(answer, 422)
+    async with service.http.post(f"{service.url}/v1/transform?thumb=9", data=form) as response:
+        await refused(response, 422)
 
 
 @pytest.mark.parametrize("kind", [b"zTXt", b"iTXt"])
@@ -191,18 +191,18 @@ async def test_too_many_bytes(service: Service) -> None:
     await _upload(service, pictures.of_size(65 * 1024**2), 413)
     headers = {"Content-Type": "image/jpeg"}
     too_large = io.BytesIO(pictures.of_size(64 * 1024**2 + 1))
-    async with service.http.post(f"{service.url}/v1/images", data=too_large, headers=headers) as answer:
-        assert "67108864 bytes" in await refused(answer, 413)
+    async with service.http.post(f"{service.url}/v1/images", data=too_large, headers=headers) as response:
+        assert "67108864 bytes" in await refused(response, 413)
     assert await service.upload(pictures.of_size(64 * 1024**2))
 
 
 @pytest.mark.parametrize("image_id", ["x", "1234", "g" * 32, "0" * 31, "0" * 33, "A" * 32, "%00", "..%2f..%2fetc"])
 async def test_a_malformed_id(service: Service, image_id: str) -> None:
     for path in ("/v1/images/{}", "/image/{}.png", "/v1/images/{}/info", "/v1/images/{}?thumb=9"):
-        async with service.http.get(URL(service.url + path.format(image_id), encoded=True)) as answer:
+        async with service.http.get(URL(service.url + path.format(image_id), encoded=True)) as response:
             # nginx itself refuses a zero byte, and what leads above the root, before any rule of ours.
-            by_nginx = service.kind == "compose" and image_id in {"%00", "..%2f..%2fetc"} and answer.status == 400
-            await refused(answer, 404 if "%" in image_id and not by_nginx else 400)
+            by_nginx = service.kind == "compose" and image_id in {"%00", "..%2f..%2fetc"} and response.status == 400
+            await refused(response, 404 if "%" in image_id and not by_nginx else 400)
 
 
 @pytest.mark.parametrize(
@@ -223,8 +223,8 @@ async def test_an_unknown_id(service: Service) -> None:
         "/transform?image_id={}",
     ):
         await _get(service, path.format(unknown), 404)
-    async with service.http.delete(f"{service.url}/v1/images/{unknown}") as answer:
-        await refused(answer, 404)
+    async with service.http.delete(f"{service.url}/v1/images/{unknown}") as response:
+        await refused(response, 404)
 
 
 @pytest.mark.parametrize(
@@ -309,9 +309,9 @@ async def test_a_format_that_is_not_offered(service: Service, image_id: str, pat
 )
 async def test_what_is_not_there(service: Service, image_id: str, method: str, path: str, status: int) -> None:
     url = URL(service.url + path.format(image_id), encoded=True)
-    async with service.http.request(method, url) as answer:
-        await refused(answer, status)
-        assert ("Allow" in answer.headers) == (status == 405)
+    async with service.http.request(method, url) as response:
+        await refused(response, status)
+        assert ("Allow" in response.headers) == (status == 405)
 
 
 async def test_an_output_over_the_limits_names_the_step(service: Service) -> None:
@@ -342,10 +342,10 @@ async def test_transform_wants_exactly_one_source(service: Service, image_id: st
     assert "exactly one" in await _get(service, both, 400)
     for fields in ({}, {"image_id": image_id, "url": "http://example.com"}, {"image": "text"}):
         form = aiohttp.FormData({**fields, "x": "y"}, default_to_multipart=True)
-        async with service.http.post(f"{service.url}/transform?thumb=9", data=form) as answer:
-            await refused(answer, 415 if "image" in fields else 400)
-    async with service.http.post(f"{service.url}/transform?thumb=9", data={"image": "text"}) as answer:
-        await refused(answer, 400)
+        async with service.http.post(f"{service.url}/transform?thumb=9", data=form) as response:
+            await refused(response, 415 if "image" in fields else 400)
+    async with service.http.post(f"{service.url}/transform?thumb=9", data={"image": "text"}) as response:
+        await refused(response, 400)
 
 
 @pytest.mark.parametrize(
@@ -378,9 +378,9 @@ async def test_addresses_that_are_not_public_are_refused(
 ) -> None:
     target = url.format(port=PORT)
     for tried in (target, f"{service.remote}/redirect?to={target}"):
-        async with service.http.get(f"{service.url}/v1/transform", params={"url": tried, "thumb": "9"}) as answer:
-            await refused(answer, answer.status)
-            assert answer.status in {400, 502}  # 502 for a spelling that is a name nobody has: `0x7f000001`
+        async with service.http.get(f"{service.url}/v1/transform", params={"url": tried, "thumb": "9"}) as response:
+            await refused(response, response.status)
+            assert response.status in {400, 502}  # 502 for a spelling that is a name nobody has: `0x7f000001`
     assert "/canary" not in remote_server.asked
 
 
@@ -408,16 +408,16 @@ async def test_addresses_that_are_not_public_are_refused(
 )
 async def test_remote_sources_that_fail(service: Service, url: str, status: int) -> None:
     params = {"url": url.format(remote=service.remote), "thumb": "9"}
-    async with service.http.get(f"{service.url}/v1/transform", params=params) as answer:
-        await refused(answer, status)
+    async with service.http.get(f"{service.url}/v1/transform", params=params) as response:
+        await refused(response, status)
 
 
 async def test_slow_remote_servers_hold_a_few_fetches_and_no_more(service: Service) -> None:
     async def fetch(number: int) -> int:
         params = {"url": f"{service.remote}/slow?{number}", "thumb": "9"}
-        async with service.http.get(f"{service.url}/v1/transform", params=params) as answer:
-            await refused(answer, answer.status)
-            return answer.status
+        async with service.http.get(f"{service.url}/v1/transform", params=params) as response:
+            await refused(response, response.status)
+            return response.status
 
     statuses = await asyncio.gather(*map(fetch, range(12)))
     assert (statuses.count(504), statuses.count(503)) == (8, 4)
@@ -425,9 +425,9 @@ async def test_slow_remote_servers_hold_a_few_fetches_and_no_more(service: Servi
 
 async def test_an_endless_remote_source_is_cut_off(service: Service) -> None:
     params = {"url": f"{service.remote}/endless", "thumb": "9"}
-    async with service.http.get(f"{service.url}/v1/transform", params=params) as answer:
-        await refused(answer, answer.status)
-        assert answer.status in {413, 504}  # whichever limit is met first
+    async with service.http.get(f"{service.url}/v1/transform", params=params) as response:
+        await refused(response, response.status)
+        assert response.status in {413, 504}  # whichever limit is met first
 
 
 async def test_a_client_that_hangs_up_harms_nobody(service: Service, image_id: str) -> None:

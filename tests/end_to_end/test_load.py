@@ -16,7 +16,7 @@ LIMITS = """\
 [default.all]
 error_share = 0.0
 """
-"""Of time CI machines have more or less; a wrong answer is wrong on all of them."""
+"""Of time CI machines have more or less; a wrong response is wrong on all of them."""
 
 KINDS = {f"{group} {kind}" for group, kinds in thresholds.KINDS.items() for kind in kinds} | {LATE, "clean-up"}
 
@@ -106,8 +106,8 @@ async def test_what_is_there_is_not_uploaded_again(service: Service, tmp_path: P
         return [entry.image_id for entry in corpus.seed(service.url, album, 3, tmp_path / "corpus.json", anew=anew)]
 
     first = await asyncio.to_thread(seeded)
-    async with service.http.delete(f"{service.url}/v1/images/{first[1]}") as answer:
-        assert answer.status == 204
+    async with service.http.delete(f"{service.url}/v1/images/{first[1]}") as response:
+        assert response.status == 204
     again = await asyncio.to_thread(seeded)
     assert [old == new for old, new in zip(first, again, strict=True)] == [True, False, True]
     assert not set(await asyncio.to_thread(seeded, anew=True)) & {*first, *again}

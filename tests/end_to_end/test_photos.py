@@ -56,9 +56,9 @@ async def test_every_photo_converts_to_every_format(service: Service, uploaded: 
     async def check(photo: Path, image_id: str) -> None:
         expected = await asyncio.to_thread(_direct, photo, "")
         for suffix, tolerance in _some(photo, list(FORMATS.items())):
-            _, body, answer = await service.get(f"/v1/images/{image_id}.{suffix}")
-            assert answer.status == 200, (photo, suffix, body[:500])
-            assert answer.content_type == f"image/{'jpeg' if suffix == 'jpg' else suffix}"
+            _, body, response = await service.get(f"/v1/images/{image_id}.{suffix}")
+            assert response.status == 200, (photo, suffix, body[:500])
+            assert response.content_type == f"image/{'jpeg' if suffix == 'jpg' else suffix}"
             if photo.suffix == f".{suffix}":
                 assert body == await asyncio.to_thread(photo.read_bytes), photo
                 continue
@@ -86,9 +86,9 @@ async def test_every_photo_goes_through_chains(service: Service, uploaded: dict[
 async def test_without_an_extension_the_format_stays(service: Service, uploaded: dict[Path, str]) -> None:
     for photo, image_id in list(uploaded.items())[:12]:
         _, before, original = await service.get(f"/v1/images/{image_id}")
-        status, body, answer = await service.get(f"/v1/images/{image_id}?thumb=100")
+        status, body, response = await service.get(f"/v1/images/{image_id}?thumb=100")
         assert status == 200, photo
-        assert answer.content_type == original.content_type
+        assert response.content_type == original.content_type
         assert body != before
 
 

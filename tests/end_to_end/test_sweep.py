@@ -1,5 +1,5 @@
 """Every second file of Pillow's own tests (with PHOTOS=all, every one), odd and broken ones among them, uploaded and
-transformed: all get an answer.
+transformed: all get an response.
 """
 
 import asyncio
@@ -46,14 +46,14 @@ class Sweep:
     uploads: list[Answer] = field(default_factory=list)
     transforms: list[Answer] = field(default_factory=list)
     again: list[tuple[Answer, Answer]] = field(default_factory=list)
-    """Of what is broken: the first answer and the second."""
+    """Of what is broken: the first response and the second."""
     renderers: int = 0
     """How many there were before."""
 
     def told(self) -> str:
         """Statuses, the slowest answers, and what the log says of failures."""
         counts = {name: Counter(a.status for a in getattr(self, name)) for name in ("uploads", "transforms")}
-        slowest = sorted(self.uploads + self.transforms, key=lambda answer: answer.seconds)[-5:]
+        slowest = sorted(self.uploads + self.transforms, key=lambda response: response.seconds)[-5:]
         return "\n".join(
             [
                 *(f"{name}: {dict(sorted(found.items()))}" for name, found in counts.items()),
@@ -110,26 +110,30 @@ async def _upload(http: aiohttp.ClientSession, base: str, name: str, body: bytes
     form = aiohttp.FormData()
     form.add_field("image", io.BytesIO(body), filename=quote(name, safe=""))
     started = time.perf_counter()
-    async with http.post(f"{base}/v1/images", data=form) as answer:
-        said = await answer.json(content_type=None)
-    told = Answer(f"upload of {name}", answer.status, time.perf_counter() - started, said.get("detail", ""))
+    async with http.post(f"{base}/v1/images", data=form) as response:
+        said = await response.json(content_type=None)
+    told = Answer(f"upload of {name}", response.status, time.perf_counter() - started, said.get("detail", ""))
     return told, str(said.get("image_id", ""))
 
 
 async def _transform(http: aiohttp.ClientSession, url: str, what: str) -> Answer:
     started = time.perf_counter()
-    async with http.get(url) as answer:
-        body = await answer.read()
-        detail = _fault(answer, url, body) if answer.status == 200 else (await answer.json(content_type=None))["detail"]
-        return Answer(what, answer.status, time.perf_counter() - started, detail)
+    async with http.get(url) as response:
+        body = await response.read()
+        detail = (
+            _fault(response, url, body)
+            if response.status == 200
+            else (await response.json(content_type=None))["detail"]
+        )
+        return Answer(what, response.status, time.perf_counter() - started, detail)
 
 
-def _fault(answer: aiohttp.ClientResponse, url: str, body: bytes) -> str:
-    """What is wrong with an answer that says it is an image."""
+def _fault(response: aiohttp.ClientResponse, url: str, body: bytes) -> str:
+    """What is wrong with an response that says it is an image."""
     extension = url.partition("?")[0].rpartition("/")[2].partition(".")[2]
     found = sniff(body[:64])
-    if found is None or answer.content_type != found.content_type or (extension and found != by_extension(extension)):
-        return f"{answer.content_type} with a body of {found}"
+    if found is None or response.content_type != found.media_type or (extension and found != by_extension(extension)):
+        return f"{response.content_type} with a body of {found}"
     return ""
 
 
@@ -174,12 +178,12 @@ async def test_an_error_tells_of_its_own_image(
     http: aiohttp.ClientSession, files: dict[str, bytes], tmp_path: Path
 ) -> None:
     with servers.serve(tmp_path, VALIDATORS="1", RENDERERS="1") as service:
-        answer, image_id = await _upload(
+        response, image_id = await _upload(
             http, service.url, "x", files["truncated_app14.jpg"]
         )  # decodes, with a warning
-        assert answer.status == _TAKEN
+        assert response.status == _TAKEN
         url = f"{service.url}/v1/images/{image_id}.png?rotate=9"
         assert (await _transform(http, url, url)).status == 200
-        answer, _ = await _upload(http, service.url, "x", files["zero_width.gif"])
-        assert answer.status == 422
-        assert "gif" in answer.detail
+        response, _ = await _upload(http, service.url, "x", files["zero_width.gif"])
+        assert response.status == 422
+        assert "gif" in response.detail

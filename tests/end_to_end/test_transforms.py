@@ -96,20 +96,20 @@ async def test_the_same_format_without_operations_is_the_original(service: Servi
 
 
 async def test_the_extension_may_be_in_the_query(service: Service, image_id: str) -> None:
-    _, body, answer = await service.get(f"/v1/images/{image_id}?format=webp&thumb=50")
-    assert answer.content_type == "image/webp"
+    _, body, response = await service.get(f"/v1/images/{image_id}?format=webp&thumb=50")
+    assert response.content_type == "image/webp"
     assert body == (await service.get(f"/v1/images/{image_id}.webp?thumb=50"))[1]
     assert (await service.get(f"/v1/images/{image_id}.png?format=webp"))[0] == 400
 
 
 async def test_a_good_answer_has_the_headers_of_the_contract(service: Service, image_id: str) -> None:
-    _, _, answer = await service.get(f"/v1/images/{image_id}.webp?thumb=77")
-    assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
-    assert answer.headers["API-Version"] == "1"
-    assert "Vary" not in answer.headers
-    phases = [phase.partition(";")[0] for phase in answer.headers["Server-Timing"].split(", ")]
+    _, _, response = await service.get(f"/v1/images/{image_id}.webp?thumb=77")
+    assert response.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Content-Security-Policy"] == "default-src 'none'; sandbox"
+    assert response.headers["API-Version"] == "1"
+    assert "Vary" not in response.headers
+    phases = [phase.partition(";")[0] for phase in response.headers["Server-Timing"].split(", ")]
     assert phases == ["source", "plan", "cache", "queue", "render", "encode"]
 
 
@@ -143,19 +143,19 @@ async def test_every_frame_of_a_turned_animation_is_set_upright(service: Service
 async def test_a_posted_file_is_transformed(service: Service) -> None:
     form = aiohttp.FormData()
     form.add_field("image", pictures.jpeg(100, 50), filename="x.jpg")
-    async with service.http.post(f"{service.url}/transform?rotate=90&blur=10", data=form) as answer:
-        image = pictures.decode(await answer.read())
-    assert (answer.status, image.width, image.height) == (200, 50, 100)
-    assert answer.content_type == "image/jpeg"
-    assert "no-store" in answer.headers["Cache-Control"]
+    async with service.http.post(f"{service.url}/transform?rotate=90&blur=10", data=form) as response:
+        image = pictures.decode(await response.read())
+    assert (response.status, image.width, image.height) == (200, 50, 100)
+    assert response.content_type == "image/jpeg"
+    assert "no-store" in response.headers["Cache-Control"]
 
 
 @pytest.mark.parametrize("encoding", ["multipart", "urlencoded"])
 async def test_a_stored_image_is_transformed_by_its_id(service: Service, image_id: str, encoding: str) -> None:
     form = aiohttp.FormData({"image_id": image_id}, default_to_multipart=encoding == "multipart")
-    async with service.http.post(f"{service.url}/v1/transform?thumb=50&format=webp", data=form) as answer:
-        body = await answer.read()
-    assert answer.status == 200
+    async with service.http.post(f"{service.url}/v1/transform?thumb=50&format=webp", data=form) as response:
+        body = await response.read()
+    assert response.status == 200
     assert body == (await service.get(f"/v1/transform?image_id={image_id}&thumb=50&format=webp"))[1]
     assert body == (await service.get(f"/v1/images/{image_id}.webp?thumb=50"))[1]
 
@@ -163,12 +163,12 @@ async def test_a_stored_image_is_transformed_by_its_id(service: Service, image_i
 async def test_a_remote_image_is_transformed(service: Service, remote_server: RemoteServer) -> None:
     url = f"{service.remote}/photo.jpg"
     for target in (url, f"{service.remote}/redirect?to=/photo.jpg"):
-        status, body, answer = await service.get("/v1/transform", params={"url": target, "thumb": "32"})
+        status, body, response = await service.get("/v1/transform", params={"url": target, "thumb": "32"})
         image = pictures.decode(body)
         assert (status, image.width, image.height) == (200, 32, 24)
-        assert answer.headers["Cache-Control"] == "public, max-age=3600, stale-while-revalidate=86400"
-        assert "X-Secret" not in answer.headers
-        assert "Set-Cookie" not in answer.headers
+        assert response.headers["Cache-Control"] == "public, max-age=3600, stale-while-revalidate=86400"
+        assert "X-Secret" not in response.headers
+        assert "Set-Cookie" not in response.headers
     async with service.http.post(f"{service.url}/transform?thumb=32", data={"url": url}) as posted:
         assert (posted.status, await posted.read()) == (200, body)
     assert "/photo.jpg" in remote_server.asked
@@ -177,9 +177,9 @@ async def test_a_remote_image_is_transformed(service: Service, remote_server: Re
 async def test_jpeg_to_png_and_gif_as_the_seed_did(service: Service) -> None:
     image_id = await service.upload(pictures.jpeg(80, 60))
     for suffix in ("png", "gif"):
-        status, body, answer = await service.get(f"/image/{image_id}.{suffix}")
+        status, body, response = await service.get(f"/image/{image_id}.{suffix}")
         image = pictures.decode(body)
-        assert (status, answer.content_type) == (200, f"image/{suffix}")
+        assert (status, response.content_type) == (200, f"image/{suffix}")
         assert (image.width, image.height) == (80, 60)
 
 
@@ -201,22 +201,22 @@ async def test_auto_is_what_the_client_likes_best(
 ) -> None:
     headers = {"Accept": accept} if accept else {}
     for path in (f"/v1/images/{image_id}.auto?thumb=40", f"/v1/transform?image_id={image_id}&thumb=40&format=auto"):
-        status, body, answer = await service.get(path, headers=headers, skip_auto_headers=["Accept"])
-        assert (status, answer.content_type) == (200, content_type), path
-        assert answer.headers["Vary"] == "Accept"
+        status, body, response = await service.get(path, headers=headers, skip_auto_headers=["Accept"])
+        assert (status, response.content_type) == (200, content_type), path
+        assert response.headers["Vary"] == "Accept"
         assert pictures.decode(body).width == 40
-        again = {**headers, "If-None-Match": answer.headers["ETag"]}
+        again = {**headers, "If-None-Match": response.headers["ETag"]}
         assert (await service.get(path, headers=again, skip_auto_headers=["Accept"]))[0] == 304
-    status, body, answer = await service.get(f"/v1/images/{image_id}.auto", headers={"Accept": "image/png"})
-    assert (status, answer.content_type, answer.headers["Vary"]) == (200, "image/png", "Accept")
+    status, body, response = await service.get(f"/v1/images/{image_id}.auto", headers={"Accept": "image/png"})
+    assert (status, response.content_type, response.headers["Vary"]) == (200, "image/png", "Accept")
     assert body == (await service.get(f"/v1/images/{image_id}"))[1]
 
 
 async def test_a_preset_is_its_chain(service: Service, image_id: str) -> None:
-    _, body, answer = await service.get(f"/v1/images/{image_id}.png?rotate=90&preset=avatar&flip")
+    _, body, response = await service.get(f"/v1/images/{image_id}.png?rotate=90&preset=avatar&flip")
     spelled = await service.get(f"/v1/images/{image_id}.png?rotate=90&resize=64x64,cover&grayscale&flip")
     assert body == spelled[1]
-    assert answer.headers["ETag"] == spelled[2].headers["ETag"]
+    assert response.headers["ETag"] == spelled[2].headers["ETag"]
     assert pictures.decode(body).bands == 1
 
 
@@ -230,9 +230,9 @@ async def test_a_stored_image_is_a_watermark(service: Service, image_id: str) ->
     np.testing.assert_allclose(marked[270:, 360:], corner, atol=1)
     form = aiohttp.FormData()
     form.add_field("image", pictures.jpeg(100, 50), filename="x.jpg")
-    async with service.http.post(f"{service.url}/transform?watermark={mark_id}&format=png", data=form) as answer:
-        assert answer.status == 200
-        assert pictures.decode(await answer.read()).getpoint(50, 25)[0] > 180
+    async with service.http.post(f"{service.url}/transform?watermark={mark_id}&format=png", data=form) as response:
+        assert response.status == 200
+        assert pictures.decode(await response.read()).getpoint(50, 25)[0] > 180
     status, body, _ = await service.get(f"/v1/images/{image_id}.png?watermark={'0' * 32}")
     assert status == 404
     assert f"the image {'0' * 32} does not exist".encode() in body

@@ -54,8 +54,8 @@ async def test_a_render_that_others_wait_for_goes_on(
     worker = await asyncio.wait_for(_busiest(before), 30)
     second = asyncio.create_task(_status(http, url))
     for _ in range(5):  # one after the other, so that the second has long been seen
-        async with http.get(f"{served.url}/v1/images/{noise}/info") as answer:
-            assert answer.status == 200
+        async with http.get(f"{served.url}/v1/images/{noise}/info") as response:
+            assert response.status == 200
     await _leave(first)
     assert await second == (200, "image/gif")
     assert worker in served.renderers()
@@ -68,8 +68,8 @@ async def test_waiting_work_that_nobody_waits_for_leaves_the_queue(
     running = asyncio.create_task(_status(http, f"{url}&thumb=2000"))
     worker = await asyncio.wait_for(_busiest(served.renderers()), 30)
     waiting = [asyncio.create_task(_status(http, f"{url}&thumb={n}")) for n in range(2001, 2031)]
-    async with http.get(f"{served.url}/v1/images/{noise}/info") as answer:
-        assert answer.status == 200
+    async with http.get(f"{served.url}/v1/images/{noise}/info") as response:
+        assert response.status == 200
     for request in waiting:
         await _leave(request)
     await _leave(running)
@@ -103,14 +103,14 @@ async def test_an_image_that_crashed_its_decoder_twice_is_not_tried_again(
         url = f"{served.url}/v1/images/{image_id}.{HEAVY}&thumb={3000 + attempt}"
         request = asyncio.create_task(_status(http, url))
         os.kill(await asyncio.wait_for(_busiest(served.renderers()), 30), signal.SIGSEGV)
-        answer = await request
-        assert answer in {(503, "application/problem+json"), (200, "image/gif")}
+        response = await request
+        assert response in {(503, "application/problem+json"), (200, "image/gif")}
         await _until(lambda: len(served.renderers()) == 3)
-        crashes += answer[0] == 503
+        crashes += response[0] == 503
         if crashes == 2:
             break
-    async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=9") as answer:
-        assert answer.status == 422
-        assert "crashed its decoder" in await answer.text()
+    async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=9") as response:
+        assert response.status == 422
+        assert "crashed its decoder" in await response.text()
     other = await _upload(http, served.url, pictures.jpeg())
     assert await _status(http, f"{served.url}/v1/images/{other}.png?thumb=9") == (200, "image/png")

@@ -20,13 +20,13 @@ from tests.servers import Served
 
 
 def lines(served: Served) -> list[dict[str, Any]]:
-    """Each line behind the banner of a service that has ended: a line is written behind its answer."""
+    """Each line behind the banner of a service that has ended: a line is written behind its response."""
     behind = served.log.read_text().partition("at once.\n")[2]
     return [json.loads(line) for line in behind.splitlines() if line != "imgsvc: stopping"]
 
 
 def ask(served: Served, *lines: bytes) -> None:
-    """Send a request as it stands, and wait for the end of the answer."""
+    """Send a request as it stands, and wait for the end of the response."""
     place = urlsplit(served.url)
     with socket.create_connection((place.hostname, place.port), 5) as client:
         client.sendall(b"\r\n".join((*lines, b"Host: x", b"Connection: close", b"", b"")))
@@ -39,12 +39,12 @@ async def test_each_request_is_one_line_that_says_where_its_time_went(
 ) -> None:
     with servers.serve(tmp_path, LOG_FORMAT="json") as served:
         body = bytes(pictures.noise(1500, 1000).jpegsave_buffer())
-        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
-            image_id = (await answer.json())["image_id"]
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as response:
+            image_id = (await response.json())["image_id"]
         headers = {"X-Request-ID": "of-the-client"}
         for query in ("thumb=300", "thumb=300", "rotate=90&thumb=400&blur=2"):
-            async with http.get(f"{served.url}/v1/images/{image_id}.webp?{query}", headers=headers) as answer:
-                await answer.read()
+            async with http.get(f"{served.url}/v1/images/{image_id}.webp?{query}", headers=headers) as response:
+                await response.read()
         await (await http.get(f"{served.url}/v1/images/healthcheck")).read()
     found = [line for line in lines(served) if line["logger"] == "access"]
     assert [line["status"] for line in found] == [201, 200, 200, 200]
@@ -82,11 +82,11 @@ async def test_uploads_and_failures_say_where_their_time_went(
     url, _, settings = silent
     with servers.serve(tmp_path, REMOTE_SECONDS="1", **settings) as served:
         body = bytes(pictures.noise(200, 100).jpegsave_buffer())
-        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/*"}) as answer:
-            uploaded = answer.headers["Server-Timing"]
-        async with http.get(f"{served.url}/v1/transform", params={"url": url}) as answer:
-            assert answer.status == 504
-            failed = answer.headers["Server-Timing"]
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/*"}) as response:
+            uploaded = response.headers["Server-Timing"]
+        async with http.get(f"{served.url}/v1/transform", params={"url": url}) as response:
+            assert response.status == 504
+            failed = response.headers["Server-Timing"]
     assert re.findall(r"(\w+);", uploaded) == ["receive", "check", "record", "blob"]
     assert re.fullmatch(r"source;dur=1\d{3}\.\d", failed)
 
@@ -113,8 +113,8 @@ async def test_a_client_that_hangs_up_with_all_of_its_answer_was_answered(
         place = urlsplit(served.url)
         body = bytes(pictures.noise(1500, 1000).pngsave_buffer(compression=0))
         form = aiohttp.FormData({"image": io.BytesIO(body)})
-        async with http.post(f"{served.url}/v1/images", data=form) as answer:
-            image_id = (await answer.json())["image_id"]
+        async with http.post(f"{served.url}/v1/images", data=form) as response:
+            image_id = (await response.json())["image_id"]
         for _ in range(10):
             with socket.create_connection((place.hostname, place.port), 5) as client:
                 client.sendall(f"GET /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())

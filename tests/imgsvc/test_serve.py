@@ -33,15 +33,15 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Served]
 async def _upload(http: aiohttp.ClientSession, url: str, body: bytes) -> str:
     form = aiohttp.FormData()
     form.add_field("image", io.BytesIO(body), filename="x")
-    async with http.post(f"{url}/v1/images", data=form) as answer:
-        assert answer.status == 201, await answer.text()
-        return str((await answer.json())["image_id"])
+    async with http.post(f"{url}/v1/images", data=form) as response:
+        assert response.status == 201, await response.text()
+        return str((await response.json())["image_id"])
 
 
 async def test_idle_memory_is_small(http: aiohttp.ClientSession, tmp_path: Path) -> None:
     with servers.serve(tmp_path) as served:
-        async with http.get(f"{served.url}/v1/images/healthcheck") as answer:
-            assert answer.status == 200
+        async with http.get(f"{served.url}/v1/images/healthcheck") as response:
+            assert response.status == 200
         used = {field: served.memory(field) / MIB for field in ("Pss", "Rss")}
     print(f"\nidle memory of the process tree: {used['Pss']:.0f} MiB, shared pages counted in each: {used['Rss']:.0f}")
     assert used["Pss"] < 250
@@ -52,10 +52,10 @@ async def test_images_outlast_a_restart(http: aiohttp.ClientSession, tmp_path: P
     with servers.serve(tmp_path) as served:
         image_id = await _upload(http, served.url, body)
     with servers.serve(tmp_path) as served:
-        async with http.get(f"{served.url}/v1/images/{image_id}") as answer:
-            assert await answer.read() == body
-        async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=20") as answer:
-            assert answer.status == 200
+        async with http.get(f"{served.url}/v1/images/{image_id}") as response:
+            assert await response.read() == body
+        async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=20") as response:
+            assert response.status == 200
 
 
 @pytest.mark.parametrize("blobs", ["s3", "memory"])
@@ -66,11 +66,11 @@ async def test_blobs_may_be_elsewhere(
     body = bytes(pictures.noise(600, 400).pngsave_buffer())
     with servers.serve(tmp_path, **settings) as served:
         image_id = await _upload(http, served.url, body)
-        async with http.get(f"{served.url}/v1/images/{image_id}", headers={"Range": "bytes=100-"}) as answer:
-            assert (answer.status, await answer.read()) == (206, body[100:])
+        async with http.get(f"{served.url}/v1/images/{image_id}", headers={"Range": "bytes=100-"}) as response:
+            assert (response.status, await response.read()) == (206, body[100:])
         assert await _status(http, f"{served.url}/v1/images/{image_id}.webp?thumb=50") == (200, "image/webp")
-        async with http.delete(f"{served.url}/v1/images/{image_id}") as answer:
-            assert answer.status == 204
+        async with http.delete(f"{served.url}/v1/images/{image_id}") as response:
+            assert response.status == 204
         assert (await _status(http, f"{served.url}/v1/images/{image_id}"))[0] == 410
     assert not list((tmp_path / "spool").iterdir())
 
@@ -149,9 +149,9 @@ async def test_an_upload_under_way_is_finished_before_it_stops(http: aiohttp.Cli
         served.process.send_signal(signal.SIGTERM)
         await _until(lambda: "stopping" in served.log.read_text())
         told_to_stop.set()
-        answer = await posting
-        assert answer.status == 201
-        answer.release()
+        response = await posting
+        assert response.status == 201
+        response.release()
         assert await asyncio.to_thread(served.process.wait, 20) == 0
     blobs = [path for path in (tmp_path / "data/blobs/sha256").rglob("*") if path.is_file()]
     assert [path.name for path in blobs] == [hashlib.sha256(body).hexdigest()]
@@ -220,9 +220,9 @@ async def test_an_idle_renderer_that_is_killed_is_replaced_unseen(
 
 
 async def _status(http: aiohttp.ClientSession, url: str) -> tuple[int, str]:
-    async with http.get(url) as answer:
-        await answer.read()
-        return answer.status, answer.content_type
+    async with http.get(url) as response:
+        await response.read()
+        return response.status, response.content_type
 
 
 _COMPUTING = 15
@@ -247,10 +247,10 @@ async def test_a_render_past_its_deadline_is_killed(http: aiohttp.ClientSession,
     with servers.serve(tmp_path, RENDER_SECONDS="0.4", RENDERERS="1") as served:
         image_id = await _upload(http, served.url, bytes(pictures.noise(3000, 2500).jpegsave_buffer(Q=90)))
         before = served.renderers()
-        async with http.get(f"{served.url}/v1/images/{image_id}.gif?blur=200") as answer:
-            assert answer.status == 503
-            assert answer.headers["Retry-After"]
-            assert "0.4 s" in (await answer.json(content_type=None))["detail"]
+        async with http.get(f"{served.url}/v1/images/{image_id}.gif?blur=200") as response:
+            assert response.status == 503
+            assert response.headers["Retry-After"]
+            assert "0.4 s" in (await response.json(content_type=None))["detail"]
         async with asyncio.timeout(1):
             await _until(lambda: sum(Path(f"/proc/{pid}").exists() for pid in before) == len(before) - 1)
         small = await _upload(http, served.url, pictures.jpeg())
@@ -266,8 +266,8 @@ async def test_a_full_queue_refuses_at_once(http: aiohttp.ClientSession, tmp_pat
         statuses = [status for status, _ in await asyncio.gather(*(_status(http, url) for url in urls))]
         assert statuses.count(200) == 3
         assert statuses.count(503) == 9
-        async with http.get(f"{served.url}/v1/transform/healthcheck") as answer:
-            assert answer.status == 200
+        async with http.get(f"{served.url}/v1/transform/healthcheck") as response:
+            assert response.status == 200
 
 
 async def test_equal_requests_share_one_render(http: aiohttp.ClientSession, tmp_path: Path) -> None:
@@ -292,9 +292,9 @@ async def test_twenty_large_uploads_at_once_stay_flat(http: aiohttp.ClientSessio
         watching = asyncio.create_task(watch())
         ids = await asyncio.gather(*(_upload(http, served.url, body) for body in bodies))
         for image_id, body in zip(ids[:3], bodies, strict=False):
-            async with http.get(f"{served.url}/v1/images/{image_id}") as answer:
+            async with http.get(f"{served.url}/v1/images/{image_id}") as response:
                 got = hashlib.sha256()
-                async for chunk in answer.content.iter_chunked(MIB):
+                async for chunk in response.content.iter_chunked(MIB):
                     got.update(chunk)
                 assert got.digest() == hashlib.sha256(body).digest()
         done = True
@@ -309,12 +309,12 @@ async def test_a_full_disk_refuses_uploads_and_nothing_else(http: aiohttp.Client
         for _ in range(2):
             headers = {"Content-Type": "image/jpeg"}
             body = io.BytesIO(pictures.of_size(5 * MIB))
-            async with http.post(f"{served.url}/v1/images", data=body, headers=headers) as answer:
-                assert answer.status == 507
-                assert answer.content_type == "application/problem+json"
+            async with http.post(f"{served.url}/v1/images", data=body, headers=headers) as response:
+                assert response.status == 507
+                assert response.content_type == "application/problem+json"
         assert not list((disk / "blobs/incoming").iterdir())
-        async with http.get(f"{served.url}/v1/images/{kept}") as answer:
-            assert await answer.read() == pictures.of_size(MIB)
+        async with http.get(f"{served.url}/v1/images/{kept}") as response:
+            assert await response.read() == pictures.of_size(MIB)
         assert await _status(http, f"{served.url}/v1/images/{kept}.png?thumb=9") == (200, "image/png")
         subprocess.run(["mount", "-o", "remount,size=20m", disk], check=True)
         assert await _upload(http, served.url, pictures.of_size(5 * MIB))

@@ -49,14 +49,14 @@ async def test_a_request_continues_the_trace_it_comes_with(
     of_traces = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
     with servers.serve(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **of_traces) as served:
         body = bytes(pictures.noise(300, 200).jpegsave_buffer())
-        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
-            image_id = (await answer.json())["image_id"]
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as response:
+            image_id = (await response.json())["image_id"]
         headers = {"traceparent": f"00-{_TRACE}-{_PARENT}-01", "X-Request-ID": "of-the-client"}
-        async with http.get(f"{served.url}/v1/images/{image_id}.webp?thumb=100", headers=headers) as answer:
-            assert answer.status == 200
+        async with http.get(f"{served.url}/v1/images/{image_id}.webp?thumb=100", headers=headers) as response:
+            assert response.status == 200
         while not (found := [span for span in collector.spans if span.trace_id.hex() == _TRACE]):
-            async with http.get(f"{served.url}/v1/images/healthcheck") as answer:
-                await answer.read()
+            async with http.get(f"{served.url}/v1/images/healthcheck") as response:
+                await response.read()
     (request,) = [span for span in found if span.parent_span_id.hex() == _PARENT]
     assert request.name == "GET /v1/images/{image_id}.{extension}"
     attributes = {each.key: each.value for each in request.attributes}

@@ -92,8 +92,8 @@ async def test_only_files_have_paths_and_only_object_stores_have_urls(
     if url:
         assert "X-Amz-Signature=" in url
         assert "X-Amz-Expires=600" in url
-        async with http.get(url) as answer:
-            assert await answer.read() == BODY
+        async with http.get(url) as response:
+            assert await response.read() == BODY
 
 
 async def test_an_object_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:

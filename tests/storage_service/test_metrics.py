@@ -43,8 +43,8 @@ async def test_nothing_that_clients_send_becomes_a_label(storage: Storage) -> No
         ):
             async with storage.http.request(
                 method, storage.url + path, headers={"X-Request-ID": f"evil{number}"}
-            ) as answer:
-                assert answer.status >= 400
+            ) as response:
+                assert response.status >= 400
     after = set(await counted(storage))
     assert not [series for series in after if "evil" in str(series).lower()]
     expected = {
@@ -59,8 +59,8 @@ async def test_nothing_that_clients_send_becomes_a_label(storage: Storage) -> No
 async def test_deletions_that_no_cache_has_confirmed_are_seen(storage: Storage) -> None:
     image_id = await storage.upload(bytes(pictures.noise(31, 20).jpegsave_buffer()))
     before = await counted(storage)
-    async with storage.http.delete(f"{storage.url}/v1/images/{image_id}") as answer:
-        assert answer.status == 204
+    async with storage.http.delete(f"{storage.url}/v1/images/{image_id}") as response:
+        assert response.status == 204
     after = await counted(storage)
     assert after["imgsvc_purge_confirm_seconds_count", ""] == before["imgsvc_purge_confirm_seconds_count", ""] + 1
     assert after["imgsvc_purges_pending", ""] == 0

@@ -18,7 +18,7 @@ from tests.storage_service.conftest import Storage
 
 
 async def _send(storage: Storage, data: bytes) -> tuple[int, dict[str, str], dict[str, object]]:
-    """Status, headers and JSON of the answer to raw bytes."""
+    """Status, headers and JSON of the response to raw bytes."""
     url = URL(storage.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(data)

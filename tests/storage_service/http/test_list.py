@@ -1,4 +1,4 @@
-"""Pages of the list: cursors come from the answer before, or are refused."""
+"""Pages of the list: cursors come from the response before, or are refused."""
 
 import base64
 
@@ -13,5 +13,5 @@ from tests.storage_service.conftest import Storage
 )
 async def test_a_cursor_that_was_made_up_is_refused(storage: Storage, text: str) -> None:
     cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-    answer, _ = await storage.get(f"/v1/images?cursor={cursor}")
-    assert answer.status == 400
+    response, _ = await storage.get(f"/v1/images?cursor={cursor}")
+    assert response.status == 400

@@ -24,9 +24,9 @@ def _part(name: str, body: bytes, more: str = "") -> bytes:
 
 
 async def _post(storage: Storage, body: object, **headers: str) -> tuple[int, str]:
-    async with storage.http.post(f"{storage.url}/v1/images", data=body, headers={**FORM, **headers}) as answer:
-        assert answer.headers["API-Version"] == "1"
-        return answer.status, await answer.text()
+    async with storage.http.post(f"{storage.url}/v1/images", data=body, headers={**FORM, **headers}) as response:
+        assert response.headers["API-Version"] == "1"
+        return response.status, await response.text()
 
 
 async def test_a_packed_body_is_refused_without_being_unpacked(storage: Storage) -> None:
@@ -80,8 +80,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, http:
     runner = Runner(create_app(StorageSettings(data_dir=tmp_path, upload_seconds=0.2)))
     await runner.setup()
     url = await listen(runner, "127.0.0.1", 0)
-    async with http.post(f"{url}/v1/images", data=drip(), headers={"Content-Type": "image/jpeg"}) as answer:
-        assert answer.status == 408
-        assert "longer than 0.2 s" in (await answer.json())["detail"]
+    async with http.post(f"{url}/v1/images", data=drip(), headers={"Content-Type": "image/jpeg"}) as response:
+        assert response.status == 408
+        assert "longer than 0.2 s" in (await response.json())["detail"]
     await runner.cleanup()
     assert not list((tmp_path / "blobs/incoming").iterdir())

@@ -74,7 +74,7 @@ async def test_what_was_looked_up_before_the_deletion_does_not_come_back(storage
     class Slow(Storage):
         async def locate(self, image_id: str) -> Located:
             located = await super().locate(image_id)
-            await locator.forget(image_id)  # deleted while the answer is on its way
+            await locator.forget(image_id)  # deleted while the response is on its way
             return located
 
     await CachedLocator(Slow(), store).locate(ID)
