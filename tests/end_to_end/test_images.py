@@ -1,4 +1,4 @@
-"""Storing images: the *Images* table of the HTTP contract, over the wire."""
+"""Storing images: the *Images* table of the HTTP contract, over HTTP."""
 
 import hashlib
 import re
@@ -27,7 +27,7 @@ async def _post(service: Service, path: str, field: str) -> tuple[int, dict[str,
 
 @pytest.mark.parametrize("path", ["/v1/images", "/images", "/image", "/v1/image"])
 @pytest.mark.parametrize("field", ["image", "Image", "IMAGE"])
-async def test_an_upload_is_answered_with_its_facts(service: Service, path: str, field: str) -> None:
+async def test_an_upload_returns_the_facts_of_the_image(service: Service, path: str, field: str) -> None:
     status, facts, response = await _post(service, path, field)
     assert status == 201
     assert re.fullmatch(r"[0-9a-f]{32}", str(facts["image_id"]))
@@ -55,7 +55,7 @@ async def _slowly(body: bytes):  # noqa: ANN202
         yield body[start : start + 500]
 
 
-async def test_equal_bytes_get_ids_of_their_own(service: Service) -> None:
+async def test_identical_uploads_get_different_ids(service: Service) -> None:
     first, second = await service.upload(BODY), await service.upload(BODY)
     assert first != second
     async with service.http.delete(f"{service.url}/v1/images/{first}") as response:
@@ -65,7 +65,7 @@ async def test_equal_bytes_get_ids_of_their_own(service: Service) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["/v1/images", "/images", "/image"])
-async def test_an_original_comes_back_as_it_was(service: Service, image_id: str, prefix: str) -> None:
+async def test_an_original_is_returned_unchanged(service: Service, image_id: str, prefix: str) -> None:
     status, body, response = await service.get(f"{prefix}/{image_id}")
     assert (status, body) == (200, BODY)
     assert response.headers["Content-Type"] == "image/jpeg"
@@ -90,7 +90,7 @@ async def test_head_has_the_headers_and_no_body(service: Service, image_id: str)
 
 
 @pytest.mark.parametrize(
-    ("asked", "status", "part"),
+    ("header", "status", "part"),
     [
         ("bytes=0-9", 206, slice(0, 10)),
         ("bytes=100-", 206, slice(100, None)),
@@ -101,8 +101,8 @@ async def test_head_has_the_headers_and_no_body(service: Service, image_id: str)
         ("bytes=0-1,5-6", 200, slice(None)),
     ],
 )
-async def test_ranges(service: Service, image_id: str, asked: str, status: int, part: slice) -> None:
-    got, body, response = await service.get(f"/v1/images/{image_id}", headers={"Range": asked})
+async def test_ranges(service: Service, image_id: str, header: str, status: int, part: slice) -> None:
+    got, body, response = await service.get(f"/v1/images/{image_id}", headers={"Range": header})
     assert (got, body) == (status, BODY[part])
     if status == 206:
         start, end, _ = part.indices(len(BODY))
@@ -115,13 +115,13 @@ async def test_a_range_beyond_the_end_is_refused(service: Service, image_id: str
     assert response.headers["Content-Range"] == f"bytes */{len(BODY)}"
 
 
-async def test_a_range_of_another_version_is_ignored(service: Service, image_id: str) -> None:
+async def test_a_range_of_another_etag_is_ignored(service: Service, image_id: str) -> None:
     headers = {"Range": "bytes=0-9", "If-Range": '"another"'}
     assert (await service.get(f"/v1/images/{image_id}", headers=headers))[:2] == (200, BODY)
 
 
 @pytest.mark.parametrize("variant", ["", ".jpg", ".png", "?thumb=20", ".webp?rotate=90"])
-async def test_a_current_copy_is_not_sent_again(service: Service, image_id: str, variant: str) -> None:
+async def test_a_current_copy_gets_304(service: Service, image_id: str, variant: str) -> None:
     path = f"/v1/images/{image_id}{variant}"
     _, _, response = await service.get(path)
     for value in (response.headers["ETag"], f'"x", W/{response.headers["ETag"]}', "*"):
@@ -132,7 +132,7 @@ async def test_a_current_copy_is_not_sent_again(service: Service, image_id: str,
     assert (await service.get(path, headers={"If-None-Match": '"x"'}))[0] == 200
 
 
-async def test_an_original_that_was_not_modified_is_not_sent_again(service: Service, image_id: str) -> None:
+async def test_an_unmodified_original_gets_304(service: Service, image_id: str) -> None:
     _, _, response = await service.get(f"/v1/images/{image_id}")
     modified = response.headers["Last-Modified"]
     assert (await service.get(f"/v1/images/{image_id}", headers={"If-Modified-Since": modified}))[0] == 304
@@ -140,7 +140,7 @@ async def test_an_original_that_was_not_modified_is_not_sent_again(service: Serv
     assert (await service.get(f"/v1/images/{image_id}", headers=long_ago))[0] == 200
 
 
-async def test_info_tells_all_facts(service: Service, image_id: str) -> None:
+async def test_info_has_all_facts_and_working_links(service: Service, image_id: str) -> None:
     async with service.http.get(f"{service.url}/v1/images/{image_id}/info") as response:
         facts = await response.json()
     assert response.status == 200
@@ -180,7 +180,7 @@ async def test_a_bad_page_is_refused(service: Service, query: str) -> None:
     assert (await service.get(f"/v1/images?{query}"))[0] == 400
 
 
-async def test_a_deleted_image_is_gone_in_every_form(service: Service) -> None:
+async def test_a_deleted_image_is_gone_in_every_variant(service: Service) -> None:
     image_id = await service.upload(pictures.jpeg(31, 17))
     paths = [f"/v1/images/{image_id}{variant}" for variant in ("", ".jpg", ".png", "?thumb=10", "/info")]
     for path in paths:
@@ -209,7 +209,7 @@ async def test_transform_is_healthy(service: Service, path: str) -> None:
         assert await response.json() == {"service": "image-transform", "status": "okay"}
 
 
-async def test_a_sane_request_id_is_kept_and_another_replaced(service: Service) -> None:
+async def test_only_a_valid_request_id_is_kept(service: Service) -> None:
     for given, kept in (("client-7.a_B", True), ('evil"id', False), ("x" * 65, False), ("", False)):
         _, _, response = await service.get("/v1/images/healthcheck", headers={"X-Request-ID": given})
         assert (response.headers["X-Request-ID"] == given) is kept
