@@ -1,4 +1,4 @@
-"""The wheel holds all that runs, and `imgsvc` runs from it."""
+"""The wheel is complete, and `imgsvc` runs from it."""
 
 import os
 import subprocess
