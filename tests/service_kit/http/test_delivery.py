@@ -1,4 +1,4 @@
-"""Streams to clients: a body is whole, or the connection is broken."""
+"""Streaming to clients: the body is complete, or the connection breaks."""
 
 from collections.abc import AsyncIterator
 
@@ -31,7 +31,7 @@ async def test_a_body_shorter_than_promised_breaks_the_connection(
                 await response.read()
 
 
-async def test_only_get_and_head_are_answered_with_not_modified(http: aiohttp.ClientSession) -> None:
+async def test_only_get_and_head_can_be_not_modified(http: aiohttp.ClientSession) -> None:
     async def unchanged(request: web.Request) -> web.Response:
         return web.Response(text=str(is_unchanged(request, "tag")))
 
