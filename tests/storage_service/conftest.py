@@ -1,4 +1,4 @@
-"""A storage service for tests of what it answers, in its own runner, with SQLite and files."""
+"""A storage service in its own runner, with SQLite and files."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ class Storage:
     http: aiohttp.ClientSession
 
     async def upload(self, body: bytes, content_type: str = "image/jpeg") -> str:
-        """Upload an image, and return its id."""
+        """Upload an image, and return its ID."""
         headers = {"Content-Type": content_type}
         async with self.http.post(f"{self.url}/v1/images", data=body, headers=headers) as response:
             assert response.status == 201, await response.text()

@@ -1,4 +1,4 @@
-"""What the storage service does by itself: sweeping."""
+"""The background work of the storage service: sweeping."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ from storage_service.app import sweep_for_ever
 from tests.storage_service.conftest import Storage
 
 
-async def test_the_sweeper_outlives_a_folder_that_is_gone(
+async def test_the_sweeper_survives_a_missing_folder(
     storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool = Spool(tmp_path / "gone")

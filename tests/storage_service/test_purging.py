@@ -21,17 +21,17 @@ from tests.storage_service.test_metadata import add, record
 
 
 class Cache:
-    """A cache node, which may refuse, and knows what it was told."""
+    """A fake cache node, which records purges and may refuse them."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str | None]] = []
+        self.purges: list[tuple[str, str | None]] = []
         self.status = 204
-        self.heard = asyncio.Event()
+        self._received = asyncio.Event()
         self.url = ""
 
     async def purge(self, request: web.Request) -> web.Response:
-        self.told.append((request.path, request.headers.get("X-Content")))
-        self.heard.set()
+        self.purges.append((request.path, request.headers.get("X-Content")))
+        self._received.set()
         return web.Response(status=self.status)
 
     @asynccontextmanager
@@ -44,11 +44,11 @@ class Cache:
         yield self
         await runner.cleanup()
 
-    async def hear(self, times: int) -> None:
+    async def receive(self, times: int) -> None:
         async with asyncio.timeout(20):
-            while len(self.told) < times:
-                self.heard.clear()
-                await self.heard.wait()
+            while len(self.purges) < times:
+                self._received.clear()
+                await self._received.wait()
 
 
 @pytest.fixture
@@ -143,62 +143,62 @@ async def empty(store: MetadataStore) -> bool:
     return not await store.claim_purges(far, datetime.now(UTC), 10)
 
 
-async def test_every_node_is_told_at_once_and_again_later(store: MetadataStore, cache: Cache) -> None:
+async def test_every_node_is_purged_immediately_and_again_later(store: MetadataStore, cache: Cache) -> None:
     async with Cache().running() as another, purger(store, cache.url, another.url) as made:
         purge = await deleted(store)
         await made.announce(purge)
-        told = (f"/v1/images/{purge.image_id}", purge.sha256)
-        assert (cache.told[0], another.told[0]) == (told, told), "before announce returned"
-        await cache.hear(3)
-        await another.hear(3)
+        expected = (f"/v1/images/{purge.image_id}", purge.sha256)
+        assert (cache.purges[0], another.purges[0]) == (expected, expected), "sent before announce returned"
+        await cache.receive(3)
+        await another.receive(3)
         while not await empty(store):
             await asyncio.sleep(0.01)
 
 
-async def test_content_that_another_image_has_is_not_named(store: MetadataStore, cache: Cache) -> None:
+async def test_content_of_another_image_is_not_purged(store: MetadataStore, cache: Cache) -> None:
     async with purger(store, cache.url) as made:
         purge = await deleted(store)
-        await add(store, record())  # of the same content
+        await add(store, record())  # with the same content
         await made.announce(purge)
-        assert cache.told[0] == (f"/v1/images/{purge.image_id}", None)
+        assert cache.purges[0] == (f"/v1/images/{purge.image_id}", None)
 
 
-async def test_a_node_that_does_not_confirm_is_asked_until_it_does(store: MetadataStore, cache: Cache) -> None:
+async def test_a_node_that_does_not_confirm_is_purged_again_until_it_does(store: MetadataStore, cache: Cache) -> None:
     cache.status = 503
     async with purger(store, cache.url) as made:
         await made.announce(await deleted(store))
-        await cache.hear(3)
+        await cache.receive(3)
         assert not await empty(store)
         cache.status = 204
-        await cache.hear(6)
+        await cache.receive(6)
         while not await empty(store):
             await asyncio.sleep(0.01)
 
 
-async def test_a_silent_node_does_not_hold_up_the_others(store: MetadataStore, cache: Cache) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+async def test_a_silent_node_does_not_delay_the_others(store: MetadataStore, cache: Cache) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never responds
         images = [record(number) for number in range(300)]
         await add(store, *images)
         now = datetime.now(UTC)
         for image in images:
             await store.mark_deleted(image.image_id, now, now)
         async with purger(store, cache.url, f"http://127.0.0.1:{silent.getsockname()[1]}") as made:
-            await cache.hear(1)
+            await cache.receive(1)
             purge = await deleted(store)
             await made.announce(purge)
             async with asyncio.timeout(10):
-                while [path for path, _ in cache.told].count(f"/v1/images/{purge.image_id}") < 3:
+                while [path for path, _ in cache.purges].count(f"/v1/images/{purge.image_id}") < 3:
                     await asyncio.sleep(0.01)
 
 
-async def test_what_a_process_left_another_delivers(store: MetadataStore, cache: Cache) -> None:
+async def test_another_process_delivers_the_purges_of_one_that_died(store: MetadataStore, cache: Cache) -> None:
     purge = await deleted(store)  # and then the process died
     async with purger(store, cache.url):
-        await cache.hear(1)
-    assert cache.told[0][0].endswith(purge.image_id)
+        await cache.receive(1)
+    assert cache.purges[0][0].endswith(purge.image_id)
 
 
-async def test_a_name_without_an_address_is_no_confirmation(store: MetadataStore) -> None:
+async def test_a_host_without_an_address_does_not_confirm(store: MetadataStore) -> None:
     async with purger(store, "http://cache.invalid:8081") as made:
         await made.announce(await deleted(store))
         assert not await empty(store)
@@ -228,8 +228,8 @@ async def test_a_deletion_wakes_an_idle_purger(store: MetadataStore, cache: Cach
         await wake.asleep.wait()
         purge = await deleted(store)
         await made.announce(purge)
-        assert len(cache.told) == 1, "announcing it delivers the first round"
-        await cache.hear(3)
+        assert len(cache.purges) == 1, "announcing it delivers the first round"
+        await cache.receive(3)
         assert counted.calls["claim_purges"] >= 3
 
 
@@ -241,7 +241,7 @@ async def test_a_purger_sleeps_until_the_next_purge_is_due(store: MetadataStore,
     async with watched(store, cache.url) as (_, wake, counted):
         await wake.asleep.wait()
         assert counted.calls["claim_purges"] == 1
-        assert not cache.told
-        await cache.hear(1)
+        assert not cache.purges
+        await cache.receive(1)
         assert datetime.now(UTC) >= due
         assert counted.calls["claim_purges"] <= 3  # two, unless the two clocks differ and it wakes a little early

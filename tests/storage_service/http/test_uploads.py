@@ -1,4 +1,4 @@
-"""Bodies that clients post: bounded whatever they hold."""
+"""Limits on the bodies that clients post."""
 
 import asyncio
 import gzip
@@ -29,7 +29,7 @@ async def _post(storage: Storage, body: object, **headers: str) -> tuple[int, st
         return response.status, await response.text()
 
 
-async def test_a_packed_body_is_refused_without_being_unpacked(storage: Storage) -> None:
+async def test_a_compressed_body_is_refused_without_decompressing_it(storage: Storage) -> None:
     for encoding in ("gzip", "GZIP", "br", "identity, gzip"):
         for content_type in (FORM["Content-Type"], "image/png", "application/x-www-form-urlencoded"):
             headers = {"Content-Encoding": encoding, "Content-Type": content_type}
@@ -40,7 +40,7 @@ async def test_a_packed_body_is_refused_without_being_unpacked(storage: Storage)
 
 
 @pytest.mark.parametrize("place", ["junk file", "preamble", "after the image"])
-async def test_what_is_around_an_image_is_bounded(storage: Storage, place: str) -> None:
+async def test_bytes_around_the_image_are_limited(storage: Storage, place: str) -> None:
     junk_file = (_part("junk", b"", '; filename="x"')[:-2], b"x" * MIB, b"\r\n")
     first, filler, last = junk_file if place != "preamble" else (b"", (b"x" * 1022 + b"\r\n") * 1024, b"")
     image = _part("image", GOOD, '; filename="x"')
@@ -63,7 +63,7 @@ async def test_what_is_around_an_image_is_bounded(storage: Storage, place: str) 
         _part("image", GOOD, '; filename="x"') * 2,
     ],
 )
-async def test_a_field_that_stands_twice_is_refused(storage: Storage, body: bytes) -> None:
+async def test_a_repeated_field_is_refused(storage: Storage, body: bytes) -> None:
     status, text = await _post(storage, body + b"--b--\r\n")
     assert (status, "two '" in text) == (400, True)
     urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -71,7 +71,7 @@ async def test_a_field_that_stands_twice_is_refused(storage: Storage, body: byte
     assert (status, "twice" in text) == (400, True)
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+async def test_a_slow_body_times_out(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     async def drip() -> AsyncIterator[bytes]:
         while True:
             yield b"x"
