@@ -1,4 +1,4 @@
-# The verbs of this project. `make help` lists them.
+# The commands of this project. `make help` lists them.
 SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
@@ -11,41 +11,41 @@ export DATA_DIR ?= var
 .DEFAULT_GOAL := help
 
 .PHONY: help
-help:  ## list the verbs
+help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/\1\t\2/' | awk -F'\t' '{printf "  make %-10s %s\n", $$1, $$2}'
 
 .PHONY: run
-run: $(VENV)/.runtime  ## set everything up and start the service (PORT=, HOST=, DATA_DIR=)
+run: $(VENV)/.runtime  ## set up and start the service (PORT=, HOST=, DATA_DIR=)
 	@exec $(BIN)/python -m imgsvc serve
 
 .PHONY: test
-test: $(VENV)/.development packages  ## set everything up and check all of it: lint, types, imports, tests
+test: $(VENV)/.development packages  ## set up and run every check: lint, types, imports, tests
 	$(MAKE) --no-print-directory lint
 	$(BIN)/python -m pytest
 
 .PHONY: lint
-lint: $(VENV)/.development  ## ruff, mypy, import contracts
+lint: $(VENV)/.development  ## run ruff, mypy and the import contracts
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: format
-format: $(VENV)/.development  ## format the code, and mend what ruff can
+format: $(VENV)/.development  ## format the code and apply automatic fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(VENV)/.development  ## write the generated documents anew
+docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md
 	$(BIN)/python -m docs.generate
 
 .PHONY: bench
-bench: $(VENV)/.development  ## measure speed, fidelity and memory beside libvips, thumbor and ipx (25 minutes, Node.js)
+bench: $(VENV)/.development  ## compare speed, fidelity and memory with libvips, thumbor and ipx (25 minutes, needs Node.js)
 	@scripts/install-packages plasma-workspace-wallpapers
 	@$(BIN)/python -m benchmarks
 
 .PHONY: loadtest
-loadtest: $(VENV)/.development  ## load the containers, or TARGET=URL, as SHAPE=steady, ramp, spike, soak or cold (ARGS=--help)
+loadtest: $(VENV)/.development  ## load-test the containers or TARGET=URL with SHAPE=steady, ramp, spike, soak or cold (ARGS=--help)
 	@scripts/install-packages plasma-workspace-wallpapers wrk
 	@$(BIN)/python -m loadtests $(if $(SHAPE),--shape $(SHAPE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
@@ -63,11 +63,11 @@ lock:  ## pin the newest versions, with hashes (needs uv)
 	done
 
 .PHONY: clean
-clean:  ## remove what was installed and built here (not the images in var/)
+clean:  ## remove everything installed and built here, but not the images in var/
 	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos loadtests/.photos
 
 .PHONY: packages
-packages:  # Debian packages that the tests need
+packages:  # install the Debian packages that the tests need
 	@scripts/install-packages
 
 $(VENV)/.runtime: requirements.txt

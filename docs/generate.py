@@ -1,11 +1,12 @@
-"""Writes the documents that follow from the code: `make docs`. A test checks that they are up to date."""
+"""Generates documents from the code: `make docs`. A test checks that they are up to date."""
 
 from pathlib import Path
 
+from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
 from imgsvc.settings import ServeSettings
-from service_kit.settings import Limits
+from service_kit.settings import CommonSettings
 from storage_service.settings import StorageSettings
 from transform_service.operations.base import Operation, load_operations
 from transform_service.settings import TransformSettings
@@ -15,28 +16,29 @@ _NOTICE = "<!-- Written by `make docs` from the code. Do not edit. -->"
 
 
 def operations() -> str:
-    """The page on operations, from their docstrings and fields."""
+    """The page about operations, from their docstrings and fields."""
     rows = [_operation(cls) for _, cls in sorted(load_operations().items())]
     return f"""{_NOTICE}
 
 # Operations
 
-`name=arguments` pairs in the query, run strictly from left to right; a name may repeat. `preset=NAME` stands for the
-operations that `PRESETS` has under that name, at its place. EXIF orientation is applied before the first, and colours
-become sRGB. What the planner makes of a chain shows `imgsvc explain 'rotate=90&thumb=300' photo.jpg`.
+Operations are `name=arguments` pairs in the query. They run strictly from left to right, and a name
+may repeat. `preset=NAME` inserts the operations that `PRESETS` has under that name. Before the first
+operation, the EXIF orientation is applied and colours become sRGB. To see how a chain would be run,
+use `imgsvc explain 'rotate=90&thumb=300' photo.jpg`.
 
-| operation | what it does | arguments | examples |
+| operation | effect | arguments | examples |
 | --- | --- | --- | --- |
 {chr(10).join(rows)}
 """
 
 
 def configuration() -> str:
-    """The page on settings, from their fields."""
+    """The page about settings, from their fields."""
     parts = [
-        ("Both services", Limits, ()),
-        ("Storage service", StorageSettings, Limits.model_fields),
-        ("Transform service", TransformSettings, Limits.model_fields),
+        ("Both services", CommonSettings, ()),
+        ("Storage service", StorageSettings, CommonSettings.model_fields),
+        ("Transform service", TransformSettings, CommonSettings.model_fields),
         ("`imgsvc serve` and `make run`", ServeSettings, ()),
     ]
     sections = [_settings(title, cls, set(without)) for title, cls, without in parts]
@@ -44,7 +46,11 @@ def configuration() -> str:
 
 # Configuration
 
-Every setting is an environment variable. `imgsvc serve` reads those of both services.
+Every setting is an environment variable. `imgsvc serve` reads those of both services. Sizes in bytes
+can have a unit, as in `64MiB` (binary) or `100MB` (decimal).
+
+A value that is not valid, and a variable that looks like a misspelt setting, stop the start with a
+line that says what to change.
 
 {chr(10).join(sections)}"""
 
@@ -74,9 +80,11 @@ def _settings(title: str, cls: type[BaseSettings], without: set[str]) -> str:
 
 
 def _default(name: str, value: object) -> str:
-    fixed = {"renderers": "number of cores", "spool_dir": "a folder of this user in the system's temporary one"}
+    fixed = {"renderers": "number of cores", "spool_dir": "a folder of this user in the temporary folder"}
     if name in fixed:
         return fixed[name]
+    if isinstance(value, ByteSize) and value:
+        return f"`{value.human_readable(decimal=False, separator='').replace('.0', '')}`"
     if isinstance(value, frozenset):
         return f"`{sorted(value)}`"
     return {"": "empty", "()": "`[]`", "None": "none"}.get(str(value), f"`{value}`")

@@ -1,1 +1,1 @@
-"""Image files and pixels. Knows no HTTP and neither service."""
+"""Image files and pixels. Does not know HTTP or the services."""

@@ -1,22 +1,18 @@
 #!/bin/sh
-# Writes the rates from the environment, starts nginx and what measures it, and lets it leave without a failed request:
-# from a stop on, health checks are told 503 for DRAIN_SECONDS (3) while all else is still answered, so that nobody sends
-# an upload into a connection that is about to close.
+# Writes the limits from the environment, starts nginx and its metrics exporter, and stops nginx
+# without a failed request: after the signal to stop, health checks get 503 for DRAIN_SECONDS (3)
+# while everything else is still answered. By then Varnish has moved on, and sends no upload into a
+# connection that is about to close.
 set -eu
-export UPLOADS_PER_MINUTE="${UPLOADS_PER_MINUTE:-120}" RENDERS_PER_SECOND="${RENDERS_PER_SECOND:-50}"
-for number in "$UPLOADS_PER_MINUTE" "$RENDERS_PER_SECOND"; do
-  case $number in
-  '' | *[!0-9]* | 0*) echo "UPLOADS_PER_MINUTE and RENDERS_PER_SECOND are whole numbers from 1; one is '$number'" >&2; exit 2 ;;
-  esac
-done
-envsubst '${UPLOADS_PER_MINUTE} ${RENDERS_PER_SECOND}' </etc/nginx/rates.conf.template >/tmp/rates.conf
+drain=${DRAIN_SECONDS:-3}
+/etc/nginx/configure.sh /tmp
 rm -f /tmp/leaving
 
 leave() {
   trap '' QUIT TERM INT
   touch /tmp/leaving
-  echo "leaving in ${DRAIN_SECONDS:-3} s"
-  sleep "${DRAIN_SECONDS:-3}"
+  echo "stopping in $drain s"
+  sleep "$drain"
   kill -QUIT "$nginx"
   wait "$nginx"
   exit
@@ -24,19 +20,23 @@ leave() {
 trap leave QUIT TERM INT
 trap 'kill -HUP "$nginx"' HUP
 
-# Answers Prometheus on 9113, from conf.d/status.conf. Its end is nothing to nginx. `--`: as newer ones want it.
+# `env -i` for both programs: the environment holds all of settings.env, and they get none of it.
+
+# Serves metrics to Prometheus on 9113, from conf.d/status.conf. nginx keeps running if the exporter
+# ends. The options have two dashes, as newer exporters require.
 while command -v prometheus-nginx-exporter >/dev/null; do
-  # The first try may come before nginx listens.
+  # So that nginx listens before the first try.
   sleep 1
-  prometheus-nginx-exporter --nginx.scrape-uri=http://127.0.0.1:8083/status --web.listen-address=:9113 >/dev/null 2>&1 ||
-    echo "the exporter of metrics ended with $?; again in 5 s"
+  env -i PATH="$PATH" prometheus-nginx-exporter --nginx.scrape-uri=http://127.0.0.1:8083/status \
+    --web.listen-address=:9113 >/dev/null 2>&1 ||
+    echo "the metrics exporter ended with status $?; restarting it in 5 s"
   sleep 5
 done &
 
-nginx -g 'daemon off;' "$@" &
+env -i PATH="$PATH" nginx -g 'daemon off;' "$@" &
 nginx=$!
 status=0
-# Returns at each signal.
+# `wait` returns at every signal, so wait until the process is gone.
 while kill -0 "$nginx" 2>/dev/null; do
   wait "$nginx" && status=0 || status=$?
 done

@@ -1,1 +1,1 @@
-"""What both services are built from. Imports neither of them, and knows no images."""
+"""What both services are built from. Does not know the services, or images."""

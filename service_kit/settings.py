@@ -1,12 +1,13 @@
 """Settings: those that both services share, and how environment variables become values."""
 
-import difflib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Collection, Iterator
+from itertools import takewhile
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Annotated, Literal, TypeVar
 
 from pydantic import BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -17,10 +18,20 @@ from service_kit.observing.logging import LogFormat
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 MEBIBYTE = 1024**2
-_ALIKE = 0.85
-"""How similar a variable has to be to a setting to count as a misspelling; see difflib.SequenceMatcher.ratio."""
+_BYTES = re.compile(r"\s*\d[\d_]*(\.\d+)?\s*[a-z]*\s*", re.IGNORECASE)
 _SHORTEST = 6
-"""Letters of a variable below which similarity says nothing: HOST and PORT resemble too many others."""
+"""Shorter variables are never misspelt settings: HOST and PORT are one letter away from too many others."""
+
+
+def _whole_size(text: object) -> object:
+    """Refuse what ByteSize would read in part: to it, `10,5MB` is 10 bytes."""
+    if isinstance(text, str) and not _BYTES.fullmatch(text):
+        raise ValueError("write it as a number of bytes, or as in 64MiB or 100MB")
+    return text
+
+
+Bytes = Annotated[ByteSize, BeforeValidator(_whole_size)]
+"""A number of bytes, such as 67108864, 64MiB or 100MB."""
 
 
 class CommonSettings(BaseSettings):
@@ -28,7 +39,7 @@ class CommonSettings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
-    max_upload_bytes: ByteSize = Field(
+    max_upload_bytes: Bytes = Field(
         ByteSize(64 * MEBIBYTE), gt=0, description="Size limit of an upload or a remote source, such as `64MiB`."
     )
     upload_seconds: float = Field(300, gt=0, description="Time limit for receiving an upload, in seconds.")
@@ -85,8 +96,17 @@ def scratch_directory(name: str) -> Path:
 def _misspelt(variables: Collection[str], known: Collection[str]) -> Iterator[str]:
     for name in variables:
         if len(name) >= _SHORTEST and name.upper() not in known:
-            for meant in difflib.get_close_matches(name.upper(), known, n=1, cutoff=_ALIKE):
-                yield f"{name} is not a setting; did you mean {meant}?"
+            for meant in known:
+                if _one_edit_apart(name.upper(), meant):
+                    yield f"{name} is not a setting; did you mean {meant}?"
+
+
+def _one_edit_apart(one: str, other: str) -> bool:
+    """Whether a letter more, a letter less, another letter or two letters swapped make one text the other."""
+    for _ in range(2):  # remove what they have in common: at the start, then at the end
+        common = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False)))
+        one, other = one[common:][::-1], other[common:][::-1]
+    return max(len(one), len(other)) == 1 or (len(one) == len("ab") and one == other[::-1])
 
 
 def _invalid(error: ValidationError) -> Iterator[str]:

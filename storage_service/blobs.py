@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, ObjectStore, RetryConfig, S3Store
 
 _PREFIX = "sha256"
-BLOB_DEPTH = 4
-"""Components of a blob's path below the root."""
 _CHUNK = 256 * 1024
 _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
@@ -55,8 +53,9 @@ class Blobs:
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
         except (BaseError, ValueError) as error:
-            reason = str(error).splitlines()[0] if redacted(url) == url else "hidden, as it may contain a secret"
-            raise ValueError(f"BLOB_URL {redacted(url)!r} is not a blob store: {reason}") from None
+            hint = "use file:///path, s3://bucket/prefix or memory://"
+            reason = str(error).splitlines()[0] if redacted(url) == url else hint  # the reason may contain a secret
+            raise ValueError(f"BLOB_URL={redacted(url)!r} is not a blob store: {reason}") from None
 
     @property
     def spool_folder(self) -> Path:
@@ -65,7 +64,12 @@ class Blobs:
 
     def path(self, sha256: str) -> Path | None:
         """The file of a blob, if blobs are files."""
-        return self._root / _key(sha256) if self._root else None
+        return self._root / self.key(sha256) if self._root else None
+
+    @staticmethod
+    def key(sha256: str) -> str:
+        """The path of a blob below the root of the store."""
+        return f"{_PREFIX}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     async def presigned_url(self, sha256: str, lifetime: timedelta) -> str | None:
         """A URL that reads the blob, if the store can sign URLs."""
@@ -73,21 +77,21 @@ class Blobs:
             return None
         with _translated():
             store = cast("S3Store | GCSStore | AzureStore", self._store)
-            return await obstore.sign_async(store, "GET", _key(sha256), lifetime)
+            return await obstore.sign_async(store, "GET", self.key(sha256), lifetime)
 
     async def add(self, sha256: str, source: Path) -> None:
         """Store the file `source`, which may be moved away. The blob is durable when this returns."""
         if self._root:
-            await asyncio.to_thread(_keep_file, source, self._root / _key(sha256), self._root)
+            await asyncio.to_thread(_keep_file, source, self._root / self.key(sha256), self._root)
             return
         with _translated():
-            await obstore.put_async(self._store, _key(sha256), source)
+            await obstore.put_async(self._store, self.key(sha256), source)
 
     async def exists(self, sha256: str, size: int) -> bool:
         """Whether the blob exists with all its `size` bytes."""
         with _translated():
             try:
-                found = await obstore.head_async(self._store, _key(sha256))
+                found = await obstore.head_async(self._store, self.key(sha256))
             except FileNotFoundError:
                 return False
         return found["size"] == size
@@ -97,7 +101,7 @@ class Blobs:
         try:
             with _translated():
                 options: GetOptions = {"range": (part.start, part.stop)}
-                result = await obstore.get_async(self._store, _key(sha256), options=options)
+                result = await obstore.get_async(self._store, self.key(sha256), options=options)
         except Unavailable as error:
             if await self.exists(sha256, size):
                 raise
@@ -110,7 +114,7 @@ class Blobs:
         """Remove the blob. No effect if it does not exist."""
         with _translated():
             try:
-                await obstore.delete_async(self._store, _key(sha256))
+                await obstore.delete_async(self._store, self.key(sha256))
             except FileNotFoundError:
                 return
 
@@ -131,10 +135,6 @@ def _remote_store(url: str) -> "ObjectStore":
     if urlsplit(url).scheme == "memory":
         return MemoryStore()
     return from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
-
-
-def _key(sha256: str) -> str:
-    return f"{_PREFIX}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """The use cases of image storage: add, find, list, read, locate, delete, sweep."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 from imaging.locator import Located, explain_missing
 from service_kit.errors import Gone, NotFound, Unavailable
@@ -74,23 +74,29 @@ class Library:
         except BlobMissing:
             await explain_missing(record.image_id, self.find)
 
-    async def file(self, record: ImageRecord) -> Path | None:
-        """The file of the original, if blobs are files and it is complete."""
-        path = self._blobs.path(record.sha256)
-        return path if path and await self._blobs.exists(record.sha256, record.bytes) else None
+    async def file_key(self, record: ImageRecord) -> str | None:
+        """The path of the original below the root of the blobs, if blobs are files and it is complete."""
+        is_file = self._blobs.path(record.sha256) and await self._blobs.exists(record.sha256, record.bytes)
+        return self._blobs.key(record.sha256) if is_file else None
 
     async def locate(self, image_id: str, fallback_url: str) -> Located:
         """The header and the place of an image: a file, a presigned URL, or `fallback_url` if the store has neither."""
         record = await self.find(image_id)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
-        return Located(image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record, path=path, url=url)
+        return Located(
+            image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record.header, path=path, url=url
+        )
 
     async def delete(self, image_id: str) -> None:
         """Delete an image, in caches as well. Its blob goes too, unless another image has the same bytes."""
         record, now = await self.find(image_id), datetime.now(UTC)
-        if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
-            raise Gone(f"the image {image_id} was deleted")
+        try:
+            if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
+                raise Gone(f"the image {image_id} was deleted")
+        except asyncio.CancelledError:  # the client hung up, but the deletion may have been committed
+            self._purger.wake()
+            raise
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)

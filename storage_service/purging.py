@@ -40,9 +40,15 @@ class Purger:
 
     async def announce(self, purge: PendingPurge) -> None:
         """The first round, for a deletion that was just committed. `run` repeats it for caches that do not confirm."""
-        with contextlib.suppress(TimeoutError, ServiceError):
-            async with asyncio.timeout(_AT_ONCE):
-                await self._deliver(purge)
+        try:
+            with contextlib.suppress(TimeoutError, ServiceError):
+                async with asyncio.timeout(_AT_ONCE):
+                    await self._deliver(purge)
+        finally:
+            self.wake()
+
+    def wake(self) -> None:
+        """Look into the outbox, where there may be a new deletion."""
         self._wake.set()
 
     async def observe(self) -> None:

@@ -53,7 +53,7 @@ class StorageSettings(CommonSettings):
         description="Interval between sweeps, and the age at which they remove a blob without an image, in seconds.",
     )
     storage_host: str = Field("0.0.0.0", description="Address that `python -m storage_service` listens on.")  # noqa: S104
-    storage_port: int = Field(8081, ge=0, description="Port that `python -m storage_service` listens on.")
+    storage_port: int = Field(8081, ge=0, le=65535, description="Port that `python -m storage_service` listens on.")
 
     @field_validator("purge_urls")
     @classmethod

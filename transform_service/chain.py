@@ -18,7 +18,7 @@ PRESET = "preset"
 
 _SHOWN = 100
 """Characters of the query that an error shows on each side of the marked place."""
-TRACKING = re.compile(r"utm_[A-Za-z0-9_.-]*|gclid|fbclid")
+TRACKING = re.compile(r"utm_.*|gclid|fbclid", re.DOTALL)
 """Parameters that say how a visitor came here. Varnish removes them too (varnish/urls.vcl), as a test checks."""
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
@@ -118,13 +118,14 @@ def _marked(text: str, start: int, end: int) -> str:
 
 def _preset(pair: _Pair, name: str, presets: Mapping[str, Steps]) -> Steps:
     if name not in presets:
-        raise pair.error(f"unknown preset {name[:64]!r}; {_hint(name, presets)}", value_only=True)
+        hint = _hint(name, presets) if presets else "no presets are configured (PRESETS)"
+        raise pair.error(f"unknown preset {name[:64]!r}; {hint}", value_only=True)
     return presets[name]
 
 
 def _hint(name: str, known: Collection[str]) -> str:
     close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(sorted(known)) or 'none'}"
+    return f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(sorted(known))}"
 
 
 def _operation(pair: _Pair, name: str, value: str) -> Operation:

@@ -1,4 +1,4 @@
-"""A result on its way to clients: small ones in memory, others in a file that nobody else uses."""
+"""A result on its way to clients: in memory if it is small, otherwise in a private file."""
 
 import asyncio
 import os

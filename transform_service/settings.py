@@ -8,7 +8,7 @@ from pydantic import ByteSize, Field
 from pydantic_settings import NoDecode
 
 from service_kit.processes.cores import available_cores
-from service_kit.settings import MEBIBYTE, CommonSettings, from_json, scratch_directory
+from service_kit.settings import MEBIBYTE, Bytes, CommonSettings, from_json, scratch_directory
 
 
 class TransformSettings(CommonSettings):
@@ -25,7 +25,7 @@ class TransformSettings(CommonSettings):
         0, ge=0, description="Longest estimated wait of a render, in seconds. 0: half of RENDER_SECONDS."
     )
     render_seconds: float = Field(10, gt=0, description="Time limit for a render, including its wait, in seconds.")
-    render_memory_bytes: ByteSize = Field(
+    render_memory_bytes: Bytes = Field(
         ByteSize(0),
         ge=0,
         description="Limit on the estimated memory of all renders, such as `2GiB`. 0: 65 % of the available memory.",
@@ -41,10 +41,10 @@ class TransformSettings(CommonSettings):
         description="`memory://` for a cache in the process, or `redis://user:password@host:port/db` (TLS: `rediss://`)"
         " for one that all transform nodes share.",
     )
-    result_cache_bytes: ByteSize = Field(
+    result_cache_bytes: Bytes = Field(
         ByteSize(64 * MEBIBYTE), ge=0, description="Size limit of a `memory://` cache. 0: no cache."
     )
-    result_cache_entry_bytes: ByteSize = Field(ByteSize(MEBIBYTE), gt=0, description="Size limit of a cached result.")
+    result_cache_entry_bytes: Bytes = Field(ByteSize(MEBIBYTE), gt=0, description="Size limit of a cached result.")
     remote_seconds: float = Field(
         5, gt=0, description="Time limit for fetching a remote source, including redirects, in seconds."
     )
@@ -57,4 +57,4 @@ class TransformSettings(CommonSettings):
         tuple[IPv4Network | IPv6Network, ...], NoDecode, from_json('["10.1.0.0/16"]')
     ] = Field((), description="Private networks that remote sources may be in, as a JSON list.")
     transform_host: str = Field("0.0.0.0", description="Address that `python -m transform_service` listens on.")  # noqa: S104
-    transform_port: int = Field(8082, ge=0, description="Port that `python -m transform_service` listens on.")
+    transform_port: int = Field(8082, ge=0, le=65535, description="Port that `python -m transform_service` listens on.")

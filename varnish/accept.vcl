@@ -1,5 +1,6 @@
-# At most four values of Accept, and only where an answer depends on it (`.auto`, `format=auto`): thousands of browsers'
-# headers are the same few wishes. Decides as transform_service/negotiation.py does, which gets what is left here.
+# Reduces Accept to one of four values, and removes it unless the response depends on it (`.auto`,
+# `format=auto`). Thousands of different browser headers express the same few preferences. The rules
+# are those of transform_service/http/negotiation.py, which receives the reduced header.
 
 import std;
 
@@ -13,7 +14,7 @@ sub accept_recv {
         return;
     }
     std.collect(req.http.Accept);
-    # How much each is liked: 1 where it is named without a `q`, 0 where it is not named.
+    # The quality of each format: 1 if it is named without a `q`, 0 if it is not named.
     set req.http.X-Avif = "0";
     if (req.http.Accept ~ "(?i)(?:^|,)\s*image/avif\s*(?:[;,]|$)") {
         set req.http.X-Avif = "1";
@@ -28,14 +29,15 @@ sub accept_recv {
             set req.http.X-Webp = regsub(req.http.Accept, "(?i)^(?:.*,)?\s*image/webp\s*;[^,]*?\bq\s*=\s*([0-9.]*).*$", "\1");
         }
     }
-    # How much the original may be liked at most: 1, unless each type or wildcard that could mean it has a lower `q`.
+    # The highest quality that the original's format may have: 1, unless every type or wildcard that
+    # could match it has a lower `q`.
     set req.http.X-Original = "0";
-    if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*(?:,|$|;(?![^,]*\bq\s*=))") {
+    if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:gif|jpeg|png|tiff|\*)|\*/\*)\s*(?:,|$|;(?![^,]*\bq\s*=))") {
         set req.http.X-Original = "1";
-    } else if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*;") {
-        # The best of several is the first in what browsers send.
+    } else if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:gif|jpeg|png|tiff|\*)|\*/\*)\s*;") {
+        # If several match, browsers send the best one first.
         set req.http.X-Original = regsub(req.http.Accept,
-            "(?i)^(?:.*?,)??\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*;[^,]*?\bq\s*=\s*([0-9.]*).*$", "\1");
+            "(?i)^(?:.*?,)??\s*(?:image/(?:gif|jpeg|png|tiff|\*)|\*/\*)\s*;[^,]*?\bq\s*=\s*([0-9.]*).*$", "\1");
     }
     call accept_choose;
     unset req.http.X-Avif;
@@ -43,7 +45,8 @@ sub accept_recv {
     unset req.http.X-Original;
 }
 
-# From three qualities to one of four headers. Of an animation AVIF is never made: so WebP is named beside it.
+# From three qualities to one of four headers. An animation never becomes AVIF, so WebP is named as
+# well.
 sub accept_choose {
     if (std.real(req.http.X-Avif, 0.0) > 0.0 && std.real(req.http.X-Avif, 0.0) >= std.real(req.http.X-Original, 0.0)
         && std.real(req.http.X-Avif, 0.0) >= std.real(req.http.X-Webp, 0.0)) {

@@ -1,18 +1,19 @@
-# What clients see of all this.
+# What clients see in responses.
 
 import std;
 
 sub answers_deliver {
-    # Varnish compares with one tag; a client may name several, one of which is enough (304).
+    # Varnish compares with a single tag, but a client may send several. If one of them matches, the
+    # response is a 304.
     if (req.http.If-None-Match && resp.http.ETag && std.strstr(req.http.If-None-Match, resp.http.ETag)) {
         set req.http.If-None-Match = resp.http.ETag;
     }
-    # For the parts only. X-Varnish stays: with it a request is found in varnishlog.
+    # Internal headers. X-Varnish stays, because it identifies the request in varnishlog.
     unset resp.http.Xkey;
     unset resp.http.Via;
     if (obj.hits == 0) {
         set resp.http.X-Cache = "MISS";
-        # Varnish's own.
+        # A response that Varnish made itself has none.
         if (!resp.http.X-Request-ID) {
             set resp.http.X-Request-ID = req.http.X-Request-ID;
         }
@@ -22,7 +23,7 @@ sub answers_deliver {
         } else {
             set resp.http.X-Cache = "STALE";
         }
-        # An object carries the id of the request that made it, and how it was made, which is old news.
+        # The object has the ID and the timings of the request that filled the cache.
         set resp.http.X-Request-ID = req.http.X-Request-ID;
         unset resp.http.Server-Timing;
         unset resp.http.Cache-Status;

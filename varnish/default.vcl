@@ -1,20 +1,20 @@
 vcl 4.1;
 
-# Only includes and calls: one concern a file, in the order in which they matter. What is found in a file's `sub`s is
-# its own business; nothing below knows more of it than its name.
+# Includes and calls only, in the order that matters. Each file has one concern, and exposes nothing
+# but its `sub`s.
 #
-#   nodes.vcl       where nginx answers, and whether this node is leaving; written by start.py
-#   origin.vcl      how a request reaches nginx, and what happens when it does not
-#   node.vcl        this node's own health
-#   purge.vcl       an image goes, with every variant
-#   refusals.vcl    what is not for this API
-#   client.vcl      who asks, and under which request id
-#   urls.vcl        one spelling for what is the same
+#   nodes.vcl       the addresses of nginx, and whether this node is leaving; written by `nodes`
+#   origin.vcl      how a request reaches nginx, and what happens if it does not
+#   node.vcl        this node's health check
+#   purge.vcl       removes an image with all its variants
+#   refusals.vcl    refuses requests that are not for this API
+#   client.vcl      the client's address and the request ID
+#   urls.vcl        one spelling for each URL
 #   accept.vcl      at most four values of Accept
-#   routes.vcl      what is looked up here, and what goes past
-#   storing.vcl     what is kept, and for how long
-#   answers.vcl     what clients see of all this
-#   problems.vcl    this part's own errors
+#   routes.vcl      which requests are looked up in the cache, and which bypass it
+#   storing.vcl     which responses are cached, and for how long
+#   answers.vcl     what clients see in responses
+#   problems.vcl    Varnish's own errors
 
 include "nodes.vcl";
 include "origin.vcl";
@@ -40,7 +40,7 @@ sub vcl_recv {
 }
 
 sub vcl_hit {
-    # What is old is served, and asked after behind it.
+    # A stale object is served, and refreshed in the background.
     if (obj.ttl <= 0s) {
         call client_forward;
         call origin_forward;

@@ -1,4 +1,4 @@
-# This node's own health, for whoever spreads requests over several: a load balancer, a name server that checks.
+# This node's health check, for load balancers and name servers in front of several nodes.
 
 sub node_recv {
     if (req.url == "/cache/healthcheck") {

@@ -1,4 +1,4 @@
-# This part's own errors as application/problem+json (RFC 9457), as service_kit/errors.py makes them.
+# Varnish's own errors as application/problem+json (RFC 9457), in the form of service_kit/errors.py.
 
 sub problems_synth {
     set resp.http.API-Version = "1";
@@ -20,7 +20,7 @@ sub problems_synth {
         set resp.reason = "Bad Request";
     } else if (resp.status == 405) {
         set resp.http.Allow = resp.reason;
-        set resp.http.X-Detail = "this method is not possible here; possible: " + resp.reason;
+        set resp.http.X-Detail = "this method is not allowed here; allowed methods: " + resp.reason;
         set resp.reason = "Method Not Allowed";
     } else if (resp.status == 414) {
         set resp.reason = "Request-URI Too Long";
@@ -28,7 +28,7 @@ sub problems_synth {
         set resp.status = 503;
         set resp.reason = "Service Unavailable";
         set resp.http.Retry-After = "1";
-        set resp.http.X-Detail = "the service does not answer; try again";
+        set resp.http.X-Detail = "the service does not answer; retry in a second";
     }
     synthetic({"{"type": "about:blank", "title": ""} + resp.reason + {"", "status": "} + resp.status
         + {", "detail": ""} + resp.http.X-Detail + {"", "error": ""} + resp.http.X-Detail
@@ -37,7 +37,7 @@ sub problems_synth {
     return (deliver);
 }
 
-# nginx does not answer, and nothing that may still be served is here.
+# nginx does not answer, and the cache has no stale object to serve.
 sub problems_backend_error {
     set beresp.status = 503;
     set beresp.reason = "Service Unavailable";
@@ -53,7 +53,8 @@ sub problems_backend_error {
     set beresp.grace = 0s;
     set beresp.uncacheable = true;
     synthetic({"{"type": "about:blank", "title": "Service Unavailable", "status": 503"}
-        + {", "detail": "the service does not answer; try again", "error": "the service does not answer; try again""}
+        + {", "detail": "the service does not answer; retry in a second""}
+        + {", "error": "the service does not answer; retry in a second""}
         + {", "request_id": ""} + bereq.http.X-Request-ID + {"" }"});
     return (deliver);
 }

@@ -1,10 +1,11 @@
-# `PURGE /v1/images/{id}`, from the storage service: the image goes, with every variant, from the cache of this node.
+# `PURGE /v1/images/{id}`, from the storage service: removes the image and all its variants from
+# this node's cache.
 
 import xkey;
 
 sub purge_recv {
-    # A socket of its own (start.py), which no port of the host leads to. An address would be no proof: behind a
-    # published port, or a load balancer, everybody's is an inner one.
+    # A separate socket (see start), to which no port of the host leads. An address would not prove
+    # anything: behind a published port or a load balancer, every client has an internal address.
     if (local.socket != "inside") {
         return;
     }
@@ -12,10 +13,11 @@ sub purge_recv {
         return (synth(405, "PURGE"));
     }
     if (req.url !~ "^/v1/images/[0-9a-f]{32}$") {
-        return (synth(400, "no image is named; PURGE /v1/images/{id}"));
+        return (synth(400, "the path has no image ID; use PURGE /v1/images/{id}"));
     }
-    # By what the services say an answer is made of (`Xkey`), not by URL: an image has any number of those, and one
-    # with another's watermark goes with either. Removed, not only marked as old: it must not be served in grace.
+    # By surrogate key (`Xkey`), which names the images in a response, and not by URL: an image has
+    # any number of URLs, and a variant with a watermark has to go with either image. A hard purge,
+    # because the image must not be served in grace.
     set req.http.X-Purged = xkey.purge(regsub(req.url, "^/v1/images/", "image-"));
     return (synth(200, "purged"));
 }

@@ -1,4 +1,4 @@
-# What is looked up here, and what goes past.
+# Which requests are looked up in the cache, and which bypass it.
 
 import std;
 
@@ -7,27 +7,30 @@ sub routes_recv {
     if (req.method != "GET" && req.method != "HEAD") {
         return (pass);
     }
-    # Facts and lists change with every upload and deletion, health with every second.
+    # Lists and /info change with every upload and deletion, and health at any time.
     if (req.url ~ "^/v1/(?:images(?:\?|$|/healthcheck|/[^/?]*/info)|transform/healthcheck)") {
         return (pass);
     }
     if (req.http.Range) {
         call routes_range;
-        # A part of an original: nginx reads just that from the disk, this cache would have to fetch all of it first.
+        # Part of an original. nginx reads only that part from the disk, while this cache would have
+        # to fetch the whole file first.
         if (req.http.Range && req.url ~ "^/v1/images/[^/?.]*$") {
             return (pass);
         }
     }
-    # Whichever there is: the services know (304, without a render), Varnish compares tags only.
+    # `*` matches any version. The services can answer it with 304 and without a render, but Varnish
+    # only compares tags.
     if (req.http.If-None-Match == "*") {
         return (pass);
     }
-    # No answer depends on it. Left in, the built-in code would let everything with it past the cache.
+    # No response depends on it. If it stayed, Varnish's built-in code would bypass the cache.
     unset req.http.Authorization;
     return (hash);
 }
 
-# What is no single range is ignored (RFC 9110, 14.2), as the services do; Varnish would answer it with an error.
+# Ignores anything but a single valid range (RFC 9110, section 14.2), as the services do. Varnish
+# itself would answer with an error.
 sub routes_range {
     if (req.http.Range !~ "^bytes=(?:[0-9]+-[0-9]*|-[0-9]+)$") {
         unset req.http.Range;

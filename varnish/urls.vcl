@@ -1,7 +1,8 @@
-# One spelling for what is the same, so that it is cached once. Never the order of the query: it is the chain's.
+# One spelling for each URL, so that a response is cached once. The order of the query never
+# changes, since it is the order of the chain.
 
 sub urls_recv {
-    # With version, and plural: as nginx does (conf.d/routes.conf). What is no path of version 1 stays as it is.
+    # With the version, and plural, as in nginx (conf.d/routes.conf). Other paths stay as they are.
     if (req.url !~ "^/v1/(?:images|transform)[/?]") {
         if (req.url ~ "^/(?:v1/)?images?(?:[/?]|$)") {
             set req.url = regsub(req.url, "^/(?:v1/)?images?", "/v1/images");
@@ -9,16 +10,17 @@ sub urls_recv {
             set req.url = regsub(req.url, "^/(?:v1/)?", "/v1/");
         }
     }
-    # Tracking parameters say how somebody came here, and nothing of the picture.
+    # Tracking parameters do not affect the image.
     if (req.url ~ "[?&](?:utm_|gclid|fbclid)") {
-        set req.url = regsuball(req.url, "&(?:utm_[A-Za-z0-9_.-]*|gclid|fbclid)(?:=[^&]*)?(?=&|$)", "");
-        set req.url = regsub(req.url, "^([^?]*\?)(?:utm_[A-Za-z0-9_.-]*|gclid|fbclid)(?:=[^&]*)?(?:&|$)", "\1");
+        set req.url = regsuball(req.url, "&(?:utm_[^=&]*|gclid|fbclid)(?:=[^&]*)?(?=&|$)", "");
+        set req.url = regsub(req.url, "^([^?]*\?)(?:utm_[^=&]*|gclid|fbclid)(?:=[^&]*)?(?:&|$)", "\1");
         set req.url = regsub(req.url, "^([^?]*)\?$", "\1");
     }
 }
 
 sub urls_hash {
     hash_data(req.url);
-    # Without the host, which the built-in code would add: the API is found by its paths, and answers name none.
+    # Without the host, which the built-in code would add. The API is found by its paths, and no
+    # response contains a host name.
     return (lookup);
 }

@@ -86,7 +86,7 @@ class Reader:
     rate: Rate
     """The cost of one pixel of the file."""
     interlaced_rate: Rate | None = None
-    """The same for a progressive or interlaced file, where that differs."""
+    """The same for a progressive or interlaced file, if it differs."""
     shrunk_rate: Rate | None = None
     """The same if the decoder scales the image down while it reads."""
     check: Callable[[mmap, InputLimits], None] = accept_any

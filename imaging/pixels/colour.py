@@ -1,6 +1,6 @@
 """Converting colours to what operations work on: 8 bits a band, sRGB or grey, with or without alpha."""
 
-from imaging.icc import is_srgb
+from imaging.pixels._icc import is_srgb
 from imaging.pixels.vips import pyvips
 
 _SRGB = "srgb"

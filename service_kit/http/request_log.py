@@ -98,7 +98,7 @@ def flush() -> None:
     """Count and log the requests that were collected.
 
     Several at once, since the second finds in the processor's caches what the first needed. One at a time, between two
-    requests, each takes twice as long (docs/adr/0017).
+    requests, each takes twice as long (docs/adr/0018).
     """
     answered = _answered.copy()
     _answered.clear()

@@ -7,6 +7,7 @@ and fails (seen with 3.14.5: RequestHandler.close() makes data_received() ignore
 import asyncio
 import gc
 import logging
+import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
@@ -81,7 +82,7 @@ class Runner(web.AppRunner):
             auto_decompress=False,  # uploads.py refuses compressed bodies; unpacking them first is what a bomb wants
             max_line_size=_MAX_LINE,
             shutdown_timeout=_CLOSE_SECONDS,
-            handler_cancellation=True,  # nobody needs a render whose client has gone
+            handler_cancellation=True,  # a render whose client has gone is useless
         )
         self._in_flight = InFlight()
         app.middlewares.insert(0, self._in_flight.count)
@@ -154,7 +155,8 @@ async def _set_up(runner: Runner) -> None:
     try:
         await runner.setup()
     except ServiceError as error:
-        raise CannotStart(f"cannot start: {error} ({error.__cause__})") from error
+        because = f" ({error.__cause__})" if error.__cause__ else ""
+        raise CannotStart(f"cannot start: {error}{because}") from error
     except OSError as error:
         raise CannotStart(f"cannot start: {error}") from error
 
@@ -164,7 +166,7 @@ async def listen(runner: Runner, host: str, port: int) -> str:
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise CannotStart(f"cannot listen on {host}:{port} ({reason}); choose another port or host") from error
+        reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        raise CannotStart(f"cannot listen on {host}:{port}: {reason}; choose another port or host") from error
     bound, taken = runner.addresses[0][:2]
     return f"http://[{bound}]:{taken}" if ":" in bound else f"http://{bound}:{taken}"

@@ -18,7 +18,7 @@ _CHUNK = 256 * 1024
 _MAX_PARTS = 32
 _MAX_TEXT = 8192
 _MAX_AROUND = 1024**2
-"""Bytes of a form around its file. nginx allows as many more (client_max_body_size)."""
+"""Bytes of a form around its file. nginx allows as many (nginx/configure.sh)."""
 
 
 @dataclass

@@ -39,7 +39,7 @@ class Event(NamedTuple):
 def log_events(logger: logging.Logger, events: Iterable[Event]) -> None:
     """Log events at INFO, a line each, in one write. Only lines of JSON include the fields.
 
-    They are made without LogRecords, which would take as long as everything else together (docs/adr/0017).
+    They are made without LogRecords, which would take as long as everything else together (docs/adr/0018).
     """
     handler = logging.root.handlers[0] if logging.root.handlers else None
     if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, _JsonLines):
@@ -53,7 +53,7 @@ def log_events(logger: logging.Logger, events: Iterable[Event]) -> None:
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a line. python-json-logger takes three times as long (docs/adr/0017)."""
+    """One JSON object a line. python-json-logger takes three times as long (docs/adr/0018)."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""

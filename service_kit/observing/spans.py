@@ -53,7 +53,7 @@ def start(spans: Spans) -> None:
 
 
 def current() -> Spans:
-    """The spans of the request that is being handled; outside of a request, new ones that nobody reads."""
+    """The spans of the request that is being handled; outside of a request, new ones."""
     return _current.get(None) or Spans()
 
 

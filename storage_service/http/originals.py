@@ -1,14 +1,12 @@
 """Sending originals as they were uploaded, whole or in ranges (RFC 9110, 14)."""
 
 import re
-from pathlib import Path
 
 from aiohttp import web
 
 from service_kit.errors import RangeNotSatisfiable
 from service_kit.http.delivery import IMMUTABLE, image_headers, is_unchanged, not_modified, send_stream
 from service_kit.http.problems import problem_response
-from storage_service.blobs import BLOB_DEPTH
 from storage_service.library import Library
 from storage_service.metadata.base import ImageRecord
 
@@ -30,8 +28,8 @@ async def send_original(
         refusal = problem_response(request, error)
         refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
         return refusal
-    if request.method == "GET" and accel_prefix and (file := await library.file(record)):
-        return _sent_by_nginx(headers, record, accel_prefix, file)
+    if request.method == "GET" and accel_prefix and (key := await library.file_key(record)):
+        return _sent_by_nginx(headers, record, accel_prefix + key)
     status, part = (200, range(record.bytes)) if span is None else (206, span)
     response = web.StreamResponse(status=status, headers=headers)
     response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
@@ -44,10 +42,9 @@ async def send_original(
     return await send_stream(request, response, await library.read(record, part))
 
 
-def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, prefix: str, file: Path) -> web.Response:
-    """Headers and the place of the bytes, which nginx/snippets/originals.conf sends, whole or in a range."""
-    place = "/".join(file.parts[-BLOB_DEPTH:])
-    response = web.Response(headers={**headers, "X-Accel-Redirect": f"{prefix}{place}"})
+def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, path: str) -> web.Response:
+    """Headers and the path of the bytes, which nginx/snippets/originals.conf sends, whole or in a range."""
+    response = web.Response(headers={**headers, "X-Accel-Redirect": path})
     response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
     return response
 

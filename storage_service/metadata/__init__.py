@@ -1,1 +1,1 @@
-"""Where the facts about images are kept. One module a kind of database, chosen by the URL's scheme."""
+"""Metadata stores, one module for each kind of database. The scheme of DATABASE_URL chooses one."""

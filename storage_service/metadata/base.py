@@ -26,6 +26,11 @@ class ImageRecord(Header):
     created_at: datetime
     deleted_at: datetime | None = None
 
+    @property
+    def header(self) -> Header:
+        """The header alone, for those who must not know records."""
+        return Header(**{name: getattr(self, name) for name in Header.model_fields})
+
 
 COLUMNS = tuple(ImageRecord.model_fields)
 PENDING = "SELECT count(*), min(CASE WHEN round = 0 THEN deleted_at END) FROM purges"

@@ -82,7 +82,7 @@ class PostgresStore:
     async def _wait_for_server(self) -> None:
         """Wait for the server: after a reboot, all parts start at once. The next query reports other errors."""
         loop = asyncio.get_running_loop()
-        start, told = loop.time(), False
+        start, warned = loop.time(), False
         while loop.time() < start + _START_SECONDS:
             try:
                 async with self._locks.acquire():
@@ -90,9 +90,9 @@ class PostgresStore:
             except _MISTAKES:
                 return
             except _FAILURES as error:
-                if not told:
+                if not warned:
                     logger.warning("waiting up to %g s for the metadata database: %r", _START_SECONDS, error)
-                told = True
+                warned = True
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Clients that ask again and again while something happens to the stack."""
+"""Clients that keep sending requests while something happens to the stack."""
 
 import asyncio
 import itertools
@@ -10,7 +10,7 @@ import aiohttp
 
 
 class Hammer:
-    """Asks for URLs in turn, as fast as answers come, and counts what came."""
+    """Requests URLs in turn, as fast as responses arrive, and counts the responses."""
 
     def __init__(self, http: aiohttp.ClientSession, urls: Sequence[str], clients: int) -> None:
         self.answers: Counter[int | str] = Counter()
@@ -22,12 +22,12 @@ class Hammer:
 
     @property
     def total(self) -> int:
-        """Answers so far, and requests without one."""
+        """Responses so far, including requests that failed without one."""
         return self.answers.total()
 
     @asynccontextmanager
     async def running(self, check: Callable[[aiohttp.ClientResponse, bytes], str | None]) -> AsyncIterator["Hammer"]:
-        """Ask as long as the context lasts. `check` says what is wrong with an answer, None where nothing is."""
+        """Send requests while the context lasts. `check` returns what is wrong with a response, or None."""
         tasks = [asyncio.create_task(self._ask(check)) for _ in range(self._clients)]
         try:
             yield self
@@ -36,7 +36,7 @@ class Hammer:
             await asyncio.gather(*tasks)
 
     async def more(self, number: int) -> None:
-        """Wait until `number` more answers have come."""
+        """Wait for `number` more responses."""
         until = self.total + number
         while self.total < until:
             await asyncio.sleep(0.01)
@@ -57,21 +57,21 @@ class Hammer:
 
 
 class Balancer:
-    """Spreads requests over nodes as a load balancer does: one that fails its health check is asked nothing more."""
+    """Spreads requests over nodes like a load balancer, without nodes that fail their health check."""
 
     def __init__(self, http: aiohttp.ClientSession, places: dict[str, str]) -> None:
-        """`places`: the URL of each node, by any name."""
+        """`places`: the URL of each node, by any kind of name."""
         self.places = places
         self.failed: list[str] = []
         self.left: set[str] = set()
-        """Nodes that said 503 of themselves."""
+        """Nodes whose health check answered 503."""
         self._http = http
         self._alive = set(places)
         self._stop = False
 
     @asynccontextmanager
     async def running(self, paths: Sequence[str], clients: int) -> AsyncIterator[None]:
-        """Check, and ask for paths in turn, as long as the context lasts."""
+        """Check the nodes, and request the paths in turn, while the context lasts."""
         asked = itertools.cycle(paths)
         tasks = [asyncio.create_task(self._check(name)) for name in self.places]
         tasks += [asyncio.create_task(self._ask(asked)) for _ in range(clients)]
@@ -117,5 +117,5 @@ class Balancer:
 
 
 def is_200(answer: aiohttp.ClientResponse, body: bytes) -> str | None:
-    """What is wrong with an answer that should be an image."""
+    """What is wrong with a response that should have status 200, or None."""
     return None if answer.status == 200 else f"{answer.status} {body[:300]!r}"

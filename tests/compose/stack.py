@@ -1,4 +1,4 @@
-"""The stack of docker-compose.yml, built and started for real."""
+"""The stack of docker-compose.yml, built and started in a Docker Engine."""
 
 import itertools
 import json
@@ -27,10 +27,10 @@ NONE: Mapping[str, str] = MappingProxyType({})
 
 
 def compose_command() -> list[str]:
-    """`docker compose`, or its older spelling; skips or fails where there is no engine."""
+    """`docker compose` or `docker-compose`. Skips the test, or fails it in CI, without a Docker Engine."""
     docker = shutil.which("docker", path=f"/usr/bin:{os.environ['PATH']}")
     if not docker or subprocess.run([docker, "info"], capture_output=True, check=False).returncode:
-        missing("no Docker Engine answers; set DOCKER_HOST, or start one")
+        missing("no Docker Engine answers; start one, or set DOCKER_HOST")
     assert docker
     if not subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
         return [docker, "compose"]
@@ -40,7 +40,7 @@ def compose_command() -> list[str]:
 
 
 class Stack:
-    """One project of containers."""
+    """The containers of one compose project."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Stack:
         scale: Mapping[str, int] = ONE_EACH,
         settings: Mapping[str, str] = NONE,
     ) -> None:
-        """`scale`: how many containers of a service there are, where it is not one; `settings`: variables."""
+        """`scale`: containers per service, by default one. `settings`: environment variables for compose."""
         nodes = scale.get("varnish", 1)
         port = _port() if nodes == 1 else _free_range(nodes)
         self.url = f"http://127.0.0.1:{port}"
@@ -84,7 +84,7 @@ class Stack:
         return done.stdout
 
     def scale_to(self, service: str, number: int) -> None:
-        """Have so many containers of a service, and leave all else as it is."""
+        """Run this number of containers of a service, and leave everything else as it is."""
         self.run("up", "-d", "--no-deps", "--no-recreate", "--scale", f"{service}={number}", service)
 
     def docker(self, *arguments: str) -> str:
@@ -95,7 +95,7 @@ class Stack:
         return done.stdout
 
     def pause(self, container: str) -> None:
-        """Freeze a container; tried again, since runc now and then does not freeze busy threads in time."""
+        """Freeze a container. Retried, since runc sometimes fails to freeze busy threads in time."""
         for attempt in itertools.count(1):
             done = subprocess.run(
                 ["docker", "pause", container], env=self.environment, capture_output=True, text=True, check=False
@@ -105,7 +105,7 @@ class Stack:
             assert attempt < _PAUSE_TRIES, f"docker pause failed: {done.stderr}"
 
     def log(self, service: str) -> str:
-        """All that a service's containers have printed, one behind the other."""
+        """The output of a service's containers, one after the other."""
         printed = []
         for container in self.containers(service):
             command = ["docker", "logs", container]
@@ -121,11 +121,11 @@ class Stack:
         return "".join(printed)
 
     def containers(self, service: str) -> list[str]:
-        """The ids of a service's containers."""
+        """The IDs of a service's containers."""
         return self.run("ps", "-q", service).split()
 
     def redis(self, *command: str) -> str:
-        """What redis-cli prints."""
+        """The output of redis-cli."""
         return self.docker("exec", self.containers("redis")[0], "redis-cli", *command)
 
     def urls(self) -> list[str]:
@@ -133,7 +133,7 @@ class Stack:
         return [self.url_of(container) for container in self.containers("varnish")]
 
     def url_of(self, container: str) -> str:
-        """The URL under which a Varnish node is published."""
+        """The URL on which a Varnish node is published."""
         return f"http://127.0.0.1:{self.docker('port', container, '8080/tcp').split()[0].rpartition(':')[2]}"
 
     def counted(self, service: str, metric: str) -> float:
@@ -146,7 +146,7 @@ class Stack:
         return total
 
     def wait_healthy(self, container: str) -> None:
-        """Wait until a container's own health check passes; made here, since the engine makes it seldom."""
+        """Run a container's own health check until it passes. The engine runs it every 30 s only."""
         check = json.loads(self.docker("inspect", "-f", "{{json .Config.Healthcheck.Test}}", container))
         assert check[0] == "CMD"
         deadline = time.monotonic() + _START_SECONDS
@@ -174,7 +174,7 @@ def up(
     scale: Mapping[str, int] = ONE_EACH,
     settings: Mapping[str, str] = NONE,
 ) -> Iterator[Stack]:
-    """Build and start the stack; remove it with its volumes at the end."""
+    """Build and start the stack, and remove it with its volumes at the end."""
     stack = Stack(folder, app_env, project, scale, settings)
     stack.run("down", "-v", "--remove-orphans")
     try:
@@ -186,7 +186,7 @@ def up(
 
 
 def _free_range(length: int) -> int:
-    """The first of `length` ports that nobody listens on now."""
+    """The first of `length` consecutive free ports."""
     while True:
         first = free_port()
         with suppress(OSError), ExitStack() as probes:

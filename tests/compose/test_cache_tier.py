@@ -1,4 +1,4 @@
-"""The cache tier on several nodes: one render, purges that reach all of it, parts that go and come back."""
+"""The cache tier on several nodes: single renders, purges on every node, outages of services."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.compose.load import Balancer, Hammer, is_200
 from tests.compose.stack import Stack
 
 LONG = bool(os.environ.get("LONG"))
-"""As long, as many and as often as issue and docs promise (ten minutes); else as CI has time for."""
+"""Test with the durations and numbers that the docs promise (ten minutes), not with those for CI."""
 
 NODES = {"varnish": 2, "nginx": 2, "transform": 2, "storage": 2}
 
@@ -65,8 +65,10 @@ async def test_a_thousand_clients_of_one_cold_url_cost_one_render(
     assert nodes.counted("transform", "imgsvc_renders_total") - before == 1
 
 
-async def test_what_one_node_rendered_no_other_does(nodes: Stack, urls: list[str], http: aiohttp.ClientSession) -> None:
-    """Past both Varnishes' caches: eight spellings of one plan, which is one result."""
+async def test_no_node_renders_what_another_one_has_rendered(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession
+) -> None:
+    """Eight URLs that bypass Varnish's caches have the same plan, and therefore one result."""
     image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).pngsave_buffer()))
     before = nodes.counted("transform", "imgsvc_renders_total")
     turned = [f"rotate={90 * turns}" for turns in range(1, 33, 4)]
@@ -76,7 +78,7 @@ async def test_what_one_node_rendered_no_other_does(nodes: Stack, urls: list[str
 
 
 def spellings(url: str, image_id: str) -> list[str]:
-    """Variants and aliases of an image, at one node."""
+    """URLs of variants of an image on one node, each in all its spellings."""
     variants = ["", ".webp", ".webp?thumb=50", "?rotate=90&thumb=60", ".jpg?thumb=70", ".auto?thumb=80"]
     paths = [f"{prefix}/{image_id}{v}" for v in variants for prefix in ("/v1/images", "/images", "/image")]
     return [url + path for path in (*paths, f"/v1/transform?image_id={image_id}&thumb=90")]
@@ -116,13 +118,13 @@ async def test_a_deleted_image_is_gone_everywhere(
     assert hammer.answers[200] > 0
     assert hammer.answers[410] > 100
 
-    # Nor did a render that was under way come into a cache after the purge. A hundred at a time: more than nginx's
-    # burst within one turn of its clock is 429, whatever the rate.
+    # No render in progress entered a cache after the purge. A hundred at a time, since nginx answers
+    # more than its burst within one tick of its clock with 429, whatever the rate.
     for start in range(0, len(cold), 100):
         again = await asyncio.gather(*(fetch(http, url) for url in cold[start : start + 100]))
         assert {status for status, _, _ in again} == {410}
 
-    # What shows another image as its watermark goes with either.
+    # A variant with a watermark is gone with either image.
     path = f"/v1/images/{marked}.webp?thumb=200&watermark={mark}"
     assert [(await fetch(http, url + path))[0] for url in urls] == [200, 200]
     async with http.delete(f"{urls[0]}/v1/images/{mark}") as answer:
@@ -168,7 +170,7 @@ async def for_ever(ask: Callable[[], Awaitable[None]]) -> None:
             await ask()
 
 
-async def test_slow_clients_cost_nobody_else_anything(
+async def test_slow_clients_do_not_affect_other_clients(
     urls: list[str], http: aiohttp.ClientSession, photo_bytes: bytes
 ) -> None:
     large = await upload(http, urls[0], photo_bytes)
@@ -192,12 +194,10 @@ async def test_slow_clients_cost_nobody_else_anything(
             task.cancel()
         await asyncio.gather(*slow, return_exceptions=True)
     assert len(hammer.bad) < hammer.total / 100, (hammer.answers, hammer.bad[:3])
-    print(f"\nbeside {len(slow)} slow clients: {hammer.total} answers, {len(hammer.bad)} failed")
+    print(f"\nwith {len(slow)} slow clients: {hammer.total} responses, {len(hammer.bad)} failed")
 
 
-async def test_redis_that_goes_costs_time_and_nothing_else(
-    nodes: Stack, urls: list[str], http: aiohttp.ClientSession
-) -> None:
+async def test_no_request_fails_while_redis_is_down(nodes: Stack, urls: list[str], http: aiohttp.ClientSession) -> None:
     image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
     cold = [f"{urls[n % 2]}/v1/images/{image_id}.webp?thumb=50&blur={n / 1000}" for n in range(5000)]
     async with Hammer(http, cold, 4).running(is_200) as hammer:
@@ -211,20 +211,20 @@ async def test_redis_that_goes_costs_time_and_nothing_else(
     assert hammer.bad[:3] == []
 
 
-async def test_what_is_cached_outlasts_services_and_database(
+async def test_cached_responses_outlast_the_services_and_the_database(
     nodes: Stack, urls: list[str], http: aiohttp.ClientSession
 ) -> None:
     image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
     known = [f"{url}/v1/images/{image_id}{v}" for url in urls for v in ("", ".webp?thumb=50", ".png?thumb=60")]
     assert [(await fetch(http, url))[0] for url in known] == [200] * len(known)
-    while "1" not in nodes.redis("exists", f"imgsvc:record:{image_id}"):  # Redis may have been away just now
+    while "1" not in nodes.redis("exists", f"imgsvc:record:{image_id}"):  # Redis may have been down a moment ago
         await fetch(http, f"{urls[0]}/v1/images/{image_id}.webp?thumb=50&blur={time.time() % 250}")
     nodes.pause(nodes.containers("postgres")[0])
     try:
         async with Hammer(http, known, 4).running(is_200) as hammer:
             await hammer.more(200)
         assert hammer.bad[:3] == []
-        # A new variant of an image that the record cache knows needs no database.
+        # A new variant of an image in the record cache does not need the database.
         assert (await fetch(http, f"{urls[0]}/v1/images/{image_id}.webp?thumb=55"))[0] == 200
         status, body, answer = await fetch(http, f"{urls[0]}/v1/images/{image_id}/info")
         assert (status, answer.content_type) == (503, "application/problem+json"), body
@@ -260,7 +260,7 @@ async def test_nodes_are_restarted_one_by_one_without_a_failed_request(
         raise AssertionError
 
     small = bytes(pictures.noise(30, 20).pngsave_buffer())
-    # An upload that waits in the queue of a socket that closes has been sent, so it is not repeated.
+    # An upload in the queue of a socket that closes has been sent, so nothing repeats it.
     if service == "storage":
         ended.set()
     uploads = asyncio.create_task(upload_on())
@@ -281,7 +281,7 @@ async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(
     image_id = await upload(http, nodes.urls()[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
     containers = nodes.containers("varnish")
     restarted = containers * 10 if LONG else containers[:1]
-    nodes.scale_to("nginx", NODES["nginx"] + 1)  # which each cache node finds out, and has its VCL made anew
+    nodes.scale_to("nginx", NODES["nginx"] + 1)  # every cache node notices, and loads a new VCL
     for container in containers:
         while not re.search("nginx is at (?:[0-9.:]+(?:, )?){3}\n", nodes.docker("logs", container)):
             await asyncio.sleep(0.1)
@@ -295,10 +295,10 @@ async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(
             await balancer.all_alive()
     nodes.scale_to("nginx", NODES["nginx"])
     assert balancer.failed[:3] == []
-    assert balancer.left == set(restarted), "each said that it was leaving, before it did"
+    assert balancer.left == set(restarted), "each failed its health check before it stopped"
 
 
-def test_a_load_test_can_slow_down_the_disk(nodes: Stack) -> None:
+def test_load_tests_can_slow_down_the_disk(nodes: Stack) -> None:
     (postgres,) = nodes.containers("postgres")
     own = loadtests.stack.Stack(nodes.url, "docker", (postgres,), nodes.project)
     slow_disk.slow(own)
@@ -307,4 +307,4 @@ def test_a_load_test_can_slow_down_the_disk(nodes: Stack) -> None:
     slowed = time.monotonic() - start
     slow_disk.mend(own)
     nodes.docker("exec", postgres, "rm", "/var/lib/postgresql/data/slow")
-    assert slowed > 1, "six writes, four a second"
+    assert slowed > 1, "six writes at four per second"

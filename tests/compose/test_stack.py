@@ -1,6 +1,7 @@
-"""What only containers show: reload in development, restarts, who runs as whom. The API: end_to_end/."""
+"""What only containers show: reloading in development, limits, settings. end_to_end/ tests the API."""
 
 import asyncio
+import io
 import json
 import re
 import shutil
@@ -15,17 +16,18 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from tests import pictures
 from tests.compose import stack
 from tests.servers import ROOT
 
 
 @pytest.fixture(scope="module")
 def development(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[stack.Stack, Path]]:
-    """The stack with APP_ENV=dev over a copy of the sources, which tests may change."""
+    """The stack with APP_ENV=dev, on a copy of the sources that tests may change."""
     copy = tmp_path_factory.mktemp("sources") / "project"
     ignored = shutil.ignore_patterns(".venv", ".git", "var", "__pycache__", ".*_cache")
     shutil.copytree(ROOT, copy, ignore=ignored)
-    for folder in (copy, *copy.parents):  # the containers read as another user
+    for folder in (copy, *copy.parents):  # containers read as another user
         if folder.stat().st_uid == 0 and not folder.stat().st_mode & 1:
             folder.chmod(folder.stat().st_mode | 0o055)
     with stack.up(copy, "dev", "imgsvc-test-dev") as started:
@@ -37,7 +39,7 @@ def _health(url: str) -> str:
         return str(json.load(answer)["status"])
 
 
-def test_a_change_of_the_code_is_in_force_without_a_restart(development: tuple[stack.Stack, Path]) -> None:
+def test_a_change_of_the_code_takes_effect_without_a_restart(development: tuple[stack.Stack, Path]) -> None:
     started, copy = development
     assert _health(started.url) == "okay"
     file = copy / "service_kit/http/health.py"
@@ -48,12 +50,12 @@ def test_a_change_of_the_code_is_in_force_without_a_restart(development: tuple[s
             if _health(started.url) == "changed":
                 return
         except OSError:
-            pass  # just reloading
+            pass  # it is reloading
         time.sleep(0.2)
     pytest.fail(f"not reloaded: {started.run('logs', '--tail=30')}")
 
 
-async def test_a_client_that_wants_too_much_is_told_to_slow_down(
+async def test_a_client_that_sends_too_many_requests_gets_429(
     development: tuple[stack.Stack, Path], http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started, _ = development
@@ -72,24 +74,54 @@ async def test_a_client_that_wants_too_much_is_told_to_slow_down(
     assert set(answers) == {refused, known}
     assert answers[known] >= 300, "a page of pictures"
     assert answers[refused] >= 100
-    # What is no work is not counted, and neither are other kinds of work.
+    # A limit counts only its own kind of requests.
     async with http.get(f"{started.url}/v1/images?limit=1") as answer:
         assert answer.status == 200
     async with http.post(f"{started.url}/v1/images", data=b"no image", headers={"Content-Type": "image/png"}) as answer:
         assert answer.status == 415
 
 
-def test_rates_that_are_no_numbers_are_told(development: tuple[stack.Stack, Path]) -> None:
+async def test_one_setting_limits_uploads_in_nginx_and_in_the_services(
+    development: tuple[stack.Stack, Path], http: aiohttp.ClientSession
+) -> None:
+    started, copy = development
+    limit = 1024**2
+    # The last two would stop nginx, and change the time zone of its log, if they reached it.
+    (copy / "settings.env").write_text(f"MAX_UPLOAD_BYTES={limit}\nUPLOADS_PER_MINUTE=many\nTZ=XYZ-5\n")
+    started.run("up", "-d")
+    started.wait()
+
+    async def upload(size: int) -> tuple[int, str]:
+        headers, body = {"Content-Type": "image/jpeg"}, io.BytesIO(pictures.of_size(size))
+        async with http.post(f"{started.url}/v1/images", data=body, headers=headers) as answer:
+            return answer.status, (await answer.json()).get("detail", "")
+
+    by_nginx = "the request body exceeds the upload limit of 1048576 bytes; send a smaller image"
+    assert (await upload(limit))[0] == 201
+    # Just over the limit, the service answers. Far over it, nginx does.
+    for size in (limit + 1, 2 * limit):
+        status, detail = await upload(size)
+        assert (status, "1048576 bytes" in detail, detail == by_nginx) == (413, True, False), detail
+    assert await upload(2 * limit + 1) == (413, by_nginx)
+    times = re.findall('^{"time": "([^"]+)".*"status": 413', started.log("nginx"), re.MULTILINE)
+    assert [time[-6:] for time in times] == ["+00:00"] * 3
+
+
+@pytest.mark.parametrize("setting", ["UPLOADS_PER_MINUTE", "MAX_UPLOAD_BYTES"])
+def test_nginx_does_not_start_with_a_limit_that_is_not_a_number(
+    development: tuple[stack.Stack, Path], setting: str
+) -> None:
     started, _ = development
     image = started.docker("inspect", "-f", "{{.Image}}", started.containers("nginx")[0]).strip()
-    command = ["docker", "run", "--rm", "-e", "UPLOADS_PER_MINUTE=many", image]
+    command = ["docker", "run", "--rm", "-e", f"{setting}=many", image]
     done = subprocess.run(command, env=started.environment, capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "whole numbers from 1; one is 'many'" in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{setting}='many': use ")
 
 
-def test_every_module_of_the_workers_is_watched() -> None:
-    """gunicorn watches what its own process imports; what workers import alone must be named."""
+def test_development_reloads_on_every_module_of_the_worker_processes() -> None:
+    """gunicorn watches what its own process imports. Modules that only workers import must be named."""
     development = (ROOT / "docker-compose.dev.yml").read_text()
     named = set(re.findall(r"--reload-extra-file (\S+)", development))
     code = """
@@ -101,14 +133,15 @@ print(*sys.modules)
 """
     python = [sys.executable, "-c", code]
     seen = set(subprocess.run(python, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split())
-    for package in ("service_kit", "transform_service", "storage_service"):
+    for package in ("imaging", "service_kit", "transform_service", "storage_service"):
         for file in (ROOT / package).rglob("*.py"):
-            if file.name in {"explain.py", "gunicorn.py"}:  # the command line's, gunicorn's own process's
+            # For the command line, in gunicorn's main process, and nothing but a docstring.
+            if file.name in {"explain.py", "gunicorn.py", "__init__.py"}:
                 continue
             module = str(file.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
             assert module in seen or str(file.relative_to(ROOT)) in named, f"{module} is not reloaded"
 
 
-def test_no_file_of_the_stack_is_wrong_for_either_environment() -> None:
+def test_compose_accepts_the_files_of_both_environments() -> None:
     for app_env in ("prod", "dev"):
         assert "transform" in stack.Stack(ROOT, app_env, "imgsvc-config").run("config", "--services")

@@ -8,7 +8,7 @@ import pytest
 import pyvips
 from PIL import ImageCms
 
-from imaging.icc import is_srgb
+from imaging.pixels._icc import is_srgb
 from tests import pictures
 from tests.transform_service.operations.test_operations import rendered
 

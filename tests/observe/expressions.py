@@ -1,4 +1,4 @@
-"""What the dashboard and the rules ask Prometheus, and the names of the metrics in it."""
+"""The queries of the dashboard and the rules, and the names of the metrics in them."""
 
 import json
 import re
@@ -23,7 +23,7 @@ def panels() -> list[Mapping[str, Any]]:
 
 
 def dashboard_queries() -> Iterator[tuple[str, str]]:
-    """The title of a panel, and one of its queries."""
+    """Every query, with the title of its panel."""
     for panel in panels():
         for target in panel["targets"]:
             yield panel["title"], target["expr"]
@@ -36,12 +36,12 @@ def rules(file: str) -> list[Mapping[str, Any]]:
 
 
 def metrics(expression: str) -> set[str]:
-    """The names of the metrics that an expression asks for; those of recording rules, which have colons, are none."""
+    """The names of the metrics in an expression. Names with colons are recording rules, not metrics."""
     return set(_METRIC.findall(_RECORDED.sub("", _STRING.sub("", expression))))
 
 
 def all_metrics() -> set[str]:
-    """The names of the metrics that the dashboard and the rules ask for."""
+    """The names of the metrics that the dashboard and the rules use."""
     asked = [expression for _, expression in dashboard_queries()]
     asked += [rule["expr"] for file in ("recording.yml", "alerts.yml") for rule in rules(file)]
     return {name for expression in asked for name in metrics(expression)}

@@ -1,4 +1,4 @@
-"""Prometheus' own tool, which reads its configuration and answers questions of made-up figures."""
+"""promtool, which checks Prometheus's configuration and runs queries on made-up series."""
 
 import json
 import subprocess
@@ -12,7 +12,7 @@ PROMETHEUS = OBSERVE / "prometheus"
 
 
 def promtool(*arguments: str) -> None:
-    """Run it where the configuration is; its complaint is the failure."""
+    """Run promtool in the folder of the configuration, and fail with its output."""
     done = subprocess.run(
         [program("promtool"), *arguments], cwd=PROMETHEUS, capture_output=True, text=True, check=False
     )
@@ -20,7 +20,7 @@ def promtool(*arguments: str) -> None:
 
 
 def assert_answer(folder: Path, series: Mapping[str, str], query: str, answer: Mapping[str, float]) -> None:
-    """After 2 minutes of these series, a value each 5 s, the query finds these values, by their labels."""
+    """Check the values, by labels, of a query after 2 minutes of these series, with a step of 5 s."""
     test = {
         "interval": "5s",
         "input_series": [{"series": name, "values": values} for name, values in series.items()],

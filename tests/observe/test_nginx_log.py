@@ -1,4 +1,4 @@
-"""What no metric counts is found in nginx's log, by the command in the docs."""
+"""nginx's own responses are in no metric, but the command in the docs finds them in its log."""
 
 import re
 import subprocess
@@ -7,14 +7,14 @@ from tests.servers import ROOT
 
 
 def line(status: int) -> str:
-    """One of nginx's log, with this status."""
+    """A line of nginx's log, with this status."""
     log = (ROOT / "nginx/conf.d/log.conf").read_text()
     _, _, format_ = log.partition("log_format access")
     shape = "".join(re.findall(r"'(.*)'", format_)).replace("$status", str(status))
     return re.sub(r"\$\w+", "429", shape)
 
 
-def test_the_docs_command_finds_what_nginx_answered_by_itself() -> None:
+def test_the_command_in_the_docs_finds_what_nginx_answered_itself() -> None:
     page = (ROOT / "docs/observability.md").read_text()
     _, _, section = page.partition("### What nginx answers by itself\n")
     command = re.search(r"```sh\ndocker compose logs [^|]*nginx \| (.*)\n```", section)

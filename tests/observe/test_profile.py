@@ -1,4 +1,4 @@
-"""What the profile `observe` starts: provisioned from files, for this machine alone, bounded."""
+"""The profile `observe`: provisioned from files, reachable from this machine only, and bounded."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,7 +18,7 @@ def services(file: str) -> Mapping[str, Any]:
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_it_starts_with_the_profile_only_and_is_reached_from_this_machine_only(name: str) -> None:
+def test_it_starts_only_with_the_profile_and_is_reachable_only_from_this_machine(name: str) -> None:
     service = services("docker-compose.yml")[name]
     assert service["profiles"] == ["observe"]
     assert [port.startswith("${OBSERVE_ADDRESS:-127.0.0.1}:") for port in service["ports"]] == [True]
@@ -29,26 +29,26 @@ def test_it_starts_with_the_profile_only_and_is_reached_from_this_machine_only(n
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_it_is_hardened_in_production_like_every_other_part(name: str) -> None:
+def test_it_is_hardened_in_production_like_every_other_service(name: str) -> None:
     production = services("docker-compose.prod.yml")
     for setting in ("restart", "read_only", "cap_drop", "security_opt"):
         assert production[name][setting] == production["redis"][setting]
 
 
-def test_what_prometheus_keeps_has_an_end() -> None:
+def test_prometheus_keeps_a_bounded_amount_of_data() -> None:
     command = " ".join(services("docker-compose.yml")["prometheus"]["command"])
     assert "--storage.tsdb.retention.time=" in command
     assert "--storage.tsdb.retention.size=" in command
 
 
-def test_grafana_has_no_user_whose_password_one_could_know() -> None:
+def test_grafana_has_no_user_with_a_known_password() -> None:
     settings = services("docker-compose.yml")["grafana"]["environment"]
     assert settings["GF_SECURITY_DISABLE_INITIAL_ADMIN_CREATION"] == "true"
     assert settings["GF_AUTH_ANONYMOUS_ORG_ROLE"] == "Viewer"
     assert not [name for name in settings if "PASSWORD" in name]
 
 
-def test_grafana_finds_its_source_and_its_dashboard() -> None:
+def test_grafana_finds_its_data_source_and_its_dashboard() -> None:
     grafana = services("docker-compose.yml")["grafana"]
     mounted = dict(volume.split(":")[:2] for volume in grafana["volumes"])
     assert mounted == {

@@ -1,4 +1,4 @@
-"""Prometheus takes the configuration, and each alert fires when it should, and only then."""
+"""Prometheus accepts the configuration, and each alert fires when it should, and only then."""
 
 import re
 
@@ -14,7 +14,7 @@ from tests.servers import ROOT
 HISTOGRAMS: tuple[Histogram, ...] = (metrics._DURATIONS, metrics._SPANS, DATABASE_WAIT)
 
 
-def test_prometheus_takes_the_configuration() -> None:
+def test_prometheus_accepts_the_configuration() -> None:
     promtool("check", "config", "prometheus.yml")
 
 
@@ -22,7 +22,7 @@ def test_alerts_fire_when_they_should_and_only_then() -> None:
     promtool("test", "rules", "alerts_test.yml")
 
 
-def test_no_alert_is_without_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
+def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not() -> None:
     tests = yaml.safe_load((PROMETHEUS / "alerts_test.yml").read_text())["tests"]
     cases = [(case["alertname"], bool(case["exp_alerts"])) for test in tests for case in test["alert_rule_test"]]
     alerts = {rule["alert"] for rule in rules("alerts.yml")}
@@ -30,17 +30,17 @@ def test_no_alert_is_without_a_case_in_which_it_fires_and_one_in_which_it_does_n
     assert {name for name, fires in cases if not fires} == alerts
 
 
-def test_every_alert_says_what_to_look_at_and_leads_to_its_runbook() -> None:
+def test_every_alert_says_what_to_check_and_links_to_its_runbook() -> None:
     for rule in rules("alerts.yml"):
         page, _, anchor = rule["annotations"]["runbook"].partition("#")
         headings = re.findall(r"^#+ (.+)$", (ROOT / page).read_text(), re.MULTILINE)
         assert anchor in [heading.lower().replace(" ", "-") for heading in headings], rule["alert"]
-        assert ": " in rule["annotations"]["summary"], "what is seen: what to look at"
+        assert ": " in rule["annotations"]["summary"], "symptom: what to check"
         assert rule["labels"]["severity"] in {"page", "ticket"}
 
 
-def test_what_a_quantile_is_compared_with_is_a_bound_of_its_histogram() -> None:
-    """Between two bounds Prometheus guesses: with 0.1 and 0.5, waits of 0.11 s are over 0.25 s."""
+def test_every_threshold_of_a_quantile_is_a_bucket_bound_of_its_histogram() -> None:
+    """Between bounds Prometheus interpolates: with 0.1 and 0.5, waits of 0.11 s may seem over 0.25 s."""
     bounds = {f"{each._name}_bucket": each._kwargs["buckets"] for each in HISTOGRAMS}
     compared = 0
     for rule in rules("alerts.yml"):

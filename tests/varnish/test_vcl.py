@@ -1,4 +1,4 @@
-"""Our VCL, one behaviour a file of varnish/tests."""
+"""The VCL. Each file of varnish/tests tests one behaviour."""
 
 import os
 import subprocess
@@ -12,7 +12,7 @@ VCL = ROOT / "varnish"
 
 
 @pytest.mark.parametrize("test", sorted((VCL / "tests").glob("*.vtc")), ids=lambda path: path.stem)
-def test_the_cache(test: Path) -> None:
+def test_vcl(test: Path) -> None:
     command = [program("varnishtest"), f"-Dvcl={VCL}", str(test)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": "/tmp"})
     assert done.returncode == 0, done.stdout[-8000:]

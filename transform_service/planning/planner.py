@@ -76,7 +76,9 @@ def _page(operations: Steps, header: Header) -> int | None:
     if not numbers:
         return None
     if numbers[0] >= header.frames:
-        raise BadRequest(f"page={numbers[0]}: the image has {header.frames} page(s), counted from 0")
+        raise BadRequest(
+            f"page={numbers[0]}: the image has {header.frames} page{'s' * (header.frames > 1)}, and the first is page 0"
+        )
     return numbers[0]
 
 

@@ -1,4 +1,4 @@
-"""A stack of several nodes with Prometheus beside it."""
+"""A stack with several nodes and Prometheus."""
 
 import json
 import math
@@ -29,30 +29,30 @@ class Observed:
     prometheus: str
 
     def ask(self, path: str, **parameters: str) -> Any:
-        """The data of an answer of Prometheus' HTTP API."""
+        """The data in a response of Prometheus's HTTP API."""
         url = f"{self.prometheus}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
         with urllib.request.urlopen(url, timeout=10) as answer:
             return json.load(answer)["data"]
 
     def values(self, query: str) -> list[float]:
-        """What a query finds now, without what is no number."""
+        """The current values of a query, without NaN."""
         found = [float(each["value"][1]) for each in self.ask("query", query=query)["result"]]
         return [value for value in found if not math.isnan(value)]
 
     def up(self) -> dict[str, int]:
-        """How many nodes of each part answer."""
+        """The number of nodes of each service that answer."""
         found = self.ask("query", query="sum by (job) (up)")["result"]
         return {each["metric"]["job"]: int(each["value"][1]) for each in found}
 
     def states(self, alert: str) -> set[str]:
-        """The states in which an alert is: pending, firing."""
+        """The states of an alert: pending, firing."""
         alerts = self.ask("alerts")["alerts"]
         return {each["state"] for each in alerts if each["labels"]["alertname"] == alert}
 
 
 @pytest.fixture(scope="package")
 def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
-    # Small enough to be full, and to be busy, at once.
+    # Small enough to be full and busy at once.
     settings = {
         "PROMETHEUS_PORT": str(free_port()),
         "TEST_PROMETHEUS": str(hasty(tmp_path_factory.mktemp("prometheus"))),
@@ -63,7 +63,7 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
     }
     with stack.up(project="imgsvc-test-observe", scale=NODES, settings=settings) as started:
         try:
-            # Alone of its profile: Grafana's image is not to be had everywhere; tests/observe reads its files.
+            # Without Grafana, whose image is not available everywhere. tests/observe reads its files.
             started.run("up", "-d", "--no-deps", "prometheus")
             yield Observed(started, f"http://127.0.0.1:{settings['PROMETHEUS_PORT']}")
         finally:
@@ -71,8 +71,8 @@ def observed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observed]:
 
 
 def hasty(folder: Path) -> Path:
-    """A copy of Prometheus' configuration in which alerts wait for 5 s at the most."""
-    for parent in (folder, *folder.parents):  # the container reads as another user
+    """A copy of Prometheus's configuration in which alerts fire after at most 5 s."""
+    for parent in (folder, *folder.parents):  # containers read as another user
         if parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
             parent.chmod(parent.stat().st_mode | 0o055)
     copy = shutil.copytree(OBSERVE / "prometheus", folder / "prometheus")

@@ -1,4 +1,4 @@
-"""What the parts write down: one line of JSON a request, under one id in each part that it passed."""
+"""The logs: one line of JSON per request, with the same request ID in every service on its way."""
 
 import asyncio
 import json
@@ -26,13 +26,13 @@ def running(observed: Observed) -> Stack:
 
 
 def lines(running: Stack, part: str) -> list[dict[str, Any]]:
-    """Each request that a part has logged."""
+    """The requests that a service has logged."""
     logged = [json.loads(line) for line in running.log(part).splitlines() if line.startswith("{")]
     return [line for line in logged if "status" in line]
 
 
 async def within(seconds: float, running: Stack, part: str, request_id: str, number: int) -> list[dict[str, Any]]:
-    """The lines of an id, once there are so many: varnishncsa is a moment behind."""
+    """The lines with this request ID, once there are enough: varnishncsa is a moment behind."""
     deadline = time.monotonic() + seconds
     while True:
         found = [each for each in await asyncio.to_thread(lines, running, part) if each["request_id"] == request_id]
@@ -41,7 +41,9 @@ async def within(seconds: float, running: Stack, part: str, request_id: str, num
         await asyncio.sleep(0.2)
 
 
-async def test_an_id_of_the_client_is_found_in_each_part(running: Stack, http: aiohttp.ClientSession) -> None:
+async def test_the_clients_request_id_is_in_the_log_of_every_service(
+    running: Stack, http: aiohttp.ClientSession
+) -> None:
     body = bytes(pictures.noise(300, 200).jpegsave_buffer())
     async with http.post(f"{running.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
         image_id = (await answer.json())["image_id"]
@@ -56,10 +58,10 @@ async def test_an_id_of_the_client_is_found_in_each_part(running: Stack, http: a
     assert found["storage"][0]["uri"].startswith("/internal/images/")
     assert found["nginx"][0]["timing"].startswith("source;dur=")
     seconds = [found[part][0]["seconds"] for part in ("varnish", "nginx", "transform")]
-    assert seconds[0] > 0.9 * seconds[2] > 0  # transform may look at its clock after Varnish has the answer
+    assert seconds[0] > 0.9 * seconds[2] > 0  # transform may read its clock after Varnish has the response
 
 
-async def test_bytes_of_hostile_clients_break_no_line(running: Stack) -> None:
+async def test_bytes_from_hostile_clients_do_not_break_log_lines(running: Stack) -> None:
     place = urlsplit(running.url)
     requests = [
         b'GET /v1/images/\xff"\\x?a="b HTTP/1.1\r\nUser-Agent: a"b\\c\x80\r\nX-Request-ID: hostile-0',
@@ -75,6 +77,6 @@ async def test_bytes_of_hostile_clients_break_no_line(running: Stack) -> None:
     for number in range(3):
         (line,) = await within(10, running, "varnish", f"hostile-{number}", 1)
         assert line["status"] == (404 if number == 2 else 400)
-    # Each line is JSON, or `lines` would have failed.
+    # Every line is JSON, or `lines` would have failed.
     for part in _PARTS:
         assert all(set(line["request_id"]) <= _SANE for line in lines(running, part))

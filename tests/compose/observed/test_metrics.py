@@ -1,4 +1,4 @@
-"""What Prometheus sees of the stack: every node, every metric that is asked for, and a fault."""
+"""What Prometheus sees of the stack: all nodes, all metrics in use, and faults."""
 
 import asyncio
 import io
@@ -21,37 +21,37 @@ TARGETS = {**NODES, "storage": 1, "transform": 1}
 STEADY = {
     "imgsvc_container_memory_limit_bytes": "a limit",
     "imgsvc_render_memory_limit_bytes": "a limit",
-    "imgsvc_renderers": "a new one is there before the next look",
+    "imgsvc_renderers": "a new one starts before the next scrape",
     "imgsvc_renderers_expected": "a setting",
-    "imgsvc_render_deadlines_total": "what would wait too long is refused before",
-    "nginx_up": "as long as nginx runs, so does its status",
-    "varnish_up": "as long as varnishd runs",
-    "varnish_main_cache_hit_grace": "answers are old after an hour",
+    "imgsvc_render_deadlines_total": "requests that would wait too long are refused earlier",
+    "nginx_up": "its status is there as long as nginx runs",
+    "varnish_up": "its figures are there as long as varnishd runs",
+    "varnish_main_cache_hit_grace": "responses are stale after an hour",
     "varnish_main_thread_queue_len": "there are 8,000 threads",
 }
-"""What a minute of traffic and faults need not change. Everything else has to move."""
+"""Metrics that a minute of traffic and faults may leave unchanged. All others have to change."""
 
 
 async def until(what: Callable[[], Any], wanted: Callable[[Any], bool], seconds: float) -> Any:
-    """What was found last: as wanted, or not within so many seconds."""
+    """Call `what` until its value is as wanted, or the time is over, and return the last value."""
     deadline = time.monotonic() + seconds
     found = None
     while time.monotonic() < deadline:
         try:
             found = await asyncio.to_thread(what)
         except OSError:
-            found = None  # it is just starting
+            found = None  # it is starting
         if found is not None and wanted(found):
             break
         await asyncio.sleep(0.5)
     return found
 
 
-async def test_every_node_of_every_part_is_asked(observed: Observed) -> None:
+async def test_prometheus_scrapes_every_node_of_every_service(observed: Observed) -> None:
     assert await until(observed.up, lambda found: found == TARGETS, 40) == TARGETS
 
 
-async def test_no_public_path_leads_to_figures(observed: Observed, http: aiohttp.ClientSession) -> None:
+async def test_no_public_path_leads_to_metrics(observed: Observed, http: aiohttp.ClientSession) -> None:
     url = observed.stack.urls()[0]
     for path in ("/metrics", "/status", "/stub_status", "/nginx/status", "/nginx/metrics", "/varnish/metrics"):
         async with http.get(url + path) as answer:
@@ -61,7 +61,7 @@ async def test_no_public_path_leads_to_figures(observed: Observed, http: aiohttp
 EXPORTERS = "for p in /proc/[0-9]*; do case $(cat $p/comm) in prometheus-*) echo ${p#/proc/};; esac; done"
 
 
-async def test_an_exporter_that_dies_takes_nothing_with_it_and_comes_back(
+async def test_an_exporter_that_dies_restarts_and_affects_nothing_else(
     observed: Observed, http: aiohttp.ClientSession
 ) -> None:
     nodes = [observed.stack.containers(service)[0] for service in NODES]
@@ -82,7 +82,7 @@ async def test_an_exporter_that_dies_takes_nothing_with_it_and_comes_back(
 
 
 class Traffic:
-    """All that clients do, and more than the stack can."""
+    """Everything that clients do, and more of it than the stack can handle."""
 
     def __init__(self, http: aiohttp.ClientSession, urls: list[str], photo: bytes) -> None:
         self._http = http
@@ -92,9 +92,9 @@ class Traffic:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """As long as the context lasts."""
+        """Send requests while the context lasts."""
         photo = await self.upload(self._photo)
-        # 7 MB, where the cache has 2.
+        # 7 MB, for a cache of 2 MB.
         originals = [await self.upload(bytes(pictures.noise(500, 400).pngsave_buffer())) for _ in range(12)]
         kinds = [self._view(photo)] * 3 + [self._page(originals), self._revalidate(photo)]
         kinds += [self._burden(photo)] * 40 + [self._delete] * 2
@@ -107,7 +107,7 @@ class Traffic:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def upload(self, body: bytes) -> str:
-        """The id of a new image."""
+        """Upload an image, and return its ID."""
         form = aiohttp.FormData()
         form.add_field("image", io.BytesIO(body), filename="photo")
         async with self._http.post(f"{next(self._urls)}/v1/images", data=form) as answer:
@@ -115,7 +115,7 @@ class Traffic:
 
     async def _for_ever(self, ask: Callable[[], Awaitable[None]]) -> None:
         while True:
-            with suppress(aiohttp.ClientError, KeyError):  # parts are stopped meanwhile
+            with suppress(aiohttp.ClientError, KeyError):  # services stop in the meantime
                 await ask()
             await asyncio.sleep(0.05)
 
@@ -131,7 +131,7 @@ class Traffic:
         return lambda: self._get(f"/v1/images/{next(turn)}")
 
     def _revalidate(self, image: str) -> Callable[[], Awaitable[None]]:
-        # A plan that Varnish does not know, and Redis does: 450 degrees are 90.
+        # A miss in Varnish and a hit in Redis: a turn of 450 degrees has the same plan as one of 90.
         return lambda: self._get(
             f"/v1/images/{image}.webp?rotate={90 + 360 * (next(self._number) % 100)}&thumb=100",
             **({"If-None-Match": "*"} if next(self._number) % 2 else {}),
@@ -140,7 +140,7 @@ class Traffic:
     def _burden(self, image: str) -> Callable[[], Awaitable[None]]:
         async def burden() -> None:
             await self._get(f"/v1/images/{image}.png?thumb=900&blur={1 + next(self._number) / 10_000}")
-            await asyncio.sleep(1)  # most are refused at once
+            await asyncio.sleep(1)  # most are refused immediately
 
         return burden
 
@@ -170,12 +170,12 @@ def renderers():
             pass
     return {pid for pid, parent in loaded.items() if parent in loaded}
 
-# One that is killed before it has started is none that ended: the service says how many did.
+# A renderer that is killed before it has started does not count, so ask the service how many ended.
 last = time.monotonic() + 60
 for enough in range(int(ended()) + 1, int(ended()) + 9):
     victim, again = None, 0.0
     while ended() < enough:
-        assert time.monotonic() < last, "renderers are killed, and are not counted"
+        assert time.monotonic() < last, "renderers are killed but not counted"
         if victim not in (there := renderers()) and there and time.monotonic() > again:
             victim, again = min(there), time.monotonic() + 1
             with contextlib.suppress(ProcessLookupError):
@@ -190,9 +190,9 @@ TO_VARNISHD = (
 
 
 async def faults(running: Stack) -> None:
-    """Renderers are killed, one by one, a nginx as well; PostgreSQL stands still for a while, and so does a Varnish.
+    """Kill renderers one by one and an nginx node, and freeze a Varnish node and PostgreSQL for a while.
 
-    That by a signal: what has hundreds of busy threads cannot always be paused.
+    Varnish freezes by a signal, since a container with hundreds of busy threads does not always pause.
     """
 
     async def docker(*arguments: str) -> None:
@@ -211,7 +211,7 @@ async def faults(running: Stack) -> None:
     await docker("unpause", postgres)
 
 
-async def test_every_metric_moves_every_panel_has_figures_and_a_fault_is_an_alert(
+async def test_every_metric_moves_every_panel_has_data_and_faults_raise_alerts(
     observed: Observed, http: aiohttp.ClientSession, photo_bytes: bytes
 ) -> None:
     assert set(STEADY) <= all_metrics()
@@ -221,7 +221,7 @@ async def test_every_metric_moves_every_panel_has_figures_and_a_fault_is_an_aler
     before = {name: sum(observed.values(f"sum({name})")) for name in all_metrics()}
 
     def still() -> set[str]:
-        """Metrics that have not changed yet."""
+        """Metrics that have not changed so far."""
         moved = (
             name
             for name in all_metrics() - set(STEADY)
@@ -231,14 +231,14 @@ async def test_every_metric_moves_every_panel_has_figures_and_a_fault_is_an_aler
         return all_metrics() - set(STEADY) - set(moved)
 
     def empty() -> set[tuple[str, str]]:
-        """Queries of the dashboard that find nothing."""
+        """Queries of the dashboard without a result."""
         return {(title, query) for title, query in dashboard_queries() if not observed.values(query)}
 
     async with Traffic(http, observed.stack.urls(), photo_bytes).running():
         await asyncio.sleep(8)
         observed.stack.pause(observed.stack.containers("redis")[0])
         broken = asyncio.create_task(faults(observed.stack))
-        # In two minutes it would fire.
+        # It would fire after two minutes.
         assert "pending" in await until(lambda: observed.states("RedisSilent"), lambda found: "pending" in found, 40)
         observed.stack.run("unpause", "redis")
         await broken

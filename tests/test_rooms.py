@@ -1,0 +1,77 @@
+"""Only worker processes load libvips, and private modules stay private."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT
+
+PACKAGES = ("imaging", "service_kit", "storage_service", "transform_service", "imgsvc")
+WORKER_ROOMS = ("imaging.pixels", "transform_service.rendering")
+LIBRARIES = ("pyvips", "PIL")
+PROGRAMS = ("imgsvc.serve", "imgsvc.cli", "storage_service.__main__", "transform_service.__main__")
+
+
+def files() -> Iterator[Path]:
+    for package in PACKAGES:
+        yield from (path.relative_to(ROOT) for path in sorted((ROOT / package).rglob("*.py")))
+
+
+def module(path: Path) -> str:
+    return ".".join(path.with_suffix("").parts).removesuffix(".__init__")
+
+
+OUTSIDE = [module(path) for path in files() if not module(path).startswith(WORKER_ROOMS)]
+
+
+def test_no_module_outside_the_worker_rooms_loads_libvips() -> None:
+    """All of them in one fresh process, with the import that is to blame."""
+    code = f"""
+import importlib, sys
+for name in {OUTSIDE!r}:
+    importlib.import_module(name)
+    loaded = [library for library in {LIBRARIES!r} if library in sys.modules]
+    assert not loaded, f"{{name}} loads {{loaded}}"
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_no_program_loads_libvips(program: str) -> None:
+    code = f"import sys, {program}; sys.exit(bool({{*{LIBRARIES!r}}} & {{*sys.modules}}))"
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def test_functions_outside_the_worker_rooms_do_not_import_libvips_either() -> None:
+    """A lazy import would go unnoticed until the function runs."""
+    found = [
+        f"{path}:{node.lineno}"
+        for path in files()
+        if not module(path).startswith(WORKER_ROOMS)
+        for node in ast.walk(ast.parse((ROOT / path).read_text()))
+        if any(name.startswith((*LIBRARIES, *WORKER_ROOMS)) for name in imported(node))
+    ]
+    assert found == ["imaging/types.py:6"], "for type checkers only"
+
+
+def test_private_modules_are_imported_in_their_own_folder_only() -> None:
+    for path in files():
+        for node in ast.walk(ast.parse((ROOT / path).read_text())):
+            for name in imported(node):
+                folder, _, private = name.partition("._")
+                if private and folder.split(".")[0] in PACKAGES:
+                    assert ".".join(path.parts[:-1]) == folder, f"{path} imports {name}"
+
+
+def imported(node: ast.AST) -> list[str]:
+    """The modules, or names in modules, that a statement imports."""
+    if isinstance(node, ast.Import):
+        return [alias.name for alias in node.names]
+    if isinstance(node, ast.ImportFrom) and node.module:
+        return [f"{node.module}.{alias.name}" for alias in node.names]
+    return []

@@ -1,0 +1,29 @@
+"""Definitions that VCL cannot import agree with the code."""
+
+import re
+
+from imaging.formats import FORMATS
+from tests.servers import ROOT
+from transform_service.chain import TRACKING
+from transform_service.http.negotiation import auto_formats
+
+ACCEPT = (ROOT / "varnish" / "accept.vcl").read_text()
+URLS = (ROOT / "varnish" / "urls.vcl").read_text()
+
+
+def test_varnish_removes_the_tracking_parameters_that_the_service_ignores() -> None:
+    patterns = re.findall(r"[&)]\(\?:(utm_.*?)\)\(\?:=", URLS)
+    assert patterns == [TRACKING.pattern.replace(".*", "[^=&]*")] * 2
+
+
+def test_varnish_normalises_accept_for_every_format_that_auto_considers() -> None:
+    counted = set(re.findall(r'set req\.http\.X-(\w+) = "0"', ACCEPT)) - {"Original"}
+    assert {name.lower() for name in counted} == {fmt.name for fmt in auto_formats()}
+    for fmt in auto_formats():
+        assert f"{fmt.media_type}\\s*(?:[;,]|$)" in ACCEPT, fmt.name
+
+
+def test_varnish_normalises_accept_for_every_other_format_as_the_original() -> None:
+    others = sorted(fmt.media_type.removeprefix("image/") for fmt in FORMATS.values() if fmt not in auto_formats())
+    classes = re.findall(r"image/\(\?:([^)]*)\|\\\*\)", ACCEPT)
+    assert classes == ["|".join(others)] * 3
