@@ -28,7 +28,7 @@ def photo(wallpapers: list[Path]) -> Path:
 
 @pytest.fixture(scope="session")
 def photo_bytes(photo: Path) -> bytes:
-    """Of that photo."""
+    """The bytes of that photo."""
     return photo.read_bytes()
 
 

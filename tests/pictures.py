@@ -1,4 +1,4 @@
-"""Pictures for tests: real photos that everyone can get, and odd or hostile files that are made here."""
+"""Test images: real photos from public packages, and odd or hostile files made here."""
 
 import struct
 import zlib
@@ -19,7 +19,7 @@ def wallpapers() -> list[Path]:
 
 
 def science_photos() -> list[Path]:
-    """The photos in scikit-image's wheel (its .tif files are arrays of floating point, which libvips cannot read)."""
+    """The photos in scikit-image's wheel (its .tif files hold floating-point arrays, which libvips cannot read)."""
     import skimage  # noqa: PLC0415  # only for its files
 
     folder = Path(skimage.__file__).parent / "data"
@@ -27,7 +27,7 @@ def science_photos() -> list[Path]:
 
 
 def gradient(width: int, height: int, bands: int = 3) -> pyvips.Image:
-    """A picture in which every pixel tells its place."""
+    """An image in which every pixel shows its position."""
     y, x = np.mgrid[0:height, 0:width]
     planes = [x * 255 // max(1, width - 1), y * 255 // max(1, height - 1), (x + y) % 256, np.full_like(x, 200)]
     return pyvips.Image.new_from_array(
@@ -36,7 +36,7 @@ def gradient(width: int, height: int, bands: int = 3) -> pyvips.Image:
 
 
 def noise(width: int, height: int) -> pyvips.Image:
-    """A picture that no encoder makes small."""
+    """An image that no encoder compresses well."""
     pixels = np.random.default_rng(7).integers(0, 256, (height, width, 3), dtype=np.uint8)
     return pyvips.Image.new_from_array(pixels, interpretation="srgb")
 
@@ -46,7 +46,7 @@ def jpeg(width: int = 64, height: int = 48, **options: object) -> bytes:
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that promises pixels it does not have."""
+    """A PNG whose header promises pixels that it does not have."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     chunks = [(b"IHDR", header), (b"IDAT", zlib.compress(bytes(4096))), (b"IEND", b"")]
     return PNG_HEAD + b"".join(chunk(name, body) for name, body in chunks)
@@ -57,7 +57,7 @@ def chunk(name: bytes, body: bytes) -> bytes:
 
 
 def text_bomb(kind: bytes) -> bytes:
-    """A small PNG whose text unpacks to 60 MB."""
+    """A small PNG whose text decompresses to 60 MB."""
     packed = zlib.compress(b"a" * 6_000_000, 9)
     text = b"k\0\0" + packed if kind == b"zTXt" else b"k\0\1\0\0\0" + packed
     plain = bytes(gradient(8, 8).pngsave_buffer())
@@ -66,7 +66,7 @@ def text_bomb(kind: bytes) -> bytes:
 
 
 def animation(frames: int, width: int = 16, height: int = 12, suffix: str = ".gif") -> bytes:
-    """Frames of different grey with a bright dot in a place of its own, 100 ms each."""
+    """Frames of 100 ms in different greys, each with a red dot in a different place."""
     pages = [(pyvips.Image.black(width, height, bands=3) + 255 * n // frames).cast("uchar") for n in range(frames)]
     pages = [page.draw_rect([255.0, 0.0, 0.0], n % width, n // width, 1, 1) for n, page in enumerate(pages)]
     roll = pyvips.Image.arrayjoin(pages, across=1).copy(interpretation="srgb")
@@ -76,7 +76,7 @@ def animation(frames: int, width: int = 16, height: int = 12, suffix: str = ".gi
 
 
 def of_size(size: int) -> bytes:
-    """A decodable JPEG of exactly `size` bytes: what follows its end is ignored."""
+    """A decodable JPEG of exactly `size` bytes: zeros follow its end, where decoders stop."""
     start = jpeg()
     return start + bytes(size - len(start))
 
@@ -85,7 +85,7 @@ SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="10" height="10"><rect wid
 
 
 def pixels(image: pyvips.Image) -> np.ndarray:
-    """Height x width x 3, 8 bits, sRGB, what is transparent flattened onto white."""
+    """The pixels as an array of height x width x 3: sRGB from 0 to 255, transparency flattened onto white."""
     image = image.colourspace("srgb")
     if image.hasalpha():
         image = image.flatten(background=[255.0, 255.0, 255.0])

@@ -1,4 +1,4 @@
-"""The images of Pillow's own tests: about a thousand odd, broken and hostile files that everyone can get."""
+"""The images of Pillow's own tests: about a thousand odd, broken and hostile files."""
 
 import subprocess
 import sys
@@ -12,11 +12,11 @@ _FOLDER = PurePosixPath("Tests/images")
 
 
 def pillow_images() -> dict[str, bytes]:
-    """Every file below Tests/images by its path there. Where they cannot be had: see servers.missing."""
+    """Every file below Tests/images, by its path there. Skips the test if they are not available."""
     with tarfile.open(_archive()) as archive:
-        files = {_below_the_top(member.name): member for member in archive if member.isfile()}
+        files = {_without_top_folder(member.name): member for member in archive if member.isfile()}
         chosen = {path: member for path, member in files.items() if path.is_relative_to(_FOLDER)}
-        # Read in place and never unpacked: no path in the archive can lead anywhere.
+        # Read in place, never unpacked, so no path in the archive can write anywhere.
         return {str(path.relative_to(_FOLDER)): _content(archive, member) for path, member in chosen.items()}
 
 
@@ -25,13 +25,13 @@ def _archive() -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS, check=True)
     except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-        said = (error.stderr or "").strip() if isinstance(error.stderr, str) else ""
-        servers.missing(f"Pillow's source distribution cannot be fetched: {said.splitlines()[-1] if said else error}")
+        text = (error.stderr or "").strip() if isinstance(error.stderr, str) else ""
+        servers.missing(f"cannot fetch Pillow's source distribution: {text.splitlines()[-1] if text else error}")
         raise
     return done.stdout.strip()
 
 
-def _below_the_top(name: str) -> PurePosixPath:
+def _without_top_folder(name: str) -> PurePosixPath:
     return PurePosixPath(*PurePosixPath(name).parts[1:])
 
 

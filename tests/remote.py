@@ -1,4 +1,4 @@
-"""A web server that remote sources are fetched from: well-behaved, and not."""
+"""A web server for remote sources, with good and bad behaviour."""
 
 import asyncio
 import json
@@ -11,7 +11,7 @@ from tests.servers import free_port
 
 PORT = free_port()
 LOOPBACK = "127.0.0.2"
-"""Allowed by the settings below, so that 127.0.0.1 can be tested as refused."""
+"""The settings below allow it, so that tests can check that 127.0.0.1 is refused."""
 SETTINGS = {
     "REMOTE_PORTS": json.dumps([80, 443, PORT]),
     "REMOTE_ALLOWED_NETWORKS": json.dumps([f"{LOOPBACK}/32", "172.16.0.0/12", "192.168.0.0/16"]),
@@ -22,11 +22,11 @@ SETTINGS = {
 
 
 class RemoteServer:
-    """Knows which paths were asked for."""
+    """Records the path of every request."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
-        app = web.Application(middlewares=[self._note])
+        self.requested: list[str] = []
+        app = web.Application(middlewares=[self._record])
         app.add_routes(
             [
                 web.get("/photo.jpg", self._photo),
@@ -50,8 +50,8 @@ class RemoteServer:
         await self._runner.cleanup()
 
     @web.middleware
-    async def _note(self, request: web.Request, handler: object) -> web.StreamResponse:
-        self.asked.append(request.path_qs)
+    async def _record(self, request: web.Request, handler: object) -> web.StreamResponse:
+        self.requested.append(request.path_qs)
         return await handler(request)  # type: ignore[operator, no-any-return]
 
     async def _photo(self, _: web.Request) -> web.Response:
@@ -78,7 +78,7 @@ class RemoteServer:
             await response.write(bytes(1024**2))
 
     async def _text(self, _: web.Request) -> web.Response:
-        return web.Response(text="no image", content_type="image/jpeg")
+        return web.Response(text="not an image", content_type="image/jpeg")
 
     async def _empty(self, _: web.Request) -> web.Response:
         return web.Response(body=b"", content_type="image/jpeg")

@@ -1,4 +1,4 @@
-"""Real servers for tests, on free ports, stopped with the test session."""
+"""Real servers for tests, each on a free port. They stop when the tests that use them end."""
 
 import os
 import re
@@ -23,17 +23,17 @@ IN_CI = bool(os.environ.get("CI"))
 
 
 def missing(reason: str) -> None:
-    """A part that tests need is not here: skip on a laptop, fail in CI."""
+    """Skip the test because this machine lacks something. In CI, fail instead."""
     if IN_CI:
         pytest.fail(f"{reason} (in CI nothing is skipped)")
     pytest.skip(reason)
 
 
 def program(name: str, *folders: str) -> str:
-    """The path of an installed program, which may be in one of these folders."""
+    """The path of an installed program. `folders` are patterns below `/`, for programs that are not on PATH."""
     found = shutil.which(name) or next((str(p) for f in folders for p in sorted(Path("/").glob(f"{f}/{name}"))), None)
     if not found:
-        missing(f"{name} is not installed; `make test` tells which Debian package has it")
+        missing(f"{name} is not installed; `make test` names its Debian package")
     assert found
     return found
 
@@ -55,11 +55,11 @@ def _running(command: list[str], log: Path, **options: object) -> Iterator[subpr
 
 @contextmanager
 def small_disk(folder: Path, options: str) -> Iterator[Path]:
-    """A file system of its own at `folder`, with the options of a tmpfs: `size=4m`."""
+    """Mount a tmpfs at `folder`, with options such as `size=4m`."""
     folder.mkdir()
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", folder], capture_output=True, check=False)
     if mounted.returncode:
-        missing(f"a small disk cannot be mounted here: {mounted.stderr.decode().strip().splitlines()[0]}")
+        missing(f"cannot mount a small disk: {mounted.stderr.decode().strip().splitlines()[0]}")
     try:
         yield folder
     finally:
@@ -68,7 +68,7 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[str]:
-    """A PostgreSQL server of its own; yields its URL."""
+    """Run a PostgreSQL server; yields its URL."""
     initdb = program("initdb", "usr/lib/postgresql/*/bin")
     data, port = folder / "postgres", free_port()
     data.mkdir()
@@ -92,7 +92,7 @@ def postgres(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def redis(folder: Path) -> Iterator[str]:
-    """A Redis server of its own; yields its URL."""
+    """Run a Redis server; yields its URL."""
     port = free_port()
     command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
     with _running(command, folder / "redis.log", cwd=folder) as process:
@@ -102,7 +102,7 @@ def redis(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def s3(folder: Path) -> Iterator[dict[str, str]]:
-    """An S3 server with a bucket named `bucket`; yields its settings. moto's, since Debian has no other."""
+    """Run an S3 server with a bucket named `bucket`; yields its settings. It is moto's: Debian has none."""
     port = free_port()
     command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-p", str(port)]
     with _running(command, folder / "s3.log", cwd=folder) as process:
@@ -126,7 +126,7 @@ class Served:
     log: Path
 
     def tree(self) -> list[int]:
-        """The process ids of the service and of all its descendants."""
+        """The process IDs of the service and of all its descendants."""
         found, queue = [], [self.process.pid]
         while queue:
             pid = queue.pop()
@@ -137,12 +137,12 @@ class Served:
         return found
 
     def renderers(self) -> list[int]:
-        """Processes that have libvips loaded, but for the fork server they come from."""
+        """The processes that have loaded libvips, without the fork server that started them."""
         loaded = [pid for pid in self.tree() if "libvips" in _maps(pid)]
         return [pid for pid in loaded if _parent(pid) in loaded]
 
     def memory(self, field: str = "Pss") -> int:
-        """Bytes that the whole tree uses: Pss counts shared pages once, Rss in every process."""
+        """The bytes that the whole tree uses. Pss counts shared pages once, Rss in every process."""
         total = 0
         for pid in self.tree():
             with suppress(FileNotFoundError, ProcessLookupError):
@@ -166,10 +166,10 @@ def _parent(pid: int) -> int:
 
 @contextmanager
 def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[Served]:
-    """`imgsvc serve` on a free port with its data in `folder`."""
+    """Run `imgsvc serve` on a free port with its data in `folder`."""
     log = folder / "imgsvc.log"
     folder.mkdir(parents=True, exist_ok=True)
-    surroundings = {
+    variables = {
         **os.environ,
         "PORT": "0",
         "DATA_DIR": str(folder / "data"),
@@ -178,13 +178,13 @@ def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Ite
         **environment,
     }
     command = [*prefix, sys.executable, "-m", "imgsvc", "serve"]
-    with _running(command, log, cwd=folder, env=surroundings) as process:
+    with _running(command, log, cwd=folder, env=variables) as process:
         yield Served(wait_for_banner(process, log), process, log)
         process.send_signal(signal.SIGCONT)  # a test may have stopped it
 
 
 def wait_for_banner(process: subprocess.Popen[bytes], log: Path) -> str:
-    """The URL that `imgsvc serve` prints once it answers."""
+    """Wait until `imgsvc serve` prints its URL, and return it."""
     deadline = time.monotonic() + 60
     while process.poll() is None and time.monotonic() < deadline:
         if match := re.search(r" on (http://\S+)", log.read_text()):

@@ -23,17 +23,17 @@ class Service:
     """The base URL under which the service sees the test's own web server."""
 
     async def upload(self, body: bytes, name: str = "photo") -> str:
-        """Upload a file, and return its id."""
+        """Upload a file, and return its ID."""
         form = aiohttp.FormData()
         form.add_field("image", io.BytesIO(body), filename=name)
-        async with self.http.post(f"{self.url}/v1/images", data=form) as answer:
-            assert answer.status == 201, await answer.text()
-            return str((await answer.json())["image_id"])
+        async with self.http.post(f"{self.url}/v1/images", data=form) as response:
+            assert response.status == 201, await response.text()
+            return str((await response.json())["image_id"])
 
     async def get(self, path: str, **options: object) -> tuple[int, bytes, aiohttp.ClientResponse]:
-        """Status, body and answer of a GET."""
-        async with self.http.get(f"{self.url}{path}", **options) as answer:  # type: ignore[arg-type]
-            return answer.status, await answer.read(), answer
+        """The status, body and response of a GET."""
+        async with self.http.get(f"{self.url}{path}", **options) as response:  # type: ignore[arg-type]
+            return response.status, await response.read(), response
 
 
 @pytest.fixture(scope="session")

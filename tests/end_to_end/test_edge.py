@@ -1,4 +1,4 @@
-"""What Varnish and nginx in front make of odd, greedy and hostile requests."""
+"""How Varnish and nginx handle odd, greedy and hostile requests."""
 
 import asyncio
 import itertools
@@ -16,7 +16,7 @@ from transform_service.http.negotiation import negotiated
 pytestmark = pytest.mark.parametrize("running", ["compose"], indirect=True, scope="session")
 
 ACCEPTS = json.loads(Path(__file__).with_name("accepts.json").read_text())
-"""What browsers, applications and libraries send for an image, as their vendors document it."""
+"""The Accept headers that browsers, applications and libraries send for an image, as their vendors document them."""
 UNKEYED = {
     "X-Forwarded-Host": "evil.example",
     "X-Forwarded-Proto": "ftp",
@@ -60,7 +60,7 @@ async def image_id(service: Service) -> str:
     return await service.upload(pictures.jpeg())
 
 
-async def test_no_header_but_accept_changes_a_body(service: Service, image_id: str) -> None:
+async def test_only_accept_changes_a_body(service: Service, image_id: str) -> None:
     urls = [f"/v1/images/{image_id}", f"/v1/images/{image_id}.jpg", f"/v1/transform?image_id={image_id}&thumb=9"]
     urls += [f"/v1/images/{image_id}.{ext}?thumb={n}" for n, ext in enumerate(["webp", "png", "jpg", "gif"] * 5, 10)]
     known = {url: (await service.get(url))[:2] for url in urls}
@@ -68,8 +68,8 @@ async def test_no_header_but_accept_changes_a_body(service: Service, image_id: s
         assert (await service.get(url, headers={name: value}))[:2] == known[url], (url, name)
 
 
-async def test_no_header_reaches_those_who_come_later(service: Service, image_id: str) -> None:
-    """The one with the header comes first, and fills the cache."""
+async def test_headers_do_not_affect_later_clients(service: Service, image_id: str) -> None:
+    """The request with the header comes first, and fills the cache."""
     for number, (name, value) in enumerate(UNKEYED.items(), 40):
         status, body, _ = await service.get(f"/v1/images/{image_id}.webp?thumb={number}", headers={name: value})
         later = await service.get(f"/v1/images/{image_id}.webp?thumb={number}")
@@ -78,7 +78,7 @@ async def test_no_header_reaches_those_who_come_later(service: Service, image_id
         assert (status, body) == later[:2] == elsewhere[:2], name
 
 
-async def test_a_thousand_accepts_are_at_most_four_variants_each_right(service: Service, image_id: str) -> None:
+async def test_a_thousand_accept_headers_get_the_right_one_of_four_variants(service: Service, image_id: str) -> None:
     ends = (
         "",
         ",*/*;q=0.1",
@@ -89,34 +89,35 @@ async def test_a_thousand_accepts_are_at_most_four_variants_each_right(service: 
         ",image/jp2",
         ", image/bmp;q=0.9",
     )
-    asked = [accept + end for accept in ACCEPTS for end in ends]
-    asked += [text.replace(",", " , ") for text in ACCEPTS] + [text.upper() for text in ACCEPTS]
-    asked += [text.replace(";q=", "; q=") for text in ACCEPTS]
+    headers = [accept + end for accept in ACCEPTS for end in ends]
+    headers += [text.replace(",", " , ") for text in ACCEPTS] + [text.upper() for text in ACCEPTS]
+    headers += [text.replace(";q=", "; q=") for text in ACCEPTS]
     for kind, q in itertools.product(
         ("image/avif", "image/webp", "image/*", "*/*"), ("0", "0.3", "0.55", "0.800", "1.0")
     ):
-        asked += [text.replace(kind, f"{kind};q={q}") for text in ACCEPTS if kind in text and f"{kind};" not in text]
-    asked = list(dict.fromkeys(asked))
-    assert len(asked) >= 1000, len(asked)
+        headers += [text.replace(kind, f"{kind};q={q}") for text in ACCEPTS if kind in text and f"{kind};" not in text]
+    headers = list(dict.fromkeys(headers))
+    assert len(headers) >= 1000, len(headers)
     path = f"/v1/images/{image_id}.auto?thumb=33"
     tags = set()
-    for accept in asked:
-        status, _, answer = await service.get(path, headers={"Accept": accept})
-        # Varnish does not know the original's format: it leaves to the original what is liked less than any of these.
+    for accept in headers:
+        status, _, response = await service.get(path, headers={"Accept": accept})
+        # Varnish does not know the format of the original. It serves the original to a client that prefers any of these
+        # formats to AVIF and WebP.
         originals = ("jpeg", "png", "gif")
-        right = {negotiated([accept], FORMATS[name], animated=False).content_type for name in originals}
-        if right & {FORMATS[name].content_type for name in originals}:
+        right = {negotiated([accept], FORMATS[name], animated=False).media_type for name in originals}
+        if right & {FORMATS[name].media_type for name in originals}:
             right.add("image/jpeg")
         assert status == 200
-        assert answer.content_type in right, accept
-        assert answer.headers["Vary"] == "Accept"
-        tags.add(answer.headers["ETag"])
+        assert response.content_type in right, accept
+        assert response.headers["Vary"] == "Accept"
+        tags.add(response.headers["ETag"])
     assert len(tags) <= 4
-    print(f"\n{len(asked)} Accept headers, {len(tags)} variants")
+    print(f"\n{len(headers)} Accept headers, {len(tags)} variants")
 
 
 async def raw(service: Service, sent: bytes) -> bytes:
-    """All that comes back on one connection, until it is closed or silent."""
+    """Everything received on one connection until it is closed or silent."""
     parts = urlsplit(service.url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     received = b""
@@ -155,8 +156,8 @@ SMUGGLED = b"GET /v1/images/smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
         b"Transfer-Encoding: chunked\r\nConnection: Transfer-Encoding\r\n",
     ],
 )
-async def test_a_request_in_a_request_is_answered_to_nobody_else(service: Service, image_id: str, head: bytes) -> None:
-    """Whatever it is taken for, it is taken for the same by all parts: others get their own answers."""
+async def test_a_smuggled_request_does_not_affect_other_clients(service: Service, image_id: str, head: bytes) -> None:
+    """Varnish, nginx and the service agree on where a request ends, so other clients get their own responses."""
     body = b"0\r\n\r\n" + SMUGGLED
     attack = b"POST /v1/transform?thumb=9 HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" + head + b"\r\n" + body
     known = (await service.get(f"/v1/images/{image_id}.webp?thumb=20"))[:2]
@@ -166,10 +167,10 @@ async def test_a_request_in_a_request_is_answered_to_nobody_else(service: Servic
     )
     assert {other[:2] for other in others} == {known}
     for received in attacks:
-        answers = received.split(b"HTTP/1.1 ")[1:]
-        assert len(answers) <= 2, received
-        # The sender may pipeline a request of its own, but then it is the sender's, and answered as that.
-        assert all(answer[:3] in {b"400", b"404", b"411", b"413", b"415", b"501"} for answer in answers), received
+        responses = received.split(b"HTTP/1.1 ")[1:]
+        assert len(responses) <= 2, received
+        # The sender may pipeline another request. It gets the response itself.
+        assert all(response[:3] in {b"400", b"404", b"411", b"413", b"415", b"501"} for response in responses), received
         cold = await service.get(f"/v1/images/{image_id}/info")
         assert cold[0] == 200
         assert json.loads(cold[1])["image_id"] == image_id
@@ -194,7 +195,7 @@ async def test_a_request_in_a_request_is_answered_to_nobody_else(service: Servic
         ("GET /v1/images?" + "a" * 9000, 414),
     ],
 )
-async def test_what_is_not_for_clients_is_refused_in_words(service: Service, line: str, status: int) -> None:
+async def test_internal_paths_and_methods_are_refused_with_a_problem(service: Service, line: str, status: int) -> None:
     received = await raw(service, f"{line} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
     head, _, body = received.partition(b"\r\n\r\n")
     assert head.startswith(f"HTTP/1.1 {status} ".encode()), head
@@ -202,7 +203,7 @@ async def test_what_is_not_for_clients_is_refused_in_words(service: Service, lin
     assert json.loads(body)["status"] == status
 
 
-async def test_headers_that_are_too_large_are_refused_in_words(service: Service) -> None:
+async def test_headers_that_are_too_large_are_refused_with_a_problem(service: Service) -> None:
     received = await raw(service, b"GET /v1/images HTTP/1.1\r\nHost: x\r\nX-Large: " + b"a" * 20_000 + b"\r\n\r\n")
     assert received.startswith(b"HTTP/1.1 431 ")
     assert b"application/problem+json" in received

@@ -1,4 +1,4 @@
-"""A short load test of the running service: all visitors get what they should, and a report is written."""
+"""Short load tests of the running service: every response is right, and there is a report."""
 
 import asyncio
 import re
@@ -16,7 +16,7 @@ LIMITS = """\
 [default.all]
 error_share = 0.0
 """
-"""Of time CI machines have more or less; a wrong answer is wrong on all of them."""
+"""No limits on times, since CI machines differ. A wrong response is wrong on all of them."""
 
 KINDS = {f"{group} {kind}" for group, kinds in thresholds.KINDS.items() for kind in kinds} | {LATE, "clean-up"}
 
@@ -34,7 +34,7 @@ def short(service: Service, tmp_path: Path, files: Path) -> tuple[object, ...]:
 
 @pytest.mark.parametrize("running", ["compose"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
-def test_visitors_get_right_answers_and_a_report_is_written(short: tuple[object, ...], tmp_path: Path) -> None:
+def test_visitors_get_right_responses_and_a_report_is_written(short: tuple[object, ...], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text(LIMITS)
     done = loadtests(*short, "--users", 20, "--seconds", 30)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -52,8 +52,8 @@ def test_visitors_get_right_answers_and_a_report_is_written(short: tuple[object,
 
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
-def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...], tmp_path: Path) -> None:
-    """A ramp of one step, in two processes of locust, which send their counts to a third."""
+def test_a_broken_threshold_is_one_line_and_exit_code_1(short: tuple[object, ...], tmp_path: Path) -> None:
+    """A ramp of one step, in two locust processes that send their counts to a third."""
     (tmp_path / "limits.toml").write_text(f"{LIMITS}[default.viewers]\np50_ms = 0.01\ngoodput = 1000000\n")
     step = ("--users", 17, "--most-users", 17, "--step-seconds", 4)
     done = loadtests(*short, "--shape", "ramp", *step, "--processes", 2)
@@ -71,14 +71,12 @@ def test_a_broken_threshold_is_a_line_and_exit_code_1(short: tuple[object, ...],
     counted = ledgers.read(report / "ledger.json")
     assert not counted.failures
     assert set(counted.names()) <= KINDS
-    assert counted.summary("viewers", *counted.span).hit_ratio is None, "there is no Varnish"
+    assert counted.summary("viewers", *counted.span).hit_ratio is None, "Varnish does not run here"
 
 
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
-def test_a_run_whose_thresholds_need_varnish_judged_nothing_without_it(
-    short: tuple[object, ...], tmp_path: Path
-) -> None:
+def test_a_run_without_varnish_cannot_check_thresholds_of_hits(short: tuple[object, ...], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text("[default.hits]\np95_ms = 10\n")
     done = loadtests(*short, "--users", 5, "--seconds", 3)
     assert done.returncode == 2, done.stdout + done.stderr
@@ -88,9 +86,7 @@ def test_a_run_whose_thresholds_need_varnish_judged_nothing_without_it(
 
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
-def test_a_run_that_is_interrupted_in_its_warm_up_has_measured_nothing(
-    short: tuple[object, ...], tmp_path: Path
-) -> None:
+def test_a_run_interrupted_during_its_warm_up_measures_nothing(short: tuple[object, ...], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text(LIMITS)
     done = interrupted(*short, "--users", 5, "--seconds", 3, "--warm-up", 100, after="good/s")
     assert done.returncode == 2, done.stdout + done.stderr
@@ -100,14 +96,14 @@ def test_a_run_that_is_interrupted_in_its_warm_up_has_measured_nothing(
 
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
-async def test_what_is_there_is_not_uploaded_again(service: Service, tmp_path: Path, files: Path) -> None:
+async def test_stored_photos_are_not_uploaded_again(service: Service, tmp_path: Path, files: Path) -> None:
     def seeded(*, anew: bool = False) -> list[str]:
         album = photos.Album(files)
         return [entry.image_id for entry in corpus.seed(service.url, album, 3, tmp_path / "corpus.json", anew=anew)]
 
     first = await asyncio.to_thread(seeded)
-    async with service.http.delete(f"{service.url}/v1/images/{first[1]}") as answer:
-        assert answer.status == 204
+    async with service.http.delete(f"{service.url}/v1/images/{first[1]}") as response:
+        assert response.status == 204
     again = await asyncio.to_thread(seeded)
     assert [old == new for old, new in zip(first, again, strict=True)] == [True, False, True]
     assert not set(await asyncio.to_thread(seeded, anew=True)) & {*first, *again}

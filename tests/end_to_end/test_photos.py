@@ -1,4 +1,4 @@
-"""Real photos through every format and through chains, compared with libvips called directly."""
+"""Real photos in every format and through chains, compared with libvips called directly."""
 
 import asyncio
 import os
@@ -16,7 +16,7 @@ from tests.end_to_end.conftest import Service
 
 T = TypeVar("T")
 
-# Mean difference of a channel (0 to 255) between the direct rendering and what came back through the encoder.
+# The largest mean difference of a channel (0 to 255) between libvips' pixels and the decoded response.
 FORMATS = {"jpg": 8.0, "png": 0.0, "webp": 8.0, "avif": 8.0, "gif": 12.0, "tiff": 0.0}
 CHAINS = [
     "rotate=90&blur=10",
@@ -29,12 +29,12 @@ CHAINS = [
 ]
 _AT_ONCE = 4
 _LARGE = 500_000
-"""Bytes from which a photo takes long: it goes through a sixth of the treatments, unless PHOTOS=all."""
+"""Bytes from which a photo is slow: it gets only a sixth of the treatments, unless PHOTOS=all."""
 
 
 @pytest.fixture(scope="module")
 def photos(service: Service, wallpapers: list[Path]) -> list[Path]:
-    """Every twelfth of them; embedded, all with PHOTOS=all."""
+    """Every twelfth photo. With PHOTOS=all, `imgsvc serve` gets all of them."""
     every = [*wallpapers, *pictures.science_photos()]
     return every if service.kind == "embedded" and os.environ.get("PHOTOS") == "all" else every[::12]
 
@@ -44,7 +44,7 @@ async def uploaded(service: Service, photos: list[Path]) -> dict[Path, str]:
     return {photo: await service.upload(photo.read_bytes(), photo.name) for photo in photos}
 
 
-async def test_every_photo_comes_back_byte_for_byte(service: Service, uploaded: dict[Path, str]) -> None:
+async def test_every_original_is_returned_byte_for_byte(service: Service, uploaded: dict[Path, str]) -> None:
     for photo, image_id in uploaded.items():
         status, body, _ = await service.get(f"/v1/images/{image_id}")
         assert status == 200
@@ -56,9 +56,9 @@ async def test_every_photo_converts_to_every_format(service: Service, uploaded: 
     async def check(photo: Path, image_id: str) -> None:
         expected = await asyncio.to_thread(_direct, photo, "")
         for suffix, tolerance in _some(photo, list(FORMATS.items())):
-            _, body, answer = await service.get(f"/v1/images/{image_id}.{suffix}")
-            assert answer.status == 200, (photo, suffix, body[:500])
-            assert answer.content_type == f"image/{'jpeg' if suffix == 'jpg' else suffix}"
+            _, body, response = await service.get(f"/v1/images/{image_id}.{suffix}")
+            assert response.status == 200, (photo, suffix, body[:500])
+            assert response.content_type == f"image/{'jpeg' if suffix == 'jpg' else suffix}"
             if photo.suffix == f".{suffix}":
                 assert body == await asyncio.to_thread(photo.read_bytes), photo
                 continue
@@ -69,12 +69,12 @@ async def test_every_photo_converts_to_every_format(service: Service, uploaded: 
 
 
 @pytest.mark.timeout(900)
-async def test_every_photo_goes_through_chains(service: Service, uploaded: dict[Path, str]) -> None:
+async def test_every_photo_is_transformed_by_chains(service: Service, uploaded: dict[Path, str]) -> None:
     async def check(photo: Path, image_id: str) -> None:
         for chain in _some(photo, CHAINS):
             expected = await asyncio.to_thread(_direct, photo, chain)
-            # PNG, so that the pixels come back as they were rendered; compress=40 has a palette of few colours,
-            # and a downscale that goes before a quarter turn rounds in another order.
+            # As PNG, to get exactly the rendered pixels. But compress=40 makes a small palette, and a downscale that
+            # the planner moves before a quarter turn rounds in another order.
             status, body, _ = await service.get(f"/v1/images/{image_id}.png?{chain}")
             assert status == 200, (photo, chain, body[:500])
             difference = await asyncio.to_thread(_mean_difference, body, expected)
@@ -83,17 +83,17 @@ async def test_every_photo_goes_through_chains(service: Service, uploaded: dict[
     await _all(check, uploaded)
 
 
-async def test_without_an_extension_the_format_stays(service: Service, uploaded: dict[Path, str]) -> None:
+async def test_the_format_stays_without_an_extension(service: Service, uploaded: dict[Path, str]) -> None:
     for photo, image_id in list(uploaded.items())[:12]:
         _, before, original = await service.get(f"/v1/images/{image_id}")
-        status, body, answer = await service.get(f"/v1/images/{image_id}?thumb=100")
+        status, body, response = await service.get(f"/v1/images/{image_id}?thumb=100")
         assert status == 200, photo
-        assert answer.content_type == original.content_type
+        assert response.content_type == original.content_type
         assert body != before
 
 
 def _some(photo: Path, treatments: list[T]) -> list[T]:
-    """The treatments of this photo: over the photos together, all of them."""
+    """The treatments of one photo. All photos together get all of them."""
     if photo.stat().st_size < _LARGE or os.environ.get("PHOTOS") == "all":
         return treatments
     return treatments[zlib.crc32(str(photo).encode()) % 6 :: 6]
@@ -118,7 +118,7 @@ def _mean_difference(body: bytes, expected: np.ndarray) -> float:
 
 
 def _direct(photo: Path, chain: str) -> np.ndarray:
-    """The chain by libvips alone, a full decode but for a thumbnail that comes first."""
+    """The chain by libvips alone: a full decode, unless a thumbnail comes first."""
     steps = [pair.split("=") for pair in chain.split("&") if pair]
     if steps and steps[0][0] == "thumb":
         side = int(steps.pop(0)[1])
@@ -129,7 +129,7 @@ def _direct(photo: Path, chain: str) -> np.ndarray:
             image = image.icc_transform("srgb", embedded=True)
     image = image.colourspace("srgb").cast("uchar")
     for name, value in steps:
-        image = _step(image, name, float(value)).copy_memory()  # else libvips computes overlaps many times
+        image = _step(image, name, float(value)).copy_memory()  # otherwise libvips computes overlaps many times
     return pictures.pixels(image)
 
 

@@ -1,5 +1,6 @@
-"""Every second file of Pillow's own tests (with PHOTOS=all, every one), odd and broken ones among them, uploaded and
-transformed: all get an answer.
+"""Uploads and transforms of Pillow's own test files, many of them odd or broken: each request gets a proper response.
+
+These are every second file, or all files with PHOTOS=all.
 """
 
 import asyncio
@@ -21,39 +22,39 @@ from tests import servers
 from tests.pillow_images import pillow_images
 
 TRANSFORMS = ("?thumb=100", ".webp?rotate=90&thumb=64", ".png?blur=1&thumb=200", ".jpg?resize=50x50,cover")
-_TAKEN, _REFUSED = 201, {413, 415, 422}
+_ACCEPTED, _REFUSED = 201, {413, 415, 422}
 _AT_ONCE = 4
 _MOST_SECONDS = 15
 _LEAST_FILES = 1000
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What came of one request."""
+class Outcome:
+    """The outcome of one request."""
 
     what: str
     status: int
     seconds: float
     detail: str
-    """Of an error; empty where the body is an image of the format that was asked for."""
+    """The detail of an error; empty if the body is an image in the requested format."""
 
 
 @dataclass
 class Sweep:
-    """What came of all requests."""
+    """The outcomes of all requests."""
 
     service: servers.Served
-    uploads: list[Answer] = field(default_factory=list)
-    transforms: list[Answer] = field(default_factory=list)
-    again: list[tuple[Answer, Answer]] = field(default_factory=list)
-    """Of what is broken: the first answer and the second."""
+    uploads: list[Outcome] = field(default_factory=list)
+    transforms: list[Outcome] = field(default_factory=list)
+    again: list[tuple[Outcome, Outcome]] = field(default_factory=list)
+    """The first and the second outcome of each broken file."""
     renderers: int = 0
-    """How many there were before."""
+    """The number of renderers before the sweep."""
 
-    def told(self) -> str:
-        """Statuses, the slowest answers, and what the log says of failures."""
+    def summary(self) -> str:
+        """The statuses, and the slowest requests."""
         counts = {name: Counter(a.status for a in getattr(self, name)) for name in ("uploads", "transforms")}
-        slowest = sorted(self.uploads + self.transforms, key=lambda answer: answer.seconds)[-5:]
+        slowest = sorted(self.uploads + self.transforms, key=lambda outcome: outcome.seconds)[-5:]
         return "\n".join(
             [
                 *(f"{name}: {dict(sorted(found.items()))}" for name, found in counts.items()),
@@ -76,7 +77,7 @@ async def sweep(
     with servers.serve(tmp_path_factory.mktemp("sweep")) as service:
         done = Sweep(service, renderers=len(service.renderers()))
 
-        async def one(name: str, body: bytes) -> None:
+        async def visit(name: str, body: bytes) -> None:
             first, image_id = await _upload(http, service.url, name, body)
             done.uploads.append(first)
             if first.status == 422:
@@ -88,8 +89,10 @@ async def sweep(
                 if first.status == 422:
                     done.again.append((first, await _transform(http, url, name + suffix)))
 
-        await _some_at_a_time(one, dict(islice(files.items(), 0, None, 1 if os.environ.get("PHOTOS") == "all" else 2)))
-        print(f"\n{done.told()}")
+        await _some_at_a_time(
+            visit, dict(islice(files.items(), 0, None, 1 if os.environ.get("PHOTOS") == "all" else 2))
+        )
+        print(f"\n{done.summary()}")
         yield done
 
 
@@ -105,56 +108,60 @@ async def _some_at_a_time(work: Callable[[str, bytes], Awaitable[None]], files: 
             clients.create_task(client())
 
 
-async def _upload(http: aiohttp.ClientSession, base: str, name: str, body: bytes) -> tuple[Answer, str]:
-    """With the id, or nothing where the file was refused."""
+async def _upload(http: aiohttp.ClientSession, base: str, name: str, body: bytes) -> tuple[Outcome, str]:
+    """The outcome, and the image ID; empty if the file was refused."""
     form = aiohttp.FormData()
     form.add_field("image", io.BytesIO(body), filename=quote(name, safe=""))
     started = time.perf_counter()
-    async with http.post(f"{base}/v1/images", data=form) as answer:
-        said = await answer.json(content_type=None)
-    told = Answer(f"upload of {name}", answer.status, time.perf_counter() - started, said.get("detail", ""))
-    return told, str(said.get("image_id", ""))
+    async with http.post(f"{base}/v1/images", data=form) as response:
+        reply = await response.json(content_type=None)
+    outcome = Outcome(f"upload of {name}", response.status, time.perf_counter() - started, reply.get("detail", ""))
+    return outcome, str(reply.get("image_id", ""))
 
 
-async def _transform(http: aiohttp.ClientSession, url: str, what: str) -> Answer:
+async def _transform(http: aiohttp.ClientSession, url: str, what: str) -> Outcome:
     started = time.perf_counter()
-    async with http.get(url) as answer:
-        body = await answer.read()
-        detail = _fault(answer, url, body) if answer.status == 200 else (await answer.json(content_type=None))["detail"]
-        return Answer(what, answer.status, time.perf_counter() - started, detail)
+    async with http.get(url) as response:
+        body = await response.read()
+        detail = (
+            _fault(response, url, body)
+            if response.status == 200
+            else (await response.json(content_type=None))["detail"]
+        )
+        return Outcome(what, response.status, time.perf_counter() - started, detail)
 
 
-def _fault(answer: aiohttp.ClientResponse, url: str, body: bytes) -> str:
-    """What is wrong with an answer that says it is an image."""
+def _fault(response: aiohttp.ClientResponse, url: str, body: bytes) -> str:
+    """What is wrong with a response that claims to be an image; empty if nothing is."""
     extension = url.partition("?")[0].rpartition("/")[2].partition(".")[2]
     found = sniff(body[:64])
-    if found is None or answer.content_type != found.content_type or (extension and found != by_extension(extension)):
-        return f"{answer.content_type} with a body of {found}"
+    if found is None or response.content_type != found.media_type or (extension and found != by_extension(extension)):
+        return f"{response.content_type} with a body of {found}"
     return ""
 
 
-def _lines(answers: list[Answer]) -> str:
-    return "\n".join(f"{a.what}: {a.status} in {a.seconds:.1f} s: {a.detail}" for a in answers)
+def _lines(outcomes: list[Outcome]) -> str:
+    return "\n".join(f"{a.what}: {a.status} in {a.seconds:.1f} s: {a.detail}" for a in outcomes)
 
 
-def test_every_upload_is_taken_or_refused_with_a_reason(sweep: Sweep) -> None:
-    odd = [a for a in sweep.uploads if a.status != _TAKEN and not (a.status in _REFUSED and a.detail)]
+def test_every_upload_is_accepted_or_refused_with_a_reason(sweep: Sweep) -> None:
+    odd = [a for a in sweep.uploads if a.status != _ACCEPTED and not (a.status in _REFUSED and a.detail)]
     assert not odd, _lines(odd)
 
 
-def test_every_transform_is_an_image_or_says_why_there_is_none(sweep: Sweep) -> None:
-    """A decoder that crashes is answered 503; none of these files crashes one today."""
+def test_every_transform_is_an_image_or_an_error_with_a_reason(sweep: Sweep) -> None:
+    """A crashed decoder causes a 503, but none of these files crashes one today."""
     odd = [a for a in sweep.transforms if (a.status, bool(a.detail)) not in {(200, False), (422, True)}]
     assert not odd, _lines(odd)
 
 
-def test_what_is_broken_stays_broken(sweep: Sweep) -> None:
+def test_a_broken_file_gets_the_same_status_again(sweep: Sweep) -> None:
     changed = [pair for pair in sweep.again if pair[0].status != pair[1].status]
-    assert sweep.again, "no file was found broken: these are not the files that were meant"
+    assert sweep.again, "no file is broken: are these the right files?"
     assert not changed, "\n".join(_lines(list(pair)) for pair in changed)
 
 
-def test_no_answer_takes_long(sweep: Sweep) -> None:
+def test_no_request_takes_long(sweep: Sweep) -> None:
     slow = [a for a in sweep.uploads + sweep.transforms if a.seconds > _MOST_SECONDS]
     assert not slow, _lines(slow)
 
@@ -165,21 +172,21 @@ async def test_no_renderer_is_lost(sweep: Sweep) -> None:
             await asyncio.sleep(0.05)
 
 
-def test_nothing_unforeseen_is_in_the_log(sweep: Sweep) -> None:
+def test_the_log_has_no_traceback(sweep: Sweep) -> None:
     log = sweep.service.log.read_text()
     assert "Traceback" not in log, log[log.index("Traceback") - 500 :][:3000]
 
 
-async def test_an_error_tells_of_its_own_image(
+async def test_an_error_is_about_its_own_image(
     http: aiohttp.ClientSession, files: dict[str, bytes], tmp_path: Path
 ) -> None:
     with servers.serve(tmp_path, VALIDATORS="1", RENDERERS="1") as service:
-        answer, image_id = await _upload(
+        response, image_id = await _upload(
             http, service.url, "x", files["truncated_app14.jpg"]
         )  # decodes, with a warning
-        assert answer.status == _TAKEN
+        assert response.status == _ACCEPTED
         url = f"{service.url}/v1/images/{image_id}.png?rotate=9"
         assert (await _transform(http, url, url)).status == 200
-        answer, _ = await _upload(http, service.url, "x", files["zero_width.gif"])
-        assert answer.status == 422
-        assert "gif" in answer.detail
+        response, _ = await _upload(http, service.url, "x", files["zero_width.gif"])
+        assert response.status == 422
+        assert "gif" in response.detail

@@ -1,4 +1,4 @@
-"""Reading images, against libvips' own loaders and its thumbnail."""
+"""Reading images, compared with libvips' own loaders and its thumbnail operation."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,11 +9,8 @@ import pyvips
 
 from imaging.formats import InputLimits, avif
 from imaging.geometry import Size
-from imaging.pixels import _pillow as pillow
-from imaging.pixels import decoding as decoders
-from imaging.pixels import vips
+from imaging.pixels import _pillow, decoding, vips
 from imaging.pixels.headers import read_header
-from imaging.pixels.vips import decoding
 from imaging.scaling import scale
 from service_kit.errors import UnprocessableImage
 from tests import pictures
@@ -29,7 +26,7 @@ def scaled(path: Path, fmt: str, side: int) -> np.ndarray:
     header = read_header(path, InputLimits(10**9, 100))
     assert header.format == fmt
     target = header.size.shrunk(header.size.longer / side)
-    return pictures.pixels(decoders.scaled(path, header, 0, target))
+    return pictures.pixels(decoding.scaled(path, header, 0, target))
 
 
 def thumbnail(path: Path, side: int) -> np.ndarray:
@@ -39,39 +36,37 @@ def thumbnail(path: Path, side: int) -> np.ndarray:
 @pytest.mark.parametrize("bands", [1, 3])
 @pytest.mark.parametrize("size", [(1200, 750), (1199, 751), (801, 1203), (1023, 9)])
 @pytest.mark.parametrize("shrink", [2, 4, 8])
-def test_progressive_jpeg_by_pillow_has_the_pixels_of_libvips(
+def test_pillow_and_libvips_decode_progressive_jpegs_to_the_same_pixels(
     tmp_path: Path, photos: list[pyvips.Image], size: tuple[int, int], shrink: int, bands: int
 ) -> None:
     path = tmp_path / "x.jpg"
     picture = photos[0].thumbnail_image(size[0], height=size[1], size="force")
     picture.colourspace("b-w" if bands == 1 else "srgb").jpegsave(str(path), interlace=True)
-    decoded = pillow.progressive_jpeg(path, Size(*size), shrink)
+    decoded = _pillow.progressive_jpeg(path, Size(*size), shrink)
     assert decoded is not None
     expected = pyvips.Image.jpegload(str(path), shrink=shrink)
     assert decoded.interpretation == expected.interpretation
     np.testing.assert_array_equal(pictures.pixels(decoded), pictures.pixels(expected))
 
 
-def test_a_progressive_jpeg_in_cmyk_is_left_to_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
+def test_a_progressive_cmyk_jpeg_is_left_to_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
     path = tmp_path / "x.jpg"
     photos[0].icc_transform("cmyk", input_profile="srgb").jpegsave(str(path), interlace=True)
-    assert pillow.progressive_jpeg(path, Size(1200, 750), 4) is None
+    assert _pillow.progressive_jpeg(path, Size(1200, 750), 4) is None
     assert scaled(path, "jpeg", 100).shape[:2] == (63, 100)
 
 
-def test_a_progressive_jpeg_that_is_cut_off_is_told_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
+def test_a_truncated_progressive_jpeg_is_refused_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
     data = photos[0].jpegsave_buffer(interlace=True, Q=95)
     for share in (50, 90, 99):
         (tmp_path / "x.jpg").write_bytes(data[: len(data) * share // 100])
         for side in (50, 130, 300):
-            with pytest.raises(UnprocessableImage), decoding("the image"):
+            with pytest.raises(UnprocessableImage), vips.decoding("the image"):
                 scaled(tmp_path / "x.jpg", "jpeg", side)
 
 
 @pytest.mark.parametrize("side", [480, 311, 64])
-def test_webp_is_scaled_to_the_pixels_of_libvips_thumbnail(
-    tmp_path: Path, photos: list[pyvips.Image], side: int
-) -> None:
+def test_webp_is_scaled_like_libvips_thumbnail(tmp_path: Path, photos: list[pyvips.Image], side: int) -> None:
     for number, photo in enumerate(photos):
         photo.webpsave(str(tmp_path / f"{number}.webp"))
         np.testing.assert_array_equal(
@@ -85,23 +80,23 @@ def test_webp_of_any_shape_gets_the_planned_size(tmp_path: Path, size: tuple[int
     for side in (77, 100, 333):
         target = Size(*size).shrunk(max(size) / side)
         header = read_header(tmp_path / "x.webp", InputLimits(10**9, 100))
-        image = decoders.scaled(tmp_path / "x.webp", header, 0, target)
+        image = decoding.scaled(tmp_path / "x.webp", header, 0, target)
         assert Size(image.width, image.height) == target
 
 
-def test_a_broken_avif_is_told_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
+def test_a_truncated_avif_is_refused_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
     data = photos[0].heifsave_buffer(compression="av1", effort=0)
     path = tmp_path / "x.avif"
     path.write_bytes(data)
     header = read_header(path, InputLimits(10**9, 100))
     for share in (50, 90, 99):
         path.write_bytes(data[: len(data) * share // 100])
-        with pytest.raises(UnprocessableImage), decoding("the image"):
-            decoders.whole(path, header).avg()
+        with pytest.raises(UnprocessableImage), vips.decoding("the image"):
+            decoding.whole(path, header).avg()
 
 
-def test_an_avif_thumbnail_is_used_where_it_is_large_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """No encoder that can be had here writes one, so the loader is told that there is a smaller image: itself."""
+def test_an_avif_thumbnail_is_used_if_it_is_large_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No available encoder writes thumbnails, so the loader pretends that a small file is one."""
     small, large = tmp_path / "small.avif", tmp_path / "large.avif"
     pictures.gradient(400, 300).heifsave(str(small), compression="av1", effort=0)
     pictures.gradient(1600, 1200).heifsave(str(large), compression="av1", effort=0)
@@ -127,7 +122,7 @@ def _opaque(picture: pyvips.Image) -> pyvips.Image:
 
 
 def _hole(picture: pyvips.Image) -> pyvips.Image:
-    """Transparent where no peek at the first rows sees it; the colour below is not to shine through."""
+    """Transparent only below the first rows. The hidden green must not shine through."""
     alpha = pyvips.Image.black(picture.width, picture.height) + 255
     hole = alpha.cast("uchar").draw_rect(0, 300, 400, 200, 200, fill=True)
     green = picture.draw_rect([0, 255, 0], 300, 400, 200, 200, fill=True)
@@ -140,10 +135,10 @@ def _transparent_from_the_top(picture: pyvips.Image) -> pyvips.Image:
 
 @pytest.mark.parametrize("alpha", [_opaque, _hole, _transparent_from_the_top])
 @pytest.mark.parametrize("fmt", ["png", "tiff"])
-def test_alpha_is_scaled_like_libvips_does(
+def test_alpha_is_scaled_like_libvips_thumbnail(
     tmp_path: Path, photos: list[pyvips.Image], fmt: str, alpha: Callable[[pyvips.Image], pyvips.Image]
 ) -> None:
-    """To the pixel where something is transparent; to 1 of 255 where nothing is, and nothing is premultiplied."""
+    """Exactly if something is transparent; to 1 of 255 if nothing is, as nothing is premultiplied then."""
     path = tmp_path / f"x.{fmt}"
     alpha(photos[0]).copy(interpretation="srgb").write_to_file(str(path))
     distance = np.abs(scaled(path, fmt, 300) - thumbnail(path, 300))

@@ -1,4 +1,4 @@
-"""libvips is locked down in workers: exactly the allowed loaders, nothing cached."""
+"""libvips is locked down in workers: only the allowed loaders, no cache."""
 
 import subprocess
 import sys
@@ -6,18 +6,18 @@ import sys
 from tests.servers import ROOT
 
 
-def _in_a_process(code: str) -> str:
+def _run(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     return done.stdout + done.stderr
 
 
-def test_exactly_the_allowed_loaders_are_on() -> None:
+def test_exactly_the_allowed_loaders_are_enabled() -> None:
     code = "from imaging.pixels import vips; vips.lock_down(); print(sorted(vips.enabled_loaders()))"
     expected = ["gifload", "heifload", "jpegload", "pngload", "tiffload", "webpload"]
-    assert _in_a_process(code).strip() == str(expected)
+    assert _run(code).strip() == str(expected)
 
 
-def test_a_loader_too_many_keeps_the_service_from_starting() -> None:
+def test_an_unexpected_loader_prevents_the_start() -> None:
     code = """
 from dataclasses import replace
 from imaging.formats import FORMATS
@@ -25,16 +25,16 @@ from imaging.pixels import vips
 FORMATS["csv"] = replace(FORMATS["png"], name="csv", reader=replace(FORMATS["png"].reader, loader_class="Csv"))
 vips.lock_down()
 """
-    assert "RuntimeError: libvips offers the loaders" in _in_a_process(code)
+    assert "RuntimeError: libvips offers the loaders" in _run(code)
 
 
-def test_the_settings_are_in_force() -> None:
+def test_concurrency_and_cache_are_limited() -> None:
     code = """
 from imaging.pixels.vips import lock_down, pyvips
 lock_down()
 print(pyvips.concurrency_get(), pyvips.cache_get_max())
 """
-    assert _in_a_process(code).split() == ["1", "0"]
+    assert _run(code).split() == ["1", "0"]
 
 
 def test_an_svg_is_not_decoded() -> None:
@@ -43,4 +43,4 @@ from imaging.pixels.vips import lock_down, pyvips
 lock_down()
 pyvips.Image.new_from_buffer(b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"/>', "")
 """
-    assert "pyvips.error.Error" in _in_a_process(code)
+    assert "pyvips.error.Error" in _run(code)

@@ -1,4 +1,4 @@
-"""Small files that promise much, told by their structure in no time: text, chunks, frames, pages."""
+"""Files with too much text or too many chunks, frames or pages are refused quickly, by their structure."""
 
 import struct
 import time
@@ -18,7 +18,7 @@ MOST_BYTES = 60_000_000
 
 
 def _tiff(pages: int, order: str, last: int = 0) -> bytes:
-    """A TIFF, or with `order` of two characters a BigTIFF, of so many empty directories; `last` follows the last."""
+    """A TIFF (or a BigTIFF, if `order` has two characters) of empty directories; the last one points to `last`."""
     big, order = len(order) == 2, order[0]
     count, pointer = ("Q", "Q") if big else ("H", "I")
     head = (b"II" if order == "<" else b"MM") + struct.pack(f"{order}H", 43 if big else 42)
@@ -33,14 +33,14 @@ def _webp(chunk: bytes, count: int) -> bytes:
 
 
 def _broken_text(chunks: int) -> bytes:
-    """Texts whose checksum is wrong: decoders unpack all of them all the same."""
+    """Texts with wrong checksums, which decoders decompress nevertheless."""
     text = b"k\0\0" + zlib.compress(bytes(1_000_000), 9)[:-4] + b"XXXX"
-    plain = bytes(pictures.gradient(8, 8).pngsave_buffer())
-    return plain[:33] + pictures.chunk(b"zTXt", text) * chunks + plain[33:]
+    image = bytes(pictures.gradient(8, 8).pngsave_buffer())
+    return image[:33] + pictures.chunk(b"zTXt", text) * chunks + image[33:]
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "text"),
     [
         (GIF_HEAD + GIF_FRAME * (MOST_BYTES // len(GIF_FRAME)), "100 frames"),
         (GIF_HEAD + b"!\xfe" + b"\1a" * (MOST_BYTES // 2), "blocks"),
@@ -53,7 +53,7 @@ def _broken_text(chunks: int) -> bytes:
         (_webp(b"ANMF\1\0\0\0x\0", MOST_BYTES // 10), "100 frames"),
         (_webp(b"what\0\0\0\0", MOST_BYTES // 8), "chunks"),
         (pictures.PNG_HEAD + pictures.chunk(b"aaAa", b"") * (MOST_BYTES // 12), "chunks"),
-        (_broken_text(1000), "bytes of text"),
+        (_broken_text(1000), "bytes of metadata"),
     ],
     ids=[
         "frames",
@@ -70,9 +70,9 @@ def _broken_text(chunks: int) -> bytes:
         "text",
     ],
 )
-def test_a_hostile_structure_is_refused_in_no_time(tmp_path: Path, body: bytes, said: str) -> None:
+def test_a_hostile_structure_is_refused_quickly(tmp_path: Path, body: bytes, text: str) -> None:
     started = time.process_time()
-    with pytest.raises(UnprocessableImage, match=said):
+    with pytest.raises(UnprocessableImage, match=text):
         _check(tmp_path, body)
     assert time.process_time() - started < 0.5
 
@@ -98,7 +98,7 @@ def test_a_hostile_structure_is_refused_in_no_time(tmp_path: Path, body: bytes, 
         pictures.png_header(9, 9)[:40],
     ],
 )
-def test_others_are_the_decoders_to_judge(tmp_path: Path, body: bytes) -> None:
+def test_other_files_are_left_to_the_decoder(tmp_path: Path, body: bytes) -> None:
     _check(tmp_path, body)
 
 

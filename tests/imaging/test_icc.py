@@ -1,4 +1,4 @@
-"""sRGB profiles are told from all others."""
+"""Recognising sRGB profiles."""
 
 import struct
 from pathlib import Path
@@ -14,21 +14,21 @@ from tests.transform_service.operations.test_operations import rendered
 
 
 def profile(name: str) -> bytes:
-    """One of libvips' own, as it would be embedded."""
+    """One of libvips' own profiles, as a file embeds it."""
     image = pictures.gradient(8, 8).icc_transform(name, input_profile="srgb")
     return bytes(image.get("icc-profile-data"))
 
 
-def test_srgb_is_srgb() -> None:
+def test_srgb_is_recognised() -> None:
     assert is_srgb(profile("srgb"))
     assert is_srgb(ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes())
 
 
-def test_wide_gamut_is_not() -> None:
+def test_a_wide_gamut_is_not_srgb() -> None:
     assert not is_srgb(profile("p3"))
 
 
-def test_the_curve_counts_too() -> None:
+def test_another_tone_curve_is_not_srgb() -> None:
     body = bytearray(profile("srgb"))
     count = struct.unpack_from(">I", body, 128)[0]
     for index in range(count):
@@ -39,12 +39,12 @@ def test_the_curve_counts_too() -> None:
 
 
 @pytest.mark.parametrize("body", [b"", bytes(128), bytes(4000), b"\xff" * 4000])
-def test_nonsense_is_not(body: bytes) -> None:
+def test_nonsense_is_not_srgb(body: bytes) -> None:
     assert not is_srgb(body)
 
 
 def test_photos_with_an_srgb_profile_keep_their_colours(wallpapers: list[Path], tmp_path: Path) -> None:
-    """As libvips' own conversion from that profile leaves them, to 1 of 255 and a step of dark colours."""
+    """As libvips converts them from that profile, but for 1 of 255, or 2 in dark colours."""
     tagged = next(path for path in wallpapers if pyvips.Image.new_from_file(str(path)).get_typeof("icc-profile-data"))
     small = pyvips.Image.thumbnail(str(tagged), 300).copy_memory()
     assert is_srgb(small.get("icc-profile-data"))

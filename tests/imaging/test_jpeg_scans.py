@@ -1,4 +1,4 @@
-"""Progressive JPEG files without the scans that a smaller result does not need."""
+"""Leaving out the scans of a progressive JPEG that a smaller result does not need."""
 
 from io import BytesIO
 from pathlib import Path
@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import pyvips
 
-from imaging import jpeg_scans as progressive
-from imaging import jpeg_segments as jpeg
+from imaging import jpeg_scans, jpeg_segments
 from tests import pictures
 
 SUBSAMPLED, FULL = "on", "off"
@@ -25,12 +24,12 @@ def wallpaper(photo: Path) -> pyvips.Image:
 
 
 def scans(data: bytes) -> int:
-    return sum(segment.marker == jpeg.SCAN for segment in jpeg.segments(data))
+    return sum(segment.marker == jpeg_segments.SCAN for segment in jpeg_segments.segments(data))
 
 
 def needed(path: Path, shrink: int) -> bytes | None:
-    """What is left of the file, where not all of it is needed."""
-    found = progressive.needed(path, shrink)
+    """The needed part of the file; None if that is all or unknown."""
+    found = jpeg_scans.needed(path, shrink)
     return found.getvalue() if isinstance(found, BytesIO) else None
 
 
@@ -41,7 +40,7 @@ def shrunk(data: bytes, shrink: int) -> np.ndarray:
 
 @pytest.mark.parametrize("subsample", [SUBSAMPLED, FULL])
 @pytest.mark.parametrize("grey", [False, True])
-def test_an_eighth_of_the_size_is_exact(tmp_path: Path, wallpaper: pyvips.Image, subsample: str, *, grey: bool) -> None:
+def test_scaling_to_an_eighth_is_exact(tmp_path: Path, wallpaper: pyvips.Image, subsample: str, *, grey: bool) -> None:
     path = written(tmp_path / "x.jpg", wallpaper.colourspace("b-w") if grey else wallpaper, subsample)
     kept = needed(path, 8)
     assert kept
@@ -51,10 +50,10 @@ def test_an_eighth_of_the_size_is_exact(tmp_path: Path, wallpaper: pyvips.Image,
 
 @pytest.mark.parametrize("quality", [95, 98])
 @pytest.mark.parametrize("subsample", [SUBSAMPLED, FULL])
-def test_a_quarter_of_the_size_differs_by_last_bits(
+def test_scaling_to_a_quarter_differs_only_in_the_last_bits(
     tmp_path: Path, wallpapers: list[Path], subsample: str, quality: int
 ) -> None:
-    """Seen: a root mean square of 0.9 to 1.0 of 255."""
+    """Measured: a root mean square difference of 0.9 to 1.0 of 255."""
     for number, source in enumerate([path for path in wallpapers if path.suffix == ".jpg"][:6]):
         picture = pyvips.Image.thumbnail(str(source), 2400).colourspace("srgb")
         path = written(tmp_path / f"{number}.jpg", picture, subsample, quality)
@@ -64,46 +63,46 @@ def test_a_quarter_of_the_size_differs_by_last_bits(
         assert np.sqrt(((after - before) ** 2).mean()) <= 1.2
 
 
-def test_last_bits_that_mean_much_stay(tmp_path: Path, wallpaper: pyvips.Image) -> None:
+def test_last_bits_stay_if_they_matter(tmp_path: Path, wallpaper: pyvips.Image) -> None:
     path = written(tmp_path / "x.jpg", wallpaper, quality=80)
-    assert progressive.needed(path, 4) == path
+    assert jpeg_scans.needed(path, 4) == path
 
 
 @pytest.mark.parametrize("shrink", [1, 2])
 def test_larger_results_need_all_scans(tmp_path: Path, wallpaper: pyvips.Image, shrink: int) -> None:
     path = written(tmp_path / "x.jpg", wallpaper)
-    assert progressive.needed(path, shrink) == path
+    assert jpeg_scans.needed(path, shrink) == path
 
 
-def test_a_baseline_file_has_no_scan_to_leave_out(tmp_path: Path, wallpaper: pyvips.Image) -> None:
+def test_a_baseline_file_is_used_whole(tmp_path: Path, wallpaper: pyvips.Image) -> None:
     wallpaper.jpegsave(str(tmp_path / "x.jpg"))
-    assert progressive.needed(tmp_path / "x.jpg", 8) == tmp_path / "x.jpg"
+    assert jpeg_scans.needed(tmp_path / "x.jpg", 8) == tmp_path / "x.jpg"
 
 
 @pytest.mark.parametrize("shrink", [2, 4, 8])
-def test_a_file_of_too_many_segments_or_scans_is_left_to_libvips(
+def test_a_file_with_too_many_segments_or_scans_is_left_to_libvips(
     tmp_path: Path, wallpaper: pyvips.Image, shrink: int
 ) -> None:
-    """Which refuses scans without end in half a second; and no list of six million segments is kept."""
+    """libvips refuses endless scans within half a second, and nothing keeps a list of six million segments."""
     path = written(tmp_path / "x.jpg", wallpaper)
     data = path.read_bytes()
     path.write_bytes(data[:2] + b"\xff\xfe\x00\x02" * 6_000_000 + data[2:])
-    assert progressive.needed(path, shrink) is None
-    last = [segment for segment in jpeg.segments(data) if segment.marker == jpeg.SCAN][-1]
+    assert jpeg_scans.needed(path, shrink) is None
+    last = [segment for segment in jpeg_segments.segments(data) if segment.marker == jpeg_segments.SCAN][-1]
     path.write_bytes(data[: last.end] + data[last.start : last.end] * 20 + data[last.end :])
-    assert progressive.needed(path, shrink) is None
+    assert jpeg_scans.needed(path, shrink) is None
 
 
-def test_a_file_that_is_cut_off_stays_so(tmp_path: Path, wallpaper: pyvips.Image) -> None:
-    """The decoder is to find it broken, wherever it ends."""
+def test_a_truncated_file_is_left_to_libvips(tmp_path: Path, wallpaper: pyvips.Image) -> None:
+    """Its decoder has to notice the error, wherever the file ends."""
     data = written(tmp_path / "x.jpg", wallpaper).read_bytes()
     for share in range(100):
         (tmp_path / "y.jpg").write_bytes(data[: len(data) * share // 100])
         for shrink in (4, 8):
-            assert progressive.needed(tmp_path / "y.jpg", shrink) is None
+            assert jpeg_scans.needed(tmp_path / "y.jpg", shrink) is None
 
 
-def test_a_file_with_any_byte_broken_is_no_crash(tmp_path: Path) -> None:
+def test_no_broken_byte_causes_a_crash(tmp_path: Path) -> None:
     data = written(tmp_path / "x.jpg", pictures.gradient(64, 64)).read_bytes()
     random = np.random.default_rng(5)
     for place in range(len(data)):
@@ -111,11 +110,11 @@ def test_a_file_with_any_byte_broken_is_no_crash(tmp_path: Path) -> None:
         broken[place] = int(random.integers(0, 256))
         (tmp_path / "y.jpg").write_bytes(broken)
         for shrink in (4, 8):
-            progressive.needed(tmp_path / "y.jpg", shrink)
+            jpeg_scans.needed(tmp_path / "y.jpg", shrink)
 
 
-def test_orders_of_scans_that_are_unusual_give_the_same_pixels(tmp_path: Path, wallpaper: pyvips.Image) -> None:
-    """mozjpeg's own script has other ranges and no last bits."""
+def test_unusual_scan_scripts_give_the_same_pixels(tmp_path: Path, wallpaper: pyvips.Image) -> None:
+    """mozjpeg's own script has other spectral ranges and no refinement scans."""
     path = written(tmp_path / "x.jpg", wallpaper, optimize_scans=True, trellis_quant=True, optimize_coding=True)
     kept = needed(path, 8)
     if kept:

@@ -1,4 +1,4 @@
-"""Files that lose their metadata and keep their encoded pixels."""
+"""Removing the metadata of a file without touching its encoded pixels."""
 
 from pathlib import Path
 
@@ -34,7 +34,9 @@ def _with_metadata(path: Path, options: dict[str, object], bands: int) -> None:
 
 @pytest.mark.parametrize(("suffix", "options"), VARIANTS)
 @pytest.mark.parametrize("bands", [3, 4])
-def test_metadata_goes_and_pixels_stay(tmp_path: Path, suffix: str, options: dict[str, object], bands: int) -> None:
+def test_metadata_is_removed_and_pixels_stay(
+    tmp_path: Path, suffix: str, options: dict[str, object], bands: int
+) -> None:
     source, output = tmp_path / f"x.{suffix}", tmp_path / f"y.{suffix}"
     _with_metadata(source, options, 3 if suffix == "jpg" else bands)
     assert suffix == "gif" or b"somebody" in source.read_bytes()
@@ -46,7 +48,7 @@ def test_metadata_goes_and_pixels_stay(tmp_path: Path, suffix: str, options: dic
     assert not after.get_typeof("xmp-data")
 
 
-def test_what_follows_the_end_of_a_jpeg_goes(tmp_path: Path) -> None:
+def test_bytes_behind_the_end_of_a_jpeg_are_removed(tmp_path: Path) -> None:
     (tmp_path / "x.jpg").write_bytes(pictures.jpeg() + b"\xff\xd8\xff\xe1 somebody")
     assert copy_without_metadata(tmp_path / "x.jpg", tmp_path / "y.jpg", EXTENSIONS["jpg"])
     assert (tmp_path / "y.jpg").read_bytes().endswith(b"\xff\xd9")
@@ -62,7 +64,7 @@ def test_animations_keep_their_frames(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [3, 30, 200, 400])
-def test_broken_structure_is_no_copy(tmp_path: Path, cut: int) -> None:
+def test_a_broken_file_is_not_copied(tmp_path: Path, cut: int) -> None:
     for suffix in ("jpg", "png"):
         _with_metadata(tmp_path / f"x.{suffix}", {}, 3)
         body = (tmp_path / f"x.{suffix}").read_bytes()
@@ -71,7 +73,7 @@ def test_broken_structure_is_no_copy(tmp_path: Path, cut: int) -> None:
 
 
 @pytest.mark.parametrize("query", ["thumb=8000", "rotate=0", "crop=8000x8000", "blur=0&flip&flip"])
-def test_an_image_that_needs_no_pixel_work_is_not_encoded_again(tmp_path: Path, query: str) -> None:
+def test_an_image_with_unchanged_pixels_is_not_encoded_again(tmp_path: Path, query: str) -> None:
     _with_metadata(tmp_path / "x.jpg", {"Q": 30}, 3)
     image = rendered(tmp_path / "x.jpg", query, "jpeg")
     np.testing.assert_array_equal(image.numpy(), pyvips.Image.new_from_file(str(tmp_path / "x.jpg")).numpy())

@@ -1,4 +1,4 @@
-"""Work that nobody waits for, images that crash their decoder, small work beside heavy work: over the wire."""
+"""Abandoned renders, images that crash their decoder, and small renders next to heavy ones, over HTTP."""
 
 import asyncio
 import os
@@ -12,7 +12,7 @@ from tests import pictures, servers
 from tests.imgsvc.test_serve import _busiest, _status, _until, _upload
 
 HEAVY = "gif?blur=3"
-"""Of a picture of noise: some seconds."""
+"""Takes some seconds for an image of noise."""
 
 
 @pytest.fixture(scope="module")
@@ -27,25 +27,23 @@ async def noise(http: aiohttp.ClientSession, served: servers.Served) -> str:
     return await _upload(http, served.url, bytes(pictures.noise(3500, 3000).jpegsave_buffer(Q=90)))
 
 
-async def _leave(request: "asyncio.Task[object]") -> None:
-    """Hang up."""
+async def _hang_up(request: "asyncio.Task[object]") -> None:
+    """Cancel a request, as a client does that hangs up."""
     request.cancel()
     with pytest.raises(asyncio.CancelledError):
         await request
 
 
-async def test_a_render_that_nobody_waits_for_is_killed(
-    http: aiohttp.ClientSession, served: servers.Served, noise: str
-) -> None:
+async def test_an_abandoned_render_is_killed(http: aiohttp.ClientSession, served: servers.Served, noise: str) -> None:
     before = served.renderers()
     request = asyncio.create_task(_status(http, f"{served.url}/v1/images/{noise}.{HEAVY}"))
     worker = await asyncio.wait_for(_busiest(before), 30)
-    await _leave(request)
+    await _hang_up(request)
     await _until(lambda: worker not in served.renderers())
     await _until(lambda: len(served.renderers()) == len(before))
 
 
-async def test_a_render_that_others_wait_for_goes_on(
+async def test_a_render_continues_while_another_client_waits(
     http: aiohttp.ClientSession, served: servers.Served, noise: str
 ) -> None:
     before = served.renderers()
@@ -53,32 +51,32 @@ async def test_a_render_that_others_wait_for_goes_on(
     first = asyncio.create_task(_status(http, url))
     worker = await asyncio.wait_for(_busiest(before), 30)
     second = asyncio.create_task(_status(http, url))
-    for _ in range(5):  # one after the other, so that the second has long been seen
-        async with http.get(f"{served.url}/v1/images/{noise}/info") as answer:
-            assert answer.status == 200
-    await _leave(first)
+    for _ in range(5):  # one by one: meanwhile the second request arrives
+        async with http.get(f"{served.url}/v1/images/{noise}/info") as response:
+            assert response.status == 200
+    await _hang_up(first)
     assert await second == (200, "image/gif")
     assert worker in served.renderers()
 
 
-async def test_waiting_work_that_nobody_waits_for_leaves_the_queue(
+async def test_abandoned_renders_leave_the_queue(
     http: aiohttp.ClientSession, served: servers.Served, noise: str
 ) -> None:
     url = f"{served.url}/v1/images/{noise}.{HEAVY}"
     running = asyncio.create_task(_status(http, f"{url}&thumb=2000"))
     worker = await asyncio.wait_for(_busiest(served.renderers()), 30)
     waiting = [asyncio.create_task(_status(http, f"{url}&thumb={n}")) for n in range(2001, 2031)]
-    async with http.get(f"{served.url}/v1/images/{noise}/info") as answer:
-        assert answer.status == 200
+    async with http.get(f"{served.url}/v1/images/{noise}/info") as response:
+        assert response.status == 200
     for request in waiting:
-        await _leave(request)
-    await _leave(running)
+        await _hang_up(request)
+    await _hang_up(running)
     await _until(lambda: worker not in served.renderers())
-    # Thirty renders of a second each would still be there.
+    # Thirty renders of a second each would still be in the queue.
     assert await asyncio.wait_for(_status(http, f"{served.url}/v1/images/{noise}.jpg?blur=3&thumb=1999"), 15)
 
 
-async def test_small_work_does_not_wait_behind_heavy_work(
+async def test_small_renders_do_not_wait_for_heavy_ones(
     http: aiohttp.ClientSession, served: servers.Served, noise: str
 ) -> None:
     small = await _upload(http, served.url, pictures.jpeg(300, 200))
@@ -89,28 +87,28 @@ async def test_small_work_does_not_wait_behind_heavy_work(
         assert await _status(http, f"{served.url}/v1/images/{small}.png?thumb={side}") == (200, "image/png")
     assert not any(request.done() for request in heavy)
     for request in heavy:
-        await _leave(request)
+        await _hang_up(request)
 
 
-async def test_an_image_that_crashed_its_decoder_twice_is_not_tried_again(
+async def test_an_image_that_crashed_its_decoder_twice_is_quarantined(
     http: aiohttp.ClientSession, served: servers.Served
 ) -> None:
     await _until(lambda: len(served.renderers()) == 3)
     picture = pictures.noise(3500, 3001)
     image_id = await _upload(http, served.url, bytes(picture.jpegsave_buffer(Q=90)))
     crashes = 0
-    for attempt in range(6):  # the busiest may be one that has not heard yet that nobody waits for its work any more
+    for attempt in range(6):  # the busiest renderer may still be busy with an abandoned render
         url = f"{served.url}/v1/images/{image_id}.{HEAVY}&thumb={3000 + attempt}"
         request = asyncio.create_task(_status(http, url))
         os.kill(await asyncio.wait_for(_busiest(served.renderers()), 30), signal.SIGSEGV)
-        answer = await request
-        assert answer in {(503, "application/problem+json"), (200, "image/gif")}
+        result = await request
+        assert result in {(503, "application/problem+json"), (200, "image/gif")}
         await _until(lambda: len(served.renderers()) == 3)
-        crashes += answer[0] == 503
+        crashes += result[0] == 503
         if crashes == 2:
             break
-    async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=9") as answer:
-        assert answer.status == 422
-        assert "crashed its decoder" in await answer.text()
+    async with http.get(f"{served.url}/v1/images/{image_id}.png?thumb=9") as response:
+        assert response.status == 422
+        assert "crashed its decoder" in await response.text()
     other = await _upload(http, served.url, pictures.jpeg())
     assert await _status(http, f"{served.url}/v1/images/{other}.png?thumb=9") == (200, "image/png")

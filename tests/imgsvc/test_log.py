@@ -1,4 +1,4 @@
-"""What `imgsvc serve` writes down with LOG_FORMAT=json."""
+"""The log of `imgsvc serve`, with LOG_FORMAT=json and as text."""
 
 import asyncio
 import io
@@ -20,13 +20,13 @@ from tests.servers import Served
 
 
 def lines(served: Served) -> list[dict[str, Any]]:
-    """Each line behind the banner of a service that has ended: a line is written behind its answer."""
-    behind = served.log.read_text().partition("at once.\n")[2]
-    return [json.loads(line) for line in behind.splitlines() if line != "imgsvc: stopping"]
+    """Every line after the banner. The service has to have stopped: it writes a line after the response."""
+    text = served.log.read_text().partition("at once.\n")[2]
+    return [json.loads(line) for line in text.splitlines() if line != "imgsvc: stopping"]
 
 
-def ask(served: Served, *lines: bytes) -> None:
-    """Send a request as it stands, and wait for the end of the answer."""
+def send(served: Served, *lines: bytes) -> None:
+    """Send the raw lines of a request, and wait for the end of the response."""
     place = urlsplit(served.url)
     with socket.create_connection((place.hostname, place.port), 5) as client:
         client.sendall(b"\r\n".join((*lines, b"Host: x", b"Connection: close", b"", b"")))
@@ -34,17 +34,15 @@ def ask(served: Served, *lines: bytes) -> None:
             pass
 
 
-async def test_each_request_is_one_line_that_says_where_its_time_went(
-    tmp_path: Path, http: aiohttp.ClientSession
-) -> None:
+async def test_each_request_is_one_line_with_its_spans(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     with servers.serve(tmp_path, LOG_FORMAT="json") as served:
         body = bytes(pictures.noise(1500, 1000).jpegsave_buffer())
-        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
-            image_id = (await answer.json())["image_id"]
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as response:
+            image_id = (await response.json())["image_id"]
         headers = {"X-Request-ID": "of-the-client"}
         for query in ("thumb=300", "thumb=300", "rotate=90&thumb=400&blur=2"):
-            async with http.get(f"{served.url}/v1/images/{image_id}.webp?{query}", headers=headers) as answer:
-                await answer.read()
+            async with http.get(f"{served.url}/v1/images/{image_id}.webp?{query}", headers=headers) as response:
+                await response.read()
         await (await http.get(f"{served.url}/v1/images/healthcheck")).read()
     found = [line for line in lines(served) if line["logger"] == "access"]
     assert [line["status"] for line in found] == [201, 200, 200, 200]
@@ -60,11 +58,11 @@ async def test_each_request_is_one_line_that_says_where_its_time_went(
 
 @pytest.fixture
 async def silent() -> AsyncIterator[tuple[str, asyncio.Event, dict[str, str]]]:
-    """The URL of an image that never comes, what is set when somebody asks for it, and settings to be allowed to."""
-    asked = asyncio.Event()
+    """A remote image that never arrives: its URL, an event for the first request, and settings that allow it."""
+    requested = asyncio.Event()
 
     async def never(_: web.Request) -> web.Response:
-        asked.set()
+        requested.set()
         await asyncio.Event().wait()
         raise AssertionError
 
@@ -73,48 +71,48 @@ async def silent() -> AsyncIterator[tuple[str, asyncio.Event, dict[str, str]]]:
     server = TestServer(app, handler_cancellation=True)
     async with server:
         settings = {"REMOTE_PORTS": f"[{server.port}]", "REMOTE_ALLOWED_NETWORKS": '["127.0.0.0/8"]'}
-        yield str(server.make_url("/x.png")), asked, {"LOG_FORMAT": "json", **settings}
+        yield str(server.make_url("/x.png")), requested, {"LOG_FORMAT": "json", **settings}
 
 
-async def test_uploads_and_failures_say_where_their_time_went(
+async def test_uploads_and_failures_have_spans(
     tmp_path: Path, http: aiohttp.ClientSession, silent: tuple[str, asyncio.Event, dict[str, str]]
 ) -> None:
     url, _, settings = silent
     with servers.serve(tmp_path, REMOTE_SECONDS="1", **settings) as served:
         body = bytes(pictures.noise(200, 100).jpegsave_buffer())
-        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/*"}) as answer:
-            uploaded = answer.headers["Server-Timing"]
-        async with http.get(f"{served.url}/v1/transform", params={"url": url}) as answer:
-            assert answer.status == 504
-            failed = answer.headers["Server-Timing"]
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/*"}) as response:
+            uploaded = response.headers["Server-Timing"]
+        async with http.get(f"{served.url}/v1/transform", params={"url": url}) as response:
+            assert response.status == 504
+            failed = response.headers["Server-Timing"]
     assert re.findall(r"(\w+);", uploaded) == ["receive", "check", "record", "blob"]
     assert re.fullmatch(r"source;dur=1\d{3}\.\d", failed)
 
 
-async def test_who_did_not_wait_for_an_answer_is_in_the_log(
+async def test_a_client_that_gives_up_is_logged_with_status_499(
     tmp_path: Path, silent: tuple[str, asyncio.Event, dict[str, str]]
 ) -> None:
-    url, asked, settings = silent
+    url, requested, settings = silent
     with servers.serve(tmp_path, REMOTE_SECONDS="60", **settings) as served:
         place = urlsplit(served.url)
         _, client = await asyncio.open_connection(place.hostname, place.port)
         client.write(f"GET /v1/transform?url={quote(url)} HTTP/1.1\r\nHost: x\r\nX-Request-ID: gone\r\n\r\n".encode())
-        await asyncio.wait_for(asked.wait(), 20)
+        await asyncio.wait_for(requested.wait(), 20)
         client.close()
         await client.wait_closed()
     [line] = [line for line in lines(served) if line["logger"] == "access"]
     assert (line["status"], line["request_id"], line["route"]) == (499, "gone", "/v1/transform")
 
 
-async def test_a_client_that_hangs_up_with_all_of_its_answer_was_answered(
+async def test_a_client_that_hangs_up_after_the_whole_response_is_logged_with_200(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
     with servers.serve(tmp_path, LOG_FORMAT="json") as served:
         place = urlsplit(served.url)
         body = bytes(pictures.noise(1500, 1000).pngsave_buffer(compression=0))
         form = aiohttp.FormData({"image": io.BytesIO(body)})
-        async with http.post(f"{served.url}/v1/images", data=form) as answer:
-            image_id = (await answer.json())["image_id"]
+        async with http.post(f"{served.url}/v1/images", data=form) as response:
+            image_id = (await response.json())["image_id"]
         for _ in range(10):
             with socket.create_connection((place.hostname, place.port), 5) as client:
                 client.sendall(f"GET /v1/images/{image_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
@@ -126,13 +124,13 @@ async def test_a_client_that_hangs_up_with_all_of_its_answer_was_answered(
     assert all(line["bytes_out"] > len(body) for line in found[1:])
 
 
-def test_what_hostile_clients_send_breaks_no_line(tmp_path: Path) -> None:
-    """Each request is one object on one line, under an id of ours."""
+def test_hostile_requests_do_not_break_log_lines(tmp_path: Path) -> None:
+    """Each request is one object on one line, with a new request ID."""
     with servers.serve(tmp_path, LOG_FORMAT="json") as served:
-        ask(served, b'GET /v1/images/"}\\x HTTP/1.1', b'X-Request-ID: "}, {"level": "CRITICAL')
-        ask(served, b"GET /v1/images/\xff\xfe\xc3\x28?\xe2\x80\xa8 HTTP/1.1", b"X-Request-ID: \xff")
-        ask(served, b"GET /" + b"a" * 7000 + b" HTTP/1.1", b"X-Request-ID: " + b"i" * 65)
-        ask(served, b"GET /v1/images/a\tb HTTP/1.1")
+        send(served, b'GET /v1/images/"}\\x HTTP/1.1', b'X-Request-ID: "}, {"level": "CRITICAL')
+        send(served, b"GET /v1/images/\xff\xfe\xc3\x28?\xe2\x80\xa8 HTTP/1.1", b"X-Request-ID: \xff")
+        send(served, b"GET /" + b"a" * 7000 + b" HTTP/1.1", b"X-Request-ID: " + b"i" * 65)
+        send(served, b"GET /v1/images/a\tb HTTP/1.1")
     found = lines(served)
     logged = [line for line in found if line["logger"] == "access"]
     assert len(logged) == 4
@@ -141,7 +139,7 @@ def test_what_hostile_clients_send_breaks_no_line(tmp_path: Path) -> None:
     assert all(len(line["uri"]) <= 500 for line in logged)
 
 
-async def test_for_people_a_line_is_text(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+async def test_the_default_log_is_text(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     with servers.serve(tmp_path) as served:
         await (await http.get(f"{served.url}/v1/images/x?a=%22")).read()
     line = r"INFO access: GET '/v1/images/x\?a=%22' 400 in \d+\.\d ms \([0-9a-f]{32}\)\n"

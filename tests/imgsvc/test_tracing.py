@@ -1,4 +1,4 @@
-"""Traces, sent by OpenTelemetry's own exporter to a server of the test's that reads its protocol."""
+"""Traces, as OpenTelemetry's exporter sends them to a collector."""
 
 import subprocess
 import sys
@@ -18,23 +18,23 @@ _TRACE, _PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
 
 class Collector:
-    """What was sent."""
+    """A collector that keeps every span."""
 
     def __init__(self) -> None:
         self.url = ""
         self.spans: list[Span] = []
 
-    async def take(self, request: web.Request) -> web.Response:
-        """An export."""
-        sent = ExportTraceServiceRequest.FromString(await request.read())
-        self.spans += [span for of in sent.resource_spans for scope in of.scope_spans for span in scope.spans]
+    async def receive(self, request: web.Request) -> web.Response:
+        """Receive an export."""
+        export = ExportTraceServiceRequest.FromString(await request.read())
+        self.spans += [span for part in export.resource_spans for scope in part.scope_spans for span in scope.spans]
         return web.Response(content_type="application/x-protobuf")
 
 
 @pytest.fixture
 async def collector() -> AsyncIterator[Collector]:
     collector, app = Collector(), web.Application()
-    app.router.add_post("/v1/traces", collector.take)
+    app.router.add_post("/v1/traces", collector.receive)
     runner = Runner(app)
     await runner.setup()
     collector.url = await listen(runner, "127.0.0.1", 0)
@@ -42,21 +42,21 @@ async def collector() -> AsyncIterator[Collector]:
     await runner.cleanup()
 
 
-async def test_a_request_continues_the_trace_it_comes_with(
+async def test_a_request_continues_the_trace_of_its_client(
     tmp_path: Path, http: aiohttp.ClientSession, collector: Collector
 ) -> None:
-    # The collector is in this process, which waits for the service's end: what is sent at last times out.
-    of_traces = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
-    with servers.serve(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **of_traces) as served:
+    # This process runs the collector and waits for the service to stop, so the last export has to time out.
+    tracing = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    with servers.serve(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **tracing) as served:
         body = bytes(pictures.noise(300, 200).jpegsave_buffer())
-        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
-            image_id = (await answer.json())["image_id"]
+        async with http.post(f"{served.url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as response:
+            image_id = (await response.json())["image_id"]
         headers = {"traceparent": f"00-{_TRACE}-{_PARENT}-01", "X-Request-ID": "of-the-client"}
-        async with http.get(f"{served.url}/v1/images/{image_id}.webp?thumb=100", headers=headers) as answer:
-            assert answer.status == 200
+        async with http.get(f"{served.url}/v1/images/{image_id}.webp?thumb=100", headers=headers) as response:
+            assert response.status == 200
         while not (found := [span for span in collector.spans if span.trace_id.hex() == _TRACE]):
-            async with http.get(f"{served.url}/v1/images/healthcheck") as answer:
-                await answer.read()
+            async with http.get(f"{served.url}/v1/images/healthcheck") as response:
+                await response.read()
     (request,) = [span for span in found if span.parent_span_id.hex() == _PARENT]
     assert request.name == "GET /v1/images/{image_id}.{extension}"
     attributes = {each.key: each.value for each in request.attributes}
@@ -68,7 +68,7 @@ async def test_a_request_continues_the_trace_it_comes_with(
     assert spent <= request.end_time_unix_nano - request.start_time_unix_nano
 
 
-def test_nothing_of_it_is_loaded_where_nobody_asks() -> None:
+def test_opentelemetry_is_not_loaded_unless_configured() -> None:
     code = "import sys, imgsvc.embedded; print([name for name in sys.modules if 'opentelemetry' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=servers.ROOT)
     assert done.stdout == "[]\n"

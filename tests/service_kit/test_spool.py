@@ -1,4 +1,4 @@
-"""The spool: its own files and no others, in a folder of its own."""
+"""The spool sweeps only its own files, and needs a folder of its own."""
 
 import os
 import stat
@@ -13,7 +13,7 @@ NAME = "0123456789abcdef" * 2
 LONG_AGO = (1_000_000_000, 1_000_000_000)
 
 
-def test_a_sweep_removes_old_files_of_its_own_and_nothing_else(tmp_path: Path) -> None:
+def test_a_sweep_removes_only_old_files_of_the_spool(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
     left, fresh, letter, folder = tmp_path / NAME, spool.new_path(), tmp_path / "letter.txt", tmp_path / NAME[::-1]
     link = tmp_path / ("f" * 32)
@@ -27,7 +27,7 @@ def test_a_sweep_removes_old_files_of_its_own_and_nothing_else(tmp_path: Path) -
     assert set(tmp_path.iterdir()) == {fresh, letter, folder, link}
 
 
-async def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
+async def test_a_removed_folder_is_created_again(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "spool")
     spool.prepare()
     spool.folder.rmdir()
@@ -36,14 +36,14 @@ async def test_a_folder_that_was_removed_is_made_again(tmp_path: Path) -> None:
         assert (await writer.finish()).path.read_bytes() == b"12345"
 
 
-def test_a_new_folder_is_for_its_user_alone(tmp_path: Path) -> None:
+def test_a_new_folder_is_private_to_its_user(tmp_path: Path) -> None:
     spool = Spool(tmp_path / "a" / "spool")
     spool.prepare()
     assert stat.S_IMODE(spool.folder.stat().st_mode) == 0o700
 
 
 @pytest.mark.parametrize("how", ["owner", "link"])
-def test_a_folder_of_somebody_else_is_refused_where_everybody_may_make_one(tmp_path: Path, how: str) -> None:
+def test_a_folder_of_another_user_is_refused_in_a_shared_directory(tmp_path: Path, how: str) -> None:
     tmp_path.chmod(0o1777)
     folder = tmp_path / "spool"
     if how == "link":
@@ -54,11 +54,11 @@ def test_a_folder_of_somebody_else_is_refused_where_everybody_may_make_one(tmp_p
     else:
         folder.mkdir()
         os.chown(folder, 65534, 65534)
-    with pytest.raises(PermissionError, match="not this user's own"):
+    with pytest.raises(PermissionError, match="belongs to another user; remove it, or set another SPOOL_DIR"):
         Spool(folder).prepare()
 
 
-def test_a_folder_that_the_operator_gave_may_be_anybodys(tmp_path: Path) -> None:
+def test_a_link_is_accepted_in_a_private_directory(tmp_path: Path) -> None:
     (tmp_path / "elsewhere").mkdir()
     (tmp_path / "spool").symlink_to(tmp_path / "elsewhere")
     Spool(tmp_path / "spool").prepare()

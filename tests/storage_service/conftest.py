@@ -1,4 +1,4 @@
-"""A storage service for tests of what it answers, in its own runner, with SQLite and files."""
+"""A storage service in its own runner, with SQLite and files."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ class Storage:
     http: aiohttp.ClientSession
 
     async def upload(self, body: bytes, content_type: str = "image/jpeg") -> str:
-        """Upload an image, and return its id."""
+        """Upload an image, and return its ID."""
         headers = {"Content-Type": content_type}
-        async with self.http.post(f"{self.url}/v1/images", data=body, headers=headers) as answer:
-            assert answer.status == 201, await answer.text()
-            return str((await answer.json())["image_id"])
+        async with self.http.post(f"{self.url}/v1/images", data=body, headers=headers) as response:
+            assert response.status == 201, await response.text()
+            return str((await response.json())["image_id"])
 
     async def get(self, path: str, **headers: str) -> tuple[aiohttp.ClientResponse, bytes]:
-        """The answer to a GET, and its body."""
-        async with self.http.get(f"{self.url}{path}", headers=headers) as answer:
-            return answer, await answer.read()
+        """The response to a GET, and its body."""
+        async with self.http.get(f"{self.url}{path}", headers=headers) as response:
+            return response, await response.read()
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the storage service does by itself: sweeping."""
+"""The background work of the storage service: sweeping."""
 
 import asyncio
 import contextlib
@@ -11,14 +11,14 @@ from storage_service.app import sweep_for_ever
 from tests.storage_service.conftest import Storage
 
 
-async def test_the_sweeper_outlives_a_folder_that_is_gone(
+async def test_the_sweeper_survives_a_missing_folder(
     storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     spool = Spool(tmp_path / "gone")
     caplog.set_level("INFO")
     sweeper = asyncio.create_task(sweep_for_ever(storage.library, spool, 0.01))
     try:
-        await _until(lambda: "the sweep broke off" in caplog.text)
+        await _until(lambda: "the sweep failed" in caplog.text)
         spool.prepare()
         await _until(lambda: "the sweep removed" in caplog.text)
     finally:

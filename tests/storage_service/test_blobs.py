@@ -1,4 +1,4 @@
-"""Blobs in files, in memory and in S3: added whole or not at all, found by their content."""
+"""Blobs in files, in memory and in S3: added completely or not at all, and found by their content."""
 
 import hashlib
 import os
@@ -40,7 +40,7 @@ async def _read(blobs: Blobs, start: int, end: int) -> bytes:
     return b"".join([bytes(chunk) async for chunk in await blobs.open(SHA, len(BODY), range(start, end))])
 
 
-async def test_a_blob_comes_back_whole_and_in_parts(blobs: Blobs) -> None:
+async def test_a_blob_can_be_read_whole_and_in_parts(blobs: Blobs) -> None:
     assert not await blobs.exists(SHA, len(BODY))
     await blobs.add(SHA, _upload(blobs))
     assert await blobs.exists(SHA, len(BODY))
@@ -63,7 +63,7 @@ async def test_a_deleted_blob_is_gone(blobs: Blobs) -> None:
         await blobs.open(SHA, len(BODY), range(1))
 
 
-async def test_a_torn_blob_is_as_good_as_none_until_it_is_added_again(blobs: Blobs) -> None:
+async def test_a_truncated_blob_counts_as_missing_until_it_is_added_again(blobs: Blobs) -> None:
     await blobs.add(SHA, _upload(blobs, BODY[:1000]))
     assert not await blobs.exists(SHA, len(BODY))
     for part in (range(500), range(len(BODY)), range(2000, 3000)):
@@ -73,7 +73,7 @@ async def test_a_torn_blob_is_as_good_as_none_until_it_is_added_again(blobs: Blo
     assert await _read(blobs, 0, len(BODY)) == BODY
 
 
-async def test_old_blobs_are_listed_and_uploads_under_way_are_not(blobs: Blobs) -> None:
+async def test_the_list_of_old_blobs_omits_uploads_in_progress(blobs: Blobs) -> None:
     await blobs.add(SHA, _upload(blobs))
     _upload(blobs)
     later = datetime.now(UTC) + timedelta(minutes=1)
@@ -92,11 +92,13 @@ async def test_only_files_have_paths_and_only_object_stores_have_urls(
     if url:
         assert "X-Amz-Signature=" in url
         assert "X-Amz-Expires=600" in url
-        async with http.get(url) as answer:
-            assert await answer.read() == BODY
+        async with http.get(url) as response:
+            assert await response.read() == BODY
 
 
-async def test_an_object_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int) -> None:
+async def test_an_object_store_that_is_down_is_unavailable(
+    monkeypatch: pytest.MonkeyPatch, unused_tcp_port: int
+) -> None:
     for name, value in {
         "ACCESS_KEY_ID": "key",
         "SECRET_ACCESS_KEY": "secret",
@@ -110,12 +112,12 @@ async def test_an_object_store_that_is_down_is_told(monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize("url", ["", "nonsense://x", "file", "s3://"])
-def test_a_url_that_names_no_store_is_told(url: str) -> None:
-    with pytest.raises(ValueError, match="names no blob store"):
+def test_an_invalid_blob_url_is_reported(url: str) -> None:
+    with pytest.raises(ValueError, match="is not a blob store"):
         Blobs(url)
 
 
-async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+async def test_a_full_disk_is_reported_and_leaves_no_blob(tmp_path: Path) -> None:
     with small_disk(tmp_path / "small", "size=256k,nr_inodes=4") as mount:
         blobs = Blobs(f"file://{mount}/b")
         with pytest.raises(InsufficientStorage):
@@ -123,8 +125,8 @@ async def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         assert not await blobs.exists(SHA, len(BODY))
 
 
-def test_a_file_is_synced_before_it_is_seen(tmp_path: Path) -> None:
-    """fsync of the file, rename, fsync of the folder, in this order (seen by strace)."""
+def test_a_file_is_synced_before_it_is_visible(tmp_path: Path) -> None:
+    """fsync of the file, rename, fsync of the folder, in this order, as strace shows."""
     trace = tmp_path / "trace"
     program = f"""
 import asyncio, pathlib

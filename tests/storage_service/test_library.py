@@ -1,4 +1,4 @@
-"""Adding, deleting and sweeping, with blobs, rows and validation for real."""
+"""Adding, deleting and sweeping, with real blobs, records and validators."""
 
 import asyncio
 import hashlib
@@ -56,7 +56,7 @@ def _files(blobs: Blobs) -> list[Path]:
     return [path for path in (blobs.spool_folder.parent / "sha256").rglob("*") if path.is_file()]
 
 
-async def test_fifty_uploads_of_equal_bytes_make_one_blob(library: Library, blobs: Blobs) -> None:
+async def test_fifty_identical_uploads_share_one_blob(library: Library, blobs: Blobs) -> None:
     records = await asyncio.gather(*(library.add(upload(blobs)) for _ in range(50)))
     assert len({record.image_id for record in records}) == 50
     assert [path.name for path in _files(blobs)] == [SHA]
@@ -69,7 +69,7 @@ async def test_fifty_uploads_of_equal_bytes_make_one_blob(library: Library, blob
         await library.find(records[0].image_id)
 
 
-async def test_a_delete_racing_an_upload_of_the_same_bytes_loses_nothing(library: Library, blobs: Blobs) -> None:
+async def test_a_delete_during_an_upload_of_the_same_bytes_loses_nothing(library: Library, blobs: Blobs) -> None:
     for _ in range(20):
         old = await library.add(upload(blobs))
         new, _ = await asyncio.gather(library.add(upload(blobs)), library.delete(old.image_id))
@@ -77,7 +77,7 @@ async def test_a_delete_racing_an_upload_of_the_same_bytes_loses_nothing(library
         await library.delete(new.image_id)
 
 
-async def test_a_blob_whose_row_failed_is_swept_after_the_grace(library: Library, blobs: Blobs) -> None:
+async def test_a_blob_without_a_record_is_swept_once_it_is_old_enough(library: Library, blobs: Blobs) -> None:
     kept = await library.add(upload(blobs))
     orphan = upload(blobs, BODY + b"!")
     await blobs.add(orphan.sha256, orphan.path)
@@ -87,7 +87,9 @@ async def test_a_blob_whose_row_failed_is_swept_after_the_grace(library: Library
     await library.delete(kept.image_id)
 
 
-async def test_a_row_that_fails_leaves_no_image(library: Library, blobs: Blobs, store: MetadataStore) -> None:
+async def test_an_upload_fails_if_its_record_cannot_be_added(
+    library: Library, blobs: Blobs, store: MetadataStore
+) -> None:
     await store.close()
     with pytest.raises(Unavailable):
         await library.add(upload(blobs))

@@ -1,4 +1,4 @@
-"""One contract for every metadata store, against real servers."""
+"""The contract of every metadata store, against real servers."""
 
 import asyncio
 import os
@@ -11,8 +11,7 @@ from urllib.parse import SplitResult, urlsplit
 import asyncpg
 import pytest
 
-from service_kit.errors import Unavailable
-from service_kit.http.server import CannotStart
+from service_kit.errors import CannotStart, Unavailable
 from service_kit.ids import new_image_id
 from storage_service.metadata import postgres
 from storage_service.metadata.base import (
@@ -68,16 +67,16 @@ async def add(store: MetadataStore, *records: ImageRecord) -> None:
             await content.add(each)
 
 
-async def test_a_record_comes_back_as_it_was(store: MetadataStore) -> None:
+async def test_a_record_is_found_as_it_was_added(store: MetadataStore) -> None:
     stored = record()
     await add(store, stored)
     assert await store.find(stored.image_id) == stored
     assert await store.find(new_image_id()) is None
 
 
-async def test_pages_are_newest_first_and_complete(store: MetadataStore) -> None:
+async def test_pages_are_complete_and_newest_first(store: MetadataStore) -> None:
     stored = [record(number) for number in range(7)]
-    stored += [record(99, created_at=NOW - timedelta(days=1)) for _ in range(3)]  # of one moment
+    stored += [record(99, created_at=NOW - timedelta(days=1)) for _ in range(3)]  # at the same moment
     await add(store, *stored)
     found: list[ImageRecord] = []
     after = None
@@ -87,7 +86,7 @@ async def test_pages_are_newest_first_and_complete(store: MetadataStore) -> None
     assert found == sorted(stored, key=lambda r: (r.created_at, r.image_id), reverse=True)
 
 
-async def test_a_deleted_image_is_known_but_not_listed(store: MetadataStore) -> None:
+async def test_a_deleted_image_is_found_but_not_listed(store: MetadataStore) -> None:
     stored = record()
     await add(store, stored)
     assert await store.mark_deleted(stored.image_id, NOW, NOW) is True
@@ -99,7 +98,7 @@ async def test_a_deleted_image_is_known_but_not_listed(store: MetadataStore) -> 
     assert await store.page(10, None) == []
 
 
-async def test_a_deletion_is_in_the_outbox_until_it_is_finished(store: MetadataStore) -> None:
+async def test_a_deletion_stays_in_the_outbox_until_it_is_finished(store: MetadataStore) -> None:
     stored, later = record(), NOW + timedelta(seconds=5)
     await add(store, stored)
     assert await store.claim_purges(later, later, 10) == []
@@ -109,7 +108,7 @@ async def test_a_deletion_is_in_the_outbox_until_it_is_finished(store: MetadataS
     assert await store.claim_purges(NOW, later, 10) == []
     first = PendingPurge(stored.image_id, stored.sha256, NOW, 0)
     assert await store.claim_purges(later, later + timedelta(seconds=1), 10) == [first]
-    assert await store.claim_purges(later, later, 10) == [], "a claimed purge is nobody else's"
+    assert await store.claim_purges(later, later, 10) == [], "only one caller gets a purge"
     await store.postpone_purge(stored.image_id, 1, later)
     second = PendingPurge(stored.image_id, stored.sha256, NOW, 1)
     assert await store.claim_purges(later, later, 10) == [second]
@@ -117,7 +116,7 @@ async def test_a_deletion_is_in_the_outbox_until_it_is_finished(store: MetadataS
     assert await store.claim_purges(later + timedelta(days=1), later, 10) == []
 
 
-async def test_deletions_that_are_broken_off_leave_nothing_half_done(store: MetadataStore) -> None:
+async def test_cancelled_deletions_are_complete_or_undone(store: MetadataStore) -> None:
     stored = [record(number) for number in range(60)]
     await add(store, *stored)
     for number, image in enumerate(stored):
@@ -135,7 +134,7 @@ async def test_deletions_that_are_broken_off_leave_nothing_half_done(store: Meta
     assert deleted == claimed
 
 
-async def test_each_purge_is_claimed_once_whoever_asks(store: MetadataStore) -> None:
+async def test_each_purge_is_claimed_only_once(store: MetadataStore) -> None:
     stored = [record(number) for number in range(30)]
     await add(store, *stored)
     await asyncio.gather(*(store.mark_deleted(image.image_id, NOW, NOW) for image in stored))
@@ -144,7 +143,27 @@ async def test_each_purge_is_claimed_once_whoever_asks(store: MetadataStore) -> 
     assert sorted(purge.image_id for claim in claims for purge in claim) == sorted(i.image_id for i in stored)
 
 
-async def test_content_is_used_as_long_as_one_image_has_it(store: MetadataStore) -> None:
+async def test_the_next_purge_is_the_earliest_due(store: MetadataStore) -> None:
+    def due(seconds: int) -> datetime:
+        return NOW + timedelta(seconds=seconds)
+
+    first, second = record(1), record(2)
+    await add(store, first, second)
+    assert await store.next_purge() is None
+    await store.mark_deleted(first.image_id, NOW, due(5))
+    await store.mark_deleted(second.image_id, NOW, due(3))
+    assert await store.next_purge() == due(3)
+    assert [purge.image_id for purge in await store.claim_purges(due(3), due(20), 10)] == [second.image_id]
+    assert await store.next_purge() == due(5), "a claimed purge is due again at the end of the claim"
+    await store.postpone_purge(first.image_id, 1, due(30))
+    assert await store.next_purge() == due(20)
+    await store.finish_purge(second.image_id)
+    assert await store.next_purge() == due(30)
+    await store.finish_purge(first.image_id)
+    assert await store.next_purge() is None
+
+
+async def test_content_is_used_while_an_image_has_it(store: MetadataStore) -> None:
     first, second = record(1), record(1)
     await add(store, first, second)
     for image, used in ((first, True), (second, False)):
@@ -154,7 +173,7 @@ async def test_content_is_used_as_long_as_one_image_has_it(store: MetadataStore)
         assert await store.used_contents(["f" * 64, first.sha256]) == ({first.sha256} if used else set())
 
 
-async def test_a_content_lock_excludes_others_but_not_other_contents(store: MetadataStore) -> None:
+async def test_a_content_lock_excludes_only_the_same_content(store: MetadataStore) -> None:
     order: list[str] = []
 
     async def hold(name: str, sha256: str, until: asyncio.Event) -> None:
@@ -175,14 +194,14 @@ async def test_a_content_lock_excludes_others_but_not_other_contents(store: Meta
     assert order == ["first", "other", "second"]
 
 
-async def test_an_id_is_never_given_twice(store: MetadataStore) -> None:
+async def test_an_image_id_is_unique(store: MetadataStore) -> None:
     stored = record()
     await add(store, stored)
     with pytest.raises(Unavailable):
         await add(store, stored)
 
 
-async def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
+async def test_opening_a_store_again_keeps_its_records(tmp_path: Path) -> None:
     stored = record()
     for _ in range(2):
         store = create_store(DatabaseConfig(f"sqlite:///{tmp_path}/images.sqlite3", None, 1))
@@ -194,8 +213,8 @@ async def test_opening_again_migrates_nothing(tmp_path: Path) -> None:
         await store.close()
 
 
-async def test_a_sqlite_database_has_one_owner_at_a_time(tmp_path: Path) -> None:
-    """Its locks on contents hold in one process: with two, a delete in one took the blob of an upload in the other."""
+async def test_only_one_process_can_use_a_sqlite_database(tmp_path: Path) -> None:
+    """Content locks work in one process only: a delete in another would remove the blob of an upload in this one."""
     first, second = (create_store(DatabaseConfig(f"sqlite:///{tmp_path}/images.sqlite3", None, 1)) for _ in range(2))
     await first.open()
     with pytest.raises(CannotStart, match="another process uses the SQLite database"):
@@ -205,7 +224,7 @@ async def test_a_sqlite_database_has_one_owner_at_a_time(tmp_path: Path) -> None
     await second.close()
 
 
-async def test_many_processes_may_migrate_at_once(postgres_url: str) -> None:
+async def test_many_processes_can_migrate_at_the_same_time(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
     await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
     stores = [create_store(DatabaseConfig(postgres_url, None, 2)) for _ in range(6)]
@@ -215,29 +234,29 @@ async def test_many_processes_may_migrate_at_once(postgres_url: str) -> None:
     await asyncio.gather(*(store.close() for store in stores), connection.close())
 
 
-async def test_postgresql_that_is_down_is_told_in_under_two_seconds(unused_tcp_port: int) -> None:
+async def test_postgresql_that_is_down_is_unavailable_within_two_seconds(unused_tcp_port: int) -> None:
     store = create_store(DatabaseConfig(f"postgresql://x@127.0.0.1:{unused_tcp_port}/x", None, 2))
     async with asyncio.timeout(2):
         with pytest.raises(Unavailable):
             await store.find(new_image_id())
 
 
-async def test_postgresql_may_start_after_the_service(
+async def test_postgresql_can_start_after_the_service(
     postgres_url: str, unused_tcp_port: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     url = urlsplit(postgres_url)
     late = url._replace(netloc=url.netloc.replace(str(url.port), str(unused_tcp_port))).geturl()
     store = create_store(DatabaseConfig(late, None, 2))
-    asked = asyncio.Event()
+    connected = asyncio.Event()
 
     async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.close()
-        asked.set()
+        connected.set()
 
     opening = asyncio.create_task(store.open())
-    # A proxy that is there already, with no server behind it.
+    # A proxy that already runs, without a server behind it.
     async with await asyncio.start_server(hang_up, "127.0.0.1", unused_tcp_port), asyncio.timeout(10):
-        await asked.wait()
+        await connected.wait()
     async with await asyncio.start_server(_forward_to(url), "127.0.0.1", unused_tcp_port):
         await opening
         assert await store.find(new_image_id()) is None
@@ -246,25 +265,25 @@ async def test_postgresql_may_start_after_the_service(
 
 
 @pytest.mark.parametrize(
-    ("user", "database", "said"), [("nobody", "postgres", "name or password"), ("imgsvc", "nothing", "is not there")]
+    ("user", "database", "text"), [("nobody", "postgres", "name or password"), ("imgsvc", "nothing", "does not exist")]
 )
-async def test_a_wrong_name_is_told_without_a_wait(postgres_url: str, user: str, database: str, said: str) -> None:
+async def test_a_wrong_user_or_database_is_reported_immediately(
+    postgres_url: str, user: str, database: str, text: str
+) -> None:
     url = urlsplit(postgres_url)
     wrong = url._replace(netloc=url.netloc.replace("imgsvc@", f"{user}@"), path=f"/{database}").geturl()
     store = create_store(DatabaseConfig(wrong, None, 2))
     async with asyncio.timeout(5):
-        with pytest.raises(Unavailable, match=said):
+        with pytest.raises(Unavailable, match=text):
             await store.open()
     await store.close()
 
 
-async def test_postgresql_that_does_not_come_is_not_waited_for_for_ever(
-    unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_the_wait_for_postgresql_ends(unused_tcp_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(postgres, "_START_SECONDS", 0.6)
     store = create_store(DatabaseConfig(f"postgresql://x@127.0.0.1:{unused_tcp_port}/x", None, 2))
     async with asyncio.timeout(10):
-        with pytest.raises(Unavailable, match="does not answer"):
+        with pytest.raises(Unavailable, match="does not respond"):
             await store.open()
     await store.close()
 
@@ -276,17 +295,17 @@ def _forward_to(url: SplitResult) -> Callable[[asyncio.StreamReader, asyncio.Str
         writer.close()
 
     async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        answers, questions = await asyncio.open_connection(url.hostname, url.port)
-        await asyncio.gather(copy(reader, questions), copy(answers, writer))
+        responses, requests = await asyncio.open_connection(url.hostname, url.port)
+        await asyncio.gather(copy(reader, requests), copy(responses, writer))
 
     return forward
 
 
-async def test_postgresql_that_is_frozen_is_told_in_under_two_seconds(tmp_path: Path) -> None:
+async def test_frozen_postgresql_is_unavailable_within_two_seconds(tmp_path: Path) -> None:
     with servers.postgres(tmp_path) as url:
         store = create_store(DatabaseConfig(url, None, 2))
         await store.open()
-        await asyncio.gather(*(store.find(new_image_id()) for _ in range(4)))  # connections that are open already
+        await asyncio.gather(*(store.find(new_image_id()) for _ in range(4)))  # open some connections
         frozen = _processes(tmp_path)
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
@@ -311,19 +330,19 @@ def _processes(folder: Path) -> list[int]:
     return [postmaster, *map(int, children)]
 
 
-async def test_contents_that_take_long_to_store_leave_questions_alone(postgres_url: str) -> None:
+async def test_slow_uploads_do_not_delay_queries(postgres_url: str) -> None:
     store = create_store(DatabaseConfig(postgres_url, None, 1, 2))
     await store.open()
     async with store.lock_content("a" * 64), store.lock_content("b" * 64):
         async with asyncio.timeout(1):
             assert await store.find(new_image_id()) is None
         third = asyncio.create_task(add(store, record(7)))
-        await asyncio.wait([third], timeout=1.7)  # longer than any question may take
+        await asyncio.wait([third], timeout=1.7)  # longer than the time limit of a query
         assert not third.done()
     await third
     await store.close()
 
 
-def test_an_unknown_scheme_is_told() -> None:
-    with pytest.raises(ValueError, match="'mysql'; known are: postgres, postgresql, sqlite"):
+def test_an_unknown_scheme_is_reported() -> None:
+    with pytest.raises(ValueError, match="'mysql'; use one of: postgres, postgresql, sqlite"):
         create_store(DatabaseConfig("mysql://x/y", None, 1))

@@ -2,10 +2,12 @@
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal, cast
 
 import pytest
 from aiohttp import web
@@ -19,17 +21,17 @@ from tests.storage_service.test_metadata import add, record
 
 
 class Cache:
-    """A cache node, which may refuse, and knows what it was told."""
+    """A fake cache node, which records purges and may refuse them."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, str | None]] = []
+        self.purges: list[tuple[str, str | None]] = []
         self.status = 204
-        self.heard = asyncio.Event()
+        self._received = asyncio.Event()
         self.url = ""
 
     async def purge(self, request: web.Request) -> web.Response:
-        self.told.append((request.path, request.headers.get("X-Content")))
-        self.heard.set()
+        self.purges.append((request.path, request.headers.get("X-Content")))
+        self._received.set()
         return web.Response(status=self.status)
 
     @asynccontextmanager
@@ -42,11 +44,11 @@ class Cache:
         yield self
         await runner.cleanup()
 
-    async def hear(self, times: int) -> None:
+    async def receive(self, times: int) -> None:
         async with asyncio.timeout(20):
-            while len(self.told) < times:
-                self.heard.clear()
-                await self.heard.wait()
+            while len(self.purges) < times:
+                self._received.clear()
+                await self._received.wait()
 
 
 @pytest.fixture
@@ -72,6 +74,58 @@ async def purger(store: MetadataStore, *urls: str) -> AsyncIterator[Purger]:
         running.cancel()
 
 
+class CountedStore:
+    """A real store that counts the calls of its methods."""
+
+    def __init__(self, store: MetadataStore, *, exclusive: bool) -> None:
+        self._store = store
+        self.exclusive = exclusive
+        self.calls: Counter[str] = Counter()
+
+    def __getattr__(self, name: str) -> object:
+        self.calls[name] += 1
+        return getattr(self._store, name)
+
+
+class Wake(asyncio.Event):
+    """The event that a purger sleeps on; `asleep` is set while it does."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asleep = asyncio.Event()
+
+    async def wait(self) -> Literal[True]:
+        self.asleep.set()
+        try:
+            return await super().wait()
+        finally:
+            self.asleep.clear()
+
+
+@asynccontextmanager
+async def watched(
+    store: MetadataStore, *urls: str, exclusive: bool = True
+) -> AsyncIterator[tuple[Purger, Wake, CountedStore]]:
+    """A running purger, its wake event and its store."""
+    counted, wake = CountedStore(store, exclusive=exclusive), Wake()
+    async with Caches(urls) as caches:
+        made = Purger(cast("MetadataStore", counted), caches)
+        made._wake = wake
+        running = asyncio.create_task(made.run())
+        yield made, wake, counted
+        running.cancel()
+
+
+async def let_an_hour_pass(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put the loop's clock forward, so that every timer of the next hour goes off."""
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "time", lambda: now() + 3600)
+        for _ in range(10):
+            await asyncio.sleep(0)
+
+
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(purging, "_REPEATS", (0.01, 0.02))
@@ -89,62 +143,105 @@ async def empty(store: MetadataStore) -> bool:
     return not await store.claim_purges(far, datetime.now(UTC), 10)
 
 
-async def test_every_node_is_told_at_once_and_again_later(store: MetadataStore, cache: Cache) -> None:
+async def test_every_node_is_purged_immediately_and_again_later(store: MetadataStore, cache: Cache) -> None:
     async with Cache().running() as another, purger(store, cache.url, another.url) as made:
         purge = await deleted(store)
         await made.announce(purge)
-        told = (f"/v1/images/{purge.image_id}", purge.sha256)
-        assert (cache.told[0], another.told[0]) == (told, told), "before announce returned"
-        await cache.hear(3)
-        await another.hear(3)
+        expected = (f"/v1/images/{purge.image_id}", purge.sha256)
+        assert (cache.purges[0], another.purges[0]) == (expected, expected), "sent before announce returned"
+        await cache.receive(3)
+        await another.receive(3)
         while not await empty(store):
             await asyncio.sleep(0.01)
 
 
-async def test_content_that_another_image_has_is_not_named(store: MetadataStore, cache: Cache) -> None:
+async def test_content_of_another_image_is_not_purged(store: MetadataStore, cache: Cache) -> None:
     async with purger(store, cache.url) as made:
         purge = await deleted(store)
-        await add(store, record())  # of the same content
+        await add(store, record())  # with the same content
         await made.announce(purge)
-        assert cache.told[0] == (f"/v1/images/{purge.image_id}", None)
+        assert cache.purges[0] == (f"/v1/images/{purge.image_id}", None)
 
 
-async def test_a_node_that_does_not_confirm_is_asked_until_it_does(store: MetadataStore, cache: Cache) -> None:
+async def test_a_node_that_does_not_confirm_is_purged_again_until_it_does(store: MetadataStore, cache: Cache) -> None:
     cache.status = 503
     async with purger(store, cache.url) as made:
         await made.announce(await deleted(store))
-        await cache.hear(3)
+        await cache.receive(3)
         assert not await empty(store)
         cache.status = 204
-        await cache.hear(6)
+        await cache.receive(6)
         while not await empty(store):
             await asyncio.sleep(0.01)
 
 
-async def test_a_silent_node_does_not_hold_up_the_others(store: MetadataStore, cache: Cache) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, and says nothing
+async def test_a_silent_node_does_not_delay_the_others(store: MetadataStore, cache: Cache) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections and never responds
         images = [record(number) for number in range(300)]
         await add(store, *images)
         now = datetime.now(UTC)
         for image in images:
             await store.mark_deleted(image.image_id, now, now)
         async with purger(store, cache.url, f"http://127.0.0.1:{silent.getsockname()[1]}") as made:
-            await cache.hear(1)
+            await cache.receive(1)
             purge = await deleted(store)
             await made.announce(purge)
             async with asyncio.timeout(10):
-                while [path for path, _ in cache.told].count(f"/v1/images/{purge.image_id}") < 3:
+                while [path for path, _ in cache.purges].count(f"/v1/images/{purge.image_id}") < 3:
                     await asyncio.sleep(0.01)
 
 
-async def test_what_a_process_left_another_delivers(store: MetadataStore, cache: Cache) -> None:
+async def test_another_process_delivers_the_purges_of_one_that_died(store: MetadataStore, cache: Cache) -> None:
     purge = await deleted(store)  # and then the process died
     async with purger(store, cache.url):
-        await cache.hear(1)
-    assert cache.told[0][0].endswith(purge.image_id)
+        await cache.receive(1)
+    assert cache.purges[0][0].endswith(purge.image_id)
 
 
-async def test_a_name_without_an_address_is_no_confirmation(store: MetadataStore) -> None:
+async def test_a_host_without_an_address_does_not_confirm(store: MetadataStore) -> None:
     async with purger(store, "http://cache.invalid:8081") as made:
         await made.announce(await deleted(store))
         assert not await empty(store)
+
+
+async def test_an_idle_purger_issues_no_query(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with watched(store) as (_, wake, counted):
+        await wake.asleep.wait()
+        assert counted.calls == {"claim_purges": 1, "next_purge": 1}
+        await let_an_hour_pass(monkeypatch)
+        assert wake.asleep.is_set()
+        assert counted.calls == {"claim_purges": 1, "next_purge": 1}
+
+
+async def test_an_idle_purger_looks_again_if_others_use_the_database(
+    store: MetadataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another node may die between committing a deletion and announcing it."""
+    async with watched(store, exclusive=False) as (_, wake, counted):
+        await wake.asleep.wait()
+        await let_an_hour_pass(monkeypatch)
+        assert counted.calls["claim_purges"] == 2
+
+
+async def test_a_deletion_wakes_an_idle_purger(store: MetadataStore, cache: Cache) -> None:
+    async with watched(store, cache.url) as (made, wake, counted):
+        await wake.asleep.wait()
+        purge = await deleted(store)
+        await made.announce(purge)
+        assert len(cache.purges) == 1, "announcing it delivers the first round"
+        await cache.receive(3)
+        assert counted.calls["claim_purges"] >= 3
+
+
+async def test_a_purger_sleeps_until_the_next_purge_is_due(store: MetadataStore, cache: Cache) -> None:
+    image, now = record(), datetime.now(UTC)
+    due = now + timedelta(milliseconds=300)
+    await add(store, image)
+    await store.mark_deleted(image.image_id, now, due)
+    async with watched(store, cache.url) as (_, wake, counted):
+        await wake.asleep.wait()
+        assert counted.calls["claim_purges"] == 1
+        assert not cache.purges
+        await cache.receive(1)
+        assert datetime.now(UTC) >= due
+        assert counted.calls["claim_purges"] <= 3  # two, unless the two clocks differ and it wakes a little early

@@ -1,4 +1,4 @@
-"""The grammar of chains; the error table stands in end_to_end/test_errors.py."""
+"""The grammar of chains. end_to_end/test_errors.py has a table of its errors."""
 
 import pytest
 
@@ -31,7 +31,7 @@ def operations(query: str) -> list[str]:
         ("utm_source=x&thumb=9&gclid=1&fbclid=%20", ["thumb=9"]),
     ],
 )
-def test_text_becomes_operations_in_order(query: str, canonical: list[str]) -> None:
+def test_a_query_becomes_operations_in_order(query: str, canonical: list[str]) -> None:
     assert operations(query) == canonical
 
 
@@ -46,28 +46,28 @@ def test_reserved_names_are_parameters() -> None:
     assert [str(operation) for operation in chain.operations] == ["thumb=9"]
 
 
-def test_what_is_reserved_elsewhere_is_unknown_here() -> None:
+def test_a_parameter_of_another_path_is_unknown() -> None:
     with pytest.raises(BadRequest, match="unknown operation 'url'"):
         parse("url=x", max_operations=20)
 
 
-def test_the_error_shows_the_query_and_marks_the_place() -> None:
+def test_an_error_shows_the_query_and_marks_the_place() -> None:
     with pytest.raises(BadRequest) as raised:
         parse("rotate=90&thumb=abc&blur=2", max_operations=20)
     assert raised.value.detail == (
-        "thumb: side: 'abc' is not a whole number without a sign; an example: thumb=300\n"
+        "thumb: side: 'abc' is not a whole number without a sign; example: thumb=300\n"
         "  rotate=90&thumb=abc&blur=2\n"
         "                  ^^^"
     )
 
 
-def test_the_number_of_operations_is_bounded() -> None:
+def test_the_number_of_operations_is_limited() -> None:
     parse("rotate=1&" * 20, max_operations=20)
     with pytest.raises(URITooLong):
         parse("rotate=1&" * 21, max_operations=20)
 
 
-def test_of_a_long_query_the_surroundings_are_shown() -> None:
+def test_an_error_shows_only_a_part_of_a_long_query() -> None:
     with pytest.raises(BadRequest) as raised:
         parse(f"utm_a={'x' * 5000}&thumb={'9' * 5000}&utm_b={'y' * 5000}", max_operations=20)
     _, shown, marker = raised.value.detail.split("\n")
@@ -78,7 +78,7 @@ def test_of_a_long_query_the_surroundings_are_shown() -> None:
     assert shown[marker.index("^") - 7 : marker.index("^")] == "&thumb="
 
 
-def test_a_preset_is_spliced_in_at_its_place() -> None:
+def test_a_preset_is_inserted_at_its_place() -> None:
     presets = parse_presets({"avatar": "thumb=64&grayscale"}, max_operations=20)
     chain = parse("flip&preset=avatar&flop", max_operations=20, presets=presets)
     assert [str(operation) for operation in chain.operations] == ["flip", "thumb=64", "grayscale", "flop"]
@@ -90,42 +90,42 @@ def test_an_unknown_preset_is_marked() -> None:
     presets = parse_presets({"avatar": "thumb=64"}, max_operations=20)
     with pytest.raises(BadRequest) as raised:
         parse("preset=avatr", max_operations=20, presets=presets)
-    assert raised.value.detail == ("there is no preset 'avatr'; did you mean 'avatar'?\n  preset=avatr\n         ^^^^^")
-    with pytest.raises(BadRequest, match="there are: none"):
+    assert raised.value.detail == ("unknown preset 'avatr'; did you mean 'avatar'?\n  preset=avatr\n         ^^^^^")
+    with pytest.raises(BadRequest, match="unknown preset 'avatar'; use one of: none"):
         parse("preset=avatar", max_operations=20)
 
 
 @pytest.mark.parametrize("text", ["thumb=none", "preset=other", "format=webp", "thumb=1&" * 21])
-def test_a_wrong_preset_is_told_at_start(text: str) -> None:
+def test_an_invalid_preset_is_reported(text: str) -> None:
     with pytest.raises(ValueError, match=r"PRESETS: the preset 'x'"):
         parse_presets({"x": text}, max_operations=20)
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "text"),
     [
         ("resize=300", "'300' is not a size such as 300x200"),
-        ("resize=0x9", "has a side that is not from 1 to 8192"),
+        ("resize=0x9", "has a side outside of 1 to 8192 pixels"),
         ("resize=x", "is not a size"),
-        ("resize=9x9,stretch", "'stretch' is neither enlarge nor one of inside, outside"),
-        ("resize=9x9,cover,inside", "'inside' is one word too many"),
-        ("resize", "needs a value for box"),
+        ("resize=9x9,stretch", "'stretch' is not `enlarge` or one of: inside, outside"),
+        ("resize=9x9,cover,inside", "'inside' is one argument too many"),
+        ("resize", "the value for box is missing"),
         ("crop=9x", "lacks a side"),
-        ("crop=9x9,up", "'up' is no place; there are: centre, north"),
+        ("crop=9x9,up", "'up' is not a place; use one of: centre, north"),
         ("crop=1,9x9", "is not a size"),
         ("crop=-1,2,9x9", "'-1' is not a whole number"),
         ("crop=1,2,9x9,north", "takes WxH, WxH,PLACE or X,Y,WxH"),
-        ("flip=1", "takes 0 argument(s), got 1"),
-        ("watermark=abc", "'abc' is no image id"),
+        ("flip=1", "takes 0 argument(s), not 1"),
+        ("watermark=abc", "'abc' is not an image ID"),
         (f"watermark={'0' * 32},2", "less than or equal to 1"),
         ("page=-1", "'-1' is not a whole number"),
         ("sharpen=11", "less than or equal to 10"),
     ],
 )
-def test_a_bad_argument_says_what_is_wrong(query: str, said: str) -> None:
+def test_a_bad_argument_says_what_is_wrong(query: str, text: str) -> None:
     with pytest.raises(BadRequest) as raised:
         parse(query, max_operations=20)
-    assert said in raised.value.detail
+    assert text in raised.value.detail
     assert raised.value.detail.splitlines()[-1].strip("^ ") == ""
 
 
@@ -142,5 +142,5 @@ def test_a_bad_argument_says_what_is_wrong(query: str, said: str) -> None:
         ("blur=2,0.2", "blur=2"),
     ],
 )
-def test_arguments_have_one_text(text: str, canonical: str) -> None:
+def test_equal_arguments_have_the_same_canonical_text(text: str, canonical: str) -> None:
     assert operations(text) == [canonical]

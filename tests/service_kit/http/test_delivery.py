@@ -1,4 +1,4 @@
-"""Streams to clients: a body is whole, or the connection is broken."""
+"""Streaming to clients: the body is complete, or the connection breaks."""
 
 from collections.abc import AsyncIterator
 
@@ -27,11 +27,11 @@ async def test_a_body_shorter_than_promised_breaks_the_connection(
     app.router.add_get("/", short)
     async with TestServer(app) as server:
         with pytest.raises(aiohttp.ClientError):
-            async with http.get(server.make_url("/")) as answer:
-                await answer.read()
+            async with http.get(server.make_url("/")) as response:
+                await response.read()
 
 
-async def test_only_get_and_head_are_answered_with_not_modified(http: aiohttp.ClientSession) -> None:
+async def test_only_get_and_head_can_be_not_modified(http: aiohttp.ClientSession) -> None:
     async def unchanged(request: web.Request) -> web.Response:
         return web.Response(text=str(is_unchanged(request, "tag")))
 
@@ -40,5 +40,5 @@ async def test_only_get_and_head_are_answered_with_not_modified(http: aiohttp.Cl
     async with TestServer(app) as server:
         for method, expected in (("GET", "True"), ("POST", "False"), ("DELETE", "False")):
             headers = {"If-None-Match": '"other", W/"tag"'}
-            async with http.request(method, server.make_url("/"), headers=headers) as answer:
-                assert await answer.text() == expected
+            async with http.request(method, server.make_url("/"), headers=headers) as response:
+                assert await response.text() == expected

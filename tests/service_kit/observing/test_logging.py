@@ -1,4 +1,4 @@
-"""Lines of JSON."""
+"""Log lines in JSON."""
 
 import json
 import logging
@@ -8,8 +8,8 @@ import pytest
 from service_kit.observing.logging import Event, configure_logging, log_events
 
 
-def test_a_line_is_one_whatever_is_in_it(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also half a character, which is none of UTF-8's, and what Unicode calls the end of a line."""
+def test_an_event_is_always_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even with a lone surrogate, which UTF-8 cannot encode, and with Unicode's own line separators."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", root.handlers.copy())
     monkeypatch.setattr(root, "level", root.level)

@@ -19,7 +19,7 @@ from service_kit.processes.cores import available_cores
         (2, {}, 6),
     ],
 )
-def test_a_quota_counts_as_so_many_cores(
+def test_a_quota_limits_the_number_of_cores(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, files: dict[str, str], cores: int
 ) -> None:
     for name, text in files.items():

@@ -1,4 +1,4 @@
-"""What counts as memory in use, in control groups of both versions."""
+"""Memory in use, in control groups of both versions."""
 
 from pathlib import Path
 
@@ -30,15 +30,15 @@ active_file 500
         (2, {"memory.max": "2000", "memory.current": "1000", "memory.stat": VERSION_2}),
     ],
 )
-def test_cached_files_are_not_in_use_however_often_they_are_read(
+def test_cached_files_do_not_count_as_used_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: int, files: dict[str, str]
 ) -> None:
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     monkeypatch.setattr(control_groups, "own", lambda _: [(tmp_path, version)])
-    assert memory.used_memory() == 200, "what is in a tmpfs is in use"
+    assert memory.used_memory() == 200, "files in a tmpfs count as used"
 
 
-def test_what_this_machine_tells_is_within_its_memory() -> None:
+def test_this_machine_uses_less_memory_than_it_has() -> None:
     used = memory.used_memory()
     assert used is None or 0 < used < memory.available_memory()

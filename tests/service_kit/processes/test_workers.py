@@ -44,14 +44,14 @@ async def pool() -> AsyncIterator[WorkerPool]:
 @pytest.mark.parametrize(
     ("signum", "crashed"), [(signal.SIGSEGV, True), (signal.SIGABRT, True), (signal.SIGKILL, False)]
 )
-async def test_a_crash_is_told_from_a_kill(pool: WorkerPool, signum: int, crashed: bool) -> None:
+async def test_a_crash_is_distinguished_from_a_kill(pool: WorkerPool, signum: int, crashed: bool) -> None:
     with pytest.raises(WorkerDied) as died:
         await pool.run(END_BY, signum, seconds=30)
     assert died.value.crashed is crashed
     assert await pool.run(DOUBLE, 21, seconds=30) == 42
 
 
-async def test_an_image_that_crashed_twice_is_not_tried_again(pool: WorkerPool) -> None:
+async def test_an_image_that_crashed_twice_is_quarantined(pool: WorkerPool) -> None:
     quarantine = Quarantine()
 
     async def attempt(sha256: str, signum: int) -> None:
@@ -67,7 +67,7 @@ async def test_an_image_that_crashed_twice_is_not_tried_again(pool: WorkerPool) 
         await attempt("other", signal.SIGKILL)
 
 
-async def test_a_cancelled_call_ends_its_process(pool: WorkerPool) -> None:
+async def test_a_cancelled_call_kills_its_process(pool: WorkerPool) -> None:
     before = pool.pids
     call = asyncio.create_task(pool.run(SLEEP, 60, seconds=120))
     await asyncio.sleep(0)

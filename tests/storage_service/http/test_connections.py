@@ -1,4 +1,4 @@
-"""What clients do wrong before there is a request: answered as every error, and told in one line."""
+"""Mistakes that clients make before there is a request: they get the usual errors, without a traceback in the log."""
 
 import asyncio
 import json
@@ -18,7 +18,7 @@ from tests.storage_service.conftest import Storage
 
 
 async def _send(storage: Storage, data: bytes) -> tuple[int, dict[str, str], dict[str, object]]:
-    """Status, headers and JSON of the answer to raw bytes."""
+    """Status, headers and JSON of the response to raw bytes."""
     url = URL(storage.url)
     reader, writer = await asyncio.open_connection(url.host, url.port)
     writer.write(data)
@@ -30,26 +30,26 @@ async def _send(storage: Storage, data: bytes) -> tuple[int, dict[str, str], dic
 
 
 @pytest.mark.parametrize(
-    ("data", "status", "said"),
+    ("data", "status", "text"),
     [
-        (b"GET /\x00\xff HTTP/9.9\r\n\xff\r\n\r\n", 400, "no valid HTTP"),
-        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "no valid HTTP"),
+        (b"GET /\x00\xff HTTP/9.9\r\n\xff\r\n\r\n", 400, "not valid HTTP"),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n", 400, "not valid HTTP"),
         (b"GET /v1/images HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n", 417, "a miracle"),
         (b"GET /nowhere HTTP/1.1\r\nHost: x\r\nExpect: a miracle\r\n\r\n", 417, "a miracle"),
     ],
 )
-async def test_errors_before_any_handler_are_answered_as_all_others(
-    storage: Storage, caplog: pytest.LogCaptureFixture, data: bytes, status: int, said: str
+async def test_errors_before_any_handler_look_like_all_others(
+    storage: Storage, caplog: pytest.LogCaptureFixture, data: bytes, status: int, text: str
 ) -> None:
     answered, headers, problem = await _send(storage, data)
     assert (answered, problem["status"], headers["content-type"]) == (status, status, "application/problem+json")
-    assert said in str(problem["detail"])
+    assert text in str(problem["detail"])
     assert headers["api-version"] == "1"
     assert headers["x-request-id"] == problem["request_id"]
     assert not [record for record in caplog.records if record.levelno > logging.INFO]
 
 
-async def test_an_upload_that_is_cancelled_is_no_accident(
+async def test_a_cancelled_upload_is_not_logged_as_an_error(
     storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
@@ -63,12 +63,12 @@ async def test_an_upload_that_is_cancelled_is_no_accident(
         writer.transport.abort()
         while any(incoming.iterdir()):
             await asyncio.sleep(0.005)
-    told = [(record.levelno, record.exc_info) for record in caplog.records if record.name == "aiohttp.server"]
-    assert told in ([], [(logging.INFO, None)])
+    logged = [(record.levelno, record.exc_info) for record in caplog.records if record.name == "aiohttp.server"]
+    assert logged in ([], [(logging.INFO, None)])
 
 
-async def test_a_burst_of_connections_waits_for_nobody(tmp_path: Path) -> None:
-    """They are taken by the kernel while the process is busy: this test is, until they all have been."""
+async def test_a_burst_of_connections_does_not_wait_for_the_process(tmp_path: Path) -> None:
+    """The kernel accepts them while the process is busy; here, this test keeps it busy."""
     runner = Runner(create_app(StorageSettings(data_dir=tmp_path)))
     await runner.setup()
     url = URL(await listen(runner, "127.0.0.1", 0))

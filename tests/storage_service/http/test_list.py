@@ -1,4 +1,4 @@
-"""Pages of the list: cursors come from the answer before, or are refused."""
+"""Pages of the list: a cursor comes from the page before, or is refused."""
 
 import base64
 
@@ -11,7 +11,7 @@ from tests.storage_service.conftest import Storage
     "text",
     ["2026-01-01T00:00:00+00:00|x\0", "2026-01-01T00:00:00+00:00|", "2026-01-01T00:00:00+00:00", "x|" + "0" * 32, ""],
 )
-async def test_a_cursor_that_was_made_up_is_refused(storage: Storage, text: str) -> None:
+async def test_an_invented_cursor_is_refused(storage: Storage, text: str) -> None:
     cursor = base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
-    answer, _ = await storage.get(f"/v1/images?cursor={cursor}")
-    assert answer.status == 400
+    response, _ = await storage.get(f"/v1/images?cursor={cursor}")
+    assert response.status == 400

@@ -1,4 +1,4 @@
-"""Originals over the wire: whole, or told to be gone or lost, never anything in between."""
+"""Originals over HTTP: complete, or reported as deleted or lost, and nothing in between."""
 
 import hashlib
 import logging
@@ -18,23 +18,23 @@ def _blob(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("headers", [{}, {"Range": "bytes=0-9"}, {"Range": "bytes=-9"}])
-async def test_a_torn_original_is_told_and_comes_back_with_the_same_upload(
+async def test_a_truncated_original_is_reported_and_repaired_by_the_same_upload(
     storage: Storage, tmp_path: Path, headers: dict[str, str], caplog: pytest.LogCaptureFixture
 ) -> None:
     image_id = await storage.upload(BODY)
     with _blob(tmp_path).open("r+b") as blob:
         blob.truncate(1000)
-    answer, _ = await storage.get(f"/v1/images/{image_id}", **headers)
-    assert answer.status == 502
-    assert answer.content_type == "application/problem+json"
-    assert answer.headers["Cache-Control"] == "no-store"
+    response, _ = await storage.get(f"/v1/images/{image_id}", **headers)
+    assert response.status == 502
+    assert response.content_type == "application/problem+json"
+    assert response.headers["Cache-Control"] == "no-store"
     assert any(record.levelno == logging.ERROR and image_id in record.getMessage() for record in caplog.records)
     await storage.upload(BODY)
-    answer, body = await storage.get(f"/v1/images/{image_id}")
-    assert (answer.status, body) == (200, BODY)
+    response, body = await storage.get(f"/v1/images/{image_id}")
+    assert (response.status, body) == (200, BODY)
 
 
-async def test_an_original_deleted_while_it_is_asked_for_is_gone_and_no_outage(storage: Storage) -> None:
+async def test_an_original_deleted_during_its_download_is_gone_not_lost(storage: Storage) -> None:
     image_id = await storage.upload(BODY)
     record = await storage.library.find(image_id)
     await storage.library.delete(image_id)
@@ -42,36 +42,36 @@ async def test_an_original_deleted_while_it_is_asked_for_is_gone_and_no_outage(s
         await storage.library.read(record, range(record.bytes))
 
 
-async def test_a_delete_of_another_content_than_is_meant_is_refused(storage: Storage) -> None:
+async def test_a_delete_with_another_etag_is_refused(storage: Storage) -> None:
     etag = f'"{hashlib.sha256(BODY).hexdigest()}"'
-    for meant, status in ((f'"{"0" * 64}"', 412), ('"*"', 412), (f"W/{etag}", 412), (f'"x", {etag}', 204)):
+    for etags, status in ((f'"{"0" * 64}"', 412), ('"*"', 412), (f"W/{etag}", 412), (f'"x", {etag}', 204)):
         image_id = await storage.upload(BODY)
         url = f"{storage.url}/v1/images/{image_id}"
-        async with storage.http.delete(url, headers={"If-Match": meant}) as answer:
-            assert answer.status == status, meant
-            assert status == 204 or answer.content_type == "application/problem+json"
+        async with storage.http.delete(url, headers={"If-Match": etags}) as response:
+            assert response.status == status, etags
+            assert status == 204 or response.content_type == "application/problem+json"
         assert (await storage.get(f"/v1/images/{image_id}"))[0].status == (410 if status == 204 else 200)
     async with storage.http.delete(
         f"{storage.url}/v1/images/{await storage.upload(BODY)}", headers={"If-Match": "*"}
-    ) as answer:
-        assert answer.status == 204
+    ) as response:
+        assert response.status == 204
 
 
-async def test_a_star_means_any_content_only_without_quotes(storage: Storage) -> None:
+async def test_a_star_matches_any_content_only_without_quotes(storage: Storage) -> None:
     image_id = await storage.upload(BODY)
-    for known, status in (("*", 304), ('"*"', 200)):
-        answer, _ = await storage.get(f"/v1/images/{image_id}", **{"If-None-Match": known})
-        assert answer.status == status
+    for etag, status in (("*", 304), ('"*"', 200)):
+        response, _ = await storage.get(f"/v1/images/{image_id}", **{"If-None-Match": etag})
+        assert response.status == status
 
 
-async def test_the_last_zero_bytes_are_no_range(storage: Storage) -> None:
-    answer, _ = await storage.get(f"/v1/images/{await storage.upload(BODY)}", Range="bytes=-0")
-    assert (answer.status, answer.headers["Content-Range"]) == (416, f"bytes */{len(BODY)}")
+async def test_the_last_zero_bytes_are_not_a_range(storage: Storage) -> None:
+    response, _ = await storage.get(f"/v1/images/{await storage.upload(BODY)}", Range="bytes=-0")
+    assert (response.status, response.headers["Content-Range"]) == (416, f"bytes */{len(BODY)}")
 
 
-async def test_a_head_has_no_ranges_and_reads_no_blob(storage: Storage, tmp_path: Path) -> None:
+async def test_head_ignores_ranges_and_reads_no_blob(storage: Storage, tmp_path: Path) -> None:
     url = f"{storage.url}/v1/images/{await storage.upload(BODY)}"
     _blob(tmp_path).unlink()
-    for asked in ("bytes=0-9", "bytes=-0", f"bytes={len(BODY)}-"):
-        async with storage.http.head(url, headers={"Range": asked}) as answer:
-            assert (answer.status, answer.headers["Content-Length"]) == (200, str(len(BODY)))
+    for requested in ("bytes=0-9", "bytes=-0", f"bytes={len(BODY)}-"):
+        async with storage.http.head(url, headers={"Range": requested}) as response:
+            assert (response.status, response.headers["Content-Length"]) == (200, str(len(BODY)))

@@ -1,4 +1,4 @@
-"""Bodies that clients post: bounded whatever they hold."""
+"""Limits on the bodies that clients post."""
 
 import asyncio
 import gzip
@@ -24,23 +24,23 @@ def _part(name: str, body: bytes, more: str = "") -> bytes:
 
 
 async def _post(storage: Storage, body: object, **headers: str) -> tuple[int, str]:
-    async with storage.http.post(f"{storage.url}/v1/images", data=body, headers={**FORM, **headers}) as answer:
-        assert answer.headers["API-Version"] == "1"
-        return answer.status, await answer.text()
+    async with storage.http.post(f"{storage.url}/v1/images", data=body, headers={**FORM, **headers}) as response:
+        assert response.headers["API-Version"] == "1"
+        return response.status, await response.text()
 
 
-async def test_a_packed_body_is_refused_without_being_unpacked(storage: Storage) -> None:
+async def test_a_compressed_body_is_refused_without_decompressing_it(storage: Storage) -> None:
     for encoding in ("gzip", "GZIP", "br", "identity, gzip"):
         for content_type in (FORM["Content-Type"], "image/png", "application/x-www-form-urlencoded"):
             headers = {"Content-Encoding": encoding, "Content-Type": content_type}
             status, text = await _post(storage, gzip.compress(GOOD), **headers)
-            assert (status, "send the image as it is" in text) == (415, True), (encoding, text)
+            assert (status, "send it uncompressed" in text) == (415, True), (encoding, text)
     image = {"Content-Type": "image/jpeg"}
     assert (await _post(storage, GOOD, **image, **{"Content-Encoding": "identity"}))[0] == 201
 
 
 @pytest.mark.parametrize("place", ["junk file", "preamble", "after the image"])
-async def test_what_is_around_an_image_is_bounded(storage: Storage, place: str) -> None:
+async def test_bytes_around_the_image_are_limited(storage: Storage, place: str) -> None:
     junk_file = (_part("junk", b"", '; filename="x"')[:-2], b"x" * MIB, b"\r\n")
     first, filler, last = junk_file if place != "preamble" else (b"", (b"x" * 1022 + b"\r\n") * 1024, b"")
     image = _part("image", GOOD, '; filename="x"')
@@ -52,7 +52,7 @@ async def test_what_is_around_an_image_is_bounded(storage: Storage, place: str) 
         yield last + (b"" if place == "after the image" else image) + b"--b--\r\n"
 
     status, text = await _post(storage, body(66))
-    assert (status, "the form has more than 68157440 bytes" in text) == (413, True), text
+    assert (status, "the form is larger than 68157440 bytes" in text) == (413, True), text
     assert (await _post(storage, body(3)))[0] == 201
 
 
@@ -63,7 +63,7 @@ async def test_what_is_around_an_image_is_bounded(storage: Storage, place: str) 
         _part("image", GOOD, '; filename="x"') * 2,
     ],
 )
-async def test_a_field_that_stands_twice_is_refused(storage: Storage, body: bytes) -> None:
+async def test_a_repeated_field_is_refused(storage: Storage, body: bytes) -> None:
     status, text = await _post(storage, body + b"--b--\r\n")
     assert (status, "two '" in text) == (400, True)
     urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
@@ -71,7 +71,7 @@ async def test_a_field_that_stands_twice_is_refused(storage: Storage, body: byte
     assert (status, "twice" in text) == (400, True)
 
 
-async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+async def test_a_slow_body_times_out(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     async def drip() -> AsyncIterator[bytes]:
         while True:
             yield b"x"
@@ -80,8 +80,8 @@ async def test_a_body_that_does_not_come_is_not_waited_for(tmp_path: Path, http:
     runner = Runner(create_app(StorageSettings(data_dir=tmp_path, upload_seconds=0.2)))
     await runner.setup()
     url = await listen(runner, "127.0.0.1", 0)
-    async with http.post(f"{url}/v1/images", data=drip(), headers={"Content-Type": "image/jpeg"}) as answer:
-        assert answer.status == 408
-        assert "longer than 0.2 s" in (await answer.json())["detail"]
+    async with http.post(f"{url}/v1/images", data=drip(), headers={"Content-Type": "image/jpeg"}) as response:
+        assert response.status == 408
+        assert "longer than 0.2 s" in (await response.json())["detail"]
     await runner.cleanup()
     assert not list((tmp_path / "blobs/incoming").iterdir())

@@ -1,4 +1,4 @@
-"""Records of images, remembered until the images are deleted."""
+"""The record cache: it keeps records until their images are deleted."""
 
 import math
 from pathlib import Path
@@ -15,14 +15,14 @@ ID = "0123456789abcdef" * 2
 
 
 class Storage:
-    """A storage service of one image, which may be deleted, and may be down."""
+    """A fake storage service with one image. The image may be deleted, the service may be down."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.requests = 0
         self.deleted = self.down = False
 
     async def locate(self, image_id: str) -> Located:
-        self.asked += 1
+        self.requests += 1
         if self.down:
             raise Unavailable("down")
         if self.deleted:
@@ -53,28 +53,28 @@ def locator(storage: Storage) -> CachedLocator:
     return CachedLocator(storage, MemoryStore(10_000))
 
 
-async def test_storage_is_asked_once(storage: Storage, locator: CachedLocator) -> None:
+async def test_a_record_is_requested_once(storage: Storage, locator: CachedLocator) -> None:
     first = await locator.locate(ID)
     assert await locator.locate(ID) == first
-    assert storage.asked == 1
+    assert storage.requests == 1
 
 
-async def test_a_deleted_image_is_gone_although_it_was_known(storage: Storage, locator: CachedLocator) -> None:
+async def test_a_deleted_image_is_gone_although_it_was_cached(storage: Storage, locator: CachedLocator) -> None:
     await locator.locate(ID)
     await locator.forget(ID)
     with pytest.raises(Gone):
         await locator.locate(ID)
-    assert storage.asked == 1
+    assert storage.requests == 1
 
 
-async def test_what_was_looked_up_before_the_deletion_does_not_come_back(storage: Storage) -> None:
+async def test_a_record_requested_before_the_deletion_does_not_come_back(storage: Storage) -> None:
     store = MemoryStore(10_000)
     locator = CachedLocator(storage, store)
 
     class Slow(Storage):
         async def locate(self, image_id: str) -> Located:
             located = await super().locate(image_id)
-            await locator.forget(image_id)  # deleted while the answer is on its way
+            await locator.forget(image_id)  # deleted while the response arrives
             return located
 
     await CachedLocator(Slow(), store).locate(ID)
@@ -82,14 +82,14 @@ async def test_what_was_looked_up_before_the_deletion_does_not_come_back(storage
         await locator.locate(ID)
 
 
-async def test_confirming_asks_storage_itself(storage: Storage, locator: CachedLocator) -> None:
+async def test_confirming_bypasses_the_cache(storage: Storage, locator: CachedLocator) -> None:
     await locator.locate(ID)
     storage.deleted = True
     with pytest.raises(Gone):
         await locator.confirm(ID)
 
 
-async def test_with_storage_down_what_is_known_holds(storage: Storage, locator: CachedLocator) -> None:
+async def test_cached_records_are_confirmed_while_storage_is_down(storage: Storage, locator: CachedLocator) -> None:
     storage.down = True
     with pytest.raises(Unavailable):
         await locator.confirm(ID)
@@ -102,15 +102,17 @@ async def test_with_storage_down_what_is_known_holds(storage: Storage, locator: 
         await locator.confirm(ID)
 
 
-async def test_a_store_that_does_not_answer_has_not_forgotten(storage: Storage, unused_tcp_port: int) -> None:
+async def test_forgetting_fails_while_the_store_is_down(storage: Storage, unused_tcp_port: int) -> None:
     store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}/0")
     with pytest.raises(Unavailable):
         await CachedLocator(storage, store).forget(ID)
     await store.close()
 
 
-async def test_a_record_does_not_come_back_with_its_store(storage: Storage, redis_url: str) -> None:
-    """The store was away while the image was deleted, and has the old record still when it is back."""
+async def test_a_deleted_record_does_not_come_back_after_an_outage_of_the_store(
+    storage: Storage, redis_url: str
+) -> None:
+    """The store was down when the image was deleted, and still has the old record when it is back."""
     store = RedisStore(redis_url)
     locator = CachedLocator(storage, store)
     await locator.locate(ID)

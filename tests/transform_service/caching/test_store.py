@@ -1,4 +1,4 @@
-"""The store behind the caches: bounded in memory, shared in Redis, never in the way."""
+"""The store behind the caches: limited in memory, shared in Redis, and never an obstacle."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from transform_service.caching import store as cache_store
+from transform_service.caching import store as store_module
 from transform_service.caching.store import CacheStore, MemoryStore, RedisStore, create_store
 
 BODY = bytes(range(256)) * 10
@@ -20,14 +20,14 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[CacheStore]:
     await made.close()
 
 
-async def test_a_result_comes_back_as_bytes(store: CacheStore) -> None:
+async def test_a_value_is_found_as_it_was_put(store: CacheStore) -> None:
     assert await store.get("unknown") is None
     await store.put("key", BODY, 60)
     assert await store.get("key") == BODY
     assert await store.get("another") is None
 
 
-async def test_memory_is_bounded_in_bytes() -> None:
+async def test_memory_is_limited_in_bytes() -> None:
     store = MemoryStore(10_000)
     for number in range(100):
         await store.put(str(number), bytes(3000), 60)
@@ -44,7 +44,7 @@ async def test_two_nodes_share_redis(redis_url: str) -> None:
     await second.close()
 
 
-async def test_redis_is_told_user_and_password_decoded(redis_url: str) -> None:
+async def test_user_and_password_of_redis_are_percent_decoded(redis_url: str) -> None:
     server = RedisStore(redis_url)
     await server._cache.client.execute_command("ACL", "SETUSER", "us@er", "on", ">p@ss/wörd", "~*", "+@all")
     as_user = redis_url.replace("redis://", "redis://us%40er:p%40ss%2Fw%C3%B6rd@")
@@ -55,7 +55,7 @@ async def test_redis_is_told_user_and_password_decoded(redis_url: str) -> None:
     await server.close()
 
 
-async def test_redis_may_be_encrypted() -> None:
+async def test_rediss_uses_tls() -> None:
     store = create_store("rediss://cache.example:6380/1", 0)
     assert isinstance(store, RedisStore)
     connection = store._cache.client.connection_pool.make_connection()
@@ -63,14 +63,14 @@ async def test_redis_may_be_encrypted() -> None:
     await store.close()
 
 
-async def test_redis_that_is_gone_is_a_miss(unused_tcp_port: int) -> None:
+async def test_redis_that_is_down_is_a_miss(unused_tcp_port: int) -> None:
     store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}/0")
     await store.put("key", BODY, 60)
     assert await store.get("key") is None
     await store.close()
 
 
-async def test_a_value_is_put_once(store: CacheStore) -> None:
+async def test_only_the_first_value_is_added(store: CacheStore) -> None:
     assert await store.add("lease", b"first", 60)
     assert not await store.add("lease", b"second", 60)
     await store.release("lease", b"second")
@@ -80,7 +80,7 @@ async def test_a_value_is_put_once(store: CacheStore) -> None:
     assert await store.add("lease", b"second", 60)
 
 
-async def test_a_group_goes_as_a_whole(store: CacheStore) -> None:
+async def test_a_group_is_removed_as_a_whole(store: CacheStore) -> None:
     for name in ("one", "two"):
         await store.put(name, BODY, 60, "group")
     await store.put("three", BODY, 60, "another group")
@@ -89,13 +89,13 @@ async def test_a_group_goes_as_a_whole(store: CacheStore) -> None:
     assert [name for name in ("one", "two", "three") if await store.get(name)] == ["three"]
 
 
-async def test_a_value_goes_when_its_time_is_over(store: CacheStore) -> None:
+async def test_a_value_expires(store: CacheStore) -> None:
     await store.put("short", BODY, 0.001)
     while await store.get("short"):
         await asyncio.sleep(0)
 
 
-async def test_an_answer_to_another_question_is_none(redis_url: str) -> None:
+async def test_a_value_of_another_key_is_a_miss(redis_url: str) -> None:
     store = RedisStore(redis_url)
     await store.put("mine", BODY, 60)
     await store._cache.client.copy("imgsvc:mine", "imgsvc:yours")
@@ -104,8 +104,8 @@ async def test_an_answer_to_another_question_is_none(redis_url: str) -> None:
     await store.close()
 
 
-async def test_cancelled_requests_mix_no_answers_up(redis_url: str) -> None:
-    """Ten thousand, each of its own key, cancelled at any point: whoever is not gets his own value or none."""
+async def test_cancelled_requests_do_not_mix_up_values(redis_url: str) -> None:
+    """Of ten thousand requests with different keys, half are cancelled: the others get their own value or none."""
     store = RedisStore(redis_url)
     names = [str(number) for number in range(10_000)]
     for start in range(0, len(names), 100):
@@ -113,14 +113,14 @@ async def test_cancelled_requests_mix_no_answers_up(redis_url: str) -> None:
     picked = random.Random(1)
     found = 0
 
-    async def ask(name: str) -> None:
+    async def get(name: str) -> None:
         nonlocal found
         value = await store.get(name)
         assert value in {None, name.encode()}
         found += value is not None
 
     for start in range(0, len(names), 100):
-        tasks = [asyncio.create_task(ask(name)) for name in names[start : start + 100]]
+        tasks = [asyncio.create_task(get(name)) for name in names[start : start + 100]]
         for task in tasks:
             for _ in range(picked.randrange(3)):
                 await asyncio.sleep(0)
@@ -132,8 +132,8 @@ async def test_cancelled_requests_mix_no_answers_up(redis_url: str) -> None:
     await store.close()
 
 
-async def test_the_list_of_a_group_is_bounded(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cache_store, "_GROUP_KEYS", 10)
+async def test_the_list_of_a_group_is_limited(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(store_module, "_GROUP_KEYS", 10)
     store = RedisStore(redis_url)
     for number in range(25):
         await store.put(f"bounded {number}", BODY, 60, "bounded")

@@ -1,4 +1,4 @@
-"""Which format an Accept header gets."""
+"""Choosing a format by the Accept header."""
 
 import pytest
 
@@ -39,15 +39,15 @@ OLD_SAFARI = "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5"
         ("image/webpx,ximage/avif", "jpeg"),
     ],
 )
-def test_the_best_named_format_wins(accept: str, chosen: str) -> None:
+def test_the_preferred_format_wins(accept: str, chosen: str) -> None:
     assert negotiated([accept], FORMATS["jpeg"], animated=False) is FORMATS[chosen]
 
 
-def test_several_headers_are_one_list() -> None:
+def test_several_headers_count_as_one_list() -> None:
     assert negotiated(["image/png", "image/webp"], FORMATS["jpeg"], animated=False) is FORMATS["webp"]
     assert negotiated([], FORMATS["jpeg"], animated=False) is FORMATS["jpeg"]
 
 
-def test_an_animation_stays_one() -> None:
+def test_an_animation_stays_animated() -> None:
     assert negotiated([CHROME], FORMATS["gif"], animated=True) is FORMATS["webp"]
     assert negotiated(["image/avif"], FORMATS["gif"], animated=True) is FORMATS["gif"]

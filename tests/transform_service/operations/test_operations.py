@@ -1,4 +1,4 @@
-"""One contract for every operation there is, and each one's pixels against libvips called directly."""
+"""The contract of every operation, and its pixels compared with those of libvips called directly."""
 
 import inspect
 import itertools
@@ -21,7 +21,7 @@ from transform_service.rendering.renderer import render
 
 EXAMPLES = [example for operation in load_operations().values() for example in operation.examples]
 MARK = (pyvips.Image.black(20, 10, bands=4).copy(interpretation="srgb") + [0, 255, 0, 128]).cast("uchar")
-"""What every watermark shows: a half transparent green."""
+"""The overlay of every watermark: half-transparent green."""
 SIZES = [(1, 1), (1, 300), (301, 2), (64, 48), (333, 101), (517, 700)]
 
 
@@ -64,7 +64,7 @@ def test_canonical_text_parses_to_the_same_operation(example: str) -> None:
 
 @pytest.mark.parametrize("bands", [1, 2, 3, 4])
 @pytest.mark.parametrize("example", EXAMPLES)
-def test_the_predicted_size_is_the_real_one(tmp_path: Path, example: str, bands: int) -> None:
+def test_the_predicted_size_is_the_actual_size(tmp_path: Path, example: str, bands: int) -> None:
     for (width, height), suffix in itertools.product(SIZES, ("jpg", "png")):
         if suffix == "jpg" and bands in {2, 4}:
             continue
@@ -73,8 +73,8 @@ def test_the_predicted_size_is_the_real_one(tmp_path: Path, example: str, bands:
         picture.write_to_file(str(source))
         try:
             image = rendered(source, example)
-        except BadRequest as error:  # a cut outside of so small a picture
-            assert "lies outside" in error.detail  # noqa: PT017
+        except BadRequest as error:  # the image is too small for this crop
+            assert "is outside of the image" in error.detail  # noqa: PT017
             continue
         size, predicted = Size(image.width, image.height), operation(example).output(Frame(Size(width, height)))
         assert predicted.size.contains(size), (source, example)
@@ -115,7 +115,7 @@ def test_transparent_colours_do_not_bleed(tmp_path: Path) -> None:
         assert visible[:, 0].max() <= 8, query  # hidden red stays hidden
 
 
-def test_a_background_goes_behind_what_is_transparent(tmp_path: Path) -> None:
+def test_a_background_fills_transparent_pixels(tmp_path: Path) -> None:
     (pyvips.Image.black(4, 4, bands=4).copy(interpretation="srgb") + [255, 0, 0, 128]).cast("uchar").write_to_file(
         str(tmp_path / "x.png")
     )
@@ -126,7 +126,7 @@ def test_a_background_goes_behind_what_is_transparent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("output", FORMATS)
 @pytest.mark.parametrize("kind", ["grey", "grey+alpha", "16 bit", "cmyk", "palette", "1x1", "rgba", "float"])
-def test_every_kind_of_picture_goes_into_every_format(tmp_path: Path, kind: str, output: str) -> None:
+def test_every_kind_of_image_converts_to_every_format(tmp_path: Path, kind: str, output: str) -> None:
     picture, suffix = {
         "grey": (pictures.gradient(40, 30, 1), "png"),
         "grey+alpha": (pictures.gradient(40, 30, 2).copy(interpretation="b-w"), "png"),
@@ -157,7 +157,7 @@ def test_colours_become_srgb(tmp_path: Path) -> None:
         assert not image.get_typeof("icc-profile-data")
 
 
-# Each operation against libvips called directly; the photo is a crop of a real one, without loss.
+# Each operation compared with libvips called directly. The photo is a lossless crop of a real one.
 
 SRGB = {"interpretation": "srgb"}
 LUMA = [[0.2126, 0.7152, 0.0722]]
@@ -223,10 +223,11 @@ def cutting(photo: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("query", DIRECT)
-def test_an_operation_is_what_libvips_makes(cutting: Path, query: str) -> None:
-    """The largest difference is 1 of 255, or 2 where alpha is multiplied in and out again.
+def test_an_operation_gives_the_pixels_of_libvips(cutting: Path, query: str) -> None:
+    """The largest difference is 1 of 255, or 2 if alpha is premultiplied and unpremultiplied.
 
-    At hard edges a turn differs in single pixels; where both sides of a box could give the scale, by a part of a pixel.
+    A rotation differs at single pixels of hard edges. `outside` and `cover` differ by a part of a pixel, since either
+    side of the box may give the scale.
     """
     direct = pictures.pixels(DIRECT[query](pyvips.Image.new_from_file(str(cutting)).copy_memory()))
     served = pictures.pixels(rendered(cutting, query))
@@ -239,7 +240,7 @@ def test_an_operation_is_what_libvips_makes(cutting: Path, query: str) -> None:
         assert np.percentile(distance, 99) <= 2
 
 
-def test_a_border_of_one_colour_is_cut_off(cutting: Path, tmp_path: Path) -> None:
+def test_autocrop_removes_a_border_of_one_colour(cutting: Path, tmp_path: Path) -> None:
     photo = pyvips.Image.new_from_file(str(cutting)).crop(0, 0, 200, 100).draw_rect([0.0, 0.0, 255.0], 0, 0, 200, 100)
     for name, background in (("red", [255, 0, 0]), ("clear", [9, 9, 9, 0])):
         inner = photo.addalpha() if len(background) > 3 else photo
@@ -255,8 +256,8 @@ def test_a_border_of_one_colour_is_cut_off(cutting: Path, tmp_path: Path) -> Non
     assert rendered(tmp_path / "plain.png", "autocrop").width == 20
 
 
-def test_what_autocrop_leaves_is_held_to_the_limits(tmp_path: Path) -> None:
-    """The bound before pixels are known is that of the whole; a thin rest has another shape."""
+def test_the_limits_hold_for_the_result_of_autocrop(tmp_path: Path) -> None:
+    """The planner knows only the size of the whole image; what autocrop leaves may have another shape."""
     line = pyvips.Image.black(1000, 1000, bands=3).copy(**SRGB).draw_rect([255.0] * 3, 100, 0, 800, 1, fill=True)
     line.rot90().write_to_file(str(tmp_path / "line.png"))
     made = plan(
@@ -271,7 +272,7 @@ def test_what_autocrop_leaves_is_held_to_the_limits(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["tiff", "gif", "webp"])
-def test_a_page_is_taken(tmp_path: Path, suffix: str) -> None:
+def test_a_page_is_selected(tmp_path: Path, suffix: str) -> None:
     pages = [(pyvips.Image.black(40, 30, bands=3) + 60 * n).cast("uchar").copy(**SRGB) for n in range(4)]
     roll = pyvips.Image.arrayjoin(pages, across=1).copy()
     roll.set_type(pyvips.GValue.gint_type, "page-height", 30)
@@ -283,7 +284,7 @@ def test_a_page_is_taken(tmp_path: Path, suffix: str) -> None:
         assert pictures.pixels(image).mean() == pytest.approx(120, abs=2), query
 
 
-def test_watermarks_lie_over_what_is_transparent_too(tmp_path: Path) -> None:
+def test_watermarks_cover_transparent_pixels_too(tmp_path: Path) -> None:
     (pyvips.Image.black(40, 30, bands=4).copy(**SRGB)).cast("uchar").write_to_file(str(tmp_path / "clear.png"))
     image = rendered(tmp_path / "clear.png", f"watermark={'0' * 32}")
     assert image.getpoint(20, 15) == [0, 255, 0, 128]

@@ -1,4 +1,4 @@
-"""Every rule: what it makes of a chain, and that the picture stays the same but for a stated difference."""
+"""Every rule: how it rewrites a chain, and that the image stays the same but for a stated difference."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,7 +45,7 @@ def text(chain: Steps) -> str:
 
 @dataclass
 class Difference:
-    """Of two pictures, in steps of 255."""
+    """The difference between two images, in steps of 255."""
 
     largest: int
     most: float
@@ -55,7 +55,7 @@ class Difference:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory, wallpapers: list[Path]) -> list[Path]:
-    """Photos and drawings of about 1600 pixels, without loss."""
+    """Lossless photos and drawings of about 1600 pixels."""
     folder = tmp_path_factory.mktemp("photos")
     chosen = [path for path in wallpapers if path.suffix == ".jpg"][:3]
     chosen += [path for path in pictures.science_photos() if path.stat().st_size > 100_000][:4]
@@ -75,11 +75,11 @@ def rendered(source: Path, made: Plan) -> np.ndarray:
     return pixels
 
 
-def as_written(source: Path, query: str) -> np.ndarray:
-    """The chain without any rule: a full decode, then step by step in memory."""
+def unplanned(source: Path, query: str) -> np.ndarray:
+    """The chain without rules: a full decode, then step by step in memory."""
     made = planned(source, query)
-    unplanned = tuple(Step(step, buffered=True) for step in steps(query))
-    return rendered(source, Plan(made.header, None, unplanned, made.encoding, LIMITS, 0, 1))
+    plain = tuple(Step(step, buffered=True) for step in steps(query))
+    return rendered(source, Plan(made.header, None, plain, made.encoding, LIMITS, 0, 1))
 
 
 def planned(source: Path, query: str) -> Plan:
@@ -88,7 +88,7 @@ def planned(source: Path, query: str) -> Plan:
 
 
 def difference(source: Path, query: str) -> Difference:
-    after, before = rendered(source, planned(source, query)), as_written(source, query)
+    after, before = rendered(source, planned(source, query)), unplanned(source, query)
     assert after.shape == before.shape
     distance = np.abs(after - before)
     return Difference(int(distance.max()), float(np.percentile(distance, 99.9)), float(distance.mean()))
@@ -137,7 +137,7 @@ def difference(source: Path, query: str) -> Difference:
         (blur_behind_downscale, "blur=100&resize=400x900,fill,enlarge", "blur=100&resize=400x900!"),
     ],
 )
-def test_a_rule_makes_of_a_chain(rule: Rule, query: str, after: str) -> None:
+def test_a_rule_rewrites_the_chain(rule: Rule, query: str, after: str) -> None:
     assert text(rule(steps(query), FRAME)) == after
 
 
@@ -167,7 +167,7 @@ def test_rules_change_nothing_when_applied_again() -> None:
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_turns_of_exif_are_those_of_libvips(orientation: int) -> None:
+def test_exif_turns_match_those_of_libvips(orientation: int) -> None:
     picture = pictures.gradient(7, 5).copy()
     picture.set_type(pyvips.GValue.gint_type, "orientation", orientation)
     turned = picture.copy_memory()
@@ -179,21 +179,21 @@ def test_the_turns_of_exif_are_those_of_libvips(orientation: int) -> None:
 @pytest.mark.parametrize(
     "query", ["rotate=90&rotate=180", "flip&rotate=90", "flop&rotate=270&flip", "rotate=90&flop", "flip&flop&rotate=90"]
 )
-def test_fused_turns_move_every_pixel_to_the_same_place(photos: list[Path], query: str) -> None:
+def test_fused_turns_move_every_pixel_to_the_same_position(photos: list[Path], query: str) -> None:
     for photo in photos[:2]:
         assert difference(photo, query).largest == 0
 
 
 @pytest.mark.parametrize("query", ["flip&thumb=300", "flop&thumb=333", "rotate=180&resize=200x100,fill"])
 def test_shrinking_before_mirroring_is_exact(photos: list[Path], query: str) -> None:
-    """Or off by one, where a sample falls between two pixels."""
+    """But for 1 of 255, where a sample falls between two pixels."""
     for photo in photos:
         assert difference(photo, query).largest <= 1
 
 
 @pytest.mark.parametrize("query", ["rotate=90&thumb=200", "grayscale&thumb=200", "rotate=270&resize=300x300,cover"])
 def test_shrinking_first_differs_by_rounding(photos: list[Path], query: str) -> None:
-    """libvips scales columns first and rounds in between; seen: 10 at single pixels, 2 elsewhere, 0.3 in the mean."""
+    """libvips scales columns first and rounds in between. Measured: 10 at single pixels, 2 elsewhere, 0.3 as mean."""
     for photo in photos:
         seen = difference(photo, query)
         assert seen.largest <= 16
@@ -202,10 +202,10 @@ def test_shrinking_first_differs_by_rounding(photos: list[Path], query: str) -> 
 
 
 @pytest.mark.parametrize("query", ["thumb=1000&thumb=300", "thumb=400&thumb=390", "thumb=700&thumb=175"])
-def test_merged_downscales_are_as_true_or_truer(photos: list[Path], query: str) -> None:
-    """Against the full decode scaled by Pillow's Lanczos in floating point: root mean square, of 255."""
+def test_merged_downscales_are_at_least_as_accurate(photos: list[Path], query: str) -> None:
+    """Compared with a full decode scaled by Pillow's Lanczos in floating point: root mean square, of 255."""
     for photo in photos:
-        merged, twice = rendered(photo, planned(photo, query)), as_written(photo, query)
+        merged, twice = rendered(photo, planned(photo, query)), unplanned(photo, query)
         assert merged.shape == twice.shape
         truth = _lanczos(photo, merged.shape[1], merged.shape[0])
         assert _distance(merged, truth) <= _distance(twice, truth) + 0.05
@@ -214,8 +214,8 @@ def test_merged_downscales_are_as_true_or_truer(photos: list[Path], query: str) 
 @pytest.mark.parametrize(
     "query", ["blur=9&thumb=200", "blur=10&thumb=300", "blur=30&thumb=300", "blur=9&rotate=90&thumb=99"]
 )
-def test_a_blur_behind_the_downscale_looks_the_same(photos: list[Path], query: str) -> None:
-    """Seen: 22 at single pixels of hard edges, 13 elsewhere, 1.4 in the mean, most of it libvips' rounding."""
+def test_a_blur_after_the_downscale_looks_the_same(photos: list[Path], query: str) -> None:
+    """Measured: 22 at single pixels of hard edges, 13 elsewhere, 1.4 on average; mostly libvips' rounding."""
     for photo in photos:
         if pyvips.Image.new_from_file(str(photo)).width < 1000:
             continue  # too small for the rule
@@ -225,13 +225,13 @@ def test_a_blur_behind_the_downscale_looks_the_same(photos: list[Path], query: s
         assert seen.mean <= 2
 
 
-def test_a_downscale_on_load_is_a_thumbnail_of_libvips(wallpapers: list[Path]) -> None:
-    """Never less true than libvips' own: the same pixels, with its loader chosen by us."""
+def test_a_downscale_on_load_equals_libvips_thumbnail(wallpapers: list[Path]) -> None:
+    """The same pixels, although we choose the loader."""
     for suffix in (".jpg", ".png"):
         for photo in [path for path in wallpapers if path.suffix == suffix][:12]:
             made = planned(photo, "thumb=512")
             if made.load is None:
-                continue  # a small one
+                continue  # too small
             direct = pyvips.Image.thumbnail(str(photo), 512, height=512, size="down")
             loaded = decoding.scaled(photo, made.header, 0, made.load.output_size(made.header.size))
             np.testing.assert_array_equal(pictures.pixels(loaded), pictures.pixels(direct))

@@ -1,4 +1,4 @@
-"""Admission by cost: lanes, memory, refusals; events alone decide, no clock."""
+"""Admission by cost: lanes, memory and refusals. Only events control these tests, no clock."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ def gate(**changes: float) -> Admission:
 
 
 class Render:
-    """A render that runs until it is told to end."""
+    """A render that runs until `end`."""
 
     def __init__(self, admission: Admission, cost: Cost) -> None:
         self.running = False
@@ -40,7 +40,7 @@ class Render:
 
 
 async def settled() -> None:
-    """Let every task go on until it waits."""
+    """Let every task run until it waits."""
     for _ in range(5):
         await asyncio.sleep(0)
 
@@ -61,38 +61,38 @@ def running(started: list[Render]) -> list[bool]:
     return [render.running for render in started]
 
 
-async def test_one_more_than_the_slots_runs() -> None:
+async def test_one_render_more_than_there_are_slots_runs() -> None:
     async with renders(gate(), SMALL, SMALL, SMALL, SMALL) as started:
         assert running(started) == [True, True, True, False]
         await started[0].end()
         assert running(started) == [False, True, True, True]
 
 
-async def test_heavy_renders_take_the_slots_alone() -> None:
+async def test_heavy_renders_leave_a_place_for_small_ones() -> None:
     async with renders(gate(), HEAVY, HEAVY, HEAVY, SMALL, SMALL) as started:
         assert running(started) == [True, True, False, True, False]
         await started[3].end()
         assert running(started) == [True, True, False, False, True]
 
 
-async def test_who_came_first_starts_first_whatever_the_lane() -> None:
+async def test_lanes_are_served_in_order_of_arrival() -> None:
     async with renders(gate(slots=1), SMALL, SMALL, HEAVY, SMALL) as started:
         assert running(started) == [True, True, False, False]
         await started[0].end()
         assert running(started) == [False, True, True, False]
 
 
-async def test_cheaper_work_passes_what_is_dearer_in_its_lane() -> None:
-    dear, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
-    async with renders(gate(slots=1), dear, dear, dear, dear, cheap) as started:
+async def test_cheap_renders_overtake_expensive_ones_in_their_lane() -> None:
+    expensive, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
+    async with renders(gate(slots=1), expensive, expensive, expensive, expensive, cheap) as started:
         assert running(started) == [True, True, False, False, False]
         await started[0].end()
         assert running(started) == [False, True, False, False, True]
 
 
-async def test_nobody_is_passed_for_ever() -> None:
-    dear, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
-    async with renders(gate(slots=1), cheap, cheap, dear, *[cheap] * 60) as started:
+async def test_a_render_is_overtaken_at_most_fifty_times() -> None:
+    expensive, cheap = Cost(0.1, MIB), Cost(0.01, MIB)
+    async with renders(gate(slots=1), cheap, cheap, expensive, *[cheap] * 60) as started:
         ended = 0
         while not started[2].running:
             await next(render for render in started if render.running).end()
@@ -108,22 +108,22 @@ async def test_heavy_renders_wait_for_memory_and_keep_their_order() -> None:
         assert running(started) == [False, True, False, True]
 
 
-async def test_what_can_never_fit_is_refused_with_the_reason() -> None:
-    with pytest.raises(Refused, match="takes about 2000 MiB of memory, 1000 are there") as refused:
+async def test_a_render_that_never_fits_is_refused_with_the_reason() -> None:
+    with pytest.raises(Refused, match="takes about 2000 MiB of memory; the limit is 1000 MiB") as refused:
         async with gate().admitted(Cost(1, 2000 * MIB)):
             pass
     assert refused.value.retry_after == 3600
 
 
-async def test_a_full_queue_refuses_at_once() -> None:
+async def test_a_full_queue_refuses_immediately() -> None:
     admission = gate(slots=1, queue=2)
     async with renders(admission, SMALL, SMALL, SMALL, SMALL):
-        with pytest.raises(Refused, match="2 such renders are waiting"):
+        with pytest.raises(Refused, match="the queue is full: 2 renders are waiting"):
             async with admission.admitted(SMALL):
                 pass
 
 
-async def test_a_wait_that_is_too_long_is_refused_with_its_length() -> None:
+async def test_a_wait_that_is_too_long_is_refused_with_retry_after() -> None:
     admission = gate(slots=1, seconds=3)
     async with renders(admission, HEAVY, HEAVY):
         with pytest.raises(Refused) as refused:
@@ -134,7 +134,7 @@ async def test_a_wait_that_is_too_long_is_refused_with_its_length() -> None:
             pass
 
 
-async def test_who_gives_up_leaves_the_queue() -> None:
+async def test_a_cancelled_render_leaves_the_queue() -> None:
     admission = gate(slots=1)
     async with renders(admission, HEAVY, HEAVY, HEAVY) as started:
         started[1].task.cancel()
@@ -144,25 +144,25 @@ async def test_who_gives_up_leaves_the_queue() -> None:
         assert running(started) == [False, False, True]
 
 
-async def test_who_gives_up_while_running_makes_room() -> None:
+async def test_a_cancelled_running_render_makes_room() -> None:
     async with renders(gate(slots=1), HEAVY, HEAVY) as started:
         started[0].task.cancel()
         await settled()
         assert running(started)[1]
 
 
-async def test_a_turn_that_comes_together_with_giving_up_is_passed_on() -> None:
+async def test_a_render_cancelled_at_its_admission_makes_room() -> None:
     admission = gate(slots=1)
     async with renders(admission, HEAVY, HEAVY, HEAVY) as started:
         started[0]._end.set()
-        await asyncio.sleep(0)  # the second has its turn now, and has not noticed yet
+        await asyncio.sleep(0)  # the second is admitted now, but does not know it yet
         started[1].task.cancel()
         await settled()
         assert running(started) == [False, False, True]
         assert admission.waiting == 0
 
 
-async def test_an_error_makes_room() -> None:
+async def test_a_failed_render_makes_room() -> None:
     admission = gate(slots=1)
     for _ in range(3):
         with pytest.raises(ZeroDivisionError):
@@ -175,4 +175,4 @@ async def test_the_pace_of_the_machine_is_learned() -> None:
     for _ in range(200):
         async with admission.admitted(Cost(1000, 1)):
             pass
-    assert admission.pace == pytest.approx(0.1, abs=0.01)  # one render counts as ten times faster at most
+    assert admission.pace == pytest.approx(0.1, abs=0.01)  # one render counts as at most ten times faster

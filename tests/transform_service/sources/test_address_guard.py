@@ -1,4 +1,4 @@
-"""Which addresses may be fetched from."""
+"""The addresses that remote sources may have."""
 
 from ipaddress import ip_address, ip_network
 
@@ -24,34 +24,34 @@ feff::1 ff02::1 ff05::2 ff0e::1 4000::1 8000::1 c000::1 e000::1
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses_are_let_through(address: str) -> None:
+def test_public_addresses_are_allowed(address: str) -> None:
     assert is_public(ip_address(address))
 
 
 @pytest.mark.parametrize("address", REFUSED)
-def test_all_others_are_refused(address: str) -> None:
+def test_other_addresses_are_refused(address: str) -> None:
     assert not is_public(ip_address(address))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "[::1]", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0"])
-async def test_no_socket_is_made_to_them(host: str) -> None:
+async def test_no_socket_connects_to_a_refused_address(host: str) -> None:
     async with aiohttp.ClientSession(connector=guarded_connector({80}, ())) as session:
         with pytest.raises(aiohttp.ClientConnectorError) as raised:
             await session.get(f"http://{host}:80/")
         assert isinstance(raised.value.os_error, AddressRefused)
 
 
-async def test_names_are_looked_up_without_threads() -> None:
+async def test_names_are_resolved_without_threads() -> None:
     async with guarded_connector({80}, ()) as connector:
         assert isinstance(connector._resolver, aiohttp.AsyncResolver)
 
 
-async def test_allowed_networks_and_no_other_ports(unused_tcp_port: int) -> None:
+async def test_allowed_networks_still_refuse_other_ports(unused_tcp_port: int) -> None:
     allowed = [ip_network("127.0.0.0/8")]
     async with aiohttp.ClientSession(connector=guarded_connector({unused_tcp_port}, allowed)) as session:
-        with pytest.raises(aiohttp.ClientConnectorError) as let_through:
+        with pytest.raises(aiohttp.ClientConnectorError) as allowed_error:
             await session.get(f"http://127.0.0.1:{unused_tcp_port}/")
         with pytest.raises(aiohttp.ClientConnectorError) as refused:
             await session.get("http://127.0.0.1:1/")
-    assert isinstance(let_through.value.os_error, ConnectionRefusedError)
+    assert isinstance(allowed_error.value.os_error, ConnectionRefusedError)
     assert isinstance(refused.value.os_error, AddressRefused)
