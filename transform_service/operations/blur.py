@@ -20,7 +20,7 @@ _WEIGHT = 20
 class Blur(Operation):
     """Blur with a Gaussian whose standard deviation is `radius` pixels.
 
-    Tails below `cut` times the height are cut off (default: 0.2, as in libvips). A lower cut is smoother and slower.
+    Its tails are cut off below `cut` times the peak (default: 0.2, as in libvips). A lower cut is smoother and slower.
     """
 
     radius: Annotated[Number, Field(ge=0, le=250)]

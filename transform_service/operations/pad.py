@@ -11,7 +11,7 @@ from transform_service.operations.base import Operation, Reads, Steps, operation
 class Pad(Operation):
     """Centre the image on a canvas of `WxH` pixels.
 
-    The margins are transparent or have the colour of the background. Sides that are larger already do not change.
+    The margins are transparent or in the background's colour. Sides that are already larger do not change.
     """
 
     box: ClosedBox
