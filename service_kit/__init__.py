@@ -1,1 +1,1 @@
-"""The kit that both services are built from. It knows neither the services nor images."""
+"""The kit that both services are built from. It imports neither the services nor `imaging`."""

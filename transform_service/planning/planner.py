@@ -95,7 +95,7 @@ def _check_limits(operations: Steps, turns: Steps, size: Size, frames: int, limi
 
 
 def _load(steps: Steps, stored: Size, frames: int) -> Resize | None:
-    """The first step, if it is a downscale that can happen while decoding: decoders skip what the result does not show."""
+    """The first step, if it is a downscale that the decoder can do: it skips what the result does not show."""
     first = steps[0] if steps else None
     if frames == 1 and isinstance(first, Resize) and stored.contains(first.output_size(stored)):
         return first
