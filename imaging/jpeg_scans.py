@@ -66,24 +66,26 @@ def _kept(data: mmap, segments: list[jpeg.Segment], shrink: int) -> list[jpeg.Se
         return segments
     kept: list[jpeg.Segment] = []
     steps: dict[int, int] = {}
-    idle: frozenset[int] = frozenset()
-    known: set[int] = set()
+    reducible: frozenset[int] = frozenset()
+    """Components whose later scans may be left out."""
+    seen: set[int] = set()
+    """Components whose first detail has been kept."""
     for segment in segments:
         if segment.marker == jpeg.QUANTISATION:
             steps |= _steps(data, segment)
         elif segment.marker == jpeg.PROGRESSIVE_FRAME:
             full_size = _full_size(data, segment)
-            idle = frozenset(
+            reducible = frozenset(
                 component
                 for component, table in full_size.items()
                 if shrink == _AVERAGES_ONLY or steps[table] <= _SMALL_STEP
             )
         elif segment.marker == jpeg.SCAN:
             scan = _scan(data, segment)
-            if scan.first and scan.components <= idle & known and (scan.last_bit or shrink == _AVERAGES_ONLY):
+            if scan.first and scan.components <= reducible & seen and (scan.last_bit or shrink == _AVERAGES_ONLY):
                 continue
             if scan.first == 1:  # stays: without any detail, a decoder smooths the averages
-                known |= scan.components
+                seen |= scan.components
         kept.append(segment)
     return kept
 

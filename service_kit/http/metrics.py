@@ -47,24 +47,24 @@ def count_request(  # noqa: PLR0917
     method: str, route: str, status: int, received: int, sent: int, seconds: float, spans: dict[str, float]
 ) -> None:
     """Count a request. `route` comes from route_of. `sent` includes headers."""
-    requests, durations, answers = _of(method if method in hdrs.METH_ALL else "other", route, status)
+    requests, durations, sent_bytes = _metrics_for(method if method in hdrs.METH_ALL else "other", route, status)
     requests.inc()
     durations.observe(seconds)
-    answers.inc(sent)
+    sent_bytes.inc(sent)
     if received:
         _RECEIVED.labels(route).inc(received)
     for name, spent in spans.items():
-        _of_span(name).observe(spent)
+        _span_metric(name).observe(spent)
 
 
 @functools.cache
-def _of(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
+def _metrics_for(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
     """The metrics with these labels. Cached, since looking them up takes longer than counting."""
     return _REQUESTS.labels(method, route, status), _DURATIONS.labels(method, route), _SENT.labels(route)
 
 
 @functools.cache
-def _of_span(name: str) -> Histogram:
+def _span_metric(name: str) -> Histogram:
     return _SPANS.labels(name)
 
 

@@ -34,7 +34,7 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
         return await handler(request)
     except ServiceError as error:
         if error.status >= web.HTTPInternalServerError.status_code:
-            logger.log(error.level, "%s: %s%s", _named(request), error, _because(error))
+            logger.log(error.level, "%s: %s%s", _named(request), error, _cause(error))
         return problem_response(request, error)
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
@@ -93,7 +93,7 @@ def _named(request: web.Request) -> str:
     return f"{request.method} {request.path[:200]!r} ({request_id_of(request)})"
 
 
-def _because(error: ServiceError) -> str:
+def _cause(error: ServiceError) -> str:
     """One line about the error that caused `error`; empty if there was none."""
     if error.__cause__ is None:
         return ""

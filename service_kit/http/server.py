@@ -170,5 +170,5 @@ async def listen(runner: Runner, host: str, port: int) -> str:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise CannotStart(f"cannot listen on {host}:{port}: {reason}; choose another port or host") from error
-    bound, taken = runner.addresses[0][:2]
-    return f"http://[{bound}]:{taken}" if ":" in bound else f"http://{bound}:{taken}"
+    address, actual_port = runner.addresses[0][:2]
+    return f"http://[{address}]:{actual_port}" if ":" in address else f"http://{address}:{actual_port}"

@@ -72,7 +72,7 @@ def _middleware(provider: "TracerProvider") -> Middleware:
 
     @web.middleware
     async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asked = {
+        attributes = {
             "http.request.method": request.method,
             "url.path": request.path,
             "url.query": request.query_string,
@@ -82,7 +82,7 @@ def _middleware(provider: "TracerProvider") -> Middleware:
             request.method,
             context=propagate.extract(request.headers),
             kind=trace.SpanKind.SERVER,
-            attributes=asked,
+            attributes=attributes,
         ) as span:
             response = await handler(request)
             route = route_of(request)
