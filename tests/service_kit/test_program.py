@@ -39,7 +39,7 @@ CASES: dict[str, Case] = {
         ("--host", "127.0.0.1", "--port", IN_USE),
         {},
         1,
-        r"{program}: cannot listen on 127\.0\.0\.1:IN_USE \(.*[Aa]ddress already in use\); choose another port or host",
+        r"{program}: cannot listen on 127\.0\.0\.1:IN_USE: Address already in use; choose another port or host",
     ),
     "bad value": ((), {"MAX_PIXELS": "0"}, 1, r"{program}: MAX_PIXELS='0': Input should be greater than 0"),
     "bad size": ((), {"MAX_UPLOAD_BYTES": "much"}, 1, r"{program}: MAX_UPLOAD_BYTES='much': .+"),
@@ -144,13 +144,9 @@ def test_byte_sizes_have_units(monkeypatch: pytest.MonkeyPatch, text: str, size:
     assert settings.max_upload_bytes == size
 
 
-_IGNORED = [
-    pytest.param(text, marks=pytest.mark.xfail(strict=True, reason="pydantic ignores what follows a size"))
-    for text in ("1,5GiB", "64 MiB more")
-]
-
-
-@pytest.mark.parametrize("text", ["much", "10 apples", "-1MB", "0", "MiB", "1e3", "nan", *_IGNORED])
+@pytest.mark.parametrize(
+    "text", ["much", "10 apples", "-1MB", "0", "MiB", "1e3", "nan", "1,5GiB", "64 MiB more", "64MiB!"]
+)
 def test_nonsense_for_a_byte_size_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("MAX_UPLOAD_BYTES", text)
     with pytest.raises(CannotStart, match=rf"\AMAX_UPLOAD_BYTES={re.escape(repr(text))}: [^\n]+\Z"):
