@@ -135,6 +135,42 @@ def test_settings_of_other_programs_are_not_misspellings(program: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("PRESET", "PRESETS"),
+        ("RENDRERS", "RENDERERS"),
+        ("RENEDRERS", "RENDERERS"),
+        ("renderers_", "RENDERERS"),
+        ("MAX_PIXEL5", "MAX_PIXELS"),
+        ("DATABASE_USER", None),
+        ("DATABASE_PASSWORD", None),
+        ("RESULT_CACHE_USER", None),
+        ("STORAGE_SERVICE_HOST", None),
+        ("KUBERNETES_PORT", None),
+        ("HOSTS", None),
+        ("renderers", None),
+    ],
+)
+def test_one_edit_makes_a_misspelling_and_another_word_does_not(variable: str, meant: str | None) -> None:
+    known = {name.upper() for classes in SETTINGS.values() for cls in classes for name in cls.model_fields}
+    expected = [f"{variable} is not a setting; did you mean {meant}?"] if meant else []
+    assert list(_misspelt([variable], known)) == expected
+
+
+@pytest.mark.parametrize("service", ["storage_service", "transform_service"])
+def test_a_bad_setting_is_one_line_under_gunicorn_too(service: str) -> None:
+    command = [
+        sys.executable, "-m", "gunicorn", f"{service}.__main__:application", "--no-control-socket",
+        "--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--bind", "127.0.0.1:0", "--log-level", "critical",
+    ]  # fmt: skip
+    environment = {**os.environ, "MAX_PIXELS": "many"}
+    done = subprocess.run(command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 3
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{service}: MAX_PIXELS='many': ")
+
+
+@pytest.mark.parametrize(
     ("text", "size"),
     [("1000", 1000), ("10MB", 10_000_000), ("64MiB", 64 * 1024**2), ("1.5GiB", 1536 * 1024**2), ("", 64 * 1024**2)],
 )

@@ -14,9 +14,13 @@ from aiohttp import web
 
 from service_kit.http.server import Runner, listen
 from storage_service import purging
+from storage_service.blobs import Blobs
 from storage_service.caches import Caches
+from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, PendingPurge, create_store
 from storage_service.purging import Purger
+from storage_service.settings import StorageSettings
+from storage_service.validation import Validator
 from tests.storage_service.test_metadata import add, record
 
 
@@ -245,3 +249,23 @@ async def test_a_purger_sleeps_until_the_next_purge_is_due(store: MetadataStore,
         await cache.receive(1)
         assert datetime.now(UTC) >= due
         assert counted.calls["claim_purges"] <= 3  # two, unless the two clocks differ and it wakes a little early
+
+
+async def test_a_deletion_is_purged_although_its_client_hung_up(
+    store: MetadataStore, cache: Cache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, commit = record(), store.mark_deleted
+    await add(store, image)
+
+    async def commit_and_hang_up(image_id: str, at: datetime, purge_at: datetime) -> bool:
+        await commit(image_id, at, purge_at)
+        raise asyncio.CancelledError
+
+    monkeypatch.setattr(store, "mark_deleted", commit_and_hang_up)
+    async with watched(store, cache.url) as (made, wake, _):
+        await wake.asleep.wait()
+        library = Library(store, Blobs(f"file://{tmp_path}"), Validator(StorageSettings()), made)
+        with pytest.raises(asyncio.CancelledError):
+            await library.delete(image.image_id)
+        await cache.receive(1)
+    assert cache.purges[0] == (f"/v1/images/{image.image_id}", image.sha256)
