@@ -11,8 +11,8 @@ from storage_service.metadata.base import MetadataStore, PendingPurge
 from storage_service.metrics import PURGE_CONFIRM, PURGE_OLDEST, PURGES_PENDING
 
 _REPEATS = (0.6, 15.0)
-"""Seconds from a confirmed round to the next. They are for responses from before the deletion that reach a cache after
-the purge. Fast renders do so within half a second, since slower ones check again whether the image exists
+"""Seconds from a confirmed round to the next. The repeats remove responses from before the deletion that reach a cache
+after the purge. Fast renders do so within half a second, since slower ones check again whether the image exists
 (transformer.py). The slowest responses do so within the deadlines of render and transfer."""
 _AT_ONCE = 0.5
 """How many seconds caches have to confirm before the client gets its 204."""

@@ -7,7 +7,10 @@ _SRGB = "srgb"
 
 
 def srgb(image: pyvips.Image) -> pyvips.Image:
-    """Convert with the embedded profile, if there is one. CMYK without a profile is converted with libvips' own."""
+    """Convert to sRGB, with the embedded profile if there is one. CMYK without a profile gets libvips' own.
+
+    Grey without a profile stays grey.
+    """
     if not is_plain(image):
         try:
             profile = "cmyk" if image.bands > 3 else _SRGB  # noqa: PLR2004

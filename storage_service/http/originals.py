@@ -22,15 +22,15 @@ async def send_original(
     headers["Accept-Ranges"] = "bytes"
     if is_unchanged(request, record.sha256, record.created_at):
         return not_modified(headers)
-    span = _requested_range(request, record)
-    if span is not None and not span:
+    requested = _requested_range(request, record)
+    if requested is not None and not requested:
         error = RangeNotSatisfiable(f"the range is outside of the image, which has {record.bytes} bytes")
         refusal = problem_response(request, error)
         refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
         return refusal
     if request.method == "GET" and accel_prefix and (key := await library.file_key(record)):
         return _sent_by_nginx(headers, record, accel_prefix + key)
-    status, part = (200, range(record.bytes)) if span is None else (206, span)
+    status, part = (200, range(record.bytes)) if requested is None else (206, requested)
     response = web.StreamResponse(status=status, headers=headers)
     response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
     response.content_length = len(part)

@@ -87,7 +87,7 @@ class MetadataStore(Protocol):
         """At most `limit` records of images that are not deleted, newest first, after the position `after`."""
 
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
-        """Those of the given contents that an image has which is not deleted."""
+        """Those of the given contents that at least one image still has. Deleted images do not count."""
 
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """Mark the image as deleted and add it to the outbox, due at `purge_at`: both or neither.
