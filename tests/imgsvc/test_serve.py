@@ -391,7 +391,7 @@ BAD_SETTINGS: list[tuple[dict[str, str], str]] = [
     ({"PORT": "x"}, "PORT='x'"),
     ({"RENDERERS": "0"}, "RENDERERS='0'"),
     ({"DATABASE_URL": "mysql://x/y"}, "use one of: postgres, postgresql, sqlite"),
-    ({"BLOB_URL": "nonsense://x"}, "BLOB_URL 'nonsense://x' is not a blob store"),
+    ({"BLOB_URL": "nonsense://x"}, "BLOB_URL='nonsense://x' is not a blob store"),
     ({"RESULT_CACHE_URL": "memcached://x"}, "use one of: memory, redis, rediss"),
     ({"RESULT_CACHE_URL": "redis://x/images"}, "names the database 'images'; use a number"),
     ({"BLOB_URL": "file://images/blobs"}, "BLOB_URL='file://images/blobs' has a host, 'images'"),

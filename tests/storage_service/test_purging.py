@@ -14,9 +14,12 @@ from aiohttp import web
 
 from service_kit.http.server import Runner, listen
 from storage_service import purging
+from storage_service.blobs import Blobs
 from storage_service.caches import Caches
+from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, PendingPurge, create_store
 from storage_service.purging import Purger
+from storage_service.validation import Validator
 from tests.storage_service.test_metadata import add, record
 
 
@@ -245,3 +248,42 @@ async def test_a_purger_sleeps_until_the_next_purge_is_due(store: MetadataStore,
         await cache.receive(1)
         assert datetime.now(UTC) >= due
         assert counted.calls["claim_purges"] <= 3  # two, unless the two clocks differ and it wakes a little early
+
+
+async def test_a_deletion_reaches_caches_although_its_client_hangs_up(
+    store: MetadataStore, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request is cancelled at any point: before the commit, after it, or during the announcement."""
+    monkeypatch.setattr(purging, "_GRACE", timedelta())
+    delivered = 0
+    async with watched(store, cache.url) as (made, wake, _):
+        library = Library(store, Blobs("memory://"), cast("Validator", None), made)
+        for steps in range(60):
+            image = record(steps)
+            await add(store, image)
+            await wake.asleep.wait()
+            request = asyncio.create_task(library.delete(image.image_id))
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            request.cancel()
+            await asyncio.gather(request, return_exceptions=True)
+            await add(store, record(1000 + steps))  # waits for a transaction that goes on
+            found = await store.find(image.image_id)
+            assert found
+            if found.deleted_at:
+                delivered += 1
+                async with asyncio.timeout(10):
+                    while f"/v1/images/{image.image_id}" not in dict(cache.purges):
+                        await cache.receive(len(cache.purges) + 1)
+    assert delivered
+
+
+async def test_an_interrupted_announcement_wakes_the_purger(store: MetadataStore, cache: Cache) -> None:
+    async with watched(store, cache.url) as (made, wake, _):
+        await wake.asleep.wait()
+        purge = await deleted(store)
+        announcement = asyncio.create_task(made.announce(purge))
+        await asyncio.sleep(0)  # it waits for the database now
+        announcement.cancel()
+        await asyncio.gather(announcement, return_exceptions=True)
+        await cache.receive(1)

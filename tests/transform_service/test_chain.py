@@ -91,7 +91,7 @@ def test_an_unknown_preset_is_marked() -> None:
     with pytest.raises(BadRequest) as raised:
         parse("preset=avatr", max_operations=20, presets=presets)
     assert raised.value.detail == ("unknown preset 'avatr'; did you mean 'avatar'?\n  preset=avatr\n         ^^^^^")
-    with pytest.raises(BadRequest, match="unknown preset 'avatar'; use one of: none"):
+    with pytest.raises(BadRequest, match="unknown preset 'avatar'; no presets are configured"):
         parse("preset=avatar", max_operations=20)
 
 
