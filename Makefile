@@ -57,10 +57,8 @@ lock:  ## pin the newest versions, with hashes (needs uv)
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-dev.txt
 	echo uv | uv pip compile - --python-version 3.11 --universal --upgrade --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" -q -o scripts/uv.txt
-	for peer in thumbor report; do \
-	  uv pip compile benchmarks/requirements/$$peer.in --python-version 3.11 --universal --upgrade --generate-hashes \
-	    --no-emit-index-url --custom-compile-command "make lock" -q -o benchmarks/requirements/$$peer.txt; \
-	done
+	uv pip compile benchmarks/requirements/thumbor.in --python-version 3.11 --universal --upgrade --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" -q -o benchmarks/requirements/thumbor.txt
 
 .PHONY: clean
 clean:  ## remove everything installed and built here, but not the images in var/

@@ -1,1 +1,1 @@
-"""Benchmarks of imgsvc beside other image servers: `python -m benchmarks --help`."""
+"""Benchmarks of imgsvc and its peers: `python -m benchmarks --help`."""

@@ -1,26 +1,24 @@
-"""What decoding and encoding cost a pixel, beside what admission believes: `python -m benchmarks.costs`.
+"""What decoding and encoding cost per pixel, and what admission estimates: `python -m benchmarks.costs`.
 
-Each measurement runs in a process of its own: seconds of the processor, and the high-water mark of memory.
+Each measurement runs in a process of its own: seconds of the processor, and peak memory.
 """
 
 import argparse
-import multiprocessing
-import re
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.peers import HERE
-from benchmarks.photos import NoPhotos, enlarged
-from imaging.formats import FORMATS
-from imaging.header import Header
-from imaging.pixels import vips
+from benchmarks.photos import enlarged
+from benchmarks.product import EXTENSIONS, pyvips
+from imaging.formats import FORMATS, InputLimits
+from imaging.pixels.headers import read_header
+from measuring.photos import NoPhotos, opened
+from measuring.processes import high_water, in_a_process
 from transform_service.chain import parse
-from transform_service.planning.plan import Cost, OutputLimits
+from transform_service.planning.plan import OutputLimits
 from transform_service.planning.planner import plan
 from transform_service.rendering.renderer import render
 
@@ -29,7 +27,7 @@ _SIZE = (7680, 5150)
 """40 megapixels."""
 _LIMITS = OutputLimits(10**9, 2**16)
 _CHAINS = {"thumb=300": "jpeg", "thumb=2000": "jpeg", "flop": "png"}
-"""Chains, and what is written, so that decoding shows; the last one decodes all pixels and streams them."""
+"""Chains and output formats that let decoding dominate. The last one decodes all pixels and streams them."""
 _INPUTS: dict[str, tuple[str, dict[str, object]]] = {
     "baseline JPEG": ("jpeg", {"Q": 85}),
     "progressive JPEG": ("jpeg", {"Q": 85, "interlace": True, "subsample_mode": "off"}),
@@ -48,65 +46,42 @@ def main() -> None:
     print(f"{'input':18}{'chain':12}{'output':8}{'seconds':>9}{'estimate':>9}{'MiB':>7}{'estimate':>9}")
     with tempfile.TemporaryDirectory(prefix="imgsvc-costs-") as folder:
         for name, path in _inputs(Path(folder)):
-            header = _in_a_process(vips.read_header, path, 10**9, 100)[0]
+            header = in_a_process(read_header, path, InputLimits(10**9, 100))
             for chain, output in _chains(name):
-                seconds, peak, believed = _measured(path, header, chain, output)
-                print(
-                    f"{name:18}{chain:12}{output:8}{seconds:9.2f}{believed.seconds:9.2f}"
-                    f"{peak / 1024**2:7.0f}{believed.bytes / 1024**2:9.0f}",
-                    flush=True,
-                )
+                steps = parse(chain, max_operations=20).operations
+                planned = plan(steps, FORMATS[output], header, "", _LIMITS)
+                target = path.with_suffix(".out")
+                _, seconds, peak = in_a_process(_measured, render, path, planned.plan, {}, target)
+                target.unlink()
+                row = f"{name:18}{chain:12}{output:8}{seconds:9.2f}{planned.cost.seconds:9.2f}"
+                print(f"{row}{peak / 1024**2:7.0f}{planned.cost.bytes / 1024**2:9.0f}", flush=True)
 
 
 def _inputs(folder: Path) -> Iterator[tuple[str, Path]]:
-    source = enlarged(HERE / ".photos" / "converted", *_SIZE)
+    source = enlarged(*_SIZE)
     for name, (fmt, options) in _INPUTS.items():
-        path = folder / f"{name}.{FORMATS[fmt].extension}"
-        _in_a_process(_convert, source, path, options)
+        path = folder / f"{name}.{EXTENSIONS[fmt]}"
+        in_a_process(_convert, source, path, options)
         yield name, path
 
 
 def _convert(source: Path, path: Path, options: dict[str, object]) -> None:
-    image = vips.pyvips.Image.new_from_file(str(source), access="sequential")
-    image.write_to_file(str(path), **options)
+    opened(source).write_to_file(str(path), **options)
 
 
 def _chains(name: str) -> Iterator[tuple[str, str]]:
     yield from _CHAINS.items()
     if name == "baseline JPEG":
-        yield from (("flop", output) for output in FORMATS if output != "png")
+        yield from (("flop", output) for output in EXTENSIONS if output != "png")
 
 
-def _measured(path: Path, header: Header, chain: str, output: str) -> tuple[float, int, Cost]:
-    planned = plan(parse(chain, max_operations=20).operations, FORMATS[output], header, "", _LIMITS)
-    target = path.with_suffix(".out")
-    _, seconds, peak = _in_a_process(render, path, planned.plan, {}, target)
-    target.unlink()
-    return seconds, peak, planned.cost
-
-
-def _in_a_process(function: Callable[..., T], *arguments: object) -> tuple[T, float, int]:
-    """The result, seconds and bytes. Spawned: a fork of a process that has used libvips hangs."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_work, args=(theirs, function, arguments))
-    process.start()
-    theirs.close()
-    result: tuple[T, float, int] = ours.recv()
-    process.join()
-    return result
-
-
-def _work(connection: Connection, function: Callable[..., object], arguments: tuple[object, ...]) -> None:
-    vips.pyvips.cache_set_max(0)
-    Path("/proc/self/clear_refs").write_text("5")  # forget the high-water mark
-    before, started = _high_water(), time.process_time()
+def _measured(function: Callable[..., T], *arguments: object) -> tuple[T, float, int]:
+    """Call a function; returns its result, seconds and bytes."""
+    pyvips.cache_set_max(0)
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
+    before, started = high_water(), time.process_time()
     result = function(*arguments)
-    connection.send((result, time.process_time() - started, _high_water() - before))
-
-
-def _high_water() -> int:
-    match = re.search(r"VmHWM:\s+(\d+)", Path("/proc/self/status").read_text())
-    return int(match[1]) * 1024 if match else 0
+    return result, time.process_time() - started, high_water() - before
 
 
 if __name__ == "__main__":

@@ -1,50 +1,38 @@
-"""How true the thumbnails are: gets them from each system; `benchmarks.scores` scores them in its own environment."""
+"""Fidelity: gets a thumbnail of each photo from each system, and scores it."""
 
-import json
-import subprocess
+import multiprocessing
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.peers import report_venv
-from benchmarks.photos import EXTENSIONS, Photo
+from benchmarks.photos import Photo
 from benchmarks.results import THUMB, Score
-from benchmarks.systems.base import CORES, ROOT, System, SystemFailed
-
-_SECONDS = 1800
+from benchmarks.scores import scores
+from benchmarks.systems.base import CORES, System
 
 
 def fidelity(systems: Sequence[System], sets: Mapping[str, Sequence[Photo]]) -> list[Score]:
-    """A score a system and photo. Raises SystemFailed when scoring fails."""
+    """One score per system and photo."""
     photos = [photo for photos in sets.values() for photo in photos if photo.copy == 0]
-    with tempfile.TemporaryDirectory(prefix="imgsvc-bench-") as folder:
-        jobs = [_serve(systems, photo, Path(folder)) for photo in photos]
-        scores = _score(jobs)
-    return [Score.model_validate(score) for score in scores]
-
-
-def _serve(systems: Sequence[System], photo: Photo, folder: Path) -> dict[str, object]:
-    served = {}
     for system in systems:
-        system.prepare([photo])
-        path = folder / f"{system.name}-{photo.name}.{EXTENSIONS[photo.format]}"
+        system.prepare(photos)
+    with (
+        tempfile.TemporaryDirectory(prefix="imgsvc-bench-") as folder,
+        multiprocessing.get_context("spawn").Pool(CORES) as pool,
+    ):
+        jobs = [(photo.path, _served(systems, photo, Path(folder))) for photo in photos]
+        found = pool.starmap(scores, jobs, chunksize=1)
+        return [
+            Score(
+                system=system.name, format=photo.format, photo=photo.name, ssimulacra2=score, bytes=path.stat().st_size
+            )
+            for photo, (_, paths), values in zip(photos, jobs, found, strict=True)
+            for system, path, score in zip(systems, paths, values, strict=True)
+        ]
+
+
+def _served(systems: Sequence[System], photo: Photo, folder: Path) -> list[Path]:
+    paths = [folder / f"{system.name}-{photo.path.name}" for system in systems]
+    for system, path in zip(systems, paths, strict=True):
         path.write_bytes(system.fetch(photo, THUMB))
-        served[system.name] = str(path)
-    return {"photo": photo.name, "format": photo.format, "source": str(photo.path), "served": served}
-
-
-def _score(jobs: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-    python = str(report_venv() / "bin" / "python")
-    done = subprocess.run(
-        [python, "-m", "benchmarks.scores", str(CORES)],
-        cwd=ROOT,
-        input=json.dumps(jobs),
-        text=True,
-        capture_output=True,
-        timeout=_SECONDS,
-        check=False,
-    )
-    if done.returncode:
-        raise SystemFailed(f"scoring failed: {done.stderr[-2000:]}")
-    scores: list[dict[str, object]] = json.loads(done.stdout)
-    return scores
+    return paths

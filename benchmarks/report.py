@@ -1,48 +1,64 @@
-"""results.md: what was measured, for people."""
+"""Writes results.json, the plots and results.md."""
 
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from benchmarks import plots
 from benchmarks.figures import figures
-from benchmarks.results import BARE, CLIENTS, SYSTEMS, THUMB, Cell, Results
+from benchmarks.results import BARE, CLIENTS, SYSTEMS, THUMB, Results
 
 _MIB = 1024**2
-PLOTS = {
-    "goodput.svg": f"Goodput at {CLIENTS} clients, by format",
+_PLOTS = {
+    "goodput.svg": f"Goodput with {CLIENTS} clients, by format",
     "clients.svg": "Goodput by the number of clients",
-    "latency.svg": f"Latency at {CLIENTS} clients",
+    "latency.svg": f"Latency with {CLIENTS} clients",
     "fidelity.svg": "Speed and fidelity together",
 }
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write results.md into the folder, where the plots are."""
+    """Write everything into the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "results.json").write_text(results.model_dump_json(indent=1) + "\n")
+    plots.draw(results, folder / "plots")
     (folder / "results.md").write_text("\n".join(_lines(results, folder)) + "\n")
+
+
+def fidelity_as_text(results: Results) -> str:
+    """The mean scores, one line per format."""
+    means = {(row[0], row[1]): row[2] for row in _fidelity(results)}
+    lines = {
+        fmt: ", ".join(f"{system} {mean}" for (of, system), mean in means.items() if of == fmt) for fmt, _ in means
+    }
+    return "\n".join(f"fidelity of {fmt}, mean SSIMULACRA2: {line}" for fmt, line in lines.items())
 
 
 def _lines(results: Results, folder: Path) -> Iterator[str]:
     yield "<!-- Written by `make bench`. Do not edit. -->\n"
     yield "# Results\n"
-    yield "How it is measured and how to read it: [README.md](README.md). Raw figures: [results.json](results.json).\n"
+    yield "[README.md](README.md) says how these figures are measured and how to read them."
+    yield "The raw figures are in [results.json](results.json).\n"
     yield from _conditions(results)
-    yield "\n## What must hold\n"
-    yield "Ratios are medians of the rounds' ratios; the spread is from the least to the most of the rounds.\n"
-    rows = ((f.name, f.value, f.spread, f.target, f.verdict) for f in figures(results))
-    yield from _table(("figure", "value", "spread", "target", "verdict"), rows)
-    for name, title in PLOTS.items():
+    yield "\n## Targets\n"
+    yield "Ratios are medians of the rounds' ratios; the spread is the range of the rounds.\n"
+    yield from _table(("figure", "value", "spread", "target", "verdict"), (figure.row for figure in figures(results)))
+    for name, title in _PLOTS.items():
         if (folder / "plots" / name).exists():
             yield f"\n![{title}](plots/{name})"
     yield from _speed(results)
-    yield from _fidelity(results)
+    if results.scores:
+        yield "\n## Fidelity\n"
+        yield "SSIMULACRA2 of the served thumbnail against a full decode that Pillow scaled with Lanczos 3 in floating"
+        yield "point. 100 is identical. Above 90 the difference is invisible; 70 is high quality, 50 medium.\n"
+        yield from _table(("format", "system", "mean", "worst photo", "kB, mean"), _fidelity(results))
 
 
 def _conditions(results: Results) -> Iterator[str]:
     machine = results.machine
     yield f"- {results.date}, {results.minutes:.0f} minutes; {machine.cores} cores of {machine.processor},"
     yield f"  {machine.memory_gib} GiB; {machine.system}; Python {machine.python}, Node.js {machine.node or 'none'}"
-    yield from (f"- {name}: {version}" for name, version in results.versions.items())
-    yield from (f"- {name}: {value}" for name, value in results.settings.items())
+    yield from (f"- {name}: {value}" for name, value in (results.versions | results.settings).items())
     yield ""
     rows = (
         (p.format.upper(), p.photos, p.files, f"{p.median_megapixels:.1f}", f"{p.most_megapixels:.1f}", f"{p.mib:.1f}")
@@ -52,15 +68,14 @@ def _conditions(results: Results) -> Iterator[str]:
 
 
 def _speed(results: Results) -> Iterator[str]:
-    yield "\n## Thumbnails, cold\n"
-    yield f"`{THUMB}`, output in the input's format. Medians of the rounds; in brackets the least and the most."
-    yield f"{BARE} is the bare loop: no HTTP, always as many photos under way as there are cores."
+    yield "\n## Thumbnails, not cached\n"
+    yield f"`{THUMB}`, written in the input's format. Medians of the rounds, with their range in brackets."
+    yield f"{BARE} is the bare loop: no HTTP, and always as many photos in progress as there are cores."
+    head = ("system", "clients", "goodput, 1/s", "p50, ms", "p95, ms", "p99, ms")
     for fmt in results.formats():
-        rows = list(_speed_rows(results, fmt))
-        if rows:
+        if rows := list(_speed_rows(results, fmt)):
             yield f"\n### {fmt.upper()}\n"
-            head = ("system", "clients", "goodput, 1/s", "p50, ms", "p95, ms", "p99, ms")
-            yield from _table((*head, "CPU, ms a request", "peak RSS, MiB", "not 200, or wrong"), rows)
+            yield from _table((*head, "CPU, ms per request", "peak RSS, MiB", "not 200, or wrong"), rows)
 
 
 def _speed_rows(results: Results, fmt: str) -> Iterator[Sequence[object]]:
@@ -69,40 +84,29 @@ def _speed_rows(results: Results, fmt: str) -> Iterator[Sequence[object]]:
         for clients in counts:
             cells = [cell for cell in results.select(system, fmt, clients=clients) if cell.clients == clients]
             if cells:
-                yield (system, clients or "cores", *_row(cells))
+                goodputs = [cell.goodput for cell in cells]
+                medians = [statistics.median(cell.latency_ms[n] for cell in cells) for n in range(3)]
+                medians.append(statistics.median(cell.cpu_ms for cell in cells))
+                yield (
+                    system,
+                    clients or "cores",
+                    f"**{statistics.median(goodputs):.1f}** ({min(goodputs):.1f} to {max(goodputs):.1f})",
+                    *(f"{median:.1f}" for median in medians),
+                    f"{max(cell.peak_rss for cell in cells) / _MIB:.0f}",
+                    sum(sum(cell.failures.values()) for cell in cells),
+                )
 
 
-def _row(cells: Sequence[Cell]) -> Iterator[str]:
-    goodputs = [cell.goodput for cell in cells]
-    yield f"**{statistics.median(goodputs):.1f}** ({min(goodputs):.1f} to {max(goodputs):.1f})"
-    for n in range(3):
-        yield f"{statistics.median(cell.latency_ms[n] for cell in cells):.1f}"
-    yield f"{statistics.median(cell.cpu_ms for cell in cells):.1f}"
-    yield f"{max(cell.peak_rss for cell in cells) / _MIB:.0f}"
-    yield str(sum(sum(cell.failures.values()) for cell in cells))
-
-
-def _fidelity(results: Results) -> Iterator[str]:
-    if not results.scores:
-        return
-    yield "\n## Fidelity\n"
-    yield "SSIMULACRA2 of the served thumbnail against a full decode that Pillow downscaled with Lanczos 3 in floating"
-    yield "point. 100 is the same; above 90 nobody sees a difference, 70 is high quality, 50 medium.\n"
-    rows = []
+def _fidelity(results: Results) -> Iterator[tuple[str, ...]]:
     for fmt in results.formats():
         for system in SYSTEMS:
-            scores = list(results.scores_of(system, fmt).values())
+            scores = results.scores_of(system, fmt).values()
             if scores:
-                values = [score.ssimulacra2 for score in scores]
-                size = statistics.fmean(score.bytes for score in scores) / 1000
-                rows.append(
-                    (fmt.upper(), system, f"{statistics.fmean(values):.1f}", f"{min(values):.1f}", f"{size:.1f}")
-                )
-    yield from _table(("format", "system", "mean", "worst photo", "kB, mean"), rows)
+                values, sizes = [s.ssimulacra2 for s in scores], [s.bytes / 1000 for s in scores]
+                numbers = (statistics.fmean(values), min(values), statistics.fmean(sizes))
+                yield fmt.upper(), system, *(f"{number:.1f}" for number in numbers)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> Iterator[str]:
-    yield f"| {' | '.join(head)} |"
-    yield f"| {' | '.join('---' for _ in head)} |"
-    for row in rows:
+    for row in (head, ["---"] * len(head), *rows):
         yield f"| {' | '.join(map(str, row))} |"

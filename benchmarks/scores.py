@@ -1,55 +1,32 @@
-"""SSIMULACRA2 of thumbnails against the best there can be: a full decode, downscaled with Lanczos 3 in floating point.
+"""SSIMULACRA2 of thumbnails against the best possible one: fully decoded, scaled with Lanczos 3 in floating point.
 
-Runs in the environment of requirements/report.txt and uses no libvips, so that what is judged is not its own judge.
-Reads jobs as JSON from standard input, writes scores to standard output. The argument is the number of processes.
+This uses Pillow and NumPy, but not libvips, which would otherwise judge itself.
 """
 
 import io
-import json
-import multiprocessing
-import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypedDict
 
 import numpy as np
 from PIL import Image, ImageCms
 from ssimulacra2 import compute_ssimulacra2
 
-_WHITE = 255.0
 Pixels = np.ndarray
 Image.MAX_IMAGE_PIXELS = None  # the photos are our own
 
 
-class Job(TypedDict):
-    """A photo and what each system made of it: paths."""
-
-    photo: str
-    format: str
-    source: str
-    served: dict[str, str]
-
-
-def score(job: Job) -> list[dict[str, object]]:
-    """One score a system; equal sizes share a reference."""
-    source = _layers(Path(job["source"]))
+def scores(photo: Path, thumbnails: Sequence[Path]) -> list[float]:
+    """One score per thumbnail. Thumbnails of equal size share a reference."""
+    source = _layers(photo)
     references: dict[tuple[int, int], Pixels] = {}
-    scores: list[dict[str, object]] = []
-    for system, path in job["served"].items():
-        served = _layers(Path(path))
+    found = []
+    for path in thumbnails:
+        served = _layers(path)
         size = (served.shape[1], served.shape[0])
         if size not in references:
             references[size] = _flat(_lanczos(source, size))
-        value = compute_ssimulacra2(_png(references[size]), _png(_flat(served)))
-        scores.append(
-            {
-                "system": system,
-                "format": job["format"],
-                "photo": job["photo"],
-                "ssimulacra2": round(float(value), 2),
-                "bytes": Path(path).stat().st_size,
-            }
-        )
-    return scores
+        found.append(round(float(compute_ssimulacra2(_png(references[size]), _png(_flat(served)))), 2))
+    return found
 
 
 def _layers(path: Path) -> Pixels:
@@ -66,8 +43,7 @@ def _srgb(image: Image.Image) -> Image.Image:
     if not profile or image.mode not in {"RGB", "RGBA"}:
         return image
     colours = ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    converted = ImageCms.profileToProfile(image, colours, ImageCms.createProfile("sRGB"))
-    return converted or image
+    return ImageCms.profileToProfile(image, colours, ImageCms.createProfile("sRGB")) or image
 
 
 def _lanczos(pixels: Pixels, size: tuple[int, int]) -> Pixels:
@@ -79,8 +55,7 @@ def _lanczos(pixels: Pixels, size: tuple[int, int]) -> Pixels:
 
 def _flat(pixels: Pixels) -> Pixels:
     """8 bits, on white."""
-    colours = pixels[:, :, :3] + (1 - pixels[:, :, 3:]) * _WHITE
-    return np.clip(np.rint(colours), 0, 255).astype(np.uint8)
+    return np.clip(np.rint(pixels[:, :, :3] + (1 - pixels[:, :, 3:]) * 255.0), 0, 255).astype(np.uint8)
 
 
 def _png(pixels: Pixels) -> io.BytesIO:
@@ -88,9 +63,3 @@ def _png(pixels: Pixels) -> io.BytesIO:
     Image.fromarray(pixels).save(buffer, "PNG", compress_level=0)
     buffer.seek(0)
     return buffer
-
-
-if __name__ == "__main__":
-    with multiprocessing.Pool(int(sys.argv[1])) as pool:
-        found = pool.map(score, json.load(sys.stdin), chunksize=1)
-    print(json.dumps([one for scores in found for one in scores]))

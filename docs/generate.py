@@ -1,4 +1,4 @@
-"""Generates documents from the code: `make docs`. A test checks that they are up to date."""
+"""Generates documents from the code (`make docs`). A test checks that they are up to date."""
 
 from pathlib import Path
 
@@ -23,9 +23,9 @@ def operations() -> str:
 # Operations
 
 Operations are `name=arguments` pairs in the query. They run strictly from left to right, and a name
-may repeat. `preset=NAME` inserts the operations that `PRESETS` has under that name. Before the first
-operation, the EXIF orientation is applied and colours become sRGB. To see how a chain would be run,
-use `imgsvc explain 'rotate=90&thumb=300' photo.jpg`.
+may repeat. `preset=NAME` inserts the operations of that preset (see `PRESETS`). Before the first
+operation, the EXIF orientation is applied and colours become sRGB. To see how the service would run a
+chain, use `imgsvc explain 'rotate=90&thumb=300' photo.jpg`.
 
 | operation | effect | arguments | examples |
 | --- | --- | --- | --- |
@@ -49,8 +49,8 @@ def configuration() -> str:
 Every setting is an environment variable. `imgsvc serve` reads those of both services. Sizes in bytes
 can have a unit, as in `64MiB` (binary) or `100MB` (decimal).
 
-A value that is not valid, and a variable that looks like a misspelt setting, stop the start with a
-line that says what to change.
+If a value is invalid, or a variable looks like a misspelt setting, the service does not start. It
+prints one line for each, which says what to change.
 
 {chr(10).join(sections)}"""
 

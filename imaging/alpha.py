@@ -1,4 +1,4 @@
-"""Processing images that may have transparent pixels. The functions run in worker processes."""
+"""Processes images that may have transparent pixels. These functions run in worker processes."""
 
 from collections.abc import Callable
 from typing import Any
@@ -9,14 +9,14 @@ Process = Callable[[Image], Image]
 
 
 def premultiplied(image: Image, process: Process) -> Image:
-    """Apply `process` with premultiplied alpha, so that transparent pixels do not bleed their colour into others."""
+    """Apply `process` to premultiplied colours, so that transparent pixels do not bleed into their neighbours."""
     if not image.hasalpha():
         return process(image)
     return process(image.premultiply()).unpremultiply().cast(image.format)
 
 
 def colours_only(image: Image, process: Process) -> Image:
-    """Apply `process` to the colour bands; alpha stays as it is."""
+    """Apply `process` to the colour bands and leave alpha unchanged."""
     if not image.hasalpha():
         return process(image)
     colours = image.bands - 1
@@ -24,11 +24,14 @@ def colours_only(image: Image, process: Process) -> Image:
 
 
 def mix_colours(image: Image, matrix: list[list[float]]) -> Image:
-    """Make each colour a weighted sum of all colours, rounded; each row of `matrix` is one band of the result."""
-    rows: Any = matrix  # pyvips makes an image of it
+    """Replace each colour band with a weighted sum of all of them, rounded.
+
+    Each row of `matrix` holds the weights for one band of the result.
+    """
+    rows: Any = matrix  # pyvips turns it into an image
     return colours_only(image, lambda colours: (colours.recomb(rows) + 0.5).cast("uchar"))
 
 
 def with_alpha(image: Image) -> Image:
-    """The image with an alpha band, opaque if it had none."""
+    """The image with an alpha band: its own, or an opaque one."""
     return image if image.hasalpha() else image.addalpha()

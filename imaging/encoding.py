@@ -6,7 +6,7 @@ from typing import Self
 from imaging.formats import Format
 
 VERSION = 3
-"""Part of every ETag and cache key. Raise it when the same request produces different bytes than before."""
+"""Part of every ETag and cache key. Increase it when the same request starts to produce different bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +17,12 @@ class Encoding:
     quality: int | None = None
 
     def at_most(self, quality: int) -> Self:
-        """The same with this quality, unless a lower one was requested before."""
+        """The same format with `quality`, or with the quality requested so far if that is lower."""
         return replace(self, quality=quality if self.quality is None else min(self.quality, quality))
 
     @property
     def effective_quality(self) -> int:
-        """The quality that the encoder uses; 100 is lossless if the format can be."""
+        """The quality that the encoder uses; 100 means lossless if the format supports it."""
         return self.format.encoder.default_quality if self.quality is None else self.quality
 
     def __str__(self) -> str:

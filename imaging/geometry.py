@@ -53,11 +53,11 @@ class Size:
         return type(self)(max(1, round_half_up(self.width / shrink)), max(1, round_half_up(self.height / shrink)))
 
     def contains(self, other: "Size") -> bool:
-        """Whether neither side of `other` is larger."""
+        """Whether `other` fits inside this size."""
         return other.width <= self.width and other.height <= self.height
 
     def clipped(self, other: "Size") -> Self:
-        """Each side, but at most that of `other`."""
+        """The size with each side limited to that of `other`."""
         return type(self)(min(self.width, other.width), min(self.height, other.height))
 
     def __str__(self) -> str:
@@ -72,7 +72,7 @@ class Box:
     height: int | None
 
     def shrinks(self, size: Size) -> list[float]:
-        """How many times each given side fits into that of `size`."""
+        """For each side that is given, how many times longer the same side of `size` is."""
         return [
             before / after
             for before, after in ((size.width, self.width), (size.height, self.height))
@@ -104,6 +104,6 @@ class Frame:
 
 
 def offset(place: str, inner: Size, outer: Size) -> tuple[int, int]:
-    """The left and top of `inner` at a place (a key of PLACES) in `outer`, rounded down."""
+    """The left and top of `inner` inside `outer`, rounded down. `place` is a key of PLACES."""
     left, top = PLACES[place]
     return math.floor((outer.width - inner.width) * left), math.floor((outer.height - inner.height) * top)

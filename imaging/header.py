@@ -9,7 +9,7 @@ from imaging.geometry import Size
 class Header(BaseModel):
     """What the header of an image file says, before any pixel is decoded.
 
-    Width and height are pixels of one frame as stored, before EXIF orientation (1 to 8) is applied.
+    Width and height are those of one frame, in pixels, before the orientation is applied.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -20,7 +20,9 @@ class Header(BaseModel):
     height: int
     frames: int
     orientation: int
+    """EXIF orientation, 1 to 8."""
     colour_space: str
+    """libvips' interpretation, such as `srgb`, `b-w` or `cmyk`."""
     alpha: bool
     progressive: bool
     """Whether it is a progressive JPEG or an interlaced PNG."""

@@ -1,8 +1,8 @@
 """Leaves out the scans of a progressive JPEG that a smaller result does not need.
 
 A progressive file (ISO 10918-1, annex G) stores the coefficients of each 8 x 8 block in scans: first the averages,
-then coarse ranges of finer detail, then their last bits. Reading all of that is most of the work, and a decoder that
-makes each side 8 times smaller uses the averages only.
+then coarse values of finer detail, then their last bits. Reading all of that is most of the work, but a decoder that
+makes each side 8 times smaller uses only the averages.
 """
 
 import struct
@@ -18,9 +18,9 @@ _MOST_SEGMENTS, _MOST_SCANS = 1000, 20
 """libjpeg writes 10 scans, mozjpeg up to 12; a profile or EXIF of 16 MiB takes 256 segments."""
 _AVERAGES_ONLY, _COARSELY = 8, 4
 _USED = (1, 2, 4)
-"""Coefficients, in zigzag order, that a decoder needs besides averages to make each side 4 times smaller."""
+"""Coefficients, in zigzag order, that a decoder needs in addition to the averages to make each side 4 times smaller."""
 _SMALL_STEP = 3
-"""Last bits may be left out up to this quantisation step: about as much is lost."""
+"""The largest quantisation step at which last bits are left out. The error is about one step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,13 +37,14 @@ class _Scan:
 def needed(path: Path, shrink: int) -> BytesIO | Path | None:
     """The part of a file that a decoder needs to make each side `shrink` times smaller; `path` if it needs all of it.
 
-    Returns None unless the file is a complete progressive JPEG of the usual kind. It is not if it has more segments or
-    scans than encoders write; libvips refuses such attacks.
+    Returns None unless the file is a complete progressive JPEG of the usual kind, so also for more segments or scans
+    than encoders write. libvips refuses such attacks.
 
-    At an eighth of the size, a block becomes one pixel, its average, and leaving out the rest changes nothing. Colour
-    stored at half the size keeps all its scans. At a quarter, the last bits of all but the averages are left out if
-    their steps are small. They are two thirds of a large photo's bytes. Without them, pixels differ by 1 of 255 (root
-    mean square, tests/imaging/test_jpeg_scans.py), which is invisible: docs/adr/0013.
+    At an eighth of the size, a block becomes one pixel, its average, so leaving out the rest changes nothing. Colour
+    that is stored at half the size keeps all its scans. At a quarter, the last bits of all coefficients but the
+    averages are left out if their quantisation steps are small. Those bits are two thirds of a large photo's bytes.
+    Without them, pixels differ by 1 of 255 (root mean square, tests/imaging/test_jpeg_scans.py), which is invisible
+    (docs/adr/0013).
     """
     try:
         with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
@@ -65,24 +66,26 @@ def _kept(data: mmap, segments: list[jpeg.Segment], shrink: int) -> list[jpeg.Se
         return segments
     kept: list[jpeg.Segment] = []
     steps: dict[int, int] = {}
-    idle: frozenset[int] = frozenset()
-    known: set[int] = set()
+    reducible: frozenset[int] = frozenset()
+    """Components whose later scans may be left out."""
+    seen: set[int] = set()
+    """Components whose first detail has been kept."""
     for segment in segments:
         if segment.marker == jpeg.QUANTISATION:
             steps |= _steps(data, segment)
         elif segment.marker == jpeg.PROGRESSIVE_FRAME:
             full_size = _full_size(data, segment)
-            idle = frozenset(
+            reducible = frozenset(
                 component
                 for component, table in full_size.items()
                 if shrink == _AVERAGES_ONLY or steps[table] <= _SMALL_STEP
             )
         elif segment.marker == jpeg.SCAN:
             scan = _scan(data, segment)
-            if scan.first and scan.components <= idle & known and (scan.last_bit or shrink == _AVERAGES_ONLY):
+            if scan.first and scan.components <= reducible & seen and (scan.last_bit or shrink == _AVERAGES_ONLY):
                 continue
             if scan.first == 1:  # stays: without any detail, a decoder smooths the averages
-                known |= scan.components
+                seen |= scan.components
         kept.append(segment)
     return kept
 

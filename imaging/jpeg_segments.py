@@ -8,15 +8,16 @@ from mmap import mmap
 
 END, SCAN, QUANTISATION, PROGRESSIVE_FRAME = 0xD9, 0xDA, 0xDB, 0xC2
 _FIRST = 2
-"""The place of the first segment, behind the start-of-image marker."""
+"""The position of the first segment, after the start-of-image marker."""
 _MARKER = re.compile(rb"\xff+([^\xff\x00\xd0-\xd7])")
 _NEXT_MARKER = re.compile(rb"\xff[^\xff\x00\xd0-\xd7]")
-"""The end of entropy-coded data, where FF is followed by 00 or is a restart. Twenty times as fast as _MARKER."""
+"""Finds the end of entropy-coded data, in which every FF is escaped (00) or starts a restart marker. Twenty times as
+fast as _MARKER."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A marker and its contents. A scan includes the entropy-coded data behind its header."""
+    """A marker and its contents. A scan includes the entropy-coded data after its header."""
 
     marker: int
     """The second byte of the marker."""
@@ -25,12 +26,12 @@ class Segment:
 
     @property
     def body(self) -> int:
-        """The place of its contents, behind the length."""
+        """The position of the contents, after the length."""
         return self.start + 4
 
 
 def segments(data: bytes | mmap) -> Iterator[Segment]:
-    """The segments of a file up to the end of the image, or up to the first that is broken.
+    """The segments of a file up to the end of the image, or up to the first broken one.
 
     Raises struct.error if the file ends within the head of a segment.
     """

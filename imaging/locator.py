@@ -1,4 +1,4 @@
-"""How the two services speak of a stored image: its header, its content, and where its bytes are."""
+"""The contract between the services: the header of a stored image, its content, and where its bytes are."""
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -30,17 +30,20 @@ class Locator(Protocol):
     """Finds stored images for the transform service."""
 
     async def locate(self, image_id: str) -> Located:
-        """Raises NotFound, Gone, or Unavailable if storage is down. The answer may be some minutes old."""
+        """Find an image. The result may be some minutes old.
+
+        Raises NotFound, Gone, or Unavailable if storage is down.
+        """
 
     async def confirm(self, image_id: str) -> None:
-        """Raises NotFound or Gone if the image does not exist now."""
+        """Check that the image exists now. Raises NotFound or Gone otherwise, or Unavailable if storage is down."""
 
 
 async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:
-    """Raise the reason why an image's bytes are no longer where they were a moment ago.
+    """Raise the error for an image whose bytes are missing.
 
-    Asks `find` (a library's, or a locator's `confirm`) again, which raises Gone if the image was deleted meanwhile.
-    Otherwise the bytes are lost: ContentLost.
+    `find` (a library's, or a locator's `confirm`) looks the image up again and raises Gone if it was deleted meanwhile.
+    Otherwise the bytes are lost, so this raises ContentLost.
     """
     await find(image_id)
     raise ContentLost(f"the bytes of image {image_id} are lost; upload the same file again to restore them")

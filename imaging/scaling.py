@@ -1,4 +1,4 @@
-"""Scaling pixels to an exact size. The functions run in worker processes."""
+"""Scales pixels to an exact size. These functions run in worker processes."""
 
 from collections.abc import Callable
 
@@ -6,14 +6,14 @@ from imaging.geometry import Size
 from imaging.types import Image
 
 _UNBOUNDED = 10_000_000
-"""A side that limits nothing: the most that libvips allows."""
+"""A side that does not limit the result: the largest that libvips allows."""
 _READY = {"srgb", "b-w"}
 _PEEKED_ROWS = 16
 _OPAQUE = 255
 
 
 def shrink_factor(size: Size, target: Size) -> float:
-    """How many times smaller `target` is than `size`, along its longer side, which is rounded less."""
+    """How many times smaller `target` is than `size`. Compares the longer side, which is less affected by rounding."""
     return size.width / target.width if target.width >= target.height else size.height / target.height
 
 
@@ -25,9 +25,9 @@ def scale(image: Image, target: Size) -> Image:
 
 
 def scale_opaque(image: Image, target: Size) -> Image:
-    """Scale an image of 8 bits, sRGB or grey, without transparent pixels; it may have an alpha band.
+    """Scale an opaque 8-bit image in sRGB or grey. It may have an alpha band.
 
-    Half a millisecond faster than libvips' `thumbnail_image`, which prepares for every other case.
+    Half a millisecond faster than libvips' `thumbnail_image`, which prepares for every other case too.
     """
     across, down = target.width / image.width, target.height / image.height
     even = image.resize(across if target.width >= target.height else down)
@@ -37,12 +37,12 @@ def scale_opaque(image: Image, target: Size) -> Image:
 
 
 def scale_peeking(load: Callable[[], Image], target: Size) -> Image:
-    """Scale what `load` opens, and skip premultiplying if its alpha band turns out to be opaque everywhere.
+    """Scale what `load` opens. Skips premultiplying if the alpha band is opaque everywhere.
 
-    Multiplying colours with alpha, in floating point, is a third of the work for a large PNG, and most photos with an
-    alpha band are opaque. The result shows whether one was: where the alpha of a scaled pixel is full, less than 1/510
-    of what went into it was transparent, which changes no colour by a step. The first rows give most transparent
-    images away; the others are read twice.
+    Premultiplying, in floating point, is a third of the work for a large PNG, and most photos with an alpha band are
+    opaque. The scaled image shows whether they were: if the alpha of a scaled pixel is full, less than 1/510 of what
+    went into it was transparent, too little to change a colour by one step. The first rows reveal most images with
+    transparent pixels. The others are read twice.
     """
     image = load()
     if image.hasalpha() and image.format == "uchar":
@@ -55,9 +55,9 @@ def scale_peeking(load: Callable[[], Image], target: Size) -> Image:
 
 
 def _scale_any(image: Image, target: Size) -> Image:
-    """Scale both directions by one factor if that gives the exact size, otherwise force the size.
+    """Scale both directions by one factor if that gives the exact size. Otherwise force the size.
 
-    The factor is that of the longer side, which is rounded less, or else that of the shorter side.
+    Tries the factor of the longer side first, which is less affected by rounding, then that of the shorter side.
     """
     by_side = [Size(target.width, _UNBOUNDED), Size(_UNBOUNDED, target.height)]
     for box in by_side if target.width >= target.height else reversed(by_side):

@@ -6,4 +6,4 @@ from service_kit.processes.worker import Task
 LOCK_DOWN: Task[None] = Task("imaging.pixels.vips", "lock_down")
 RELEASE_MEMORY: Task[None] = Task("imaging.pixels.vips", "release_memory")
 READ_HEADER: Task[Header] = Task("imaging.pixels.headers", "read_header")
-"""Takes a path, InputLimits, and perhaps a page."""
+"""Takes a path, InputLimits, and optionally a page."""

@@ -1,4 +1,4 @@
-"""`python -m imgsvc` is `imgsvc`."""
+"""Makes `python -m imgsvc` the same as `imgsvc`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The command line."""
+"""The command line: `imgsvc serve` and `imgsvc explain`."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from imgsvc import __version__
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    # Imported here: the fork server of worker processes imports this module too, and needs none of it.
+    # Imported here, since the fork server of the worker processes imports this module too but does not need these.
     from imgsvc.serve import PROGRAM  # noqa: PLC0415
 
     parser = argparse.ArgumentParser(prog="imgsvc", description="Store images and transform them on the fly.")

@@ -1,4 +1,4 @@
-"""Both services in one application: one port, one process for HTTP, no HTTP between the services."""
+"""Both services in one application: one port, one process for HTTP, and no HTTP between the services."""
 
 import fcntl
 from collections.abc import AsyncIterator, Iterator
@@ -23,10 +23,10 @@ from transform_service.settings import TransformSettings
 
 
 class LibraryLocator:
-    """A Locator that asks the library in this process."""
+    """A Locator that uses the library in this process."""
 
     base_url = ""
-    """The URL of this service, for blobs that are neither files nor have URLs (`memory://`)."""
+    """The URL of this service. Only blobs that have neither files nor URLs (`memory://`) are read from there."""
 
     def __init__(self, app: web.Application) -> None:
         self._app = app
@@ -70,7 +70,7 @@ def create_app(
 
 @contextmanager
 def _exclusive(settings: ServeSettings) -> Iterator[None]:
-    """Claim the data folder: only one service at a time may write to it."""
+    """Claim the data folder, so that only one service at a time writes to it."""
     folder = settings.data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -86,11 +86,11 @@ def _exclusive(settings: ServeSettings) -> Iterator[None]:
 
 
 async def _remove_surrogate_keys(_request: web.Request, response: web.StreamResponse) -> None:
-    """They are for a cache in front (varnish/purge.vcl), and here is none."""
+    """Remove the header for a cache in front of the service (varnish/purge.vcl): there is none here."""
     response.headers.pop(KEYS_HEADER, None)
 
 
 async def _original_or_variant(request: web.Request) -> web.StreamResponse:
-    """The one path that both services serve: a query asks for a variant. nginx uses the same rule."""
+    """Handle the one path that both services share: with a query, it is a variant. nginx uses the same rule."""
     handler = transform.stored_variant if "?" in request.raw_path else storage.original
     return await handler(request)

@@ -16,12 +16,12 @@ from transform_service.settings import TransformSettings
 def _announce(app: web.Application, url: str) -> None:
     app[LOCATOR].base_url = url
     image = f"{url}/v1/images"
-    stored, made = app[storage.SETTINGS], app[transform.SETTINGS]
+    storage_settings, transform_settings = app[storage.SETTINGS], app[transform.SETTINGS]
     banner = f"""\
 imgsvc {__version__} on {url}
-  metadata   {redacted(stored.database)}
-  blobs      {redacted(stored.blobs)}
-  renderers  {made.renderers} processes; results: {redacted(made.result_cache_url)}
+  metadata   {redacted(storage_settings.database)}
+  blobs      {redacted(storage_settings.blobs)}
+  renderers  {transform_settings.renderers} processes; results: {redacted(transform_settings.result_cache_url)}
 
 Try it (replace ID with the image_id that the first command returns):
   curl -F image=@photo.jpg {image}

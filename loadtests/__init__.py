@@ -1,1 +1,1 @@
-"""Load tests: what visitors of a real site ask for, how many of them, and whether the answers stay good."""
+"""Load tests: the visitors of a real site, in growing numbers, and whether their answers stay right and fast."""

@@ -1,6 +1,5 @@
-"""Programs that use the API: transforms without storing, facts, and deletions that must hold."""
+"""Programs that use the API: facts, transforms without storing, and deletions that must hold."""
 
-import json
 from typing import Any
 
 from locust import between, task
@@ -18,54 +17,35 @@ class ApiClient(Visitor):
     weight = 1
     wait_time = between(0.5, 2)
 
-    def __init__(self, environment: Any) -> None:
-        super().__init__(environment)
-        self._files = uploads()
-
     @task(4)
     def facts(self) -> None:
-        """Ask for the facts of an image."""
+        """Request the facts of an image."""
         entry = self.chance.choice(self.entries)
         facts = {"image_id": entry.image_id, "width": entry.width, "height": entry.height, "bytes": entry.bytes}
-        self.ask(
-            "GET", f"/v1/images/{entry.image_id}/info", "api info", lambda answer: checks.facts(answer, 200, facts)
-        )
+        path = f"/v1/images/{entry.image_id}/info"
+        self.ask("GET", path, "info", lambda answer: checks.facts(answer, 200, facts))
 
     @task(2)
     def transform_stored(self) -> None:
         """Transform a stored image."""
-        entry = self.chance.choice(self.entries)
-        self._transform("api transform id", form("image_id", entry.image_id.encode()))
+        self._transform("transform id", form("image_id", self.chance.choice(self.entries).image_id.encode()))
 
     @task(2)
     def transform_sent(self) -> None:
-        """Transform a file that is sent along."""
-        if self._files:
-            body, _ = self.chance.choice(self._files)
-            self._transform("api transform file", form("image", body, "photo"))
+        """Transform a file in the request."""
+        self._transform("transform file", self._photo())
 
     @task(1)
-    def delete(self) -> None:
-        """Upload an image, delete it, and see that it is gone."""
-        if not self._files:
-            return
-        body, _ = self.chance.choice(self._files)
-        upload = form("image", body, "photo")
-        answer = self.ask("POST", "/v1/images", "api upload", _stored, **upload)
-        if answer is not None:
-            path = f"/v1/images/{json.loads(answer.content)['image_id']}"
-            # An answer without a body has no length, and so no truth either.
-            if self.ask("DELETE", path, "api delete", lambda a: checks.status(a, 204)) is not None:
-                self.ask("GET", f"{path}.webp?thumb=64", "api deleted", lambda a: checks.status(a, 410))
+    def delete_one(self) -> None:
+        """Upload an image, delete it, and check that it is gone."""
+        image_id = self.upload(lambda answer: checks.status(answer, 201), **self._photo())
+        if image_id and self.delete(image_id):
+            path = f"/v1/images/{image_id}.webp?thumb=64"
+            self.ask("GET", path, "deleted", lambda answer: checks.status(answer, 410))
 
-    def _transform(self, name: str, sent: dict[str, Any]) -> None:
+    def _photo(self) -> dict[str, Any]:
+        return form("image", self.chance.choice(uploads())[0], "photo")
+
+    def _transform(self, kind: str, sent: dict[str, Any]) -> None:
         path = f"/v1/transform?{self.chance.choice(_CHAINS)}&format=webp"
-        self.ask("POST", path, name, _webp, **sent)
-
-
-def _webp(answer: checks.Answer) -> str | None:
-    return checks.status(answer, 200) or checks.content(answer, "image/webp")
-
-
-def _stored(answer: checks.Answer) -> str | None:
-    return checks.status(answer, 201) or checks.identified(answer)
+        self.ask("POST", path, kind, lambda a: checks.status(a) or checks.content(a, "image/webp"), **sent)

@@ -1,10 +1,10 @@
-"""Cores of the service, and cores of the load generator, where both run on one machine.
+"""Separate cores for the service and the load generator, if both run on one machine.
 
-On the same cores, what was measured was in good part the generator's own weight (docs/adr/0017).
+On shared cores, a good part of what was measured was the load generator's own weight (docs/adr/0026).
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain
@@ -25,12 +25,12 @@ class Cores:
 
     @property
     def for_service(self) -> str:
-        """Those of the service, in words."""
+        """The service's cores in words."""
         return _named(self.service)
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """Keep this process, and all that it starts meanwhile, on the generator's cores."""
+        """Keep this process, and everything that it starts, on the generator's cores."""
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, self.generator)
         try:
@@ -40,9 +40,9 @@ class Cores:
 
 
 def split(of_engine: int) -> Cores | None:
-    """A half for each; None where there is but one core, or the engine, with so many, is not on this machine.
+    """Half of the cores for each; None for a single core, or if the engine is on another machine.
 
-    Threads of a core stay together where there are several: they slow each other.
+    Threads of a core stay together if there are several cores, because they slow each other down.
     """
     if not hasattr(os, "sched_getaffinity") or of_engine != os.cpu_count():
         return None
@@ -50,16 +50,16 @@ def split(of_engine: int) -> Cores | None:
     whole = sorted({tuple(sorted(_siblings(number) & ours)) for number in ours})
     if len(whole) == 1:
         whole = [(number,) for number in whole[0]]
-    half = len(whole) // 2
-    return Cores(_all(whole[: len(whole) - half]), _all(whole[len(whole) - half :])) if half else None
+    first = len(whole) - len(whole) // 2
+    return Cores(_all(whole[:first]), _all(whole[first:])) if len(whole) > 1 else None
 
 
-def _all(groups: list[tuple[int, ...]]) -> tuple[int, ...]:
+def _all(groups: Sequence[tuple[int, ...]]) -> tuple[int, ...]:
     return tuple(sorted(chain.from_iterable(groups)))
 
 
 def _siblings(number: int) -> set[int]:
-    """The threads of a thread's core, by Linux' lists such as `0-1,8`."""
+    """The threads of a thread's core, from Linux's lists such as `0-1,8`."""
     try:
         text = (_SYSTEM / f"cpu{number}/topology/thread_siblings_list").read_text()
     except OSError:
@@ -68,5 +68,5 @@ def _siblings(number: int) -> set[int]:
     return {each for first, _, last in spans for each in range(int(first), int(last or first) + 1)}
 
 
-def _named(numbers: tuple[int, ...]) -> str:
+def _named(numbers: Sequence[int]) -> str:
     return f"core{'s' * (len(numbers) > 1)} {', '.join(map(str, numbers))}"

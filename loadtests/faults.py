@@ -1,4 +1,4 @@
-"""Faults that are made on purpose, to see which thresholds notice."""
+"""Deliberate faults, to see which thresholds notice them."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -10,38 +10,39 @@ from loadtests.stack import Stack
 
 
 class NoFault(Exception):
-    """The fault was not there in its run."""
+    """The fault did not happen."""
 
 
-def _told(command: str, service: str) -> Callable[[Stack], object]:
+def _docker(command: str, service: str) -> Callable[[Stack], object]:
     return lambda stack: stack.run(*command.split(), *stack.ids(service))
 
 
 _FAULTS: dict[str, tuple[Callable[[Stack], object], Callable[[Stack], object]]] = {
-    "stop-redis": (_told("stop -t 1", "redis"), _told("start", "redis")),
-    "pause-redis": (_told("pause", "redis"), _told("unpause", "redis")),
-    "pause-postgres": (_told("pause", "postgres"), _told("unpause", "postgres")),
-    "pause-transform": (_told("pause", "transform"), _told("unpause", "transform")),
+    "stop-redis": (_docker("stop -t 1", "redis"), _docker("start", "redis")),
     "slow-disk": (slow_disk.slow, slow_disk.mend),
+    **{
+        f"pause-{service}": (_docker("pause", service), _docker("unpause", service))
+        for service in ("redis", "postgres", "transform")
+    },
 }
-"""What makes it, and what mends it."""
+"""How to make and how to mend each."""
 NAMES = tuple(_FAULTS)
 
 
 @dataclass(slots=True)
 class Fault:
-    """Something that breaks, and is mended."""
+    """A part that breaks and is mended."""
 
     name: str
     after: float
-    """Seconds after locust was started."""
+    """Seconds after the start of locust."""
     seconds: float
     failed: str = ""
-    """Why it could not be made: then its run says nothing of it."""
+    """Why the fault did not happen."""
 
     @contextmanager
     def happening(self, stack: Stack) -> Iterator[None]:
-        """Break and mend while the context lasts; mended at its end in any case."""
+        """Break and mend the part; at the end it is mended in any case."""
         over = threading.Event()
         thread = threading.Thread(target=self._happen, args=(stack, over))
         thread.start()
@@ -54,19 +55,19 @@ class Fault:
     def _happen(self, stack: Stack, over: threading.Event) -> None:
         make, mend = _FAULTS[self.name]
         if over.wait(self.after):
-            self.failed = "the run was over before it"
+            self.failed = "the run ended first"
             return
         print(f"fault: {self.name}", flush=True)
         if self._done(make, stack):
             over.wait(self.seconds)
-        if self._done(mend, stack):  # of one that failed, too: it may have been made by half
+        if self._done(mend, stack):  # also after a failure, which may have left half of it
             print(f"fault: {self.name} is over", flush=True)
 
     def _done(self, step: Callable[[Stack], object], stack: Stack) -> bool:
-        """Whether a step was possible; the first that was not is why the fault failed."""
+        """Whether a step worked. The first failure is why the fault failed."""
         try:
             step(stack)
-        except Exception as error:  # noqa: BLE001  # the thread's end: what is not noted here, nobody sees
+        except Exception as error:  # noqa: BLE001  # the thread would end unnoticed
             printed = getattr(error, "stderr", None) or ""
             self.failed = self.failed or " ".join(printed.split()) or str(error) or type(error).__name__
             return False

@@ -1,4 +1,4 @@
-"""Locust in a process of its own, watched until it ends."""
+"""Runs locust in a process of its own, because it patches the process that imports it."""
 
 import os
 import subprocess
@@ -17,15 +17,15 @@ _HERE = Path(__file__).parent
 _ALWAYS = ("--loglevel", "WARNING", "--exit-code-on-error", "0", "--stop-timeout", "10", "--only-summary")
 _STOP_SECONDS = 20
 _NICE = 10
-"""It yields to the service where both share a machine: what it takes from it, visitors elsewhere would not."""
+"""It yields to the service if both share cores: visitors elsewhere would not take any."""
 
 
 class NothingMeasured(Exception):
-    """Locust ended without counts."""
+    """The run has no figures; the text says why."""
 
 
 def run(settings: Settings, url: str, options: Sequence[str], own: Stack | None, usage: Usage) -> ledger.Ledger:
-    """What came back. SIGINT ends locust, as its own end does; its counts are kept."""
+    """Run locust; returns its counts, also after Ctrl-C."""
     command = [sys.executable, "-m", "locust", "-f", str(_HERE / "locustfile.py"), "-H", url, *_ALWAYS, *options]
     command += ["--html", str(settings.out / "locust.html"), "--csv", str(settings.out / "locust")]
     environment = {**os.environ, **settings.environment(), "PYTHONPATH": str(_HERE.parent), "VIPS_CONCURRENCY": "1"}
@@ -33,13 +33,17 @@ def run(settings: Settings, url: str, options: Sequence[str], own: Stack | None,
     with log.open("wb") as errors:
         process = subprocess.Popen(command, env=environment, stderr=errors, cwd=_HERE.parent)
         psutil.Process(process.pid).nice(_NICE)
-        containers, docker = (own.containers, [own.docker]) if own else ((), [])
         try:
-            with watched(usage, psutil.Process(process.pid), containers, docker):
+            with watched(usage, process.pid, own):
                 _wait(process)
         finally:
-            process.terminate()  # where this program is ended itself
-    return _counted(settings.out, log)
+            process.terminate()  # if this program is ended itself
+    path = settings.out / ledger.LEDGER
+    counted = ledger.read(path) if path.exists() else ledger.Ledger()
+    if not counted.tallies:
+        last = log.read_text().strip().splitlines()[-1:]
+        raise NothingMeasured(f"locust ended without any answers: {' '.join(last) or 'no message'}")
+    return counted
 
 
 def _wait(process: subprocess.Popen[bytes]) -> None:
@@ -47,16 +51,7 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
         process.wait()
     except KeyboardInterrupt:
         try:
-            process.wait(_STOP_SECONDS)  # it got the same signal, and writes what it has
+            process.wait(_STOP_SECONDS)  # it received the same signal, and writes its counts
         except subprocess.TimeoutExpired as error:
             process.kill()
-            raise NothingMeasured(f"locust did not stop within {_STOP_SECONDS} s, and has kept no counts") from error
-
-
-def _counted(folder: Path, log: Path) -> ledger.Ledger:
-    path = folder / ledger.LEDGER
-    counted = ledger.read(path) if path.exists() else ledger.Ledger()
-    if not counted.tallies:
-        last = log.read_text().strip().splitlines()[-1:]
-        raise NothingMeasured(f"locust ended without one answer: {' '.join(last) or 'no message'}")
-    return counted
+            raise NothingMeasured(f"locust did not stop within {_STOP_SECONDS} s and has written no counts") from error

@@ -1,4 +1,4 @@
-"""What locust loads: all users, and the shape that SHAPE names."""
+"""What locust runs: all users, and the chosen shape."""
 
 import logging
 import signal
@@ -8,18 +8,18 @@ import gevent
 from locust import events
 from locust.env import Environment
 
-from loadtests import settings, shapes, visitor
+from loadtests import shapes, visitor
 from loadtests.api_clients import ApiClient
 from loadtests.attackers import Attacker
 from loadtests.ledger import Ledger
 from loadtests.recorder import Recorder
+from loadtests.settings import Settings
 from loadtests.uploaders import Uploader
 from loadtests.viewers import Viewer
 
 __all__ = ["ApiClient", "Attacker", "Uploader", "Viewer"]
 
-_settings = settings.read()
-_ledger = Ledger()
+_settings, _ledger = Settings(), Ledger()
 visitor.prepare(_settings)
 Shape = shapes.chosen(_settings, _ledger)
 
@@ -29,10 +29,10 @@ def _interrupted() -> None:
 
 
 def _listen(environment: Environment, **_: Any) -> None:
-    # Ctrl-C. From a greenlet of its own it reaches locust's main; raised by Python in the midst of whatever runs, it
-    # was lost in two of ten runs, which went on.
+    # Ctrl-C. From a greenlet of its own it reaches locust's main. Raised by Python in whatever runs, it was lost in two
+    # of ten runs, which went on.
     gevent.signal_handler(signal.SIGINT, _interrupted)
-    # One line in five seconds (recorder.py) tells how it goes; the report has the tables.
+    # The recorder prints a line every five seconds, and the report has the tables.
     logging.getLogger("locust.stats_logger").setLevel(logging.WARNING)
     Recorder(_settings, _ledger).listen(environment)
 

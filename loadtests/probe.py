@@ -1,10 +1,10 @@
-"""What a hit takes, as a client that is not busy sees it: a process of its own beside locust.
+"""How long a hit takes for a client that is not busy: in a process of its own.
 
-Locust's one thread serves all its users, and an answer waits in it until its turn comes; under load that is most of
-what it measures of a hit. This one asks for one cached thumbnail at a time, fifty times a second, by a schedule that a
-slow answer does not change: what is due meanwhile is asked for after it, and counts from when it was due, as others
-would have waited. It has real-time priority where it may (root): on one machine with all the rest it would else measure
-its own wait for a core, too, as no client elsewhere has it.
+Locust's one thread serves all its users, and an answer waits for it; under load that is most of what it measures of a
+hit. This probe requests one cached thumbnail at a time, fifty times a second. A slow answer does not change its
+schedule: requests that become due meanwhile follow at once, and count from when they were due, as other clients would
+have waited. As root it has real-time priority. Otherwise, on one machine with everything else, it would also measure
+its own wait for a core, which clients elsewhere do not have.
 """
 
 import http.client
@@ -21,25 +21,22 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from loadtests import hits
-from loadtests.checks import REFUSALS
 from loadtests.corpus import Entry
-from loadtests.ledger import PROBE_MISSES, PROBED, Ledger
-from loadtests.tallies import HIT, MISS, STALE, Key, bucket
+from loadtests.ledger import HIT, MISS, PROBE_MISSES, PROBED, STALE, Key, Ledger
+from measuring.client import is_refusal
+from measuring.servers import ROOT
 
 _EVERY = 0.02
 _CONNECTIONS = 16
-"""In turn, so that each rests for 320 ms, as those of visitors do: longer than a thread of Varnish lingers on it."""
+"""In turn, so that each rests for 320 ms, as visitors' do: longer than a thread of Varnish lingers on it."""
 _SECONDS = 10
 _STOP_SECONDS = 15
-
-Headers = http.client.HTTPMessage | Mapping[str, str]
 
 
 @contextmanager
 def running(url: str, entry: Entry, file: Path, into: Ledger) -> Iterator[None]:
-    """Probe as long as the context lasts, and add what came to `into`; nothing, where there is no Varnish."""
-    command = [sys.executable, "-m", "loadtests.probe", url, hits.path(entry), str(file)]
-    process = subprocess.Popen(command, cwd=Path(__file__).parents[1])
+    """Probe during the `with` block, and add the counts to `into`."""
+    process = subprocess.Popen([sys.executable, "-m", "loadtests.probe", url, hits.path(entry), str(file)], cwd=ROOT)
     try:
         yield
     finally:
@@ -57,43 +54,41 @@ def _probe(url: str, path: str) -> Ledger:
     parts, ledger = urlsplit(url), Ledger()
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     connections = [kind(parts.netloc, timeout=_SECONDS) for _ in range(_CONNECTIONS)]
-    try:
+    with suppress(_Over):
         due = time.perf_counter()
         for connection in itertools.cycle(connections):
             due = _wait(due)
             status, headers = _ask(connection, path)
             note(ledger, status, headers, (time.perf_counter() - due) * 1000)
             due += _EVERY
-    except _Over:
-        return ledger
-    raise AssertionError
+    return ledger
 
 
 def _wait(due: float) -> float:
-    """Until then. From when a request counts: where it had to be waited for, when this process woke up."""
+    """Wait; returns when the request counts from. After a wait, that is when this process woke up."""
     rest = due - time.perf_counter()
     if rest <= 0:
         return due
     time.sleep(rest)
-    return time.perf_counter()  # waking up late is not the service's
+    return time.perf_counter()  # the service is not responsible for a late wake-up
 
 
-def note(ledger: Ledger, status: int, headers: Headers, milliseconds: float) -> None:
-    """Count an answer; status 0 where none came. A miss is counted apart, and what no cache answers, not at all."""
+def note(ledger: Ledger, status: int, headers: Mapping[str, str], milliseconds: float) -> None:
+    """Count an answer. Misses are counted separately, and answers without a cache not at all."""
     cache, second = headers.get("X-Cache"), int(time.time())
     tally = ledger.tally(Key(second, PROBED, HIT))
-    if status in REFUSALS and headers.get("Retry-After"):
+    if is_refusal(status, headers):
         tally.refused += 1
     elif status != http.HTTPStatus.OK:
         tally.failed += 1
     elif cache in (HIT, STALE):
-        tally.latencies[bucket(milliseconds)] += 1
+        tally.note(milliseconds)
     elif cache == MISS:
-        ledger.tally(Key(second, PROBE_MISSES, MISS)).latencies[bucket(milliseconds)] += 1
+        ledger.tally(Key(second, PROBE_MISSES, MISS)).note(milliseconds)
 
 
-def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[int, Headers]:
-    """Status, 0 where none came, and headers."""
+def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[int, Mapping[str, str]]:
+    """Status and headers; 0 without an answer."""
     try:
         connection.request("GET", path)
         answer = connection.getresponse()
@@ -101,7 +96,7 @@ def _ask(connection: http.client.HTTPConnection, path: str) -> tuple[int, Header
     except (OSError, http.client.HTTPException):
         connection.close()
         return 0, {}
-    return answer.status, answer.headers
+    return answer.status, answer.headers  # type: ignore[return-value]  # it has `get`
 
 
 def _end(*_: object) -> None:
@@ -110,7 +105,7 @@ def _end(*_: object) -> None:
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for locust, at whose end this ends
-    with suppress(AttributeError, OSError):  # not everywhere, nor for everybody
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for locust; this ends after it
+    with suppress(AttributeError, OSError):  # only root may, and only on Linux
         os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
     Path(sys.argv[3]).write_text(json.dumps(_probe(sys.argv[1], sys.argv[2]).packed()))

@@ -1,4 +1,4 @@
-"""Counts what locust's users get, in one process or in many, and writes the ledger at the end."""
+"""Counts what locust's users get, in one process or in several, and writes the ledger at the end."""
 
 import time
 from typing import Any
@@ -8,9 +8,8 @@ from locust.env import Environment
 from locust.runners import MasterRunner, WorkerRunner
 
 from loadtests import checks
-from loadtests.ledger import LATE, LEDGER, Ledger
+from loadtests.ledger import LATE, LEDGER, NONE, Key, Ledger, Tally
 from loadtests.settings import Settings
-from loadtests.tallies import NONE, Key, bucket
 
 _LINE_SECONDS = 5
 _LINE_LAG = 4
@@ -22,37 +21,35 @@ class Recorder:
     """Listens to one process of locust. Workers send their counts to the master with locust's own reports."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
-        self.ledger = ledger
-        self._settings = settings
+        self.ledger, self._settings = ledger, settings
 
     def listen(self, environment: Environment) -> None:
-        """Count from now on."""
+        """Start counting."""
         events, runner = environment.events, environment.runner
         events.request.add_listener(self._note)
         events.user_error.add_listener(self._stumbled)
         if not isinstance(runner, MasterRunner):
-            gevent.spawn(self._look_late)
+            gevent.spawn(self._measure_delay)
         if isinstance(runner, WorkerRunner):
             events.report_to_master.add_listener(self._send)
             return
-        if isinstance(runner, MasterRunner):
-            events.worker_report.add_listener(self._receive)
+        events.worker_report.add_listener(lambda data, **_: self.ledger.add(data[_KIND]))
         gevent.spawn(self._watch, runner)
         events.quit.add_listener(lambda **_: self.ledger.write(self._settings.out / LEDGER))
 
+    def _tally(self, name: str, cache: str = NONE) -> Tally:
+        return self.ledger.tally(Key(int(time.time()), name, cache))
+
     def _stumbled(self, user_instance: Any, exception: BaseException, **_: Any) -> None:
-        """Count a task that ended with an exception: what it should have seen, nobody saw."""
+        """Count a task that an exception ended: its answer was not checked."""
         name = f"{user_instance.role} task"
-        self.ledger.tally(Key(int(time.time()), name, NONE)).failed += 1
+        self._tally(name).failed += 1
         self.ledger.failures[f"{name}: {type(exception).__name__}: {exception}"] += 1
 
-    def _note(
-        self, name: str, response_time: float, response_length: int, exception: Any, response: Any = None, **_: Any
-    ) -> None:
-        tally = self.ledger.tally(Key(int(time.time()), name, _cache(getattr(response, "headers", None))))
-        tally.bytes += response_length or 0
+    def _note(self, name: str, response_time: float, exception: Any, response: Any = None, **_: Any) -> None:
+        tally = self._tally(name, _cache(getattr(response, "headers", None)))
         if exception is None:
-            tally.latencies[bucket(response_time)] += 1
+            tally.note(response_time)
             return
         if isinstance(exception, checks.Refused):
             tally.refused += 1
@@ -65,19 +62,15 @@ class Recorder:
         self.ledger.tallies.clear()
         self.ledger.failures.clear()
 
-    def _receive(self, client_id: str, data: dict[str, Any]) -> None:
-        self.ledger.add(data[_KIND])
-
-    def _look_late(self) -> None:
-        """Note by how much the loop is late, as every answer is that it reads."""
+    def _measure_delay(self) -> None:
+        """Count how late the loop is: it reads every answer that late."""
         while True:
             start = time.perf_counter()
             gevent.sleep(_LATE_EVERY)
-            late = time.perf_counter() - start - _LATE_EVERY
-            self.ledger.tally(Key(int(time.time()), LATE, NONE)).latencies[bucket(late * 1000)] += 1
+            self._tally(LATE).note((time.perf_counter() - start - _LATE_EVERY) * 1000)
 
     def _watch(self, runner: Any) -> None:
-        """Note how many users there are, and tell how it goes."""
+        """Count the users, and print how it goes."""
         while True:
             now = int(time.time())
             self.ledger.users[now] = runner.user_count
@@ -86,23 +79,19 @@ class Recorder:
             gevent.sleep(1)
 
     def _line(self, now: int) -> str:
-        start = self.ledger.span[0]
-        every = self.ledger.summary("all", now - _LINE_SECONDS, now)
-        viewers = self.ledger.summary("viewers", now - _LINE_SECONDS, now)
+        every, viewers = (self.ledger.summary(group, now - _LINE_SECONDS, now) for group in ("all", "viewers"))
         p95 = "-" if viewers.p95_ms is None else f"{viewers.p95_ms:.0f} ms"
         hits = "-" if viewers.hit_ratio is None else f"{viewers.hit_ratio:.0%}"
-        users = next(
-            (self.ledger.users[s] for s in (now, now - 1) if s in self.ledger.users), 0
-        )  # a second may be missed
+        users = self.ledger.users.get(now, self.ledger.users.get(now - 1, 0))  # a second may be missing
         return (
-            f"{now - start:5} s {users:6} users {every.goodput:8.1f} good/s"
+            f"{now - self.ledger.span[0]:5} s {users:6} users {every.goodput:8.1f} good/s"
             f"   viewers: p95 {p95}, hits {hits}"
             f"   refused {every.refused_share:.1%}, errors {every.error_share:.1%}"
         )
 
 
 def _cache(headers: Any) -> str:
-    """What the cache did; what may not be kept there, as facts and refusals, is no miss."""
+    """What the cache did. Answers that may not be cached, such as facts and refusals, are not misses."""
     if not headers or not str(headers.get("Cache-Control")).startswith("public"):
         return NONE
     return str(headers.get("X-Cache") or NONE)

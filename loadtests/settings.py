@@ -1,44 +1,30 @@
-"""What locust's processes are told by `python -m loadtests`, as environment variables."""
+"""What `python -m loadtests` passes to locust's processes, in environment variables such as LOADTEST_USERS."""
 
-import os
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """Of one run."""
+
+class Settings(BaseSettings):
+    """The settings of one run, by default those in the environment."""
+
+    model_config = SettingsConfigDict(env_prefix="LOADTEST_", frozen=True)
 
     shape: str = ""
-    """One of plans.SHAPES; empty: users are set in locust's web page."""
+    """One of plans.SHAPES; empty if users are set in locust's web page."""
     users: int = 20
-    """Of a ramp: in its first step."""
+    """In a ramp: users of the first step."""
     seconds: int | None = None
-    """None: what the shape takes."""
+    """None: as long as the shape takes."""
     warm_up: int | None = None
     step_seconds: int = 20
-    """Of a ramp's steps."""
     most_users: int = 5000
-    """Of a ramp."""
+    """The end of a ramp."""
     p95_limit_ms: float = 500.0
-    """Of viewers, above which a ramp ends."""
+    """The p95 of viewers above which a ramp ends."""
     corpus: Path = Path()
     out: Path = Path()
 
     def environment(self) -> dict[str, str]:
-        """These settings as variables: LOADTEST_USERS, …, and SHAPE."""
-        values = {_variable(name): str(value) for name, value in asdict(self).items() if value is not None}
-        return {**values, "SHAPE": self.shape}
-
-
-def _variable(name: str) -> str:
-    return f"LOADTEST_{name.upper()}"
-
-
-def read(environment: Mapping[str, str] = os.environ) -> Settings:
-    """The settings that the environment has."""
-    kinds = {"users": int, "seconds": int, "warm_up": int, "step_seconds": int, "most_users": int}
-    kinds |= {"p95_limit_ms": float, "corpus": Path, "out": Path}  # type: ignore[dict-item]
-    given = {name: kind(environment[_variable(name)]) for name, kind in kinds.items() if _variable(name) in environment}
-    return Settings(shape=environment.get("SHAPE", ""), **given)  # type: ignore[arg-type]
+        """These settings as variables."""
+        return {f"LOADTEST_{name.upper()}": str(value) for name, value in self if value is not None}

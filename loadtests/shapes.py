@@ -1,4 +1,4 @@
-"""The shapes of load, for locust: one class each, chosen by SHAPE."""
+"""The shapes of load, as classes of locust."""
 
 import time
 
@@ -9,111 +9,71 @@ from loadtests.ledger import Ledger, Step
 from loadtests.settings import Settings
 
 _SETTLE_SECONDS = 5
-"""Of a step, before it is read: users start, and connections are made."""
+"""At the start of a step, while users start and connect."""
 _LAG_SECONDS = 4
-"""Workers report every 3 s: what is older than this is complete."""
+"""Workers report every 3 s, so older counts are complete."""
 _WARM_UP_SECONDS = 60
-"""Of a ramp: before the hot variants are cached, any load is too much."""
+"""Of a ramp: any load is too much until the popular variants are cached."""
 
 
-class _Planned(LoadTestShape):
-    """Users by a plan that is known before."""
+class Planned(LoadTestShape):
+    """Users by a plan."""
 
-    abstract = True
-    name = ""
-
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, _ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._stages = plans.plan(self.name, settings.users, settings.seconds, settings.warm_up)
+        self._stages = plans.plan(settings.shape, settings.users, settings.seconds, settings.warm_up)
 
     def tick(self) -> tuple[int, float] | None:
-        """See LoadTestShape. Users start within a second, and stop within one."""
+        """See LoadTestShape. Users start and stop within a second."""
         users = plans.users_at(self._stages, self.get_run_time())  # type: ignore[no-untyped-call]
         return None if users is None else (users, float(max(stage.users for stage in self._stages)))
 
 
-class Steady(_Planned):
-    """As many users all the time."""
-
-    name = "steady"
-
-
-class Spike(_Planned):
-    """Ten times as many users for twenty seconds."""
-
-    name = "spike"
-
-
-class Soak(_Planned):
-    """Steady, for an hour."""
-
-    name = "soak"
-
-
-class Cold(_Planned):
-    """As many users at once, with nothing cached."""
-
-    name = "cold"
-
-
 class Ramp(LoadTestShape):
-    """More and more users, until it does not get better."""
+    """More and more users, until they do not get more answers."""
 
-    ledger: Ledger
-
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._settings = settings
-        self._users = settings.users
-        self._warm_up = _WARM_UP_SECONDS if settings.warm_up is None else settings.warm_up
+        self._settings, self._ledger, self._users = settings, ledger, settings.users
         self._step_start = 0
         self._readings: list[knee.Reading] = []
 
     def tick(self) -> tuple[int, float] | None:
-        """See LoadTestShape. A step begins to count once its users are settled."""
+        """See LoadTestShape. A step counts once its users have settled."""
         now = int(time.time())
         if not self._step_start:
-            self._step_start = now + max(self._warm_up, _SETTLE_SECONDS)
+            warm_up = _WARM_UP_SECONDS if self._settings.warm_up is None else self._settings.warm_up
+            self._step_start = now + max(warm_up, _SETTLE_SECONDS)
         if now >= self._step_start + self._settings.step_seconds + _LAG_SECONDS:
             self._read()
             if self._is_over():
                 return None
-            if not self.ledger.stopped_because:  # else the step is tried once more
+            if not self._ledger.stopped_because:  # otherwise the step is tried again
                 self._users = knee.next_users(self._users)
             self._step_start = now + _SETTLE_SECONDS
         return self._users, float(max(self._users, 1))
 
     def _read(self) -> None:
         step = Step(self._users, self._step_start, self._step_start + self._settings.step_seconds)
-        self.ledger.steps.append(step)
-        self._readings.append(knee.reading(self.ledger, step))
-        self.ledger.stopped_because = knee.bend(self._readings, self._settings.p95_limit_ms) or ""
+        self._ledger.steps.append(step)
+        self._readings.append(knee.reading(self._ledger, step))
+        self._ledger.stopped_because = knee.bend(self._readings, self._settings.p95_limit_ms) or ""
 
     def _is_over(self) -> bool:
-        if not self.ledger.stopped_because and knee.next_users(self._users) > self._settings.most_users:
-            self.ledger.stopped_because = f"more than {self._settings.most_users} users were not asked for"
+        if not self._ledger.stopped_because and knee.next_users(self._users) > self._settings.most_users:
+            self._ledger.stopped_because = f"--most-users is {self._settings.most_users}"
             return True
         return knee.is_over(self._readings, self._settings.p95_limit_ms)
 
 
-_CLASSES: dict[str, type[_Planned | Ramp]] = {
-    "steady": Steady,
-    "ramp": Ramp,
-    "spike": Spike,
-    "soak": Soak,
-    "cold": Cold,
-}
-
-
 def chosen(settings: Settings, ledger: Ledger) -> type[LoadTestShape] | None:
-    """The class that locust makes its shape of, which it does without arguments; None without a shape."""
+    """The class of the chosen shape, which locust instantiates without arguments."""
     if not settings.shape:
         return None
-    base = _CLASSES[settings.shape]
+    base: type[Planned | Ramp] = Ramp if settings.shape == "ramp" else Planned
 
     class Chosen(base):  # type: ignore[valid-type, misc]
         def __init__(self) -> None:
-            super().__init__(settings)
-            self.ledger = ledger
+            super().__init__(settings, ledger)
 
     return Chosen

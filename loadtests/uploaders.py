@@ -1,7 +1,6 @@
-"""People who add pictures, and look at what they added."""
+"""People who add pictures and look at them."""
 
 import hashlib
-import json
 import uuid
 from collections import deque
 from typing import Any
@@ -13,7 +12,8 @@ from loadtests.variants import Expected
 from loadtests.visitor import Visitor, uploads
 
 _KEPT = 5
-"""Uploads that are left; older ones are deleted, so that a long run fills no disk."""
+"""Uploads per person. Older ones are deleted, so that a long run does not fill the disk."""
+_THUMB = Expected("image/webp", 300, 300, None)
 
 
 class Uploader(Visitor):
@@ -25,39 +25,24 @@ class Uploader(Visitor):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._files = uploads()
         self._own: deque[str] = deque()
 
     @task
-    def upload(self) -> None:
-        """Upload a photo, see its thumbnail, and delete the oldest."""
-        if not self._files:
-            return
-        body, entry = self.chance.choice(self._files)
-        body += uuid.uuid4().bytes  # behind the picture's end, where no decoder looks: no two uploads are equal
+    def photo(self) -> None:
+        """Upload a photo, look at its thumbnail, and delete the oldest photo."""
+        body, entry = self.chance.choice(uploads())
+        body += uuid.uuid4().bytes  # after the picture's end, where decoders do not look: all uploads differ
         facts = {"width": entry.width, "height": entry.height, "bytes": len(body), "format": entry.format}
         facts["sha256"] = hashlib.sha256(body).hexdigest()
         headers = {"Content-Type": f"image/{entry.format}"}
-
-        def check(answer: checks.Answer) -> str | None:
-            return checks.facts(answer, 201, facts) or checks.identified(answer)
-
-        answer = self.ask("POST", "/v1/images", "uploaders upload", check, data=body, headers=headers)
-        if answer is not None:
-            self._own.append(str(json.loads(answer.content)["image_id"]))
-            self._look(self._own[-1])
+        if image_id := self.upload(lambda answer: checks.facts(answer, 201, facts), data=body, headers=headers):
+            self._own.append(image_id)
+            path = f"/v1/images/{image_id}.webp?thumb=300"
+            self.ask("GET", path, "first look", lambda answer: checks.image(answer, _THUMB))
         if len(self._own) > _KEPT:
-            self._delete(self._own.popleft())
+            self.delete(self._own.popleft())
 
     def on_stop(self) -> None:
         """Leave nothing behind."""
-        while self._own:
-            self.client.delete(f"/v1/images/{self._own.popleft()}", name="clean-up")
-
-    def _look(self, image_id: str) -> None:
-        expected = Expected("image/webp", 300, 300, None)
-        path = f"/v1/images/{image_id}.webp?thumb=300"
-        self.ask("GET", path, "uploaders first look", lambda answer: checks.image(answer, expected))
-
-    def _delete(self, image_id: str) -> None:
-        self.ask("DELETE", f"/v1/images/{image_id}", "uploaders delete", lambda answer: checks.status(answer, 204))
+        for image_id in self._own:
+            self.client.delete(f"/v1/images/{image_id}", name="clean-up")

@@ -1,18 +1,23 @@
-"""What a site asks of an image: URLs by their weight, each with what its answer must be."""
+"""What a site requests of an image: weighted URLs, each with its expected answer."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from loadtests.corpus import Entry
-from loadtests.zipf import Zipf
+from loadtests.photos import Colour
+from measuring.zipf import Zipf
 
+T = TypeVar("T")
+EXPONENT = 0.9
+"""Of Zipf's law. Web caches see 0.64 to 0.83 per proxy (Breslau et al., INFOCOM 1999), photo sites about 1."""
 _LADDER = {320: 14, 480: 16, 640: 18, 768: 14, 1024: 14, 1366: 10, 1600: 6, 1920: 8}
-"""Widths of a srcset, weighted as screens ask for them: phones at 1.5 to 3 pixels a CSS pixel, then laptops."""
+"""Widths of a srcset, weighted by screens: phones with 1.5 to 3 pixels per CSS pixel, then laptops."""
 _SQUARES = {64: 20, 128: 30, 200: 30, 320: 20}
 _THUMBS = {150: 40, 300: 60}
 _ANY_WIDTH = (240, 1280)
-"""Widths that a layout computes, as sites without a ladder do: hardly two the same, so hardly ever cached."""
+"""Widths that a layout computes, as on sites without a ladder: rarely two are equal, so they are rarely cached."""
 
 _BROWSERS = {
     "image/avif,image/webp,image/apng,image/svg+xml,image/*,*/*;q=0.8": (70, "image/avif"),  # Chrome, Edge
@@ -22,20 +27,20 @@ _BROWSERS = {
     "image/webp,image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5": (4, "image/webp"),  # Safari 14
     "image/png,image/svg+xml,image/*;q=0.8,*/*;q=0.5": (3, ""),  # older: the original's format
 }
-"""`Accept` of images: how many of a hundred visitors send it, and what they get of `.auto`."""
+"""`Accept` for images: how many of a hundred visitors send it, and what `.auto` gives them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """What a good answer is."""
+    """A right answer."""
 
     content_type: str
     width: int
     height: int
-    mean: tuple[float, float, float] | None
-    """Of its colours; None where it is not known beforehand."""
+    mean: Colour | None
+    """None if it is not known in advance."""
     bytes: int | None = None
-    """Of an original."""
+    """Only of an original."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,21 +54,23 @@ class Asked:
 
 def accept(chance: random.Random) -> str:
     """The `Accept` header of a browser."""
-    return chance.choices(list(_BROWSERS), [share for share, _ in _BROWSERS.values()])[0]
+    return _weighted({browser: share for browser, (share, _) in _BROWSERS.items()}, chance)
 
 
-def _weighted(sizes: dict[int, int], chance: random.Random) -> int:
-    return chance.choices(list(sizes), list(sizes.values()))[0]
+def _weighted(weights: Mapping[T, int], chance: random.Random) -> T:
+    return chance.choices(list(weights), list(weights.values()))[0]
 
 
-def _auto(entry: Entry, browser: str) -> str:
-    return _BROWSERS[browser][1] or f"image/{entry.format}"
+def _auto(entry: Entry, browser: str, query: str, size: tuple[int, int], mean: Colour | None) -> tuple[str, Expected]:
+    """A variant in the best format for a browser."""
+    content_type = _BROWSERS[browser][1] or f"image/{entry.format}"
+    return f"/v1/images/{entry.image_id}.auto?{query}", Expected(content_type, *size, mean)
 
 
 def _resized(kind: str, entry: Entry, browser: str, width: int) -> Asked:
     width = min(width, entry.width)
-    expected = Expected(_auto(entry, browser), width, round(entry.height * width / entry.width), entry.mean)
-    return Asked(kind, f"/v1/images/{entry.image_id}.auto?resize={width}x", expected)
+    height = round(entry.height * width / entry.width)
+    return Asked(kind, *_auto(entry, browser, f"resize={width}x", (width, height), entry.mean))
 
 
 def ladder(entry: Entry, browser: str, chance: random.Random) -> Asked:
@@ -72,25 +79,23 @@ def ladder(entry: Entry, browser: str, chance: random.Random) -> Asked:
 
 
 def any_width(entry: Entry, browser: str, chance: random.Random) -> Asked:
-    """A width like no other."""
+    """A rare width."""
     return _resized("any width", entry, browser, chance.randint(*_ANY_WIDTH))
 
 
 def square(entry: Entry, browser: str, chance: random.Random) -> Asked:
-    """A square thumbnail, covered as lists and carts show them."""
+    """A square thumbnail, as in lists and carts."""
     side = _weighted(_SQUARES, chance)
-    expected = Expected(_auto(entry, browser), side, side, entry.square_mean)
-    return Asked("square", f"/v1/images/{entry.image_id}.auto?resize={side}x{side},cover", expected)
+    return Asked("square", *_auto(entry, browser, f"resize={side}x{side},cover", (side, side), entry.square_mean))
 
 
 def cropped(entry: Entry, browser: str, _chance: random.Random) -> Asked:
-    """A square cut out of a thumbnail: what is cut off is unknown here, so the colour is."""
-    expected = Expected(_auto(entry, browser), 120, 120, None)
-    return Asked("square", f"/v1/images/{entry.image_id}.auto?thumb=360&crop=120x120,centre", expected)
+    """A square cut out of a thumbnail. Its colour is not known in advance."""
+    return Asked("square", *_auto(entry, browser, "thumb=360&crop=120x120,centre", (120, 120), None))
 
 
 def thumb(entry: Entry, _browser: str, chance: random.Random) -> Asked:
-    """A thumbnail in WebP for every browser, as sites write that have one <img> only."""
+    """A WebP thumbnail for every browser, as on sites with a plain <img>."""
     side = _weighted(_THUMBS, chance)
     share = min(1.0, side / max(entry.width, entry.height))
     expected = Expected("image/webp", round(entry.width * share), round(entry.height * share), entry.mean)
@@ -98,7 +103,7 @@ def thumb(entry: Entry, _browser: str, chance: random.Random) -> Asked:
 
 
 def original(entry: Entry, _browser: str, _chance: random.Random) -> Asked:
-    """The file itself: a download, or a lightbox."""
+    """The file itself, as for a download or a lightbox."""
     expected = Expected(f"image/{entry.format}", entry.width, entry.height, entry.mean, entry.bytes)
     return Asked("original", f"/v1/images/{entry.image_id}", expected)
 
@@ -114,26 +119,25 @@ _KINDS: dict[Callable[[Entry, str, random.Random], Asked], int] = {
 
 
 def usual(entry: Entry) -> list[tuple[str, str]]:
-    """Path and `Accept` of what most visitors ask of an image."""
-    browser = next(iter(_BROWSERS))
-    base = f"/v1/images/{entry.image_id}"
-    chains = [
+    """Path and `Accept` of what most visitors request of an image."""
+    suffixes = [
+        *(f".webp?thumb={side}&compress=70" for side in _THUMBS),
         *(f".auto?resize={side}x{side},cover" for side in _SQUARES),
         ".auto?thumb=360&crop=120x120,centre",
         *(f".auto?resize={min(width, entry.width)}x" for width in _LADDER),
+        "",
     ]
-    fixed = [f".webp?thumb={side}&compress=70" for side in _THUMBS]
-    return [(base + chain, browser) for chain in (*fixed, *chains, "")]
+    return [(f"/v1/images/{entry.image_id}{suffix}", next(iter(_BROWSERS))) for suffix in suffixes]
 
 
 class Site:
-    """A site that shows these images, the first of them most."""
+    """A site that shows these images, the first ones most often."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
         self._entries = entries
-        self._zipf = Zipf(len(entries))
+        self._zipf = Zipf(len(entries), EXPONENT)
 
     def asked(self, browser: str, chance: random.Random) -> Asked:
         """The next request of a visitor with this `Accept`."""
-        kind = chance.choices(list(_KINDS), list(_KINDS.values()))[0]
+        kind = _weighted(_KINDS, chance)
         return kind(self._entries[self._zipf.pick(chance)], browser, chance)

@@ -13,7 +13,7 @@ _SAMPLE = pixels.Sample()
 
 
 class Viewer(Visitor):
-    """One browser, which looks at pictures of the site one after the other."""
+    """One browser, which looks at one picture after the other."""
 
     role = "viewers"
     weight = 17
@@ -21,20 +21,19 @@ class Viewer(Visitor):
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
-        self._site = variants.Site(self.entries)
-        self._accept = variants.accept(self.chance)
+        self._site, self._accept = variants.Site(self.entries), variants.accept(self.chance)
 
     @task
     def picture(self) -> None:
-        """Ask for one picture."""
+        """Request one picture."""
         asked = self._site.asked(self._accept, self.chance)
-        name = f"viewers {asked.kind}"
-        self.ask("GET", asked.path, name, lambda answer: _wrong(answer, asked), headers={"Accept": self._accept})
+        headers = {"Accept": self._accept}
+        self.ask("GET", asked.path, asked.kind, lambda answer: _wrong(answer, asked), headers=headers)
 
 
 def _wrong(answer: checks.Answer, asked: Asked) -> str | None:
     wrong = checks.image(answer, asked.expected)
     if wrong or not _SAMPLE.due():
         return wrong
-    # In a thread of the system's: decoding would hold up all users of this process.
+    # In a real thread: decoding would block all users of this process.
     return gevent.get_hub().threadpool.apply(pixels.difference, (answer.content, asked.expected))  # type: ignore[no-any-return]

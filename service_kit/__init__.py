@@ -1,1 +1,1 @@
-"""What both services are built from. Does not know the services, or images."""
+"""The kit that both services are built from. It imports neither the services nor `imaging`."""

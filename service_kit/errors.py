@@ -1,11 +1,11 @@
-"""Errors: those that clients see, each with its HTTP status, and the one that keeps a program from starting."""
+"""The errors that clients see, each with its HTTP status, and the error that keeps a program from starting."""
 
 import logging
 from http import HTTPStatus
 
 
 class CannotStart(Exception):
-    """The environment keeps a program from starting; the text says what to change."""
+    """A program cannot start in this environment. The text says what to change."""
 
 
 class ServiceError(Exception):
@@ -18,14 +18,14 @@ class ServiceError(Exception):
     retry_after: int | None = None
     """Seconds after which the same request may succeed."""
     level = logging.WARNING
-    """The log level, if the service is at fault."""
+    """The level at which it is logged if its status is 5xx."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
         self.detail = detail
 
     def problem(self, request_id: str) -> dict[str, object]:
-        """The body of the response; `error` repeats `detail` for clients of the first API."""
+        """The body of the response. `error` repeats `detail` for clients of the first API."""
         return {
             "type": "about:blank",
             "title": self.status.phrase,

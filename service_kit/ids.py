@@ -9,7 +9,7 @@ _IMAGE_ID = re.compile(r"[0-9a-f]{32}")
 
 
 def new_image_id() -> str:
-    """An ID that cannot be guessed (122 random bits)."""
+    """A new ID, too random to guess (122 bits)."""
     return uuid.uuid4().hex
 
 

@@ -1,4 +1,4 @@
-"""Discovery: importing every module of a package, each of which registers something."""
+"""Discovers plug-ins: imports every module of a package, so that each can register something."""
 
 import importlib
 import pkgutil

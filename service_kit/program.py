@@ -1,4 +1,4 @@
-"""A program that serves an application: its command line, its settings, its start and its end."""
+"""A program that serves an application: command line, settings, start and stop."""
 
 import argparse
 import logging
@@ -21,16 +21,19 @@ from service_kit.settings import CommonSettings, read_settings
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program. `create_app` takes an instance of each of `settings`, in their order."""
+    """A program that serves an application.
+
+    `create_app` takes one instance of each class in `settings`, in that order.
+    """
 
     name: str
     description: str
     create_app: Callable[..., web.Application]
     settings: Sequence[type[BaseSettings]]
     options: Mapping[str, str]
-    """The settings that are command-line options as well, by option; `host` and `port` among them."""
+    """The settings that are also command-line options, by option. Must include `host` and `port`."""
     announce: Callable[[web.Application, str], None] | None = None
-    """Says that the service answers at a URL; by default a line in the log does."""
+    """Announces the URL at which the service answers. By default, it is logged."""
 
     def main(self, arguments: Sequence[str] | None = None) -> int:
         """Parse the command line and serve. Returns the exit code."""
@@ -39,7 +42,7 @@ class Program:
         return self.run(parser.parse_args(arguments))
 
     def add_options(self, parser: argparse.ArgumentParser) -> None:
-        """Add the options to a parser."""
+        """Add an option for each of `options`, with the description and the default of its setting."""
         for option, setting in self.options.items():
             field = next(cls.model_fields[setting] for cls in self.settings if setting in cls.model_fields)
             help_text = f"{(field.description or '').rstrip('.')} ({setting.upper()}, default {field.default})"

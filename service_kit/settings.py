@@ -1,4 +1,4 @@
-"""Settings: those that both services share, and how environment variables become values."""
+"""The settings of both services, and how environment variables become settings."""
 
 import json
 import os
@@ -24,7 +24,7 @@ _SHORTEST = 6
 
 
 def _whole_size(text: object) -> object:
-    """Refuse what ByteSize would read in part: to it, `10,5MB` is 10 bytes."""
+    """Refuse text that ByteSize would read only in part: it takes `10,5MB` for 10 bytes."""
     if isinstance(text, str) and not _BYTES.fullmatch(text):
         raise ValueError("write it as a number of bytes, or as in 64MiB or 100MB")
     return text
@@ -55,9 +55,9 @@ class CommonSettings(BaseSettings):
 
 
 def read_settings(*classes: type[Settings]) -> list[Settings]:
-    """One instance of each class, from the environment.
+    """Read one instance of each class from the environment.
 
-    Raises CannotStart with a line for each variable that is invalid, or that looks like a misspelt setting.
+    Raises CannotStart with one line for each variable that is invalid or looks like a misspelt setting.
     """
     problems = [*_misspelt(os.environ, {name.upper() for cls in classes for name in cls.model_fields})]
     settings = []
@@ -72,7 +72,10 @@ def read_settings(*classes: type[Settings]) -> list[Settings]:
 
 
 def from_json(example: str) -> BeforeValidator:
-    """Parse the text of a setting as JSON. Use it with pydantic-settings' NoDecode, whose own error names no value."""
+    """Parse a setting as JSON of the same type as `example`.
+
+    Use it with NoDecode: pydantic-settings would parse JSON too, but its error does not show the value.
+    """
 
     def parse(value: object) -> object:
         if not isinstance(value, str):
@@ -89,7 +92,7 @@ def from_json(example: str) -> BeforeValidator:
 
 
 def scratch_directory(name: str) -> Path:
-    """The default folder for short-lived files, one for each user; see Spool for its owner."""
+    """The default folder for short-lived files, one per user. Spool checks that the user owns it."""
     return Path(tempfile.gettempdir()) / f"imgsvc-{os.getuid()}-{name}"
 
 
@@ -110,11 +113,11 @@ def _one_edit_apart(one: str, other: str) -> bool:
 
 
 def _invalid(error: ValidationError) -> Iterator[str]:
-    """One line for each invalid setting: its name, its value, and what is wrong with it."""
+    """One line for each invalid setting: name, value, and what is wrong."""
     named = set()
     for problem in error.errors():
         name = str(problem["loc"][0]).upper()
-        if name not in named:  # a value that may have several types causes an error for each
+        if name not in named:  # a setting of several types has an error for each type
             named.add(name)
             item = f"[{problem['loc'][1]!r}]" if len(problem["loc"]) > 1 else ""
             yield f"{name}{item}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"

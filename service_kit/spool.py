@@ -32,7 +32,7 @@ class Spooled:
 
 @contextmanager
 def room_for(what: str) -> Iterator[None]:
-    """Turn a full disk into InsufficientStorage."""
+    """Raise InsufficientStorage, which names `what` was being stored, if the disk is full."""
     try:
         yield
     except OSError as error:
@@ -48,15 +48,15 @@ class Spool:
         self.folder = folder
 
     def prepare(self) -> None:
-        """Create the folder, and remove what a crash left in it. Raises OSError if it is unusable."""
+        """Create the folder, and remove files that a crash left there. Raises OSError if the folder is unusable."""
         self._make_folder()
         self.sweep()
 
     def sweep(self) -> None:
-        """Remove files that were not written to for an hour: their process was killed.
+        """Remove files that nothing has written to for an hour: their process was killed.
 
-        Age decides, since the process may run elsewhere, on the same volume. Only names from `new_path` count: the
-        operator chose the folder, and it may hold other files.
+        Only the age shows that, since the process may have run in another container on the same volume. Only files
+        named by `new_path` are removed: the operator chose the folder, and it may hold other files.
         """
         for file in self.folder.iterdir():
             if _OUR_NAME.fullmatch(file.name):
@@ -64,14 +64,14 @@ class Spool:
                     _remove_if_left(file)
 
     def new_path(self) -> Path:
-        """A new path in the folder, which is created again if a cleaner of `/tmp` has removed it."""
+        """A new path in the folder. Creates the folder again if a clean-up of `/tmp` has removed it."""
         self._make_folder()
         return self.folder / uuid.uuid4().hex
 
     def _make_folder(self) -> None:
-        """Create the folder for this user only.
+        """Create the folder, readable for this user only.
 
-        In a parent that everyone may write to, another user may have created it first, to read spooled files.
+        If everyone can write to the parent, another user may have created the folder first, to read spooled files.
         """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.folder.parent.stat().st_mode & stat.S_IWOTH:
@@ -83,7 +83,10 @@ class Spool:
 
     @asynccontextmanager
     async def writer(self, limit: int, what: str) -> AsyncIterator["SpoolWriter"]:
-        """A new file for at most `limit` bytes, removed at the end unless it was moved away."""
+        """A new file of at most `limit` bytes. It is removed at the end of the context unless it was moved away.
+
+        `what` names the contents in errors.
+        """
         writer = SpoolWriter(self.new_path(), limit, what)
         try:
             yield writer
@@ -98,7 +101,7 @@ def _remove_if_left(file: Path) -> None:
 
 
 class SpoolWriter:
-    """Writes and hashes chunks outside the event loop. Holds at most about 1 MiB in memory."""
+    """Hashes chunks and writes them to a file, outside the event loop. Keeps at most about 1 MiB in memory."""
 
     def __init__(self, path: Path, limit: int, what: str) -> None:
         self._path = path
@@ -110,7 +113,10 @@ class SpoolWriter:
         self._file = path.open("xb", buffering=0)
 
     async def write(self, chunk: bytes) -> None:
-        """Raises ContentTooLarge as soon as the limit is exceeded, InsufficientStorage if the disk is full."""
+        """Add a chunk.
+
+        Raises ContentTooLarge as soon as the limit is exceeded, InsufficientStorage if the disk is full.
+        """
         self._size += len(chunk)
         if self._size > self._limit:
             raise ContentTooLarge(f"{self._what} is larger than {self._limit} bytes, which is the limit")
@@ -119,13 +125,13 @@ class SpoolWriter:
             await self._flush()
 
     async def finish(self) -> Spooled:
-        """The complete file. Do not write after this."""
+        """Write what is left and return the complete file. Do not call `write` after this."""
         await self._flush()
         self._file.close()
         return Spooled(self._path, self._size, self._hash.hexdigest())
 
     def close(self) -> None:
-        """Close the file and remove it."""
+        """Close the file, and remove it unless it was moved away."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 

@@ -1,19 +1,19 @@
-"""URLs in settings, which may hold secrets: parsing them, and showing them without the secrets."""
+"""Parses URLs in settings, and shows them without the secrets that they may contain."""
 
 from urllib.parse import SplitResult, urlsplit
 
 
 def redacted(url: str) -> str:
-    """Scheme, host, port and path of `url`, without user, password and query, however malformed it is."""
+    """Scheme, host, port and path of `url`, without user, password and query. `url` may be malformed."""
     scheme, found, rest = url.partition("://")
     before_query, _, query = rest.partition("?")
-    if not found or "@" in query:  # the end of the password is unknown
+    if not found or "@" in query:  # it is unclear where the password ends
         return f"{scheme}://…" if found else "…"
     return f"{scheme}://{before_query.rpartition('@')[2].partition('#')[0]}"
 
 
 def parts_of(name: str, url: str) -> SplitResult:
-    """The parts of the setting `name`; ValueError, without secrets in its text, if it is not a URL."""
+    """The parts of the URL in the setting `name`. Raises ValueError, without secrets, if it is not a URL."""
     try:
         parts = urlsplit(url)
         _ = parts.port

@@ -1,1 +1,1 @@
-"""Owns the images: their records and their bytes."""
+"""The storage service. It owns images: their records and their bytes."""

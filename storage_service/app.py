@@ -1,4 +1,4 @@
-"""Puts the storage service together."""
+"""Assembles the storage service."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 def create_app(settings: StorageSettings) -> web.Application:
-    """The storage service alone, with the route for the transform service."""
+    """The storage service on its own, with the route that the transform service uses."""
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "storage")
@@ -41,7 +41,7 @@ def create_app(settings: StorageSettings) -> web.Application:
 
 
 def setup(app: web.Application, settings: StorageSettings) -> None:
-    """Give `app` a library; the caller adds routes."""
+    """Give `app` a library. The caller adds the routes."""
     app[handlers.SETTINGS] = settings
     app.cleanup_ctx.append(_library)
 
@@ -74,7 +74,7 @@ async def _observe(app: web.Application) -> None:
 
 
 async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None:
-    """Remove what crashes left, every `seconds`."""
+    """Remove what crashes left behind, every `seconds`."""
     while True:
         await asyncio.sleep(seconds)
         try:

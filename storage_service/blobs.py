@@ -29,9 +29,9 @@ _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
 
 _CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_http": True}
-"""Plain HTTP is used only if the endpoint's URL says so, such as for an S3 server in the same network."""
+"""Plain HTTP is used only if the URL of the endpoint says so, such as for an S3 server in the same network."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
-"""obstore's default is to retry for three minutes, longer than any client waits."""
+"""By default, obstore retries for three minutes, longer than any client waits."""
 
 
 class BlobMissing(Exception):
@@ -39,10 +39,10 @@ class BlobMissing(Exception):
 
 
 class Blobs:
-    """A content-addressed store. Adding a content that it has already changes nothing."""
+    """A content-addressed store. Adding content that it already has changes nothing."""
 
     def __init__(self, url: str) -> None:
-        """`url` is one that obstore's `from_url` understands. Raises ValueError for others."""
+        """`url` is a URL for obstore's `from_url`. Raises ValueError for others."""
         parts = parts_of("BLOB_URL", url)
         if parts.scheme == "file" and parts.netloc:
             raise ValueError(
@@ -59,7 +59,7 @@ class Blobs:
 
     @property
     def spool_folder(self) -> Path:
-        """The folder for incoming uploads, on the disk of the blobs so that a rename is enough to store them."""
+        """The folder for incoming uploads. If blobs are files, it is on their disk: a rename stores an upload."""
         return self._root / "incoming" if self._root else scratch_directory("incoming")
 
     def path(self, sha256: str) -> Path | None:
@@ -72,7 +72,7 @@ class Blobs:
         return f"{_PREFIX}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     async def presigned_url(self, sha256: str, lifetime: timedelta) -> str | None:
-        """A URL that reads the blob, if the store can sign URLs."""
+        """A URL from which to read the blob; None if the store cannot sign URLs."""
         if not self._signs:
             return None
         with _translated():
@@ -80,7 +80,7 @@ class Blobs:
             return await obstore.sign_async(store, "GET", self.key(sha256), lifetime)
 
     async def add(self, sha256: str, source: Path) -> None:
-        """Store the file `source`, which may be moved away. The blob is durable when this returns."""
+        """Store the contents of the file `source`, which may be moved. The blob is durable when this returns."""
         if self._root:
             await asyncio.to_thread(_keep_file, source, self._root / self.key(sha256), self._root)
             return
@@ -97,7 +97,7 @@ class Blobs:
         return found["size"] == size
 
     async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
-        """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing unless it is complete."""
+        """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing if the blob is incomplete."""
         try:
             with _translated():
                 options: GetOptions = {"range": (part.start, part.stop)}
@@ -148,8 +148,8 @@ def _translated() -> Iterator[None]:
 def _keep_file(source: Path, target: Path, root: Path) -> None:
     """Move `source` to `target`, durably: fsync, rename, fsync of the folders.
 
-    A failed fsync fails the upload and is never retried: the kernel forgets what it could not write (Rebello et al.,
-    "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
+    If an fsync fails, so does the upload. The fsync is never retried, because the kernel forgets what it could not
+    write (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
     """
     with room_for("the image"):
         _fsync(source)

@@ -1,4 +1,4 @@
-"""The caches that keep something of images, and the purges that they are sent."""
+"""The caches that may hold something of an image, and sending purges to them."""
 
 import asyncio
 import logging
@@ -27,19 +27,19 @@ class CacheNode:
         self._address = address
         self._host = host
         self._silent_until: float | None = None
-        """When to try again a node that did not confirm; meanwhile it must not hold up purges of the others."""
+        """When to try again after the node did not confirm. Until then, it must not delay purges of the other nodes."""
 
     async def purge(self, image_id: str, content: str | None) -> bool:
-        """Purge an image, and the results of a `content` that no image has any more. Returns whether it confirmed."""
+        """Purge an image, and all results of `content` unless that is None. Returns whether the node confirmed."""
         now = time.monotonic()
         if self._silent_until is not None:
             if now < self._silent_until:
                 return False
-            self._silent_until = now + _SECONDS  # one request tries for all
+            self._silent_until = now + _SECONDS  # one request tries the node, for all that are waiting
         confirmed = False
         try:
             confirmed = await self._confirmed(image_id, content)
-        finally:  # also if the caller stopped waiting
+        finally:  # even if the caller has stopped waiting
             self._silent_until = None if confirmed else time.monotonic() + _SILENT_SECONDS
         return confirmed
 
@@ -59,7 +59,7 @@ class CacheNode:
 
 
 class Cache:
-    """A cache: one node for each address of the host in its URL."""
+    """A cache: one node for each address that the host in its URL has."""
 
     def __init__(self, session: aiohttp.ClientSession, url: URL) -> None:
         self._session = session
@@ -68,7 +68,7 @@ class Cache:
         self._known_until = 0.0
 
     async def purge(self, image_id: str, content: str | None) -> bool:
-        """See CacheNode.purge. Returns whether every node confirmed, and there is one."""
+        """See CacheNode.purge. Returns whether there is a node, and every node confirmed."""
         await self._find_nodes()
         nodes = list(self._nodes.values())
         return bool(nodes) and all(await asyncio.gather(*(node.purge(image_id, content) for node in nodes)))
@@ -96,7 +96,7 @@ class Cache:
 
 
 class Caches:
-    """All caches."""
+    """All caches to purge: one for each of `urls`."""
 
     def __init__(self, urls: Sequence[str]) -> None:
         self._urls = [URL(url) for url in urls]
@@ -112,7 +112,7 @@ class Caches:
 
     @property
     def exist(self) -> bool:
-        """Whether there is any."""
+        """Whether there are any caches."""
         return bool(self._caches)
 
     async def purge(self, image_id: str, content: str | None) -> bool:

@@ -1,4 +1,4 @@
-"""Hooks of gunicorn's main process: it manages the folder in which our processes share their metrics."""
+"""Hooks for gunicorn's main process, which manages the folder in which the service's processes share metrics."""
 
 import os
 import shutil
@@ -16,5 +16,5 @@ def on_starting(_server: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Drop the gauges of a process that has ended; its counts stay."""
+    """Remove the gauges of a process that has ended. Its counts stay."""
     multiprocess.mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 class Library:
-    """Images: records in a metadata store that refer to blobs. No record ever lacks its blob."""
+    """All images: records in a metadata store, each with a blob. There is never a record without a blob."""
 
     def __init__(self, metadata: MetadataStore, blobs: Blobs, validator: Validator, purger: Purger) -> None:
         self._metadata = metadata
@@ -30,10 +30,10 @@ class Library:
         self._purger = purger
 
     async def add(self, upload: Spooled) -> ImageRecord:
-        """Store an upload. Blob and record are durable when this returns.
+        """Store an upload. Its blob and its record are durable when this returns.
 
-        The blob comes first. If the record fails, the blob may stay without one: harmless, under a name that the next
-        upload of the same bytes uses, until the sweeper removes it.
+        The blob comes first. If the record then fails, a blob without a record stays. That is harmless: the next upload
+        of the same bytes uses it, or the sweeper removes it.
         """
         with spans.during("check"):
             header = await self._validator.read_header(upload)
@@ -64,23 +64,26 @@ class Library:
         return record
 
     async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
-        """At most `limit` images, newest first, starting behind `after`."""
+        """At most `limit` images, newest first, starting after the position `after`."""
         return await self._metadata.page(limit, after)
 
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
-        """The bytes of `part` of the original, in chunks. Raises Gone if it was just deleted, otherwise ContentLost."""
+        """The bytes of `part` of the original, in chunks.
+
+        If the blob is missing or incomplete, raises Gone if the image was just deleted, otherwise ContentLost.
+        """
         try:
             return await self._blobs.open(record.sha256, record.bytes, part)
         except BlobMissing:
             await explain_missing(record.image_id, self.find)
 
     async def file_key(self, record: ImageRecord) -> str | None:
-        """The path of the original below the root of the blobs, if blobs are files and it is complete."""
+        """The path of the original below the root of the blobs; None if it is not a file, or incomplete."""
         is_file = self._blobs.path(record.sha256) and await self._blobs.exists(record.sha256, record.bytes)
         return self._blobs.key(record.sha256) if is_file else None
 
     async def locate(self, image_id: str, fallback_url: str) -> Located:
-        """The header and the place of an image: a file, a presigned URL, or `fallback_url` if the store has neither."""
+        """The header of an image and where its bytes are: a file, a presigned URL, or else `fallback_url`."""
         record = await self.find(image_id)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
@@ -89,7 +92,7 @@ class Library:
         )
 
     async def delete(self, image_id: str) -> None:
-        """Delete an image, in caches as well. Its blob goes too, unless another image has the same bytes."""
+        """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
         record, now = await self.find(image_id), datetime.now(UTC)
         try:
             if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
@@ -100,7 +103,7 @@ class Library:
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)
-        except Unavailable as error:  # the image is deleted all the same, and the next sweep removes its blob
+        except Unavailable as error:  # the image is deleted anyway, and the next sweep removes its blob
             logger.warning("the blob of the deleted image %s stays until the next sweep: %s", image_id, error)
 
     async def sweep(self, grace: timedelta) -> int:

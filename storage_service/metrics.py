@@ -1,4 +1,4 @@
-"""Metrics of the storage service, all its processes together."""
+"""Metrics of the storage service, for all its processes together."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -1,4 +1,4 @@
-"""The outbox: every cache learns of a deletion, repeatedly until it has confirmed."""
+"""The outbox: sends purges for each deletion until every cache has confirmed."""
 
 import asyncio
 import contextlib
@@ -11,27 +11,27 @@ from storage_service.metadata.base import MetadataStore, PendingPurge
 from storage_service.metrics import PURGE_CONFIRM, PURGE_OLDEST, PURGES_PENDING
 
 _REPEATS = (0.6, 15.0)
-"""Seconds from a round that every cache confirmed to the next. A response from before the deletion may reach a cache
-after the purge: a fast render within half a second, since slower ones check again whether the image exists
-(transformer.py), the slowest within the deadlines of render and transfer."""
+"""Seconds from a confirmed round to the next. They are for responses from before the deletion that reach a cache after
+the purge. Fast renders do so within half a second, since slower ones check again whether the image exists
+(transformer.py). The slowest responses do so within the deadlines of render and transfer."""
 _AT_ONCE = 0.5
-"""Seconds that caches have to confirm before the client gets its 204."""
+"""How many seconds caches have to confirm before the client gets its 204."""
 _GRACE = timedelta(seconds=_AT_ONCE)
 _LEAST_PAUSE, _LONGEST_PAUSE, _HOPELESS_PAUSE = 0.2, 2.0, 60.0
 _HOPELESS = 600.0
-"""Seconds without a confirmation after which a cache is asked once a minute: it may never come back."""
+"""After so many seconds without confirmation, a purge is sent once a minute: the cache may never come back."""
 _CLAIM = timedelta(seconds=10)
-"""Longer than a round takes, so that no other process starts it meanwhile."""
+"""Longer than a round takes, so that no other process starts the same one meanwhile."""
 _LONGEST_SLEEP = 10.0
-"""Seconds. A node that shares the database may die between committing a deletion and announcing it; this is how long
-another one takes to notice. Deletions of this process wake it at once."""
+"""Seconds until a node notices a deletion by another node that died before announcing it. Its own deletions wake it at
+once."""
 _BATCH = 100
 
 logger = logging.getLogger(__name__)
 
 
 class Purger:
-    """Delivers the purges in the outbox. Any number of processes may do so."""
+    """Sends the purges in the outbox. Any number of processes may do so at once."""
 
     def __init__(self, metadata: MetadataStore, caches: Caches) -> None:
         self._metadata = metadata
@@ -39,7 +39,7 @@ class Purger:
         self._wake = asyncio.Event()
 
     async def announce(self, purge: PendingPurge) -> None:
-        """The first round, for a deletion that was just committed. `run` repeats it for caches that do not confirm."""
+        """Send the first round for a deletion that was just committed. `run` repeats it if a cache does not confirm."""
         try:
             with contextlib.suppress(TimeoutError, ServiceError):
                 async with asyncio.timeout(_AT_ONCE):
@@ -59,7 +59,7 @@ class Purger:
             PURGE_OLDEST.set((datetime.now(UTC) - oldest).total_seconds() if oldest else 0)
 
     async def run(self) -> None:
-        """Deliver each purge when it is due, for ever."""
+        """Send each purge when it is due, for ever."""
         while True:
             self._wake.clear()
             try:
@@ -69,7 +69,7 @@ class Purger:
                 logger.warning("purges have to wait: %s", error)
                 sleep = _LEAST_PAUSE
             except Exception:
-                logger.exception("purges have to wait")  # and go on: caches would keep serving deleted images
+                logger.exception("purges have to wait")  # go on: otherwise caches would keep serving deleted images
                 sleep = _LONGEST_PAUSE
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(sleep):
@@ -110,5 +110,5 @@ class Purger:
 
 
 def first_round(at: datetime) -> datetime:
-    """When the outbox takes over a deletion at `at` whose announcement was cut off."""
+    """When the first round of a deletion at `at` is due in the outbox, in case its announcement was cut off."""
     return at + _GRACE

@@ -1,4 +1,4 @@
-"""Validating uploads: reading their headers in worker processes, since the bytes may be hostile."""
+"""Validates uploads: reads their headers in separate processes, since the bytes may be hostile."""
 
 from imaging.formats import InputLimits
 from imaging.header import Header
@@ -20,14 +20,14 @@ class Validator:
         self._quarantine = Quarantine()
 
     async def start(self) -> None:
-        """Start the processes."""
+        """Start the validators."""
         await self._workers.start()
 
     async def close(self) -> None:
-        """End the processes."""
+        """Stop the validators."""
         await self._workers.close()
 
     async def read_header(self, upload: Spooled) -> Header:
-        """The header of an upload. For its errors see imaging.pixels.headers.read_header and Quarantine."""
+        """The header of an upload. Raises the errors of `read_header` (imaging.pixels), Quarantine and WorkerPool."""
         with self._quarantine.watch(upload.sha256):
             return await self._workers.run(READ_HEADER, upload.path, self._limits, seconds=self._seconds)

@@ -4,10 +4,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -17,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from measuring.servers import ROOT, await_port, free_port
+
+__all__ = ["ROOT", "await_port", "free_port"]
+
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -26,13 +27,6 @@ def missing(reason: str) -> None:
     if IN_CI:
         pytest.fail(f"{reason} (in CI nothing is skipped)")
     pytest.skip(reason)
-
-
-def free_port() -> int:
-    """A port that is free at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def program(name: str, *folders: str) -> str:
@@ -57,27 +51,6 @@ def _running(command: list[str], log: Path, **options: object) -> Iterator[subpr
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-
-
-@contextmanager
-def python_server(module: str) -> Iterator[int]:
-    """`python -m MODULE PORT`; yields the port."""
-    port = free_port()
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        with _running([sys.executable, "-m", module, str(port)], log, cwd=ROOT) as process:
-            await_port(port, process, log)
-            yield port
-
-
-def await_port(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the process listens on the port."""
-    deadline = time.monotonic() + 30
-    while process.poll() is None and time.monotonic() < deadline:
-        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    pytest.fail(f"the server did not start:\n{log.read_text()[-2000:]}")
 
 
 @contextmanager
@@ -192,8 +165,8 @@ def _parent(pid: int) -> int:
 
 
 @contextmanager
-def serve(folder: Path, prefix: tuple[str, ...] = (), module: str = "imgsvc", **environment: str) -> Iterator[Served]:
-    """Run `imgsvc serve`, or `serve` of another module, on a free port with its data in `folder`."""
+def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Iterator[Served]:
+    """Run `imgsvc serve` on a free port with its data in `folder`."""
     log = folder / "imgsvc.log"
     folder.mkdir(parents=True, exist_ok=True)
     variables = {
@@ -204,7 +177,7 @@ def serve(folder: Path, prefix: tuple[str, ...] = (), module: str = "imgsvc", **
         "PYTHONPATH": str(ROOT),
         **environment,
     }
-    command = [*prefix, sys.executable, "-m", module, "serve"]
+    command = [*prefix, sys.executable, "-m", "imgsvc", "serve"]
     with _running(command, log, cwd=folder, env=variables) as process:
         yield Served(wait_for_banner(process, log), process, log)
         process.send_signal(signal.SIGCONT)  # a test may have stopped it

@@ -1,1 +1,1 @@
-"""Turns images into other images: sizes, formats, treatments."""
+"""The transform service. It turns images into variants: other sizes, formats and treatments."""

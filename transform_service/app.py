@@ -1,4 +1,4 @@
-"""Puts the transform service together."""
+"""Assembles the transform service."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -25,7 +25,7 @@ RENDERERS = web.AppKey("RENDERERS", Renderers)
 
 
 def create_app(settings: TransformSettings) -> web.Application:
-    """The transform service alone, which locates images over HTTP."""
+    """The transform service on its own. It locates images over HTTP."""
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "transform")
@@ -37,7 +37,7 @@ def create_app(settings: TransformSettings) -> web.Application:
 
 
 def setup(app: web.Application, settings: TransformSettings, locator: Locator | None = None) -> None:
-    """Give `app` a transformer; the caller adds routes. `locator` replaces the HTTP client."""
+    """Give `app` a transformer. The caller adds the routes. `locator` replaces the HTTP client and its cache."""
     load_sources()
     app[handlers.SETTINGS] = settings
     app[handlers.PRESETS] = parse_presets(settings.presets, max_operations=settings.max_operations)

@@ -1,4 +1,4 @@
-"""Parsing a query into a chain of operations. Errors mark the place in the query."""
+"""Parses a query into a chain of operations. Errors mark the place in the query."""
 
 import difflib
 import re
@@ -12,14 +12,14 @@ from transform_service.operations.base import OPERATIONS, BadArgument, Operation
 load_operations()
 
 RESERVED = frozenset({"format", "expires", "signature", "download"})
-"""Parameters on every path that are not operations."""
+"""Parameters that are not operations, on any path."""
 PRESET = "preset"
 """The parameter that inserts a preset."""
 
 _SHOWN = 100
 """Characters of the query that an error shows on each side of the marked place."""
 TRACKING = re.compile(r"utm_.*|gclid|fbclid", re.DOTALL)
-"""Parameters that say how a visitor came here. Varnish removes them too (varnish/urls.vcl), as a test checks."""
+"""Tracking parameters, which are ignored. Varnish removes the same ones (varnish/urls.vcl); a test compares them."""
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -33,7 +33,7 @@ class Chain:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    """One `name=value` of the query, with its place in the raw text for error messages."""
+    """One `name=value` pair of the query, with its place in the raw text for error messages."""
 
     query: str
     start: int
@@ -47,7 +47,7 @@ class _Pair:
         return BadRequest(f"{reason}\n{_marked(self.query, start, self.end)}")
 
     def decoded(self) -> tuple[str, str]:
-        """Name and value, each percent-decoded once."""
+        """The name and the value, each percent-decoded once."""
         raw = self.query[self.start : self.end]
         if _BAD_ESCAPE.search(raw):
             raise self.error("two hex digits have to follow a %; write a percent sign as %25")
@@ -61,7 +61,7 @@ class _Pair:
 def parse(
     query: str, *, max_operations: int, reserved: Collection[str] = (), presets: Mapping[str, Steps] | None = None
 ) -> Chain:
-    """Parse the raw, percent-encoded text behind the `?`.
+    """Parse the raw, percent-encoded text after the `?`.
 
         query     = [ pair *( "&" pair ) ]
         pair      = name [ "=" arguments ]      ; percent-decoded once, "+" is a plus sign
@@ -87,7 +87,7 @@ def parse(
 
 
 def parse_presets(texts: Mapping[str, str], *, max_operations: int) -> Mapping[str, Steps]:
-    """The operations of each preset. Raises ValueError, which says which preset is wrong and where."""
+    """The operations of each preset. Raises ValueError for an invalid one, with its name and the place marked."""
     presets = {}
     for name, text in texts.items():
         try:
@@ -109,7 +109,7 @@ def _pairs(query: str) -> Iterator[_Pair]:
 
 
 def _marked(text: str, start: int, end: int) -> str:
-    """`text` with a line of `^` below start to end. Of a long text, only what is around them."""
+    """`text` with `^` below the characters from start to end. A long text is cut to what is near them."""
     first, last = max(0, start - _SHOWN), min(len(text), min(end, start + _SHOWN) + _SHOWN)
     before, after = "…" if first else "", "…" if last < len(text) else ""
     marker = " " * (len(before) + start - first) + "^" * max(1, min(end, last) - start)

@@ -1,4 +1,4 @@
-"""`imgsvc explain`: what the planner makes of a chain, in words."""
+"""`imgsvc explain`: describes the plan for a chain."""
 
 import asyncio
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ _LABEL = 12
 
 
 def explain(query: str, path: Path, extension: str | None, settings: TransformSettings) -> str:
-    """The plan for the image at `path`, in lines. Raises the errors that the service would answer, and OSError."""
+    """Describe the plan for the image at `path`, in lines. Raises OSError, and the errors that a request would get."""
     presets = parse_presets(settings.presets, max_operations=settings.max_operations)
     chain = parse(query, max_operations=settings.max_operations, presets=presets)
     header = asyncio.run(_read_header(path, chain.operations, settings))
@@ -35,7 +35,7 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
 
 async def _read_header(path: Path, operations: Steps, settings: TransformSettings) -> Header:
     """Read the header in a worker process, as the service does."""
-    with path.open("rb"):
+    with path.open("rb"):  # raise OSError here if the file is not readable, instead of a worker's traceback
         pass
     limits = InputLimits(settings.max_pixels, settings.max_frames)
     workers = WorkerPool(1, setup=Setup(LOCK_DOWN), queue=1)

@@ -38,7 +38,7 @@ RENDERER_ENDS = Counter(
 )
 DEADLINES = Counter("imgsvc_render_deadlines", "Renders cancelled after RENDER_SECONDS.")
 
-# Create the series now: to Prometheus, one that begins with its first count has not increased.
+# Create the series now. If a series begins with its first count, Prometheus sees no increase.
 for _counter, _values in (
     (RESULTS, ("hit", "miss", "shared", "waited", "refused")),
     (RECORDS, ("hit", "miss")),

@@ -1,4 +1,4 @@
-"""A result on its way to clients: in memory if it is small, otherwise in a private file."""
+"""A result that is sent to clients: in memory if it is small, otherwise in a private file."""
 
 import asyncio
 import os
@@ -15,17 +15,17 @@ _CHUNK = 256 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Timings:
-    """Where a result comes from, and the seconds that its render took; zeros if it was not rendered now."""
+    """Where a result comes from, and how many seconds its render took: zeros if it was not rendered now."""
 
     source: Literal["hit", "waited", "miss", "original"] = "miss"
-    """The cache, a render of another node, a render of this node, or the original itself."""
+    """The result cache (hit), another node (waited), a render here (miss), or the original itself."""
     queue: float = 0.0
     render: float = 0.0
     encode: float = 0.0
 
 
 class Result:
-    """The bytes of one result. Any number of responses may be sent from it at once."""
+    """The bytes of one result. Several responses may be sent from it at once."""
 
     def __init__(self, body: bytes | None, descriptor: int | None, size: int, timings: Timings) -> None:
         self.body = body
@@ -42,7 +42,7 @@ class Result:
 
     @classmethod
     def from_file(cls, path: Path, timings: Timings) -> Self:
-        """A result in a file. The caller may remove it: the bytes stay readable until the last response was sent.
+        """A result in a file. The caller may remove the file: its bytes stay readable while a response needs them.
 
         Raises Unavailable if the file has disappeared.
         """

@@ -1,4 +1,4 @@
-"""The use case of transforming: plan, look into the cache, render once, keep the result."""
+"""The use case of the transform service: plan, look into the result cache, render once, keep the result."""
 
 import asyncio
 import contextlib
@@ -31,26 +31,26 @@ class _Job:
 
     image: SourceImage
     overlays: Sequence[SourceImage]
-    """In the order of `plan.overlays`."""
+    """In the same order as `plan.overlays`."""
     plan: Plan
     planned: Planned
 
 
 @dataclass(eq=False, slots=True)
 class _Flight:
-    """One render, and the number of requests that wait for it."""
+    """A render, and the number of requests that are waiting for it."""
 
     task: asyncio.Task[Result]
     waiting: int = 0
 
 
 class Transformer:
-    """Identical requests at the same time share one render; later ones find its result in the cache."""
+    """Transforms images. Simultaneous identical requests share one render; later ones find its result in the cache."""
 
     def __init__(
         self, settings: TransformSettings, renderers: Renderers, cache: ResultCache, spool: Spool, stored: Source
     ) -> None:
-        """`stored` finds overlays."""
+        """`stored` is the source of overlays."""
         self._limits = OutputLimits(settings.max_pixels, settings.max_output_side)
         self._entry_bytes = settings.result_cache_entry_bytes
         self._renderers = renderers
@@ -60,7 +60,7 @@ class Transformer:
         self._flights: dict[str, _Flight] = {}
 
     async def plan(self, image: SourceImage, operations: Steps, output: Format) -> Planned:
-        """The plan and its key. Reads no pixels."""
+        """Plan a request. Decodes no pixels."""
         header = image.header
         page = page_to_read(operations, header)
         if page is not None:
@@ -69,13 +69,13 @@ class Transformer:
         return plan(operations, output, header, image.sha256, self._limits)
 
     async def render(self, image: SourceImage, planned: Planned) -> Result:
-        """The result of a plan: the original, or from the cache, from a render in progress, or from a new one.
+        """The result of a plan: the original, a cached result, or that of a render, which may have begun already.
 
-        When the last request that waits for a render has gone, it is cancelled. Raises Gone if the image or an overlay
-        was deleted meanwhile: deleted images are served for no longer than a second.
+        A render is cancelled when the last request that was waiting for it has gone. Raises Gone if the image or an
+        overlay was deleted meanwhile: deleted images are served for no longer than a second.
         """
         async with contextlib.AsyncExitStack() as stack:
-            # Overlays as well: one may have been deleted since a cached result was rendered.
+            # Open the overlays even for cached results: one may have been deleted since.
             overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.overlays]
             if planned.plan is None:
                 path = await stack.enter_async_context(image.local())
@@ -173,7 +173,7 @@ class Transformer:
             queue = time.perf_counter() - started - report.render - report.encode
             timings = Timings("miss", queue, report.render, report.encode)
             if report.bytes <= self._entry_bytes:
-                # Not in a thread: the file was just written, so it is in memory, and a thread would take longer.
+                # Not in a thread, which would take longer: the file was just written, so it is still in memory.
                 return Result.in_memory(output.read_bytes(), timings)
             return Result.from_file(output, timings)
         finally:
@@ -181,7 +181,7 @@ class Transformer:
 
 
 def _lap(timings: Timings, *, first: bool) -> None:
-    """Count the time since the last lap as that of where the result comes from."""
+    """End a lap under the span that fits the origin of the result."""
     if not first or timings.source == "waited":
         spans.lap("wait")
     elif timings.source == "hit":
@@ -191,5 +191,5 @@ def _lap(timings: Timings, *, first: bool) -> None:
 
 
 async def _confirm(*images: SourceImage) -> None:
-    """Raise Gone if one of the images that a result shows was deleted meanwhile."""
+    """Raise Gone if one of the images that a result shows has been deleted."""
     await asyncio.gather(*(image.confirm() for image in images))

@@ -1,1 +1,1 @@
-"""What the HTTP cache costs, saves and forgets."""
+"""What the HTTP cache costs and saves."""

@@ -1,70 +1,51 @@
-"""A site's traffic: variants asked for by Zipf's law, through our VCL, from the service itself."""
+"""A site's traffic: variants requested by Zipf's law from the service itself, through our VCL."""
 
 import argparse
-import asyncio
 import itertools
 import random
 from collections import Counter
-from pathlib import Path
-from tempfile import TemporaryDirectory
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import aiohttp
-
 from benchmarks.edge import varnish
-from benchmarks.endurance.figures import at_least, at_most
-from benchmarks.figures import Figure
-from tests import pictures, servers
+from benchmarks.endurance.service import started, uploaded
+from benchmarks.photos import distinct, of_size
+from measuring.client import Answer, Client
+from measuring.figures import Figure, at_least, at_most
+from measuring.zipf import Zipf
 
 _IMAGES, _EXPONENT, _CLIENTS = 200, 1.1, 16
 _VARIANTS = ("", *(f".webp?thumb={size}" for size in (64, 128, 256, 320, 480)), *(f".jpg?thumb={s}" for s in (64, 256)))
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """How many requests."""
+    """Add the options of the command line."""
     parser.add_argument("--requests", type=int, default=60_000, help="requests (default: 60000)")
 
 
-def measure(chosen: argparse.Namespace) -> list[Figure]:
-    """The share of hits, the first request of each variant included."""
-    return asyncio.run(_measure(chosen.requests))
+async def measure(chosen: argparse.Namespace) -> list[Figure]:
+    """The share of hits, including the first request for each variant."""
+    files = distinct(of_size(0.2, ["jpg"], 20), _IMAGES)
+    seen: Counter[object] = Counter()
 
+    def count(answer: Answer) -> None:
+        seen.update((answer.headers.get("X-Cache"), answer.ok))
 
-async def _measure(requests: int) -> list[Figure]:
-    with TemporaryDirectory() as folder, servers.serve(Path(folder), LOG_LEVEL="WARNING") as service:
-        port = urlsplit(service.url).port
-        assert port
-        with varnish.started(port) as node:
-            async with aiohttp.ClientSession(f"http://127.0.0.1:{node.port}") as http:
-                ids = [await _upload(http, number) for number in range(_IMAGES)]
-                seen = await _browse(http, ids, requests)
-    hits = seen["HIT"] / requests
+    async with started() as (service, _):
+        with varnish.started(urlsplit(service.url).port or 0) as url:
+            async with Client(url) as client:
+                images = await uploaded(client, files)
+                await client.closed(_requests(images, chosen.requests), _CLIENTS, count)
+    variants = f"{chosen.requests} requests for {_IMAGES * len(_VARIANTS)} variants"
     return [
-        at_least("share of hits", hits, 0.95, "", f"{requests} requests for {_IMAGES * len(_VARIANTS)} variants"),
-        at_most("answers that are not 200", seen["failed"], 0),
+        at_least("share of hits", seen["HIT"] / chosen.requests, 0.95, "", variants),
+        at_most("answers that are not 200", seen[False], 0),
     ]
 
 
-async def _browse(http: aiohttp.ClientSession, ids: list[str], requests: int) -> Counter[str]:
-    urls = [f"/v1/images/{image_id}{variant}" for image_id, variant in itertools.product(ids, _VARIANTS)]
-    picked = random.Random(1)  # noqa: S311
-    picked.shuffle(urls)
-    weights = [1 / rank**_EXPONENT for rank in range(1, len(urls) + 1)]
-    asked = iter(picked.choices(urls, weights, k=requests))
-    seen: Counter[str] = Counter()
-
-    async def client() -> None:
-        for url in asked:
-            async with http.get(url) as answer:
-                await answer.read()
-                seen[answer.headers["X-Cache"]] += 1
-                seen["failed"] += answer.status != 200  # noqa: PLR2004
-
-    await asyncio.gather(*(client() for _ in range(_CLIENTS)))
-    return seen
-
-
-async def _upload(http: aiohttp.ClientSession, number: int) -> str:
-    body = bytes(pictures.noise(600 + number, 400).jpegsave_buffer())
-    async with http.post("/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as answer:
-        return str((await answer.json())["image_id"])
+def _requests(images: list[str], count: int) -> Iterator[str]:
+    paths = [f"{image}{variant}" for image, variant in itertools.product(images, _VARIANTS)]
+    chance = random.Random(1)  # noqa: S311  # the same in every run
+    chance.shuffle(paths)
+    zipf = Zipf(len(paths), _EXPONENT)
+    return (paths[zipf.pick(chance)] for _ in range(count))

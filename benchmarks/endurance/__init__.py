@@ -1,1 +1,1 @@
-"""What the service outlasts: huge images, overload, days of work, killed renderers."""
+"""What the service withstands: huge images, overload, long work, killed renderers."""

@@ -1,4 +1,4 @@
-"""Renderers that die at work: each costs one request, which is told so, and another renderer takes the place."""
+"""Renderers that are killed while they work: each costs one request, and another renderer takes its place."""
 
 import argparse
 import asyncio
@@ -9,118 +9,100 @@ import statistics
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from pathlib import Path
 
-from benchmarks.endurance import photos
-from benchmarks.endurance.client import BUSY, OK, Answer, Client, by_status, until
-from benchmarks.endurance.figures import at_least, at_most, shown
-from benchmarks.endurance.service import renderers_again, started
-from benchmarks.figures import Figure
-from tests.servers import Served
+import psutil
 
-_CLIENTS = 8
-_FILES = 240
+from benchmarks.endurance.service import none_of, renderers_again, started, uploaded
+from benchmarks.photos import distinct, of_size
+from measuring.client import Answer, by_status, until
+from measuring.figures import Figure, at_least, at_most
+from measuring.servers import Served
+
+_CLIENTS, _FILES = 8, 240
 _WORK = ".png?blur=4&thumb=1200"
 _SIGNALS = (signal.SIGKILL, signal.SIGSEGV)
-_BUSY_TICKS = 3
-"""Processor time, in ticks of 10 ms, by which a process has begun to work."""
-_RECOVERY = 1.0
-"""Seconds."""
+_BUSY_SECONDS = 0.025
+"""Processor time after which a renderer is in the middle of its work."""
+_RECOVERY_SECONDS = 1.0
 _BETWEEN = 6
-"""Answers from one kill to the next: most are to be good, or there would be no work to disturb."""
-_GONE = (FileNotFoundError, ProcessLookupError)
+"""Answers from one kill to the next. Most must be good, or there would be no work to disturb."""
+_BUSY = 503
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Of the command line."""
-    parser.add_argument("--kills", type=int, default=100, help="renderers that are killed (100)")
+    """Add the options of the command line."""
+    parser.add_argument("--kills", type=int, default=100, help="renderers to kill (default: 100)")
 
 
 async def measure(chosen: argparse.Namespace) -> list[Figure]:
     """All figures."""
-    files = list(photos.distinct(photos.of_size(3, ("jpg", "png", "webp", "tiff"), 24), _FILES))
-    async with started(RESULT_CACHE_BYTES="0") as service, Client(service.url) as client:
-        print(f"uploading {len(files)} files", flush=True)
-        round_ = _Round([await client.upload(body) for body in files])
-        renderers = len(service.renderers())
-        over = asyncio.Event()
-        work = asyncio.create_task(client.closed(until(over, round_.paths()), _CLIENTS, round_.seen))
-        recoveries = []
+    files = distinct(of_size(3, ("jpg", "png", "webp", "tiff"), 24), _FILES)
+    async with started(RESULT_CACHE_BYTES="0") as (service, client):
+        print(f"uploading {_FILES} files", flush=True)
+        work = _Work(await uploaded(client, files))
+        renderers, recoveries, over = len(service.renderers()), [], asyncio.Event()
+        load = asyncio.create_task(client.closed(until(over, work.paths()), _CLIENTS, work.seen))
         for number in range(chosen.kills):
             killed = await _kill(service, _SIGNALS[number % len(_SIGNALS)])
-            started_at = time.perf_counter()
+            killed_at = time.perf_counter()
             await renderers_again(service, renderers, without=killed)
-            recoveries.append(time.perf_counter() - started_at)
-            await round_.answers(_BETWEEN)
+            recoveries.append(time.perf_counter() - killed_at)
+            await work.answers(_BETWEEN)
         over.set()
-        answers = await work
+        answers = await load
         after = await renderers_again(service, renderers)
-        calm = await client.closed([f"{image}.jpg?thumb=64" for image in round_.images], _CLIENTS)
-        return [
-            *_figures(chosen.kills, answers, calm),
-            at_least("renderers after", after, renderers),
-            at_most(
-                "a new renderer is there after",
-                max(recoveries),
-                _RECOVERY,
-                " s",
-                f"median {statistics.median(recoveries):.2f}",
-            ),
-        ]
+        calm = await client.closed([f"{image}.jpg?thumb=64" for image in work.images], _CLIENTS)
+    failed = [a for a in answers if not a.ok]
+    other = [a for a in failed if a.status != _BUSY or a.headers.get("Content-Type") != "application/problem+json"]
+    median = f"median {statistics.median(recoveries):.2f}"
+    return [
+        Figure("answers", by_status(answers)),
+        at_most("requests that failed", len(failed), chosen.kills, spread=f"{chosen.kills} kills"),
+        none_of("failures other than 503 as problem+json", [*other, *(a for a in calm if not a.ok)]),
+        at_least("renderers afterwards", after, renderers),
+        at_most("a new renderer starts after", max(recoveries), _RECOVERY_SECONDS, " s", median),
+    ]
 
 
-class _Round:
-    """Images in turn, without those that a kill has met: what crashes twice is refused, as it is to be."""
+class _Work:
+    """Images in turn, without those that a kill has hit: an image that crashes a renderer twice is refused."""
 
     def __init__(self, images: list[str]) -> None:
-        self.images = list(images)
+        self.images = images
         self._answered = asyncio.Semaphore(0)
 
     def paths(self) -> Iterator[str]:
-        """Each different from the others that are under way."""
+        """Requests that differ from the others in progress."""
         for number in itertools.count():
             yield self.images[number % len(self.images)] + _WORK
 
     def seen(self, answer: Answer) -> None:
-        """Count it, and leave out the image of a request that failed."""
+        """Count an answer, and leave out the image of a request that failed."""
         self._answered.release()
-        if answer.status != OK:
+        if not answer.ok:
             with suppress(ValueError):
                 self.images.remove(answer.path.removesuffix(_WORK))
 
     async def answers(self, count: int) -> None:
-        """Wait for so many that were not waited for yet."""
+        """Wait for so many more answers."""
         for _ in range(count):
             await self._answered.acquire()
 
 
 async def _kill(service: Served, signum: signal.Signals) -> int:
-    """Kill a renderer that is in the middle of its work; its process id."""
+    """Kill a renderer in the middle of its work; returns its process ID."""
     while True:
-        before = {pid: _ticks(pid) for pid in service.renderers()}
+        before = {pid: _cpu_seconds(pid) for pid in service.renderers()}
         for _ in range(40):
             await asyncio.sleep(0.005)
-            busy = next((pid for pid, ticks in before.items() if _ticks(pid) - ticks >= _BUSY_TICKS), None)
+            busy = next((pid for pid, used in before.items() if _cpu_seconds(pid) - used >= _BUSY_SECONDS), None)
             if busy:
                 with suppress(ProcessLookupError):
                     os.kill(busy, signum)
                     return busy
 
 
-def _ticks(pid: int) -> int:
-    with suppress(*_GONE):
-        return sum(map(int, Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]))
-    return 0
-
-
-def _figures(kills: int, answers: list[Answer], calm: list[Answer]) -> list[Figure]:
-    failed = [a for a in answers if a.status != OK]
-    other = [a for a in failed if a.status != BUSY or a.content_type != "application/problem+json"]
-    other += [a for a in calm if a.status != OK]
-    for answer in other[:10]:
-        print(f"  {answer.path}: {answer.status} after {answer.seconds:.1f} s: {answer.said[:200]}")
-    return [
-        shown("answers", by_status(answers)),
-        at_most("requests that failed", len(failed), kills, seen=f"{kills} kills"),
-        at_most("failures that are no 503 as problem+json", len(other), 0, seen=by_status(other)),
-    ]
+def _cpu_seconds(pid: int) -> float:
+    with suppress(psutil.Error):
+        return float(sum(psutil.Process(pid).cpu_times()[:2]))
+    return 0.0

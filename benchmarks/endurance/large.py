@@ -1,4 +1,4 @@
-"""Huge images in little memory: 300 requests at once over 40 to 100 MP, in 1 GiB, and small images go on as before."""
+"""Huge images in little memory: 300 requests at once for 40 to 100 MP in 1 GiB, while small images go on as before."""
 
 import argparse
 import asyncio
@@ -9,17 +9,16 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 
-from benchmarks.endurance import photos
-from benchmarks.endurance.client import BUSY, OK, Answer, Client, by_status, lasting, percentile, until
-from benchmarks.endurance.figures import at_least, at_most, shown
 from benchmarks.endurance.memory_limit import MemoryGroup, NoGroup, memory_group
-from benchmarks.endurance.service import renderers_again, started
-from benchmarks.figures import Figure
+from benchmarks.endurance.service import none_of, renderers_again, started, uploaded
+from benchmarks.photos import distinct, large, of_size
+from measuring.client import Answer, Client, by_status, lasting, until
+from measuring.figures import Figure, at_least, at_most
+from measuring.percentiles import percentile
 
 _MIB = 1024**2
 _LIMIT = 1024 * _MIB
-_SMALL_CLIENTS = 2
-_SMALL_FILES = 24
+_SMALL_CLIENTS, _SMALL_FILES = 2, 24
 _SLOWER = 3
 _TREATMENTS = (
     "?thumb=512",
@@ -34,47 +33,54 @@ _TREATMENTS = (
 
 
 def options(parser: argparse.ArgumentParser) -> None:
-    """Of the command line."""
-    parser.add_argument("--requests", type=int, default=300, help="requests over huge images, all at once (300)")
-    parser.add_argument("--seconds", type=float, default=20, help="how long small images alone are asked for (20)")
-    parser.add_argument("--megapixels", type=int, nargs="+", default=[40, 70, 100], help="sizes (40 70 100)")
+    """Add the options of the command line."""
+    parser.add_argument(
+        "--requests", type=int, default=300, help="requests for huge images, all at once (default: 300)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=20, help="how long only small images are requested (default: 20)"
+    )
+    parser.add_argument("--megapixels", type=int, nargs="+", default=[40, 70, 100], help="sizes (default: 40 70 100)")
 
 
 async def measure(chosen: argparse.Namespace) -> list[Figure]:
-    """All figures; without a memory group the service runs unlimited, and the figures of memory are left out."""
+    """All figures. Without a memory group the service runs unlimited, and the figures of memory are left out."""
     with ExitStack() as stack:
+        group = None
         try:
             group = stack.enter_context(memory_group("imgsvc-endurance", _LIMIT))
         except NoGroup as error:
-            print(f"SKIPPED: the limit of memory. {error}", flush=True)
-            group = None
+            print(f"SKIPPED: the memory limit. {error}", flush=True)
         return await _under_load(chosen, group)
 
 
 async def _under_load(chosen: argparse.Namespace, group: MemoryGroup | None) -> list[Figure]:
-    print("making the photos, once", flush=True)
-    huge_files = photos.large(tuple(chosen.megapixels))
-    small_files = list(photos.distinct(photos.of_size(0.5, ("jpg", "png", "webp"), 12), _SMALL_FILES))
-    prefix = group.prefix if group else ()
-    settings = {"RESULT_CACHE_BYTES": "0", "RENDERER_JOBS": "1000000"}  # who is replaced meanwhile was killed
-    async with started(prefix, **settings) as service, Client(service.url) as client:
-        huge = [await client.upload(path.read_bytes()) for path in huge_files]
-        small = [await client.upload(body) for body in small_files]
-        thumbs = itertools.cycle(f"{path}?thumb=200" for path in small)
+    print("making photos, once", flush=True)
+    huge_files = large(chosen.megapixels)
+    small_files = distinct(of_size(0.5, ("jpg", "png", "webp"), 12), _SMALL_FILES)
+    settings = {"RESULT_CACHE_BYTES": "0", "RENDERER_JOBS": "1000000"}  # a renderer that is replaced was killed
+    async with started(group.prefix if group else (), **settings) as (service, client):
+        huge = await uploaded(client, (path.read_bytes() for path in huge_files))
+        thumbs = itertools.cycle(f"{path}?thumb=200" for path in await uploaded(client, small_files))
         renderers = set(service.renderers())
-        await client.closed(lasting(thumbs, 3), _SMALL_CLIENTS)  # warm
-        print(f"small images alone, for {chosen.seconds:g} s", flush=True)
+        await client.closed(lasting(thumbs, 3), _SMALL_CLIENTS)  # warm-up
+        print(f"only small images for {chosen.seconds:g} s", flush=True)
         idle = await client.closed(lasting(thumbs, chosen.seconds), _SMALL_CLIENTS)
-        print(f"{chosen.requests} requests over {len(huge)} huge images at once", flush=True)
-        answers, beside = await _together(client, _spread(huge, chosen.requests), thumbs)
+        print(f"{chosen.requests} requests for {len(huge)} huge images at once", flush=True)
+        answers, small = await _together(client, _spread(huge, chosen.requests), thumbs)
         after = await renderers_again(service, len(renderers))
         replaced = len(renderers - set(service.renderers()))
-        figures = [*_answers(answers, beside), *_latency(idle, beside)]
-        figures += [
-            at_least("renderers after", after, len(renderers)),
+        print(f"  refused: {_reasons(answers)}")
+        wrong = [answer for answer in (*answers, *small) if not (answer.ok or answer.refused)]
+        return [
+            none_of("answers other than 200 and 503 with Retry-After", wrong),
+            Figure("answers for huge images", by_status(answers)),
+            Figure("answers for small images meanwhile", by_status(small)),
+            _latency(idle, small),
+            at_least("renderers afterwards", after, len(renderers)),
             at_most("renderers replaced meanwhile", replaced, 0),
+            *(_memory(group) if group else ()),
         ]
-        return figures + (_memory(group) if group else [])
 
 
 async def _together(client: Client, huge: list[str], thumbs: Iterator[str]) -> tuple[list[Answer], list[Answer]]:
@@ -86,40 +92,29 @@ async def _together(client: Client, huge: list[str], thumbs: Iterator[str]) -> t
 
 
 def _spread(images: list[str], count: int) -> list[str]:
-    """Requests of which no two are equal: the quality tells apart what goes over the same image in the same way."""
+    """Requests that all differ: the quality distinguishes those for the same image and treatment."""
     plain = [f"{image}{treatment}" for treatment in _TREATMENTS for image in images]
     return [f"{plain[n % len(plain)]}&compress={80 - n // len(plain)}" for n in range(count)]
 
 
-def _answers(answers: list[Answer], beside: list[Answer]) -> list[Figure]:
-    wrong = [a for a in (*answers, *beside) if a.status != OK and not (a.status == BUSY and a.retry_after)]
-    for answer in wrong[:10]:
-        print(f"  {answer.path}: {answer.status} after {answer.seconds:.1f} s: {answer.said[:200]}")
-    print(f"  refused: {_reasons(answers)}")
-    return [
-        at_most("answers that are neither 200 nor 503 with Retry-After", len(wrong), 0, seen=by_status(wrong)),
-        shown("answers over huge images", by_status(answers)),
-        shown("answers over small images meanwhile", by_status(beside)),
-    ]
-
-
 def _reasons(answers: list[Answer]) -> str:
-    """Of what was refused, how often, without the figures in it."""
-    said = Counter(re.sub(r"[0-9.]+", "…", json.loads(a.said)["detail"]) for a in answers if a.status == BUSY)
+    """Why requests were refused, without the numbers, and how often."""
+    said = Counter(re.sub(r"[0-9.]+", "…", json.loads(a.body)["detail"]) for a in answers if a.refused)
     return "; ".join(f"{count} x {text}" for text, count in said.most_common())
 
 
-def _latency(idle: list[Answer], beside: list[Answer]) -> list[Figure]:
-    for answer in sorted(beside, key=lambda answer: -answer.seconds)[:5]:
-        print(f"  slowest small image: {answer.seconds * 1000:.0f} ms: {answer.status} {answer.said[:200]}")
-    alone, meanwhile = (
-        percentile([a.seconds * 1000 for a in found if a.status == OK], 0.99) for found in (idle, beside)
+def _latency(idle: list[Answer], small: list[Answer]) -> Figure:
+    for answer in sorted(small, key=lambda answer: -answer.seconds)[:5]:
+        print(f"  slowest small image: {answer}")
+    alone, meanwhile = (percentile([a.ms for a in found if a.ok], 0.99) for found in (idle, small))
+    return at_most(
+        "p99 of small images during the huge ones", meanwhile, _SLOWER * alone, " ms", f"alone {alone:.4g} ms"
     )
-    return [at_most("p99 of small images beside huge ones", meanwhile, _SLOWER * alone, " ms", f"alone {alone:.4g} ms")]
 
 
 def _memory(group: MemoryGroup) -> list[Figure]:
+    peak = f"{group.peak / _MIB:.0f} of {_LIMIT / _MIB:.0f} MiB"
     return [
-        at_most("processes killed for want of memory", group.kills, 0),
-        shown("peak of the group, page cache included", f"{group.peak / _MIB:.0f} of {_LIMIT / _MIB:.0f} MiB"),
+        at_most("processes killed for lack of memory", group.kills, 0),
+        Figure("peak of the group, including page cache", peak),
     ]

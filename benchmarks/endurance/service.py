@@ -1,45 +1,49 @@
-"""The service under test, started for one check, and what its processes hold."""
+"""The service under test, started for one check, and a client of it."""
 
 import asyncio
-import os
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from tests import servers
-from tests.servers import Served
+from measuring.client import Answer, Client, by_status
+from measuring.figures import Figure, at_most
+from measuring.servers import Served, imgsvc
 
-_GONE = (FileNotFoundError, ProcessLookupError, PermissionError)
+_SHOWN = 10
 
 
 @asynccontextmanager
-async def started(prefix: tuple[str, ...] = (), module: str = "imgsvc", **environment: str) -> AsyncIterator[Served]:
-    """`imgsvc serve`, or another module in its place, with its data in a folder that goes with it."""
+async def started(prefix: Sequence[str] = (), **environment: str) -> AsyncIterator[tuple[Served, Client]]:
+    """Run `imgsvc serve` with its data in a temporary folder."""
     with (
         tempfile.TemporaryDirectory(prefix="imgsvc-endurance-") as folder,
-        servers.serve(Path(folder), prefix, module, **{"LOG_LEVEL": "WARNING", **environment}) as service,
+        imgsvc(Path(folder), prefix, **environment) as service,
     ):
-        yield service
+        async with Client(service.url) as client:
+            yield service, client
 
 
-def descriptors(service: Served) -> int:
-    """Open files of all its processes."""
-    total = 0
-    for pid in service.tree():
-        with suppress(*_GONE):
-            total += len(os.listdir(f"/proc/{pid}/fd"))  # noqa: PTH208  # names alone, many times
-    return total
+async def uploaded(client: Client, bodies: Iterable[bytes]) -> list[str]:
+    """Upload files; returns the paths of their images."""
+    return [await client.upload(body) for body in bodies]
 
 
 async def renderers_again(service: Served, count: int, without: int = 0, seconds: float = 10) -> int:
-    """Wait until there are so many renderers, `without` not counted, or for so many seconds; how many there are."""
+    """Wait until there are `count` renderers, `without` not counted, or until the time is over; returns how many."""
     with suppress(TimeoutError):
         async with asyncio.timeout(seconds):
-            while _living(service, without) != count:  # noqa: ASYNC110  # another process's affair: nothing to await
+            while _living(service, without) != count:  # noqa: ASYNC110  # processes of another one: no event to await
                 await asyncio.sleep(0.02)
     return _living(service, without)
 
 
 def _living(service: Served, without: int) -> int:
     return len(set(service.renderers()) - {without})
+
+
+def none_of(name: str, wrong: Sequence[Answer]) -> Figure:
+    """A figure of answers that must not occur; prints the first ones."""
+    for answer in wrong[:_SHOWN]:
+        print(f"  {answer}")
+    return at_most(name, len(wrong), 0, spread=by_status(wrong))

@@ -1,4 +1,4 @@
-// ipx as its README shows it (file storage, Node's own server), one process a core, nothing cached.
+// ipx as its README shows it (file storage, Node's own server), one process per core, nothing cached.
 // Environment: PHOTOS, the folder to serve; PORT; PROCESSES; HEIF_EFFORT, sharp's AVIF effort.
 import cluster from "node:cluster";
 import { createServer } from "node:http";
@@ -11,7 +11,7 @@ if (cluster.isPrimary) {
   sharp.cache(false);
   const ipx = createIPX({
     storage: ipxFSStorage({ dir: process.env.PHOTOS }),
-    // ipx copies these into sharp: progressive JPEG (its default) and the AVIF effort of the others: equal work for all.
+    // ipx passes these to sharp: progressive JPEG (its default) and the others' AVIF effort, for equal work.
     sharpOptions: { jpegProgressive: true, heifEffort: Number(process.env.HEIF_EFFORT) },
   });
   createServer(createIPXNodeServer(ipx)).listen(Number(process.env.PORT), "127.0.0.1");

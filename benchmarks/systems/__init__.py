@@ -1,1 +1,1 @@
-"""What is measured, one module a system: how it is configured, started, asked and stopped."""
+"""The measured systems, one module each: how it is configured, started and asked."""

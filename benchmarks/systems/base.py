@@ -1,52 +1,101 @@
 """What every measured system can do."""
 
 import os
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
 
-from benchmarks.load import Outcome
+from benchmarks.load import Job, Outcome, Target, generate
 from benchmarks.photos import Photo
-from benchmarks.processes import ProcessTree
+from measuring.client import ask
+from measuring.processes import Tree, in_a_process
+from measuring.servers import Process, await_port, free_port, running
 
-ROOT = Path(__file__).parents[2]
 CORES = len(os.sched_getaffinity(0))
+_FETCH_SECONDS = 120
 
 
 class SystemFailed(Exception):
-    """A measured system did not start or did not answer."""
+    """A measured system gave a wrong answer, or none."""
 
 
-class System(Protocol):
-    """One of those that are compared."""
+class System(ABC):
+    """One of the systems that are compared."""
 
     name: str
-    over_http: bool
+    over_http = True
+    tree: Tree
+    """Its processes, once it is started."""
 
+    @abstractmethod
     def version(self) -> str:
         """Its version, and that of the library that does the work."""
 
-    def start(self, folder: Path) -> None:
-        """Start it; `folder` is empty and its own."""
+    @abstractmethod
+    def started(self, folder: Path) -> AbstractContextManager[None]:
+        """Run it. `folder` is empty and its own."""
 
-    def stop(self) -> None:
-        """End all its processes."""
-
-    def tree(self) -> ProcessTree:
-        """Its processes."""
-
-    def prepare(self, photos: Sequence[Photo]) -> None:
+    def prepare(self, photos: Sequence[Photo]) -> None:  # noqa: B027  # most systems read the folder of the photos
         """Make these photos known to it."""
 
+    @abstractmethod
     def fetch(self, photo: Photo, chain: str) -> bytes:
-        """The photo, treated."""
+        """One variant of a photo."""
+
+    @abstractmethod
+    def run(self, photos: Sequence[Photo], chain: str, clients: int, lengths: Sequence[int]) -> Outcome:
+        """Transform all photos in this order, `clients` at a time. `lengths`: those of right answers."""
+
+
+class HttpSystem(System):
+    """A server that listens on one or more ports, among which the clients are divided."""
+
+    ports = 1
+    urls: list[str]
+
+    def command(self, folder: Path, ports: list[int]) -> tuple[list[str], Mapping[str, object]]:
+        """The command that starts it, and its environment."""
+        raise NotImplementedError
+
+    @abstractmethod
+    def path(self, photo: Photo, chain: str) -> str:
+        """Path and query of a variant."""
+
+    @contextmanager
+    def started(self, folder: Path) -> Iterator[None]:
+        """See System."""
+        log, ports = folder / f"{self.name}.log", [free_port() for _ in range(self.ports)]
+        command, settings = self.command(folder, ports)
+        environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
+        with running(command, log, cwd=folder, env=environment) as process:
+            for port in ports:
+                await_port(port, process, log)
+            self.serves([f"http://127.0.0.1:{port}" for port in ports], process)
+            yield
+
+    def serves(self, urls: list[str], process: Process) -> None:
+        """Note where it is."""
+        self.urls, self.tree = urls, Tree(process.pid)
+
+    def fetch(self, photo: Photo, chain: str) -> bytes:
+        """See System."""
+        answer = ask(self.urls[0] + self.path(photo, chain), seconds=_FETCH_SECONDS)
+        if not answer.ok:
+            raise SystemFailed(f"{self.name}: {self.path(photo, chain)}{answer}")
+        return answer.body
 
     def run(self, photos: Sequence[Photo], chain: str, clients: int, lengths: Sequence[int]) -> Outcome:
-        """Treat all of them, in this order, by so many at a time; `lengths` are those of good answers."""
+        """See System."""
+        targets = [
+            Target(self.path(photo, chain), f"image/{photo.format}", length)
+            for photo, length in zip(photos, lengths, strict=True)
+        ]
+        return in_a_process(generate, Job(self.urls, clients, targets))
 
 
 def thumb_side(chain: str) -> int:
-    """The number in `thumb=NUMBER`, which is all that peers are asked for."""
+    """The number in `thumb=NUMBER`, the only chain that peers are compared in."""
     name, _, side = chain.partition("=")
     if name != "thumb" or not side.isdecimal():
         raise ValueError(f"peers are compared in thumbnails, not in {chain!r}")

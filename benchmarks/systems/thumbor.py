@@ -1,17 +1,17 @@
-"""thumbor from PyPI: local files, a process a core, nothing stored, encoders set to what ours are told.
+"""thumbor from PyPI: local files, one process per core, nothing stored, encoders set as ours.
 
-Each process has a port of its own, and the clients are shared out among them as by a balancer: on the one socket that
-`--processes` shares, whoever wakes first often takes all connections, and half of the machine has nothing to do.
+Each process has its own port, and the clients are divided among them as by a load balancer. On the one socket that
+`--processes` shares, the process that wakes first often takes all connections, and half of the machine is idle.
 """
 
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
+from benchmarks import photos, product
 from benchmarks.peers import thumbor_venv
 from benchmarks.photos import Photo
-from benchmarks.systems.base import CORES, thumb_side
-from benchmarks.systems.encoders import AVIF_SPEED, quality
-from benchmarks.systems.server import HttpSystem, free_port
+from benchmarks.systems.base import CORES, HttpSystem, thumb_side
 
 _CONFIGURATION = """\
 LOADER = "thumbor.loaders.file_loader"
@@ -33,27 +33,21 @@ class Thumbor(HttpSystem):
     """thumbor with Pillow, its default engine."""
 
     name = "thumbor"
-
-    def __init__(self, photos: Path) -> None:
-        super().__init__()
-        self._photos = photos
+    ports = CORES
 
     def version(self) -> str:
         """See System."""
         python = str(thumbor_venv() / "bin" / "python")
         return subprocess.run([python, "-c", _VERSIONS], capture_output=True, text=True, check=True).stdout.strip()
 
-    def start(self, folder: Path) -> None:
-        """See System."""
-        settings = {fmt: quality(fmt) for fmt in ("jpeg", "webp", "avif")}
-        text = _CONFIGURATION.format(folder=str(self._photos), avif_speed=AVIF_SPEED, **settings)
+    def command(self, folder: Path, ports: list[int]) -> tuple[list[str], Mapping[str, object]]:
+        """See HttpSystem."""
+        qualities = {fmt: product.quality(fmt) for fmt in ("jpeg", "webp", "avif")}
+        text = _CONFIGURATION.format(folder=str(photos.FOLDER), avif_speed=product.AVIF_SPEED, **qualities)
         (folder / "thumbor.conf").write_text(text)
-        ports = [free_port() for _ in range(CORES)]
-        self.port, self.more_ports = ports[0], ports[1:]
-        program = str(thumbor_venv() / "bin" / "thumbor")
-        command = f'for port; do {program} --ip 127.0.0.1 --port "$port" --conf thumbor.conf & done; wait'
-        self.launch(["/bin/sh", "-c", command, "thumbor", *map(str, ports)], folder, {})
-        self.wait_for_port()
+        program = thumbor_venv() / "bin" / "thumbor"
+        script = f'for port; do {program} --ip 127.0.0.1 --port "$port" --conf thumbor.conf & done; wait'
+        return ["/bin/sh", "-c", script, "thumbor", *map(str, ports)], {}
 
     def path(self, photo: Photo, chain: str) -> str:
         """See HttpSystem."""

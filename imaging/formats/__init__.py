@@ -1,4 +1,4 @@
-"""The image formats: one file each, which holds one record with everything that the service knows about the format."""
+"""Image formats. Each file defines one record with everything that the service knows about a format."""
 
 import sys
 

@@ -7,21 +7,21 @@ from imaging.geometry import Size
 from imaging.scaling import scale
 from imaging.types import Image
 
-_EFFORT = 1
-"""Of 9; see docs/adr/0007."""
+EFFORT = 1
+"""Out of 9; see docs/adr/0007."""
 _LARGE_PIXELS = 4_000_000
-"""From here on the effort is 0: 0.06 instead of 0.2 s a megapixel."""
+"""Larger images are encoded with effort 0, which takes 0.06 instead of 0.2 s per megapixel."""
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
-    """A file may hold a smaller copy of its image, which is enough if it is large enough."""
+    """Use the thumbnail in the file, if there is one and it is at least as large as `target`."""
     image, small = file.load(), file.load(thumbnail=True)
     found, original = Size(small.width, small.height), Size(image.width, image.height)
     return scale(small if found != original and found.contains(target) else image, target)
 
 
 def _save(image: Image, path: str, quality: int) -> None:
-    effort = _EFFORT if image.width * image.height < _LARGE_PIXELS else 0
+    effort = EFFORT if image.width * image.height < _LARGE_PIXELS else 0
     image.heifsave(path, compression="av1", Q=max(1, quality), effort=effort, keep=KEEP_NO_METADATA)
 
 
@@ -34,7 +34,7 @@ AVIF = register(
         name="avif",
         media_type="image/avif",
         extensions=("avif",),
-        # The brands of the ftyp box.
+        # Looks for the AVIF brands in the ftyp box.
         signature=re.compile(rb".{4}ftyp(?=avif|mif1|msf1)(.{8}(.{4})*?)?avi[fs]", re.DOTALL),
         alpha=True,
         reader=Reader(loader="heifload", loader_class="Heif", rate=Rate(28, 16), scaled=_scaled),

@@ -1,7 +1,7 @@
-"""What the service knows about an image format, and the registry of formats.
+"""The record of an image format, and the registry of formats.
 
-Each format is one record in a file of its own. A record holds functions, but no libvips: those that take pixels
-run in worker processes, on images that `imaging.pixels` has opened.
+Each format has its own file with one record. Records hold functions but do not import libvips: functions
+that take pixels run in worker processes, on images that `imaging.pixels` has opened.
 """
 
 import re
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from imaging.header import Header
 
 LOSSLESS = 100
-"""The quality at which a format that can be lossless is lossless."""
+"""The quality that means lossless, in formats that support it."""
 KEEP_NO_METADATA = 0
-"""For libvips' savers: write no EXIF, no XMP and no profile (VIPS_FOREIGN_KEEP_NONE)."""
+"""For libvips' savers: write neither EXIF nor XMP nor a profile (VIPS_FOREIGN_KEEP_NONE)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +31,13 @@ class InputLimits:
     """The largest image that the service accepts."""
 
     max_pixels: int
-    """Of all frames together."""
+    """Pixels of all frames together."""
     max_frames: int
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """What one pixel costs: nanoseconds of a core, and bytes that are in memory at the same time."""
+    """The cost of one pixel: nanoseconds of one core, and bytes of memory at the peak."""
 
     nanoseconds: float
     bytes: float
@@ -48,25 +48,25 @@ class ImageFile(Protocol):
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The file to decode."""
 
     @property
     def header(self) -> "Header":
-        """Its header."""
+        """Its header, already read."""
 
     def load(self, **options: float) -> Image:
-        """Open the file with its format's libvips loader; `options` are the loader's own."""
+        """Open the file with the libvips loader of its format, which takes the `options`."""
 
     def load_with_pillow(self, data: Path | BinaryIO, shrink: int) -> Image | None:
-        """Decode a JPEG with Pillow, `shrink` times smaller; None if Pillow cannot or must not decode it."""
+        """Decode a JPEG with Pillow, `shrink` times smaller. None unless the pixels are those of libvips."""
 
 
 def accept_any(_data: mmap, _limits: InputLimits) -> None:
-    """Check nothing: the format's header alone bounds what a decoder does."""
+    """Check nothing: for formats whose header bounds the work of a decoder."""
 
 
 def never_shrink(_factor: float) -> float:
-    """Decode at full size."""
+    """Do not shrink: for decoders that always read at full size."""
     return 1.0
 
 
@@ -80,31 +80,31 @@ class Reader:
     """How a format is decoded."""
 
     loader: str
-    """libvips' operation, such as `jpegload`."""
+    """The libvips operation that opens a file, such as `jpegload`."""
     loader_class: str
-    """The part of the loader's class name by which libvips allows it, such as `Jpeg` in VipsForeignLoadJpeg."""
+    """The loader's class without `VipsForeignLoad`, such as `Jpeg`. libvips blocks and allows loaders by class."""
     rate: Rate
     """The cost of one pixel of the file."""
     interlaced_rate: Rate | None = None
     """The same for a progressive or interlaced file, if it differs."""
     shrunk_rate: Rate | None = None
-    """The same if the decoder scales the image down while it reads."""
+    """The same if the decoder shrinks the image while it reads."""
     check: Callable[[mmap, InputLimits], None] = accept_any
     """Raises UnprocessableImage for structures that would keep a decoder busy before it reports the image's size."""
     shrink: Callable[[float], float] = never_shrink
-    """How many times smaller the decoder makes each side if the result is `factor` times smaller."""
+    """Given how many times smaller the result is, how many times smaller the decoder makes each side."""
     scaled: Callable[[ImageFile, Size], Image] = decode_then_scale
-    """Decodes a frame scaled down to exactly `target`. Colours and orientation stay as they are."""
+    """Decodes a frame and scales it down to exactly `target`. Leaves colours and orientation as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """How a format is encoded. Metadata and profiles are left out."""
+    """How a format is encoded, always without metadata and profiles."""
 
     save: Callable[[Image, str, int], None]
     """Writes the image to a path, with a quality from 0 to 100."""
     rate: Callable[[int, int], Rate]
-    """The cost of one pixel, given the pixels of the result and the quality."""
+    """The cost of one pixel, given the number of pixels of the result and the quality."""
     default_quality: int = LOSSLESS
     auto_rank: int = 0
     """`format=auto` considers formats above 0 and prefers the highest."""
@@ -119,19 +119,19 @@ class Format:
     extensions: tuple[str, ...]
     """The extensions in URLs; the service writes the first."""
     signature: re.Pattern[bytes]
-    """Matches the first SNIFF_BYTES of a file."""
+    """Matches the start of a file, within SNIFF_BYTES."""
     alpha: bool
-    """Whether it holds transparency."""
+    """Whether the format supports transparency."""
     animated: bool = False
-    """Whether animations stay animated in it."""
+    """Whether the service reads and writes animations in this format."""
     reader: Reader
     writer: Writer | None = None
     """None for a format that the service reads but does not write."""
     strip: Callable[[mmap, BinaryIO], bool] | None = None
-    """Copies a file without its metadata, encoded pixels untouched; False if that is not possible.
+    """Copies a file without its metadata, keeping the encoded pixels. Returns False if that is not possible.
 
-    The file has been decoded without an error. Raises struct.error or IndexError for a structure that it does not
-    understand. None if the format has to be encoded again.
+    Expects a file that decodes without errors. Raises struct.error or IndexError for a structure that it
+    does not understand. None for a format that has to be encoded again instead.
     """
 
     def __reduce__(self) -> tuple[Callable[[str], "Format"], tuple[str]]:
@@ -145,7 +145,7 @@ class Format:
 
     @property
     def encoder(self) -> Writer:
-        """The writer; NotAcceptable if the service does not write this format."""
+        """The writer. Raises NotAcceptable if the service does not write this format."""
         if self.writer is None:
             raise NotAcceptable(
                 f"{self.name} images can be read but not written; ask for one of: {' '.join(writable_extensions())}"
@@ -158,6 +158,7 @@ FORMATS: dict[str, Format] = {}
 EXTENSIONS: dict[str, Format] = {}
 """All formats by extension."""
 SNIFF_BYTES = 64
+"""Bytes at the start of a file that identify its format."""
 
 
 def _named(name: str) -> Format:
@@ -177,7 +178,7 @@ def sniff(head: bytes) -> Format | None:
 
 
 def by_extension(extension: str) -> Format:
-    """The format that a URL's extension or `format=` names; NotAcceptable for others."""
+    """The format that an extension in a URL or `format=` names. Raises NotAcceptable if it is unknown."""
     try:
         return EXTENSIONS[extension.lower()]
     except KeyError:
@@ -186,7 +187,7 @@ def by_extension(extension: str) -> Format:
 
 
 def writable_extensions() -> Iterator[str]:
-    """The extensions that a client may ask for."""
+    """The extensions that a client may request."""
     return (extension for extension, fmt in EXTENSIONS.items() if fmt.writer)
 
 

@@ -21,39 +21,39 @@ from imaging.types import Image
 from service_kit.errors import UnprocessableImage
 
 _MAX_BLOCKS = 1_000_000
-"""A GIF's data comes in blocks of up to 255 bytes: 64 MiB are 264,000 full blocks."""
+"""A block holds up to 255 bytes, so a full-size GIF of 64 MiB has about 264,000."""
 _EXTENSION, _IMAGE = 0x21, 0x2C
 _EFFORT = 1
-"""On one core, 15 MP take 3.8 s with effort 1 and 6.4 s with 7."""
+"""On one core, 15 MP take 3.8 s with effort 1 and 6.4 s with effort 7."""
 
 
 def _check(data: mmap, limits: InputLimits) -> None:
-    """Count frames: before libvips could say how many there are, it held 300 MB for a GIF of four million."""
+    """Count the frames before libvips does: for a GIF with four million, it took 300 MB to report their number."""
     refuse_more_frames(_frames(data), limits.max_frames)
 
 
 def _frames(data: mmap) -> Iterator[int]:
-    """The place of each image descriptor (GIF89a, 20)."""
+    """The position of each image descriptor (GIF89a, section 20)."""
     blocks = iter(range(_MAX_BLOCKS))
-    place = 13 + _colour_table_bytes(data[10])
+    position = 13 + _colour_table_bytes(data[10])
     for _ in blocks:
-        if data[place] == _IMAGE:
-            yield place
-            place += 11 + _colour_table_bytes(data[place + 9])
-        elif data[place] == _EXTENSION:
-            place += 2
+        if data[position] == _IMAGE:
+            yield position
+            position += 11 + _colour_table_bytes(data[position + 9])
+        elif data[position] == _EXTENSION:
+            position += 2
         else:
             return
-        while length := data[place]:
-            place += length + 1
+        while length := data[position]:
+            position += length + 1
             if next(blocks, None) is None:
                 break
-        place += 1
+        position += 1
     raise UnprocessableImage(f"the image consists of more than {_MAX_BLOCKS} blocks; save it again")
 
 
 def _colour_table_bytes(flags: int) -> int:
-    """The size of the colour table behind a descriptor with these flags (GIF89a, 18 and 20)."""
+    """The size of the colour table after a descriptor with these flags (GIF89a, sections 18 and 20)."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
@@ -67,7 +67,7 @@ def _write_rate(_pixels: int, _quality: int) -> Rate:
 
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
-    """Copy the file: the only metadata in a GIF are comments."""
+    """Copy the file unchanged, with its comments: GIF has no EXIF."""
     shutil.copyfileobj(data, target)
     return True
 

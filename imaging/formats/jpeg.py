@@ -11,14 +11,17 @@ from imaging.scaling import scale, shrink_factor
 from imaging.types import Image
 
 _SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
-"""The factor from which libvips lets libjpeg shrink, and by how much. It leaves a factor of 2 to its better filter."""
+"""The least factor at which libvips lets libjpeg shrink, and by how much. libvips leaves a factor of 2 to its own,
+better filter."""
 _PROGRESSIVE_PIXELS = range(100_000, 4_000_000)
-"""From 512 x 288, progressive files are 2 to 3 % smaller; below, they are larger. At 2048 x 1152 it takes 20 ms."""
+"""Sizes that are encoded as progressive. From 512 x 288, files get 2 to 3 % smaller; below that, they get larger.
+At 2048 x 1152, it takes 20 ms."""
 _OPTIMIZED_PIXELS = 16_000_000
-"""Optimal Huffman tables save 4 %, but keep all coefficients in memory, 3 to 6 bytes a pixel."""
+"""Up to this size, Huffman tables are optimised. That saves 4 %, but keeps all coefficients in memory: 3 to 6 bytes per
+pixel."""
 _LARGE_PIXELS = 4_000_000
 
-# Of the application segments, JFIF's and Adobe's stay: they define what the colours mean.
+# Of the application segments, those of JFIF and Adobe stay: they define what the colours mean.
 _COMMENT = 0xFE
 _APPLICATION = range(0xE0, 0xF0)
 _KEPT = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}

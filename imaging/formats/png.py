@@ -26,7 +26,7 @@ from service_kit.errors import UnprocessableImage
 _SIGNATURE_BYTES = 8
 _CRC_BYTES = 4
 _MAX_CHUNKS = 200_000
-"""libpng writes chunks of 8 KiB: 64 MiB are 8,192."""
+"""libpng writes chunks of 8 KiB, so a file of 64 MiB has 8,192."""
 _MAX_TEXT_BYTES = 8 * 1024**2
 _PIECE_BYTES = 64 * 1024
 _TEXT = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"}
@@ -34,10 +34,10 @@ _KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
 
 def _check(data: mmap, _limits: InputLimits) -> None:
-    """Bound the text, profile and EXIF of a file when unpacked, and the number of chunks.
+    """Limit the unpacked size of text, profile and EXIF together, and the number of chunks.
 
-    A chunk of a few kB can unpack to 8 MB, and there may be any number of them. Decoders bound each, not the sum: 300
-    of them, a file of 2.3 MB, took libvips to 2.2 GB.
+    A chunk of a few kB can unpack to 8 MB, and a file may have any number of them. Decoders limit each chunk
+    but not the sum: a file of 2.3 MB with 300 such chunks took libvips to 2.2 GB.
     """
     total = 0
     for name, content in _text_chunks(data):
@@ -47,29 +47,29 @@ def _check(data: mmap, _limits: InputLimits) -> None:
 
 
 def _chunks(data: mmap) -> Iterator[tuple[bytes, int, int]]:
-    """Name, place and content length of each chunk, up to and including IEND (PNG specification, 5.3)."""
-    place = _SIGNATURE_BYTES
-    while place + 8 <= len(data):
-        length, name = struct.unpack_from(">I4s", data, place)
-        yield name, place, length
+    """Name, position and content length of each chunk, up to and including IEND (PNG specification, section 5.3)."""
+    position = _SIGNATURE_BYTES
+    while position + 8 <= len(data):
+        length, name = struct.unpack_from(">I4s", data, position)
+        yield name, position, length
         if name == b"IEND":
             return
-        place += 8 + length + _CRC_BYTES
+        position += 8 + length + _CRC_BYTES
 
 
 def _text_chunks(data: mmap) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of the chunks that hold text."""
-    for number, (name, place, length) in enumerate(_chunks(data)):
+    for number, (name, position, length) in enumerate(_chunks(data)):
         if number == _MAX_CHUNKS:
             raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again")
         if name in _TEXT:
-            yield name, data[place + 8 : place + 8 + length]
+            yield name, data[position + 8 : position + 8 + length]
 
 
 def _unpacked_size(name: bytes, content: bytes, most: int) -> int:
-    """The bytes of a chunk when unpacked, up to about `most`.
+    """The unpacked size of a chunk; counting stops soon after `most`.
 
-    Unpacks in pieces: if the packed data turns out to be broken, a decoder has unpacked what came before as well.
+    Unpacks in pieces, so that broken data counts up to where it breaks: a decoder unpacks that much too.
     """
     packed = _packed_part(name, content)
     if packed is None:
@@ -85,7 +85,7 @@ def _unpacked_size(name: bytes, content: bytes, most: int) -> int:
 
 
 def _packed_part(name: bytes, content: bytes) -> bytes | None:
-    """The zlib stream of a chunk (PNG specification, 11.3.3), or None if it has none."""
+    """The zlib stream of a chunk (PNG specification, section 11.3.3), or None if it has none."""
     _, _, rest = content.partition(b"\0")
     if name in {b"zTXt", b"iCCP"}:
         return rest[1:]
@@ -95,7 +95,7 @@ def _packed_part(name: bytes, content: bytes) -> bytes | None:
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
-    """The first rows of a file that is not interlaced are there before the rest is read."""
+    """Peek at the first rows, unless the file is interlaced: then they are complete only at the end of the file."""
     return scale(file.load(), target) if file.header.progressive else scale_peeking(file.load, target)
 
 
@@ -112,9 +112,9 @@ def _write_rate(_pixels: int, quality: int) -> Rate:
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
     target.write(data[:_SIGNATURE_BYTES])
-    for name, place, length in _chunks(data):
+    for name, position, length in _chunks(data):
         if name in _KEPT:
-            target.write(memoryview(data)[place : place + 8 + length + _CRC_BYTES])
+            target.write(memoryview(data)[position : position + 8 + length + _CRC_BYTES])
         if name == b"IEND":
             return True
     return False

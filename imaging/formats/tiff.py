@@ -25,23 +25,23 @@ _BIG = 43
 
 
 def _check(data: mmap, limits: InputLimits) -> None:
-    """Count pages: libvips took 5 s for a TIFF of half a million before it could say how many there are."""
+    """Count the pages before libvips does: for a TIFF with half a million, it took 5 s to report their number."""
     refuse_more_frames(_pages(data), limits.max_frames)
 
 
 def _pages(data: mmap) -> Iterator[int]:
-    """The place of each directory in the chain of them (TIFF 6.0, 2). A chain that is a loop ends where it closes."""
+    """The position of each directory in the chain (TIFF 6.0, section 2). A chain that loops ends where it closes."""
     order = "<" if data[:2] == b"II" else ">"
     big = struct.unpack_from(order + "H", data, 2)[0] == _BIG
     count, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
     seen: set[int] = set()
-    (place,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
-    while place and place not in seen:
-        seen.add(place)
-        yield place
-        (entries,) = struct.unpack_from(order + count, data, place)
-        place += struct.calcsize("=" + count) + entries * entry
-        (place,) = struct.unpack_from(order + pointer, data, place)
+    (position,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    while position and position not in seen:
+        seen.add(position)
+        yield position
+        (entries,) = struct.unpack_from(order + count, data, position)
+        position += struct.calcsize("=" + count) + entries * entry
+        (position,) = struct.unpack_from(order + pointer, data, position)
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:

@@ -23,30 +23,30 @@ from imaging.types import Image
 from service_kit.errors import UnprocessableImage
 
 _MAX_CHUNKS = 10_000
-"""Each frame is a chunk; a file has a handful of others."""
+"""Each frame is a chunk, and a file has a handful of other chunks."""
 _EFFORT = 2
-"""Of 6; see docs/adr/0007."""
+"""Out of 6; see docs/adr/0007."""
 _METADATA = {b"EXIF", b"XMP ", b"ICCP"}
 _METADATA_FLAGS = 0x20 | 0x08 | 0x04
-"""Bits in the first byte of the VP8X chunk that announce metadata chunks (RFC 9649, 2.7)."""
+"""Bits in the first byte of the VP8X chunk that announce metadata chunks (RFC 9649, section 2.7)."""
 
 
 def _check(data: mmap, limits: InputLimits) -> None:
-    """Count frames: libvips took over a minute for a WebP of a million before it could say how many there are."""
+    """Count the frames before libvips does: for a WebP with a million, it took over a minute to report their number."""
     refuse_more_frames(_frames(data), limits.max_frames)
 
 
 def _frames(data: mmap) -> Iterator[int]:
-    """The place of each ANMF chunk (RFC 9649, 2.7)."""
+    """The position of each ANMF chunk (RFC 9649, section 2.7)."""
     (size,) = struct.unpack_from("<I", data, 4)
-    place, end = 12, min(8 + size, len(data))
+    position, end = 12, min(8 + size, len(data))
     for _ in range(_MAX_CHUNKS):
-        if place + 8 > end:
+        if position + 8 > end:
             return
-        name, length = struct.unpack_from("<4sI", data, place)
+        name, length = struct.unpack_from("<4sI", data, position)
         if name == b"ANMF":
-            yield place
-        place += 8 + length + length % 2
+            yield position
+        position += 8 + length + length % 2
     raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again")
 
 
@@ -55,7 +55,11 @@ def _shrink(factor: float) -> float:
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
-    """The decoder scales to any size, by one factor for both sides: that of the longer side, or else the larger one."""
+    """Let the decoder scale. It takes any factor, but the same one for both sides.
+
+    The factor of the longer side often gives the exact size. Otherwise the decoder uses the larger factor, and
+    `scale` does the rest.
+    """
     size = file.header.size
     across, down = target.width / size.width, target.height / size.height
     enough = max(across, down)
@@ -78,16 +82,16 @@ def _write_rate(_pixels: int, _quality: int) -> Rate:
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
     target.write(data[:12])
-    place, end = 12, min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
-    while place + 8 <= end:
-        name, length = struct.unpack_from("<4sI", data, place)
-        after = place + 8 + length + length % 2
-        chunk = bytearray(data[place : min(after, end)]) if name == b"VP8X" else None
+    position, end = 12, min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
+    while position + 8 <= end:
+        name, length = struct.unpack_from("<4sI", data, position)
+        after = position + 8 + length + length % 2
+        chunk = bytearray(data[position : min(after, end)]) if name == b"VP8X" else None
         if chunk:
             chunk[8] &= ~_METADATA_FLAGS & 0xFF
         if name not in _METADATA:
-            target.write(chunk or memoryview(data)[place : min(after, end)])
-        place = after
+            target.write(chunk or memoryview(data)[position : min(after, end)])
+        position = after
     size = target.tell()
     target.seek(4)
     target.write(struct.pack("<I", size - 8))

@@ -1,4 +1,4 @@
-"""Decodes images with libvips and Pillow.
+"""Decoding with libvips and Pillow.
 
-Only worker processes import this room: a decoder may crash, hang or bloat.
+Only worker processes import this room: a decoder may crash, hang, or use too much memory.
 """

@@ -1,4 +1,4 @@
-"""Recognising sRGB profiles: they need no conversion, which would cost 80 ns a pixel."""
+"""Recognises sRGB profiles, to avoid a conversion that would cost 80 ns per pixel."""
 
 import struct
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ _PRIMARIES = {
     b"gXYZ": (0.3851, 0.7169, 0.0971),
     b"bXYZ": (0.1431, 0.0606, 0.7141),
 }
-"""Those of sRGB, adapted to D50 (IEC 61966-2-1, amendment 1), as in every sRGB profile."""
+"""The primaries of sRGB, adapted to D50 (IEC 61966-2-1, amendment 1), as in every sRGB profile."""
 _CURVES = (b"rTRC", b"gTRC", b"bTRC")
 _TABLES = {b"A2B0", b"A2B1", b"A2B2"}
 _PRIMARY_TOLERANCE, _CURVE_TOLERANCE = 0.002, 0.003
@@ -66,7 +66,7 @@ def _table(tag: bytes, x: float) -> float:
 
 
 def _parametric(tag: bytes, x: float) -> float:
-    """Types 0, 3 and 4 of parametricCurveType, the only ones used for sRGB."""
+    """Types 0, 3 and 4 of parametricCurveType, the only ones that sRGB profiles use."""
     kind = struct.unpack_from(">H", tag, 8)[0]
     count = {0: 1, 3: 5, 4: 7}[kind]
     g, *rest = (number / _FIXED for number in struct.unpack_from(f">{count}i", tag, 12))

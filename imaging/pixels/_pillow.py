@@ -1,7 +1,6 @@
-"""Decoding progressive JPEGs with Pillow, whose libjpeg-turbo takes an eighth less time than libvips' mozjpeg.
+"""Decodes progressive JPEGs with Pillow: its libjpeg-turbo takes an eighth less time than libvips' mozjpeg.
 
-The pixels are the same (docs/adr/0012). libvips decodes what Pillow cannot or must not, and says what is wrong with a
-broken file.
+The pixels are the same (docs/adr/0012). libvips decodes all other files, and reports what is wrong with broken ones.
 """
 
 import warnings
@@ -13,9 +12,9 @@ from PIL import Image
 from imaging.geometry import Size
 from imaging.pixels.vips import pyvips
 
-Image.preinit()  # otherwise the first image of each process waits for it
+Image.preinit()  # now, not while the first image of each process waits
 Image.MAX_IMAGE_PIXELS = None  # the header was checked against the limits before
-warnings.filterwarnings("ignore", module=r"PIL\.")  # about metadata, which is not used
+warnings.filterwarnings("ignore", module=r"PIL\.")  # they are about metadata, which is not used
 _FAILURES = (OSError, ValueError, SyntaxError, RuntimeError, MemoryError, OverflowError)
 """Pillow raises these for broken files."""
 _INTERPRETATIONS = {"L": "b-w", "RGB": "srgb"}

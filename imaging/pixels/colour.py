@@ -1,4 +1,4 @@
-"""Converting colours to what operations work on: 8 bits a band, sRGB or grey, with or without alpha."""
+"""Converts colours to what operations work on: 8 bits per band, sRGB or grey, with or without alpha."""
 
 from imaging.pixels._icc import is_srgb
 from imaging.pixels.vips import pyvips
@@ -7,7 +7,7 @@ _SRGB = "srgb"
 
 
 def srgb(image: pyvips.Image) -> pyvips.Image:
-    """Convert with the embedded profile if there is one, CMYK without one with libvips' own profile."""
+    """Convert with the embedded profile, if there is one. CMYK without a profile is converted with libvips' own."""
     if not is_plain(image):
         try:
             profile = "cmyk" if image.bands > 3 else _SRGB  # noqa: PLR2004
@@ -18,7 +18,7 @@ def srgb(image: pyvips.Image) -> pyvips.Image:
 
 
 def is_plain(image: pyvips.Image) -> bool:
-    """Whether the colours are sRGB or grey as they are, with no profile that says otherwise."""
+    """Whether the colours are sRGB or grey already, and no embedded profile says otherwise."""
     if not image.get_typeof("icc-profile-data"):
         return bool(image.interpretation != "cmyk")
     plain: bool = image.interpretation == _SRGB and image.format == "uchar"

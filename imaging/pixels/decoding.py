@@ -1,6 +1,6 @@
-"""Decoding image files: whole, or only as much as a smaller result needs.
+"""Decodes image files: whole, or only as much as a smaller result needs.
 
-Colours and orientation stay as they are: turns are steps of a plan.
+Leaves colours and orientation as they are: turns are steps of a plan.
 """
 
 from dataclasses import dataclass
@@ -34,22 +34,23 @@ class OpenFile:
 
 
 def whole(source: Path, header: Header, page: int = 0) -> pyvips.Image:
-    """All pixels of a frame, to be read once, from top to bottom."""
+    """A frame with all its pixels, to be read once from top to bottom."""
     return OpenFile(source, header, page).load()
 
 
 def scaled(source: Path, header: Header, page: int, target: Size) -> pyvips.Image:
-    """A frame scaled down to `target`; the decoder does as much of that as it can.
+    """A frame scaled down to `target`. The decoder does as much of the scaling as it can.
 
-    The pixels are those of libvips' `thumbnail`, apart from what jpeg_scans.py and scale_peeking describe. `thumbnail`
-    itself looks for the loader of each file again, which takes 1 ms, reads a TIFF's other pages as levels of a pyramid,
-    and with `output_profile` converts untagged images from sRGB to sRGB: 44 ms instead of 14 for 4 MP to 512 pixels.
+    The pixels are those of libvips' `thumbnail`, except for what jpeg_scans.py and scale_peeking describe.
+    `thumbnail` itself has three drawbacks. It looks up the loader of each file again, which takes 1 ms. It reads the
+    other pages of a TIFF as levels of a pyramid. With `output_profile`, it converts untagged images from sRGB to sRGB:
+    4 MP to 512 pixels take 44 ms instead of 14.
     """
     return header.image_format.reader.scaled(OpenFile(source, header, page), target)
 
 
 def frames(source: Path, header: Header) -> list[pyvips.Image]:
-    """The frames of an animation, one below the other in the file's own order."""
+    """The frames of an animation, in the order of the file."""
     pages = OpenFile(source, header).load(n=-1).pagesplit()
     for page in pages:
         page.remove("page-height")  # otherwise a turned page would look like several

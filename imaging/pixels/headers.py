@@ -1,4 +1,4 @@
-"""Reading the header of an image file; no pixel is decoded."""
+"""Reads the headers of image files, without decoding pixels."""
 
 import struct
 from mmap import ACCESS_READ, mmap
@@ -37,7 +37,7 @@ def _sniffed(path: Path) -> Format:
 
 
 def _check_structure(path: Path, fmt: Format, limits: InputLimits) -> None:
-    """Data that breaks off or follows no known structure ends the check: libvips reports what is wrong with it."""
+    """Run the format's own check. It ends at truncated or malformed data: libvips reports what is wrong with that."""
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
         try:
             fmt.reader.check(data, limits)

@@ -1,4 +1,4 @@
-"""Copying an image file without its metadata, with its encoded pixels untouched."""
+"""Copies image files without their metadata, keeping the encoded pixels."""
 
 import struct
 from mmap import ACCESS_READ, mmap
@@ -13,21 +13,22 @@ _PLAIN = {"srgb", "b-w"}
 
 
 def strip(source: Path, header: Header, output: Path, frames: int) -> bool:
-    """Copy `source` into the new file `output`. Returns False if it has to be encoded instead.
+    """Copy `source` to the new file `output`. Returns False if it has to be encoded again instead.
 
-    It has to unless its pixels are 8-bit sRGB or grey. Decodes them all, so that a broken file raises pyvips.Error.
+    Only 8-bit sRGB or grey pixels can stay encoded. All pixels are decoded first, so that a broken file raises
+    pyvips.Error.
     """
     if header.image_format.strip is None:
         return False
     image = OpenFile(source, header).load(**({"n": -1} if frames > 1 else {}))
     if image.interpretation not in _PLAIN or image.format != "uchar" or not is_plain(image):
         return False
-    image.avg()
+    image.avg()  # decodes all pixels
     return copy_without_metadata(source, output, header.image_format)
 
 
 def copy_without_metadata(source: Path, output: Path, fmt: Format) -> bool:
-    """Copy `source`, which decodes without an error. Returns False, and the output is unusable, if that fails."""
+    """Copy `source`, which must decode without errors. Returns False, and `output` is unusable, if that fails."""
     if fmt.strip is None:
         return False
     with source.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data, output.open("wb") as target:

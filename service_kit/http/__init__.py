@@ -1,1 +1,1 @@
-"""HTTP: the server, what every response has, uploads, delivery, metrics and traces."""
+"""HTTP: the server, common headers and errors, uploads, delivery, the request log, metrics and traces."""

@@ -1,7 +1,7 @@
-"""Connections, with problem+json for errors that no middleware sees.
+"""Connections that answer with problem+json even for errors that middlewares do not see.
 
-Such errors come from the parser (not HTTP at all), from `Expect`, which aiohttp handles before the middlewares, and
-from clients that hang up. The last are common, so the log has one line for each.
+Such errors come from requests that are not valid HTTP, from `Expect`, which aiohttp handles before the middlewares, and
+from clients that hang up. The last are common, so the log has only one line for each.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ class Connection(RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The response if there is none yet. Raises ConnectionError if one has begun already."""
+        """The response to a request that failed. Raises ConnectionError if a response has begun already."""
         super().handle_error(request, status, exc, message)  # logs
         assert isinstance(request, web.Request)
         if isinstance(exc, HttpProcessingError):
@@ -41,7 +41,7 @@ class Connection(RequestHandler):
         return response
 
     def log_exception(self, *args: Any, **options: Any) -> None:
-        """Log clients' errors in one line, and bugs with their traceback."""
+        """Log errors of clients in one line, and bugs with their traceback."""
         cause = options.get("exc_info")
         if isinstance(cause, ConnectionError | HttpProcessingError):
             self.logger.info(f"{args[0]}: %s", *args[1:], _first_line(cause))  # noqa: G004
@@ -54,7 +54,7 @@ class Server(web.Server):
 
     @classmethod
     def like(cls, made: web.Server) -> "Server":
-        """A server with the handler and the options of one that aiohttp made."""
+        """A server with the handler and the options of a server that aiohttp made."""
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             try:

@@ -1,4 +1,4 @@
-"""Delivering images: response headers, conditional requests, streaming."""
+"""Delivers images: response headers, conditional requests, streaming."""
 
 import logging
 from collections.abc import AsyncIterable, Iterable
@@ -10,15 +10,15 @@ from service_kit.errors import PreconditionFailed, ServiceError
 from service_kit.http.purges import KEYS_HEADER, surrogate_keys
 
 IMMUTABLE = "public, max-age=31536000, immutable"
-"""The content behind an image ID never changes."""
+"""For images by ID: their content never changes."""
 
 logger = logging.getLogger(__name__)
 
 
 def image_headers(etag: str, content_type: str, cache_control: str, image_ids: Iterable[str] = ()) -> dict[str, str]:
-    """The headers of a response with an image, or of a 304 in its place.
+    """The headers of a response with an image, or of the 304 that replaces it.
 
-    `image_ids` are the stored images that it shows. When one of them is deleted, caches remove the response (`Xkey`).
+    `image_ids` are the stored images that it shows. Caches remove the response when one of them is deleted (`Xkey`).
     """
     keys = surrogate_keys(image_ids)
     return ({KEYS_HEADER: keys} if keys else {}) | {
@@ -50,19 +50,19 @@ def check_match(request: web.Request, etag: str) -> None:
 
 
 def _is_any(request: web.Request, header: str) -> bool:
-    """Whether the header is `*`. Quoted, it would be an ETag."""
+    """Whether the header is `*`. A quoted `"*"` is an ETag."""
     return request.headers[header].strip() == "*"
 
 
 def not_modified(headers: dict[str, str]) -> web.Response:
-    """304 with the headers of the full response."""
+    """A 304 with the headers of the full response."""
     return web.Response(status=304, headers={k: v for k, v in headers.items() if k != "Content-Type"})
 
 
 async def send_stream(
     request: web.Request, response: web.StreamResponse, chunks: AsyncIterable[bytes | memoryview]
 ) -> web.StreamResponse:
-    """Send a body of known length. If it breaks off, so does the connection: a short body must not look complete."""
+    """Send a body of known length. If it ends early, abort the connection: a short body must not look complete."""
     await response.prepare(request)
     if request.method == "HEAD":
         return response
@@ -76,7 +76,7 @@ async def send_stream(
 
 
 async def _send_all(response: web.StreamResponse, chunks: AsyncIterable[bytes | memoryview]) -> None:
-    """Raises EOFError for fewer bytes than promised: the client would take the next response for the rest."""
+    """Raises EOFError if bytes are missing: the client would take the next response for the rest."""
     sent = 0
     async for chunk in chunks:
         await response.write(chunk)

@@ -1,4 +1,4 @@
-"""The request ID: the client's, if it is valid, otherwise a new one."""
+"""Request IDs: the one that the client sent, if it is valid, otherwise a new one."""
 
 import re
 import uuid
@@ -10,7 +10,7 @@ _VALID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def request_id_of(request: web.BaseRequest) -> str:
-    """The ID of a request."""
+    """The ID of a request. The first call determines it."""
     known = request.get(_REQUEST_ID)
     if known is None:
         given = request.headers.get("X-Request-ID", "")

@@ -1,6 +1,6 @@
-"""Metrics in Prometheus' text format at `/metrics`, for the operator's network and never for clients.
+"""Metrics in Prometheus' text format at `/metrics`, for the operator's network, never for clients.
 
-The values of every label are a closed set: nothing that a client sends becomes a label.
+Every label has a fixed set of values: clients cannot add any.
 """
 
 import functools
@@ -18,12 +18,12 @@ from service_kit.processes.memory import available_memory, used_memory
 
 PATH = "/metrics"
 _MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
-"""The folder in which the processes of one service share their counts (prometheus_client's own variable)."""
+"""The folder in which the processes of a service share their counts (prometheus_client's own variable)."""
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 """From a cached result to a render at its deadline."""
 
 Refresh = Callable[[web.Application], Awaitable[None]]
-"""Updates gauges before they are read."""
+"""Updates gauges just before they are read."""
 
 _REQUESTS = Counter("imgsvc_requests", "Requests answered.", ["method", "route", "status"])
 _DURATIONS = Histogram(
@@ -46,37 +46,37 @@ IN_PROGRESS = Gauge("imgsvc_requests_in_progress", "Requests in progress.", mult
 def count_request(  # noqa: PLR0917
     method: str, route: str, status: int, received: int, sent: int, seconds: float, spans: dict[str, float]
 ) -> None:
-    """Count a request. `route` comes from route_of, and `sent` includes headers."""
-    requests, durations, answers = _of(method if method in hdrs.METH_ALL else "other", route, status)
+    """Count a request. `route` comes from route_of. `sent` includes headers."""
+    requests, durations, sent_bytes = _metrics_for(method if method in hdrs.METH_ALL else "other", route, status)
     requests.inc()
     durations.observe(seconds)
-    answers.inc(sent)
+    sent_bytes.inc(sent)
     if received:
         _RECEIVED.labels(route).inc(received)
     for name, spent in spans.items():
-        _of_span(name).observe(spent)
+        _span_metric(name).observe(spent)
 
 
 @functools.cache
-def _of(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
-    """The metrics of such requests. Cached, since finding them by their labels takes longer than counting."""
+def _metrics_for(method: str, route: str, status: int) -> tuple[Counter, Histogram, Counter]:
+    """The metrics with these labels. Cached, since looking them up takes longer than counting."""
     return _REQUESTS.labels(method, route, status), _DURATIONS.labels(method, route), _SENT.labels(route)
 
 
 @functools.cache
-def _of_span(name: str) -> Histogram:
+def _span_metric(name: str) -> Histogram:
     return _SPANS.labels(name)
 
 
 def route_of(request: web.BaseRequest) -> str:
     """The pattern of the route that handles a request, or `none`."""
-    info = getattr(request, "_match_info", None)  # match_info itself fails if the request was not HTTP
+    info = getattr(request, "_match_info", None)  # `match_info` fails if the request was not valid HTTP
     resource = info.route.resource if info else None
     return paths.route_pattern(resource.canonical) if resource else "none"
 
 
 def metrics_route(*refresh: Refresh) -> web.RouteDef:
-    """The route for Prometheus; `refresh` runs before each response."""
+    """The route for Prometheus. Each `refresh` runs before every response."""
 
     async def metrics(request: web.Request) -> web.Response:
         for each in refresh:
@@ -88,7 +88,7 @@ def metrics_route(*refresh: Refresh) -> web.RouteDef:
 
 
 def _registry() -> CollectorRegistry:
-    """The counts of this process, or of all processes that share a folder."""
+    """The metrics of this process, or of all processes that share a folder."""
     if _MULTIPROCESS not in os.environ:
         return REGISTRY
     shared = CollectorRegistry()
@@ -98,7 +98,7 @@ def _registry() -> CollectorRegistry:
 
 
 class _ContainerMemory(Collector):
-    """The memory of this process's control group, which is its container's if it runs in one."""
+    """The memory of this process's control group: that of its container, if it runs in one."""
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """See Collector."""

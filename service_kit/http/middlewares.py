@@ -1,4 +1,4 @@
-"""What every response of every service has: request ID, version, safety headers, problem+json for errors."""
+"""What all responses have in common: request ID, version, safety headers, and problem+json for errors."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 
 @web.middleware
 async def identify(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Give the request its ID and its spans, for the log and for use cases, which know no HTTP."""
+    """Make the request's ID and spans available to the log and to use cases, which do not know HTTP."""
     logged_request_id.set(request_id_of(request))
     spans.start(spans_of(request))
     return await handler(request)
@@ -29,12 +29,12 @@ async def identify(request: web.Request, handler: Handler) -> web.StreamResponse
 
 @web.middleware
 async def explain_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error with problem+json. A bug is logged with its traceback, and described in one sentence."""
+    """Answer every error with problem+json. A bug is logged with its traceback; the client gets one sentence."""
     try:
         return await handler(request)
     except ServiceError as error:
         if error.status >= web.HTTPInternalServerError.status_code:
-            logger.log(error.level, "%s: %s%s", _named(request), error, _because(error))
+            logger.log(error.level, "%s: %s%s", _named(request), error, _cause(error))
         return problem_response(request, error)
     except web.HTTPException as error:
         if error.status < web.HTTPBadRequest.status_code:
@@ -49,7 +49,7 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 @web.middleware
 async def bound_url(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse URLs that are longer than any real chain."""
+    """Refuse URLs that are longer than any real chain needs."""
     if len(request.raw_path) > MAX_URL:
         raise URITooLong(f"the URL has {len(request.raw_path)} bytes; the limit is {MAX_URL}")
     return await handler(request)
@@ -57,7 +57,7 @@ async def bound_url(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def refuse_escapes(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse percent escapes in a path: this API needs none, and nginx and aiohttp read them differently."""
+    """Refuse percent escapes in a path. The API needs none, and nginx and aiohttp interpret them differently."""
     if "%" in request.raw_path.partition("?")[0]:
         raise no_such_path(request)
     return await handler(request)
@@ -67,14 +67,14 @@ MIDDLEWARES = (identify, explain_errors, bound_url, refuse_escapes)
 
 
 def refusal(request: web.Request, error: ServiceError) -> web.Response:
-    """The response to a request that reached neither middlewares nor signal handlers."""
+    """The response to a request that never reached the middlewares and signal handlers."""
     response = problem_response(request, error)
     _add_headers(request, response)
     return response
 
 
 async def add_common_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """Add the headers that every response has. A signal handler, so that streamed responses get them too."""
+    """Add the common headers; a signal handler, so that streamed responses get them too."""
     _add_headers(request, response)
 
 
@@ -89,12 +89,12 @@ def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
 
 
 def _named(request: web.Request) -> str:
-    """The request in a log line, quoted, since a path may contain anything."""
+    """The request for a log line. The path is quoted, since it may contain anything."""
     return f"{request.method} {request.path[:200]!r} ({request_id_of(request)})"
 
 
-def _because(error: ServiceError) -> str:
-    """The text of the foreign error behind `error`, in one line; empty if there is none."""
+def _cause(error: ServiceError) -> str:
+    """One line about the error that caused `error`; empty if there was none."""
     if error.__cause__ is None:
         return ""
     text = str(error.__cause__).splitlines() or [""]

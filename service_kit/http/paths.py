@@ -7,19 +7,19 @@ VARIANT = IMAGE + "{dot:[.]}{extension:[^/.]+}"
 TRANSFORM = "/{transform:(?:v1/)?transform}"
 
 LOCATION = "/internal/images/{image_id}"
-"""Where the transform service asks the storage service for the place of an image; not for clients."""
+"""Where the transform service locates images in the storage service. Not for clients."""
 
 MAX_URL = 8192
-"""Bytes of path and query."""
+"""The limit on a URL: bytes of path and query."""
 
 
 def route_pattern(pattern: str) -> str:
-    """A route's pattern without the aliases, such as `/v1/images/{image_id}.{extension}`."""
+    """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
     for group, spelling in (("{images}", "v1/images"), ("{transform}", "v1/transform"), ("{dot}", ".")):
         pattern = pattern.replace(group, spelling)
     return pattern
 
 
 def image_url(image_id: str, extension: str = "") -> str:
-    """The canonical path of an image, or of its conversion."""
+    """The canonical path of an image, or of its variant in the format of `extension`."""
     return f"/v1/images/{image_id}" + (f".{extension}" if extension else "")

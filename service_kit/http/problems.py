@@ -14,7 +14,7 @@ _NEGATIVE_CACHE_SECONDS = 10
 def problem_response(
     request: web.Request, error: ServiceError, extra: "CIMultiDict[str] | None" = None
 ) -> web.Response:
-    """The response for `error`; of the headers in `extra` it keeps those that explain the error."""
+    """The response for `error`. Keeps those of the `extra` headers that explain the error."""
     headers = {"Cache-Control": "no-store"}
     if error.status in {404, 410}:
         headers["Cache-Control"] = f"public, max-age={_NEGATIVE_CACHE_SECONDS}"
@@ -29,13 +29,13 @@ def problem_response(
         content_type="application/problem+json",
         headers=headers,
     )
-    if request.content.exception():  # the end of a broken body is unknown, so no request can follow it
+    if request.content.exception():  # it is unclear where a broken body ends and the next request begins
         response.force_close()
     return response
 
 
 def from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError:
-    """Translate one of aiohttp's own errors into one of ours."""
+    """Translate one of aiohttp's errors into a ServiceError."""
     if isinstance(error, web.HTTPMethodNotAllowed):
         allowed = ", ".join(sorted(error.allowed_methods))
         return MethodNotAllowed(f"{request.method} is not allowed here; use one of: {allowed}")

@@ -1,14 +1,14 @@
-"""The request that tells a cache of a deletion: the storage service sends each node `PURGE /v1/images/{id}`."""
+"""Purges: after a deletion, the storage service sends `PURGE /v1/images/{id}` to each node of each cache."""
 
 from collections.abc import Iterable
 
 METHOD = "PURGE"
 
 CONTENT_HEADER = "X-Content"
-"""The content (SHA-256) that no other image has, so that its results can go."""
+"""The SHA-256 of the deleted image, if no other image has that content: the cache can drop its results."""
 
 KEYS_HEADER = "Xkey"
-"""The surrogate keys of a response, by which Varnish finds everything that shows an image (varnish/purge.vcl)."""
+"""The surrogate keys of a response. Varnish uses them to find all responses that show an image (varnish/purge.vcl)."""
 
 
 def surrogate_keys(image_ids: Iterable[str]) -> str:

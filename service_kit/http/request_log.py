@@ -1,4 +1,4 @@
-"""The request log: a line and counts for every request."""
+"""The request log: logs and counts every request."""
 
 import asyncio
 import logging
@@ -15,12 +15,12 @@ from service_kit.observing.logging import Event, log_events
 from service_kit.observing.spans import Spans
 
 _SEND = "send"
-"""The span behind the last lap: sending the response to the client."""
+"""The span from the last lap to the end: sending the response to the client."""
 _LONGEST_URI = 500
 _CLIENT_GONE = 499
 """nginx's status for a client that did not wait for the response."""
 _PAUSE, _MOST = 0.05, 64
-"""Seconds for which requests are collected before they are written, and how many at most."""
+"""For how many seconds requests are collected before they are written, and how many at most."""
 _RESPONSE = web.RequestKey("RESPONSE", web.StreamResponse)
 
 logger = logging.getLogger("access")
@@ -32,9 +32,9 @@ async def remember_response(request: web.BaseRequest, response: web.StreamRespon
 
 
 def log_hang_up(request: web.BaseRequest) -> None:
-    """Log a request whose client hung up. aiohttp does not report those to its access logger.
+    """Log a request whose client hung up, which aiohttp does not report to its access logger.
 
-    A client that has received the whole response may hang up before the handler has finished.
+    The status is the response's own if the client had received all of it before the handler finished.
     """
     response, writer = request.get(_RESPONSE), request.writer
     status = response.status if response is not None and writer.length == 0 else _CLIENT_GONE
@@ -42,11 +42,11 @@ def log_hang_up(request: web.BaseRequest) -> None:
 
 
 class RequestLogger(AbstractAccessLogger):
-    """aiohttp calls it for each request after its response was sent."""
+    """aiohttp calls it after each response that was sent completely."""
 
     def log(self, request: web.BaseRequest, response: web.StreamResponse, _seconds: float) -> None:
         """See AbstractAccessLogger."""
-        # Not `_seconds`: uvloop's clock has whole milliseconds only.
+        # Do not use `_seconds`: uvloop's clock has only whole milliseconds.
         _collect(request, response.status, response.body_length, response)
 
 
@@ -95,10 +95,10 @@ def _collect(request: web.BaseRequest, status: int, sent: int, response: web.Str
 
 
 def flush() -> None:
-    """Count and log the requests that were collected.
+    """Count and log the requests collected so far.
 
-    Several at once, since the second finds in the processor's caches what the first needed. One at a time, between two
-    requests, each takes twice as long (docs/adr/0018).
+    Several at once, because the processor's caches then hold what the next one needs. One at a time, between other
+    work, each takes twice as long (docs/adr/0018).
     """
     answered = _answered.copy()
     _answered.clear()
@@ -129,5 +129,5 @@ def _event(one: _Answered) -> Event:
 
 
 def _is_a_check(route: str) -> bool:
-    """Whether machines request it every few seconds, only to see whether there is a response."""
+    """Whether machines request the route every few seconds, just to see whether the service responds."""
     return route == metrics.PATH or route.endswith("/healthcheck")

@@ -1,7 +1,8 @@
-"""The HTTP server of every service. Requests in flight finish before it stops.
+"""The HTTP server of every service. Requests in progress finish before it stops.
 
-aiohttp's own runner drops the rest of an upload as soon as it stops, so the upload hangs until the shutdown deadline
-and fails (seen with 3.14.5: RequestHandler.close() makes data_received() ignore its data). This runner waits first.
+When aiohttp's own runner stops, it drops the rest of each upload at once, so the upload hangs until the shutdown
+deadline and fails (seen with 3.14.5: RequestHandler.close() makes data_received() ignore its data). This runner waits
+for uploads first.
 """
 
 import asyncio
@@ -20,18 +21,18 @@ from service_kit.http.metrics import IN_PROGRESS
 from service_kit.http.middlewares import Handler
 from service_kit.http.request_log import RequestLogger, flush, remember_response
 
-_MAX_LINE = 64 * 1024  # longer than paths.MAX_URL, so that bound_url can explain the limit
-_FINISH_SECONDS = 20.0  # for requests to finish; together with twice the next, well below gunicorn's timeout (30 s)
+_MAX_LINE = 64 * 1024  # above paths.MAX_URL, so that bound_url gets to explain the limit
+_FINISH_SECONDS = 20.0  # for requests to finish; with twice _CLOSE_SECONDS, well below gunicorn's timeout (30 s)
 _CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again after it has cancelled them
 _HURRY_SECONDS = 0.1
-_ARRIVING_SECONDS = 0.25  # from accepting a connection until its request is read
-_BACKLOG = 2048  # as gunicorn's; with aiohttp's 128, half of 300 simultaneous connections had to retry after a second
+_ARRIVING_SECONDS = 0.25  # from accepting a connection to reading its request
+_BACKLOG = 2048  # as in gunicorn; with aiohttp's 128, half of 300 simultaneous connections had to retry after a second
 
 logger = logging.getLogger(__name__)
 
 
 class InFlight:
-    """Counts the requests in flight."""
+    """Counts the requests in progress."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -54,12 +55,12 @@ class InFlight:
                 self._none.set()
 
     async def close_when_stopping(self, _request: web.Request, response: web.StreamResponse) -> None:
-        """Close kept connections, so that clients reconnect to another process; a signal handler."""
+        """Close connections after their response, so that clients connect to another process; a signal handler."""
         if self.stopping:
             response.force_close()
 
     async def finish(self, seconds: float) -> None:
-        """Wait until no request is in flight, at most `seconds`."""
+        """Wait until all requests have finished, for at most `seconds`."""
         self.stopping = True
         with suppress(TimeoutError):
             await asyncio.wait_for(self._none.wait(), seconds)
@@ -67,19 +68,19 @@ class InFlight:
             logger.warning("%d requests did not finish in time", self._count)
 
     def give_up(self) -> None:
-        """End the wait."""
+        """Stop waiting for requests."""
         self._none.set()
 
 
 class Runner(web.AppRunner):
-    """Runs an application; `cleanup` stops listening, lets requests finish, then ends the application."""
+    """Runs an application. `cleanup` stops listening, lets requests finish, then shuts down the application."""
 
     def __init__(self, app: web.Application) -> None:
         super().__init__(
             app,
             access_log_class=RequestLogger,
-            access_log=logger,  # any logger: RequestLogger has its own
-            auto_decompress=False,  # uploads.py refuses compressed bodies; unpacking them first is what a bomb wants
+            access_log=logger,  # ignored: RequestLogger has its own logger
+            auto_decompress=False,  # uploads.py refuses compressed bodies, which may be bombs
             max_line_size=_MAX_LINE,
             shutdown_timeout=_CLOSE_SECONDS,
             handler_cancellation=True,  # a render whose client has gone is useless
@@ -101,7 +102,7 @@ class Runner(web.AppRunner):
         self._in_flight.give_up()
 
     async def cleanup(self) -> None:
-        """Stop."""
+        """Stop listening, wait for requests, then shut down the application."""
         for site in list(self.sites):
             await site.stop()
         await asyncio.sleep(_ARRIVING_SECONDS)
@@ -113,10 +114,10 @@ class Runner(web.AppRunner):
 async def serve_until_stopped(
     runner: Runner, host: str, port: int, announce: Callable[[str], None], stopping: Callable[[], None]
 ) -> None:
-    """Serve until SIGINT or SIGTERM. A second signal ends the wait for requests in flight.
+    """Serve until SIGINT or SIGTERM. A second signal ends the wait for requests in progress.
 
-    Calls `announce` with the URL once the service answers requests. Raises CannotStart if the address is in use, or a
-    database or folder is unusable.
+    Calls `announce` with the URL once the service answers requests, and `stopping` when it stops. Raises CannotStart if
+    the address is in use, or a database or folder is unusable.
     """
     stop = asyncio.Event()
     starting = asyncio.create_task(_set_up(runner))
@@ -125,7 +126,7 @@ async def serve_until_stopped(
         if stop.is_set():
             runner.hurry()
         stop.set()
-        starting.cancel()  # no effect once it has started
+        starting.cancel()  # no effect once the start has finished
 
     for signum in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(signum, on_signal)
@@ -143,9 +144,10 @@ async def serve_until_stopped(
 
 
 async def freeze_objects(_app: web.Application) -> None:
-    """Exclude the objects of the start from garbage collection; a startup hook, to be the last one.
+    """Exclude everything that exists after the start from garbage collection; the last startup hook.
 
-    A full collection delays every request: of 300 simultaneous ones, the last was read after 180 ms, now after 80.
+    A full collection delays every request. Of 300 simultaneous requests, the last used to be read after 180 ms, and is
+    now read after 80 ms.
     """
     gc.collect()
     gc.freeze()
@@ -162,11 +164,11 @@ async def _set_up(runner: Runner) -> None:
 
 
 async def listen(runner: Runner, host: str, port: int) -> str:
-    """Listen on an address and return its URL. Raises CannotStart if the address is in use."""
+    """Listen on an address and return its URL. Raises CannotStart if that is not possible."""
     try:
         await web.TCPSite(runner, host, port).start()
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         raise CannotStart(f"cannot listen on {host}:{port}: {reason}; choose another port or host") from error
-    bound, taken = runner.addresses[0][:2]
-    return f"http://[{bound}]:{taken}" if ":" in bound else f"http://{bound}:{taken}"
+    address, actual_port = runner.addresses[0][:2]
+    return f"http://[{address}]:{actual_port}" if ":" in address else f"http://{address}:{actual_port}"

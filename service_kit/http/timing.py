@@ -8,7 +8,7 @@ _SPANS = web.RequestKey("SPANS", Spans)
 
 
 def spans_of(request: web.BaseRequest) -> Spans:
-    """The stopwatch of a request, which starts with the first call."""
+    """The spans of a request. Its stopwatch starts with the first call."""
     spans = request.get(_SPANS)
     if spans is None:
         spans = request[_SPANS] = Spans()

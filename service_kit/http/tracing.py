@@ -1,7 +1,7 @@
 """OpenTelemetry traces, sent to OTEL_EXPORTER_OTLP_ENDPOINT. Without that variable, OpenTelemetry is not even loaded.
 
-A request with a W3C `traceparent` continues that trace. Its spans are those of Server-Timing. Sampling, the name of the
-service and everything else are OpenTelemetry's own environment variables.
+A request with a W3C `traceparent` continues that trace. Its spans are those of Server-Timing. OpenTelemetry's own
+environment variables set the sampling, the name of the service and everything else.
 """
 
 import os
@@ -58,7 +58,7 @@ def _provider(service: str) -> "TracerProvider":
     from opentelemetry.sdk.trace import TracerProvider  # noqa: PLC0415
     from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
 
-    # A service name in the environment wins.
+    # A service name in the environment takes precedence.
     resource = Resource.create({"service.name": service}).merge(OTELResourceDetector().detect())
     provider = TracerProvider(resource=resource)
     provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
@@ -72,7 +72,7 @@ def _middleware(provider: "TracerProvider") -> Middleware:
 
     @web.middleware
     async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
-        asked = {
+        attributes = {
             "http.request.method": request.method,
             "url.path": request.path,
             "url.query": request.query_string,
@@ -82,7 +82,7 @@ def _middleware(provider: "TracerProvider") -> Middleware:
             request.method,
             context=propagate.extract(request.headers),
             kind=trace.SpanKind.SERVER,
-            attributes=asked,
+            attributes=attributes,
         ) as span:
             response = await handler(request)
             route = route_of(request)

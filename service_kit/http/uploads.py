@@ -1,4 +1,4 @@
-"""Reading what clients post, a form with a file or a raw image, into the spool."""
+"""Reads what clients post into the spool: a form with a file, or a raw image."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -18,19 +18,19 @@ _CHUNK = 256 * 1024
 _MAX_PARTS = 32
 _MAX_TEXT = 8192
 _MAX_AROUND = 1024**2
-"""Bytes of a form around its file. nginx allows as many (nginx/configure.sh)."""
+"""How many bytes larger than its file a form may be. nginx has the same limit (nginx/configure.sh)."""
 
 
 @dataclass
 class Form:
-    """A posted form: the file in field `image`, and the text fields by lower-case name."""
+    """A posted form: the file in the field `image`, and the text fields by lower-case name."""
 
     file: Spooled | None = None
     texts: dict[str, str] = field(default_factory=dict)
 
 
 class _Counted(StreamReader):
-    """The body of a request, which counts all bytes that MultipartReader reads or skips."""
+    """The body of a request. Counts all bytes that MultipartReader reads or skips."""
 
     def __init__(self, body: StreamReader, limit: int) -> None:
         self._body = body
@@ -38,11 +38,11 @@ class _Counted(StreamReader):
         self._count = 0
 
     async def read(self, n: int = -1) -> bytes:
-        """See StreamReader. Raises ContentTooLarge if the whole body is."""
+        """See StreamReader. Raises ContentTooLarge if the body as a whole exceeds the limit."""
         return self._counted(await self._body.read(n))
 
     async def readline(self, *, max_line_length: int | None = None) -> bytes:
-        """See StreamReader. Raises ContentTooLarge if the whole body is."""
+        """See StreamReader. Raises ContentTooLarge if the body as a whole exceeds the limit."""
         return self._counted(await self._body.readline(max_line_length=max_line_length))
 
     def at_eof(self) -> bool:
@@ -65,9 +65,9 @@ class _Counted(StreamReader):
 async def read_form(request: web.Request, spool: Spool, settings: CommonSettings) -> AsyncIterator[Form]:
     """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
 
-    The file stays in the spool until the end of the context. Raises BadRequest for any other or a broken body,
-    ContentTooLarge, UnsupportedEncoding for a compressed body, and RequestTimedOut for one that does not arrive in
-    time: without that limit, each read could succeed and all of them take hours.
+    The file stays in the spool until the end of the context. Raises BadRequest for a broken body or another content
+    type, ContentTooLarge, UnsupportedEncoding for a compressed body, and RequestTimedOut for a body that does not
+    arrive in time. Without that limit, each read could succeed while all of them together take hours.
     """
     _refuse_encodings(request)
     async with AsyncExitStack() as stack:
@@ -110,7 +110,7 @@ async def _read_multipart(request: web.Request, spool: Spool, limit: int, stack:
         async for part in _parts(MultipartReader(request.headers, body)):
             await _read_part(part, form, spool, limit, stack)
     except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
-        # aiohttp raises these for bodies that violate RFC 7578, with texts about its internals.
+        # aiohttp raises these for bodies that violate RFC 7578. Their texts are about its internals.
         raise BadRequest("the multipart body is malformed or incomplete") from error
     return form
 

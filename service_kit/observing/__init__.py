@@ -1,1 +1,1 @@
-"""Observing a request: the log, and the spans of time that it took."""
+"""Observing requests: the log, and the spans of each request."""

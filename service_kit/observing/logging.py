@@ -1,4 +1,4 @@
-"""Logging: one line an event, on standard error, with the ID of the request that it belongs to."""
+"""Logging to standard error: one line per event, with the ID of its request."""
 
 import functools
 import json
@@ -20,16 +20,16 @@ _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def configure_logging(level: str, style: LogFormat = "text") -> None:
-    """Log from `level` up. Call it once, in a program."""
+    """Log events of `level` and above. Call this once, when a program starts."""
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonLines() if style == "json" else logging.Formatter(_TEXT))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-    # Lines do not show where they were logged (see "Optimization" in Python's logging HOWTO).
+    # Do not look up the calling code, which no line shows (see "Optimization" in Python's logging HOWTO).
     logging._srcfile = None  # noqa: SLF001
 
 
 class Event(NamedTuple):
-    """A line of the log: when it happened, a message for people, and fields for programs."""
+    """A line of the log: a time (seconds since 1970), a message for people, and fields for programs."""
 
     at: float
     message: str
@@ -37,14 +37,14 @@ class Event(NamedTuple):
 
 
 def log_events(logger: logging.Logger, events: Iterable[Event]) -> None:
-    """Log events at INFO, a line each, in one write. Only lines of JSON include the fields.
+    """Log events at INFO, one line each, in a single write. Only JSON lines include the fields.
 
-    They are made without LogRecords, which would take as long as everything else together (docs/adr/0018).
+    Skips LogRecords, which would take as long as everything else together (docs/adr/0018).
     """
     handler = logging.root.handlers[0] if logging.root.handlers else None
     if isinstance(handler, logging.StreamHandler) and isinstance(handler.formatter, _JsonLines):
         lines = [_line("INFO", logger.name, *event) + handler.terminator for event in events]
-        with handler.lock or nullcontext(), suppress(OSError, ValueError):  # lines that do not fit on the disk are lost
+        with handler.lock or nullcontext(), suppress(OSError, ValueError):  # lines are lost if the disk is full
             handler.stream.write("".join(lines))
             handler.stream.flush()
     else:
@@ -53,7 +53,7 @@ def log_events(logger: logging.Logger, events: Iterable[Event]) -> None:
 
 
 class _JsonLines(logging.Formatter):
-    """One JSON object a line. python-json-logger takes three times as long (docs/adr/0018)."""
+    """One JSON object per line. python-json-logger takes three times as long (docs/adr/0018)."""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -72,7 +72,7 @@ def _line(level: str, logger: str, at: float, message: str, fields: Mapping[str,
     }
     try:
         return to_json(line, ensure_ascii=True, fallback=str).decode()
-    except PydanticSerializationError:  # half a surrogate pair, which clients may send and UTF-8 has no bytes for
+    except PydanticSerializationError:  # clients may send half a surrogate pair, which UTF-8 cannot encode
         return json.dumps(line, default=str)
 
 

@@ -1,4 +1,4 @@
-"""The spans of time that one request took."""
+"""The spans of a request: how its time is divided."""
 
 import time
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextvars import ContextVar
 
 
 class Spans:
-    """A stopwatch with laps. Each lap belongs to one span, so the spans add up to the whole duration.
+    """A stopwatch with laps. Each lap counts for one span, so the spans add up to the whole duration.
 
-    Seconds, by the names in `Server-Timing` and in the metric imgsvc_request_span_duration_seconds.
+    `seconds` has the spans by name, as in `Server-Timing` and in the metric imgsvc_request_span_duration_seconds.
     """
 
     __slots__ = ("_lap", "_started", "seconds")
@@ -24,7 +24,7 @@ class Spans:
         return time.perf_counter() - self._started
 
     def lap(self, name: str, **within: float) -> None:
-        """End a lap. Seconds in `within` count for those spans, and the rest for `name`."""
+        """End a lap. The seconds in `within` count for the spans named there, and the rest for `name`."""
         now = time.perf_counter()
         rest = now - self._lap - sum(within.values())
         self._lap = now
@@ -33,7 +33,7 @@ class Spans:
 
     @contextmanager
     def during(self, name: str) -> Iterator[None]:
-        """A lap that ends with the context, whether it succeeds or not."""
+        """End a lap when the context ends, even if it fails."""
         try:
             yield
         finally:
@@ -48,12 +48,12 @@ _current: ContextVar[Spans] = ContextVar("spans")
 
 
 def start(spans: Spans) -> None:
-    """Make `spans` those of the request that is being handled."""
+    """Make `spans` the spans of the current request."""
     _current.set(spans)
 
 
 def current() -> Spans:
-    """The spans of the request that is being handled; outside of a request, new ones."""
+    """The spans of the current request, or new ones outside of a request."""
     return _current.get(None) or Spans()
 
 
@@ -64,6 +64,6 @@ def lap(name: str, **within: float) -> None:
 
 @contextmanager
 def during(name: str) -> Iterator[None]:
-    """A lap of the current request; see Spans.during."""
+    """End a lap of the current request when the context ends; see Spans.during."""
     with current().during(name):
         yield

@@ -1,1 +1,1 @@
-"""Worker processes, and how much memory and how many cores this process may use."""
+"""Worker processes, and the memory and cores that this process may use."""

@@ -7,7 +7,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def own(controller: str) -> Iterator[tuple[Path, int]]:
-    """The folder of this process's group for a controller (`memory`, `cpu`) and its version, for each hierarchy."""
+    """The folder and the version of this process's group for a controller (`memory`, `cpu`), in each hierarchy."""
     try:
         lines = Path("/proc/self/cgroup").read_text().splitlines()
     except OSError:
@@ -21,5 +21,5 @@ def own(controller: str) -> Iterator[tuple[Path, int]]:
 
 
 def around(folder: Path) -> Iterator[Path]:
-    """A group and its parents. In a container, the first ones may be the host's and not exist here."""
+    """A group and its parents. In a container, the path may be the host's, so the first ones may not exist here."""
     return (group for group in (folder, *folder.parents) if group.is_relative_to(ROOT))

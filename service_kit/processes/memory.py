@@ -1,4 +1,4 @@
-"""The memory that this process may use, and has in use."""
+"""The memory that this process may use, and the memory that it uses."""
 
 import os
 from collections.abc import Iterator
@@ -11,16 +11,16 @@ _LIMIT = {1: "memory.limit_in_bytes", _NEW: "memory.max"}
 
 
 def available_memory() -> int:
-    """Bytes: the machine's memory, or the smallest limit of this process's control groups."""
+    """The machine's memory, or the smallest limit of this process's control groups if that is less, in bytes."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return min([machine, *_limits()])
 
 
 def used_memory() -> int | None:
-    """Bytes that this process's control group has in use, without cached files; None if that is unknown.
+    """The memory that this process's control group uses, without cached files, in bytes; None if unknown.
 
-    Files that were read more than once are active; the kernel drops them too before it kills anything. It cannot drop
-    the files of a tmpfs, so those count as in use.
+    Active files, which were read more than once, do not count either: the kernel drops them too before it kills
+    anything. It cannot drop the files of a tmpfs, so those count.
     """
     for folder, version in control_groups.own("memory"):
         root = control_groups.ROOT if version == _NEW else control_groups.ROOT / "memory"
@@ -29,7 +29,7 @@ def used_memory() -> int | None:
             if version == _NEW:
                 total, of = int((own / "memory.current").read_text()), ""
             else:
-                total, of = int((own / "memory.usage_in_bytes").read_text()), "total_"  # with the groups below
+                total, of = int((own / "memory.usage_in_bytes").read_text()), "total_"  # includes the groups below
             stat = dict(line.split() for line in (own / "memory.stat").read_text().splitlines())
         except (OSError, ValueError):
             continue
@@ -38,7 +38,7 @@ def used_memory() -> int | None:
 
 
 def resident_bytes(pid: int) -> int:
-    """Resident memory of a process, including what it shares; 0 if it does not exist."""
+    """The resident memory of a process in bytes, including shared memory; 0 if it does not exist."""
     try:
         pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
     except OSError:

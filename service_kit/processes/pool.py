@@ -11,15 +11,15 @@ from service_kit.processes.worker import Setup, Task, Worker
 
 T = TypeVar("T")
 End = Literal["crash", "killed", "stopped", "recycled"]
-"""How a worker ended: by its own fault, by a signal from outside, with its job, or after enough jobs."""
+"""How a worker ended: by its own fault, by a signal from outside, with a cancelled job, or after `max_jobs`."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
-"""Seconds between attempts to start a worker. The first is short, so that one failed start costs little."""
+"""Seconds between attempts to start a worker. The first pause is short, so that one failed start costs little."""
 
 logger = logging.getLogger(__name__)
 
 
 class DeadlinePassed(Unavailable):
-    """The job took longer than allowed, and its process was killed. It was `queued` for that many seconds."""
+    """The job took longer than allowed, and its process was killed. It had waited for `queued` seconds."""
 
     def __init__(self, detail: str, queued: float = 0.0) -> None:
         super().__init__(detail)
@@ -36,14 +36,14 @@ class WorkerPool:
     def __init__(
         self, size: int, *, setup: Setup, queue: int, max_jobs: int = 1000, on_end: Callable[[End], None] | None = None
     ) -> None:
-        """`queue` jobs may wait. A worker is replaced after `max_jobs`. `on_end` is called for each that ended."""
+        """At most `queue` jobs wait. A worker is replaced after `max_jobs`. `on_end` is called when one has ended."""
         self._size = size
         self._setup = setup
         self._queue = queue
         self._max_jobs = max_jobs
         self._on_end = on_end or _ignore
         self._ends: dict[Worker, End] = {}
-        """Why this pool killed a worker."""
+        """Why this pool killed a worker that it has not replaced yet."""
         self._workers: set[Worker] = set()
         self._idle: deque[Worker] = deque()
         self._waiting: deque[asyncio.Future[Worker]] = deque()
@@ -51,7 +51,7 @@ class WorkerPool:
         self._closing = False
 
     async def start(self) -> None:
-        """Start all workers. Raises if they do not start."""
+        """Start all workers. Raises WorkerDied, TimeoutError or OSError if one does not start."""
         await asyncio.gather(*(self._start_worker() for _ in range(self._size)))
 
     async def close(self) -> None:
@@ -77,8 +77,8 @@ class WorkerPool:
     async def run(self, task: Task[T], *args: object, seconds: float | None = None) -> T:
         """Run a task with `args` in a worker, within `seconds` including the wait (None: no limit).
 
-        Raises QueueFull at once, DeadlinePassed after killing the worker, WorkerDied if it ended, and the
-        ServiceErrors of the task. A cancelled call kills its worker.
+        Raises QueueFull at once if too many jobs wait, DeadlinePassed after killing a worker that took too long,
+        WorkerDied if the worker ended, and the ServiceErrors of the task. A cancelled call kills its worker.
         """
         try:
             async with asyncio.timeout(seconds):
@@ -95,7 +95,7 @@ class WorkerPool:
 
     async def _acquire(self) -> Worker:
         if self._idle:
-            return self._idle.pop()  # the one that worked last: its memory is warm, and that of the others stays small
+            return self._idle.pop()  # the last one that worked: its memory is warm, and that of the others stays small
         if len(self._waiting) >= self._queue:
             raise QueueFull(f"the queue is full: {self._queue} jobs are waiting; try again later")
         turn: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()

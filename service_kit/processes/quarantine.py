@@ -24,7 +24,7 @@ class Quarantine:
 
     @contextmanager
     def watch(self, sha256: str) -> Iterator[None]:
-        """Process this content inside the context. Raises Quarantined if it has crashed twice."""
+        """Process this content inside the context. Raises Quarantined if it has crashed a worker twice."""
         if self._crashes.get(sha256, 0) >= _CRASHES:
             raise Quarantined(f"this image crashed its decoder {_CRASHES} times and will not be tried again")
         try:

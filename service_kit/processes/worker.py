@@ -1,4 +1,4 @@
-"""A worker process with its own pipe: if it crashes, hangs or is killed, only its own job fails (docs/adr/0003)."""
+"""A worker process with a pipe of its own. If it crashes, hangs or is killed, only its job fails (docs/adr/0003)."""
 
 import asyncio
 import multiprocessing
@@ -17,11 +17,12 @@ T = TypeVar("T")
 _START_SECONDS = 30
 _IDLE_SECONDS = 0.05
 _CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
-"""The signals of a process's own faults. SIGKILL comes from outside, or from a machine without memory."""
+"""The signals that a process causes itself. SIGKILL comes from outside, or from a machine that is out of memory."""
 
 _HUGE_PAGES = "glibc.malloc.hugetlb=1"
-"""Request large pages: returned memory costs fewer page faults when it is needed again. Measured with malloc_trim
-after each: `thumb=512` of a 15 MP AVIF 387 ms without, 271 with; of a progressive JPEG 106 and 80."""
+"""Request large pages, so that memory that was returned costs fewer page faults when it is needed again. Measured with
+malloc_trim after each image: `thumb=512` of a 15 MP AVIF takes 387 ms without and 271 ms with them; of a progressive
+JPEG, 106 and 80 ms."""
 
 _ENDED = "the process that worked on this image ended unexpectedly"
 _ENDED_AT_START = "a worker process ended while it was starting; see its error above"
@@ -33,12 +34,12 @@ class WorkerDied(Unavailable):
     """The process that worked on the job crashed or was killed."""
 
     crashed = False
-    """Whether it ended by its own fault, not by a signal from outside."""
+    """Whether the process ended by its own fault, not by a signal from outside."""
 
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[T]):
-    """A function that runs in worker processes, by name, so that other processes need not import its module."""
+    """The name of a function that runs in worker processes, so that other processes need not import its module."""
 
     module: str
     function: str
@@ -67,14 +68,14 @@ class _Process(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """How a worker process is set up, and what it does besides its jobs."""
+    """How a worker process is set up, and what it does between jobs."""
 
     initialize: Task[None]
     """Runs once, before the first job."""
     idle: Task[None] | None = None
-    """Runs whenever no job has come for a moment."""
+    """Runs once when there has been no job for a moment."""
     niceness: int = 0
-    """Added to the process's own; see nice(2)."""
+    """Added to the niceness of the parent process; see nice(2)."""
 
 
 class Worker:
@@ -103,7 +104,7 @@ class Worker:
         """Start the process and wait until it is ready. Raises WorkerDied if it ends instead."""
         self._answer = asyncio.get_running_loop().create_future()
         await asyncio.to_thread(self._process.start)
-        self._theirs.close()  # otherwise the end of the process would go unnoticed
+        self._theirs.close()  # otherwise this process would not notice when that one ends
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._on_readable)
         self.alive = True
         try:
@@ -148,7 +149,7 @@ class Worker:
 
     async def reap(self) -> None:
         """Wait until the process has ended."""
-        if self._reaping is None:  # once: the exit code can be read a single time
+        if self._reaping is None:  # once, since the exit code can be read only once
             self._reaping = asyncio.create_task(asyncio.to_thread(self._process.join, _START_SECONDS))
         await asyncio.shield(self._reaping)
 
@@ -167,8 +168,8 @@ class Worker:
 
 
 def _work(connection: Connection, setup: Setup) -> None:
-    """The life of a worker process: it takes jobs from the pipe until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its workers itself
+    """The main loop of a worker process: run jobs from the pipe until the other end closes."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers itself
     os.nice(setup.niceness)
     setup.initialize.resolve()()
     idle = setup.idle.resolve() if setup.idle else None
@@ -193,4 +194,4 @@ def _attempt(task: Task[object], args: tuple[object, ...]) -> tuple[bool, object
 
 
 class WorkerFailed(Exception):
-    """A bug in the code that ran in the worker; the text is its traceback there."""
+    """A bug in the code that ran in the worker. The text is the traceback from there."""

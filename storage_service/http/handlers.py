@@ -30,7 +30,7 @@ _DEFAULT_PAGE, _MAX_PAGE = 50, 500
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes of the *Images* part of the HTTP contract."""
+    """The routes for images and originals."""
     return [
         health_route(paths.IMAGES + "/healthcheck", "image-storage"),
         web.post(paths.IMAGES, upload),
@@ -42,7 +42,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def upload(request: web.Request) -> web.Response:
-    """201 with what is known about the new image."""
+    """Store an image: 201 with its description."""
     async with AsyncExitStack() as stack:
         with spans.during("receive"):
             form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
@@ -54,7 +54,7 @@ async def upload(request: web.Request) -> web.Response:
 
 
 async def original(request: web.Request) -> web.StreamResponse:
-    """The bytes that were uploaded."""
+    """The original of an image."""
     library = request.app[LIBRARY]
     with spans.during("record"):
         record = await library.find(request.match_info["image_id"])
@@ -62,14 +62,14 @@ async def original(request: web.Request) -> web.StreamResponse:
 
 
 async def info(request: web.Request) -> web.Response:
-    """Everything that is known about an image."""
+    """The full description of an image."""
     with spans.during("record"):
         record = await request.app[LIBRARY].find(request.match_info["image_id"])
     return web.json_response(_details(record), headers=_NO_STORE)
 
 
 async def list_images(request: web.Request) -> web.Response:
-    """One page of images, newest first. The `cursor` in the response leads to the next."""
+    """One page of images, newest first. The `cursor` in the response leads to the next page."""
     limit = _limit(request.query.get("limit", str(_DEFAULT_PAGE)))
     after = _position(request.query["cursor"]) if "cursor" in request.query else None
     with spans.during("record"):
@@ -80,7 +80,7 @@ async def list_images(request: web.Request) -> web.Response:
 
 
 async def delete(request: web.Request) -> web.Response:
-    """204; from then on the image is 410."""
+    """Delete an image: 204, and 410 from then on."""
     if request.query_string:
         raise BadRequest("DELETE takes no query; it deletes the image with all its variants")
     library, image_id = request.app[LIBRARY], request.match_info["image_id"]
@@ -92,7 +92,7 @@ async def delete(request: web.Request) -> web.Response:
 
 
 async def locate(request: web.Request) -> web.Response:
-    """The header and the place of an image, for the transform service."""
+    """The header of an image and where its bytes are, for the transform service."""
     image_id = request.match_info["image_id"]
     fallback = request.url.with_path(paths.image_url(image_id)).with_query(None)
     with spans.during("record"):

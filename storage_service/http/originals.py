@@ -1,4 +1,4 @@
-"""Sending originals as they were uploaded, whole or in ranges (RFC 9110, 14)."""
+"""Sends originals, whole or in ranges (RFC 9110, section 14)."""
 
 import re
 
@@ -11,13 +11,13 @@ from storage_service.library import Library
 from storage_service.metadata.base import ImageRecord
 
 _NO_BYTES = re.compile("bytes=-0+")
-"""Asks for the last zero bytes."""
+"""Requests the last zero bytes."""
 
 
 async def send_original(
     request: web.Request, library: Library, record: ImageRecord, accel_prefix: str
 ) -> web.StreamResponse:
-    """200, 206, 304 or 416. With `accel_prefix`, nginx sends the bytes of a 200 or 206."""
+    """Answer with 200, 206, 304 or 416. With `accel_prefix`, nginx sends the bytes of a 200 or 206."""
     headers = image_headers(record.sha256, record.image_format.media_type, IMMUTABLE, [record.image_id])
     headers["Accept-Ranges"] = "bytes"
     if is_unchanged(request, record.sha256, record.created_at):
@@ -50,10 +50,10 @@ def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, path: str) -> w
 
 
 def _requested_range(request: web.Request, record: ImageRecord) -> range | None:
-    """The requested bytes; empty if the range is outside of the image, None to send all of it.
+    """The requested bytes: empty if the range is outside of the image, None to send all of it.
 
-    Several ranges at once, other units and broken syntax are ignored, as the RFC allows. Ranges of other methods than
-    GET are ignored, as it demands.
+    Ignores several ranges at once, other units and invalid syntax, as the RFC allows, and ranges of methods other than
+    GET, as it demands.
     """
     if_range = request.headers.get("If-Range")
     if request.method != "GET" or (if_range is not None and if_range.strip() != f'"{record.sha256}"'):

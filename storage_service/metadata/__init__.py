@@ -1,1 +1,1 @@
-"""Metadata stores, one module for each kind of database. The scheme of DATABASE_URL chooses one."""
+"""Metadata stores, one module per kind of database. The scheme of DATABASE_URL selects one."""

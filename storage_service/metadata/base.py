@@ -13,7 +13,7 @@ from service_kit.plugins import discover
 from service_kit.urls import parts_of
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
-"""Numbered SQL files in the dialect that PostgreSQL and SQLite share."""
+"""Numbered SQL files in a dialect that both PostgreSQL and SQLite understand."""
 
 
 class ImageRecord(Header):
@@ -39,7 +39,7 @@ PENDING = "SELECT count(*), min(CASE WHEN round = 0 THEN deleted_at END) FROM pu
 
 @dataclass(frozen=True, slots=True)
 class PendingPurge:
-    """One row of the outbox: a deletion that caches have yet to confirm, in its `round` (from 0)."""
+    """A row of the outbox: a deletion that caches have yet to confirm, and its `round`, counted from 0."""
 
     image_id: str
     sha256: str
@@ -56,20 +56,20 @@ class Position:
 
 
 class LockedContent(Protocol):
-    """A content (SHA-256) that no other task or process adds or sweeps meanwhile."""
+    """Content (by SHA-256) that no other task or process can add or sweep now."""
 
     async def add(self, record: ImageRecord) -> None:
-        """Add a record. It is durable when the context of the lock has ended."""
+        """Add a record with this content. It is durable once the context of the lock has ended."""
 
     async def is_used(self) -> bool:
         """Whether an image that is not deleted has this content."""
 
 
 class MetadataStore(Protocol):
-    """Records of images. Every method raises Unavailable within seconds if the database is down."""
+    """The records of images. Every method raises Unavailable within seconds if the database is down."""
 
     exclusive: bool
-    """Whether no other process uses the database."""
+    """Whether this is the only process that uses the database."""
 
     async def open(self) -> None:
         """Connect, and apply pending migrations."""
@@ -78,25 +78,25 @@ class MetadataStore(Protocol):
         """Disconnect."""
 
     def lock_content(self, sha256: str) -> AbstractAsyncContextManager[LockedContent]:
-        """Keep all other tasks and processes from adding or sweeping this content."""
+        """A context in which no other task or process can add or sweep this content."""
 
     async def find(self, image_id: str) -> ImageRecord | None:
         """The record of an image, deleted or not; None if it never existed."""
 
     async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
-        """At most `limit` records of images that are not deleted, newest first, starting behind `after`."""
+        """At most `limit` records of images that are not deleted, newest first, after the position `after`."""
 
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
-        """The given contents that images have which are not deleted."""
+        """Those of the given contents that an image has which is not deleted."""
 
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
-        """Mark the image as deleted and put it into the outbox, due at `purge_at`: both or neither.
+        """Mark the image as deleted and add it to the outbox, due at `purge_at`: both or neither.
 
-        Returns False if it did not exist or was deleted already.
+        Returns False if the image does not exist or was deleted before.
         """
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
-        """At most `limit` purges that are due, newest first. Only one caller gets each; it is due again at `until`."""
+        """At most `limit` purges that are due, newest first. No other caller gets them until `until`."""
 
     async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
         """Schedule round `number` of a purge for `due_at`."""
@@ -105,7 +105,7 @@ class MetadataStore(Protocol):
         """When the next purge is due; None if the outbox is empty."""
 
     async def pending_purges(self) -> tuple[int, datetime | None]:
-        """The number of purges, and the oldest deletion that was not confirmed even once."""
+        """The number of purges, and the time of the oldest deletion without a single confirmed round."""
 
     async def finish_purge(self, image_id: str) -> None:
         """Remove a purge from the outbox."""
@@ -119,7 +119,7 @@ class DatabaseConfig:
     password: str | None
     pool: int
     lock_pool: int = 4
-    """Connections for storing and removing contents."""
+    """Connections for storing and removing content."""
 
 
 _STORES: dict[str, Callable[[DatabaseConfig], MetadataStore]] = {}
@@ -146,7 +146,7 @@ def create_store(config: DatabaseConfig) -> MetadataStore:
 
 
 def pending_migrations(applied: set[str]) -> list[tuple[str, list[str]]]:
-    """Name and statements of each migration that is not in `applied`, in order."""
+    """The name and the statements of each migration that is not in `applied`, in order."""
     files = sorted(MIGRATIONS.glob("[0-9]*.sql"))
     return [(file.stem, _statements(file)) for file in files if file.stem not in applied]
 

@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_ANSWER_SECONDS = 1.8  # getting a connection and an answer, so that a client has its 503 in under 2 s
-_STEP_SECONDS = 1.5  # to connect, and for each of several statements that belong together
+_ANSWER_SECONDS = 1.8  # for a connection and an answer, so that clients get a 503 in under 2 s
+_STEP_SECONDS = 1.5  # to connect, and for each statement of a transaction
 _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a worker that does not serve yet (30 s)
-_LOCK_SECONDS = 30.0  # while a content is being stored: as long as an object store may take (blobs.py)
+_LOCK_SECONDS = 30.0  # while content is being stored: as long as an object store may take (blobs.py)
 _MIGRATION_LOCK = 0x1A6E5EC
 _MISTAKES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
@@ -55,8 +55,8 @@ _CLAIM = """
 class PostgresStore:
     """Two pools of connections, which reconnect when the server comes back.
 
-    Storing a content holds a connection for as long as the blob store takes. Uploads have a pool of their own, so that
-    a slow blob store leaves connections for queries.
+    An upload holds a connection while the blob store works. Uploads have their own pool, so that a slow blob store does
+    not take the connections of queries.
     """
 
     exclusive = False
@@ -66,7 +66,7 @@ class PostgresStore:
         self._locks = _pool(config, config.lock_pool)
 
     async def open(self) -> None:
-        """Wait for the server, connect, and migrate. Several processes may do so at once."""
+        """Wait for the server, connect, and migrate. Several processes may do this at once."""
         await self._pool
         await self._locks
         await self._wait_for_server()
@@ -80,7 +80,10 @@ class PostgresStore:
                 await connection.execute("INSERT INTO schema_migrations VALUES ($1)", name)
 
     async def _wait_for_server(self) -> None:
-        """Wait for the server: after a reboot, all parts start at once. The next query reports other errors."""
+        """Wait until the server accepts connections: after a reboot, all parts start at once.
+
+        Raises nothing. If the server stays down or rejects the login, the next query reports that.
+        """
         loop = asyncio.get_running_loop()
         start, warned = loop.time(), False
         while loop.time() < start + _START_SECONDS:
@@ -102,7 +105,7 @@ class PostgresStore:
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
-        """A transaction that holds an advisory lock on the first 63 bits of the content's hash."""
+        """See MetadataStore. A transaction with an advisory lock on the first 63 bits of the hash."""
         async with self._held_connection() as connection, connection.transaction():
             key = int(sha256[:16], 16) >> 1
             await connection.execute("SELECT pg_advisory_xact_lock($1)", key, timeout=_LOCK_SECONDS)
@@ -164,14 +167,14 @@ class PostgresStore:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:
-        """A connection for one query, which is dropped if the answer takes too long."""
+        """A connection for one query. It is dropped if the answer takes too long."""
         with _translated():
             async with asyncio.timeout(_ANSWER_SECONDS), _borrowed(self._pool) as connection:
                 yield connection
 
     @asynccontextmanager
     async def _held_connection(self) -> AsyncIterator["Connection"]:
-        """A connection for several statements with other work between them."""
+        """A connection for several statements, with other work between them."""
         with _translated():
             async with _borrowed(self._locks, _LOCK_SECONDS) as connection:
                 yield connection

@@ -42,7 +42,7 @@ T = TypeVar("T")
 
 @metadata_store("sqlite")
 class SqliteStore:
-    """One connection. Each statement is a transaction, on disk before it returns; `_transaction` groups several."""
+    """One connection. Each statement is a transaction, on disk when it returns. `_transaction` groups several."""
 
     exclusive = True
 
@@ -62,7 +62,7 @@ class SqliteStore:
             try:
                 await self._migrate()
             except BaseException:
-                await self.close()  # otherwise its thread would keep the process alive
+                await self.close()  # otherwise the connection's thread would keep the process alive
                 raise
 
     async def close(self) -> None:
@@ -71,7 +71,7 @@ class SqliteStore:
         self._owned.close()
 
     def _own(self) -> None:
-        """Claim the database for this process, since the locks on contents exist only here."""
+        """Claim the database for this process: locks on content would not stop another one."""
         lock = self._owned.enter_context(self._path.with_name(f"{self._path.name}.lock").open("w"))
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -88,13 +88,13 @@ class SqliteStore:
         await self._connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
         applied = {row[0] for row in await self._connection.execute_fetchall("SELECT name FROM schema_migrations")}
         for name, statements in pending_migrations(applied):
-            done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name is that of our own file
+            done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name of one of our own files
             script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
             await self._connection.executescript(script)
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
-        """A lock in this process, which is the only one that writes to the file."""
+        """See MetadataStore. A lock in this process is enough: no other one uses the file."""
         lock = self._locks.setdefault(sha256, asyncio.Lock())
         async with lock:
             yield _LockedContent(self, sha256)
@@ -170,7 +170,7 @@ class SqliteStore:
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
-        """Run several statements as one transaction. No other write can come between: there is one connection."""
+        """Run several statements as one transaction. Other writes wait, since they share the connection."""
         async with self._writing:
             with _translated():
                 await self._connection.execute("BEGIN IMMEDIATE")
@@ -196,7 +196,7 @@ class _LockedContent:
 
 
 async def _whole(work: Coroutine[None, None, T]) -> T:
-    """Finish `work` even if the caller is cancelled: half a transaction would block all that follow."""
+    """Finish `work` even if the caller is cancelled: half a transaction would block all later ones."""
     return await asyncio.shield(asyncio.create_task(work))
 
 
@@ -211,7 +211,7 @@ def _translated() -> Iterator[None]:
 
 
 def _text(moment: datetime) -> str:
-    """Fixed width, so that the order of texts is that of times."""
+    """A time as text of fixed width, so that texts sort as times do."""
     return moment.astimezone(UTC).isoformat(timespec="microseconds")
 
 

@@ -1,4 +1,4 @@
-"""`python -m loadtests` as people start it, and targets that are none."""
+"""`python -m loadtests` as a user starts it, and a server that always says the same."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ _COMMAND = (sys.executable, "-m", "loadtests")
 
 
 def loadtests(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """The finished command, in a process of its own: locust patches the one that it is imported in."""
+    """Run the command in a process of its own, because locust patches the process that imports it."""
     return subprocess.run(
         [*_COMMAND, *map(str, arguments)],
         cwd=ROOT,
@@ -28,7 +28,7 @@ def loadtests(*arguments: object, **environment: str) -> subprocess.CompletedPro
 
 
 def interrupted(*arguments: object, after: str) -> subprocess.CompletedProcess[str]:
-    """The same, where Ctrl-C is pressed after it has printed this."""
+    """The same, with Ctrl-C after it has printed this."""
     command, pipe = [*_COMMAND, *map(str, arguments)], subprocess.PIPE
     with subprocess.Popen(command, cwd=ROOT, stdout=pipe, stderr=pipe, text=True, start_new_session=True) as process:
         assert process.stdout
@@ -40,7 +40,7 @@ def interrupted(*arguments: object, after: str) -> subprocess.CompletedProcess[s
 
 @contextmanager
 def speaking(words: bytes) -> Iterator[str]:
-    """The URL of a server that says this to everybody."""
+    """The URL of a server that says this to every client."""
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -53,7 +53,7 @@ def speaking(words: bytes) -> Iterator[str]:
                     client.recv(65536)
                     client.sendall(words)
                     client.shutdown(socket.SHUT_WR)
-                    while client.recv(65536):  # closed with the rest of a request unread, it would be reset
+                    while client.recv(65536):  # if it closed with unread data, the connection would be reset
                         pass
 
         threading.Thread(target=serve, daemon=True).start()

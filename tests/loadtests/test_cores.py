@@ -1,4 +1,4 @@
-"""Cores of the service and of the load generator."""
+"""Separate cores for service and load generator."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from loadtests.cores import Cores
     ("mine", "service", "generator"),
     [({0, 1}, (0,), (1,)), ({2, 3, 5}, (2, 3), (5,)), (set(range(8)), (0, 1, 2, 3), (4, 5, 6, 7))],
 )
-def test_each_gets_a_half(
+def test_each_gets_half_of_the_cores(
     monkeypatch: pytest.MonkeyPatch, mine: set[int], service: tuple[int, ...], generator: tuple[int, ...]
 ) -> None:
     monkeypatch.setattr(cores, "_SYSTEM", Path("/nowhere"))
@@ -47,16 +47,16 @@ def test_threads_of_a_core_stay_together(
     assert cores.split(os.cpu_count() or 0) == Cores(service, generator)
 
 
-def test_one_core_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_single_core_is_shared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     assert cores.split(os.cpu_count() or 0) is None
 
 
-def test_an_engine_elsewhere_has_cores_of_its_own() -> None:
+def test_nothing_is_split_for_an_engine_on_another_machine() -> None:
     assert cores.split((os.cpu_count() or 0) + 1) is None
 
 
-def test_what_is_started_stays_on_the_generators_cores() -> None:
+def test_child_processes_stay_on_the_generators_cores() -> None:
     before = os.sched_getaffinity(0)
     last = max(before)
     with Cores((0,), (last,)).kept():

@@ -1,4 +1,4 @@
-"""Faults that are made on purpose are mended, and one that could not be made is told."""
+"""Deliberate faults are mended, and failures to make them are reported."""
 
 import subprocess
 
@@ -14,7 +14,7 @@ STACK = Stack("", "docker", ())
 def happened(
     monkeypatch: pytest.MonkeyPatch, *, make: Exception | None, mend: Exception | None
 ) -> tuple[Fault, list[str]]:
-    """A fault whose steps end so, and the steps that were tried."""
+    """A fault whose steps end this way, and the steps that were tried."""
     tried: list[str] = []
 
     def step(name: str, error: Exception | None) -> None:
@@ -42,7 +42,7 @@ FAILED = subprocess.CalledProcessError(1, "docker", stderr="no such\n container"
         (None, FAILED, "no such container"),
     ],
 )
-def test_a_fault_is_mended_whatever_it_made_and_says_why_it_failed(
+def test_a_fault_is_mended_even_after_a_failure(
     make: Exception | None, mend: Exception | None, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fault, tried = happened(monkeypatch, make=make, mend=mend)

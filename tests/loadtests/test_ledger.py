@@ -1,23 +1,23 @@
-"""Counts by second, and what is told from them."""
+"""Counts by second, and what they say."""
 
 from pathlib import Path
 
 import pytest
 
 from loadtests import ledger as ledgers
-from loadtests.ledger import Ledger, Step
-from loadtests.tallies import Key, Tally, bucket, upper_ms
+from loadtests.ledger import Key, Ledger, Step, Tally
+from measuring.percentiles import bucket, upper_ms
 
 
 def count(ledger: Ledger, second: int, name: str, cache: str, *latencies: float) -> Tally:
     tally = ledger.tally(Key(second, name, cache))
     for latency in latencies:
-        tally.latencies[bucket(latency)] += 1
+        tally.note(latency)
     return tally
 
 
 @pytest.mark.parametrize("latency", [0.01, 0.1, 1.0, 9.99, 10.0, 123.4, 10_000.0])
-def test_a_latency_is_true_to_three_percent(latency: float) -> None:
+def test_latencies_are_accurate_to_three_percent(latency: float) -> None:
     assert latency <= upper_ms(bucket(latency)) * 1.0001
     assert upper_ms(bucket(latency)) <= max(latency * 1.031, 0.1)
 
@@ -36,7 +36,7 @@ def test_percentiles_rates_and_hits_of_a_span() -> None:
     assert ledger.summary("viewers.missed", 10, 12).p50_ms == pytest.approx(1000, rel=0.04)
 
 
-def test_refusals_are_no_errors_and_neither_has_a_latency() -> None:
+def test_refusals_and_errors_are_separate_and_have_no_latency() -> None:
     ledger = Ledger()
     tally = count(ledger, 10, "api info", "", 5, 5)
     tally.refused, tally.failed = 1, 1
@@ -45,7 +45,7 @@ def test_refusals_are_no_errors_and_neither_has_a_latency() -> None:
     assert summary.hit_ratio is None
 
 
-def test_groups_are_told_by_the_first_word() -> None:
+def test_the_first_word_is_the_group() -> None:
     ledger = Ledger()
     for name in ("viewers thumb", "viewers ladder", "viewersx y", "clean-up"):
         count(ledger, 1, name, "HIT", 1)
@@ -53,10 +53,10 @@ def test_groups_are_told_by_the_first_word() -> None:
     assert {group: ledger.summary(group, 0, 9).requests for group in groups} == groups
 
 
-def test_what_workers_counted_is_added_and_a_file_keeps_all(tmp_path: Path) -> None:
+def test_counts_of_workers_are_added_and_a_file_keeps_everything(tmp_path: Path) -> None:
     ledger, worker = Ledger(users={10: 3}, steps=[Step(3, 10, 12)], stopped_because="enough"), Ledger()
     count(ledger, 10, "viewers thumb", "HIT", 1)
-    count(worker, 10, "viewers thumb", "HIT", 1, 2).bytes = 7
+    count(worker, 10, "viewers thumb", "HIT", 1, 2)
     worker.failures["viewers thumb: status 500"] = 2
     ledger.add(worker.packed())
     ledger.write(tmp_path / "ledger.json")

@@ -1,4 +1,4 @@
-"""What the probe counts of hits."""
+"""What the probe counts."""
 
 import time
 from collections.abc import Iterator, Mapping
@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from loadtests import probe
-from loadtests.ledger import PROBE_MISSES, PROBED, Ledger
-from loadtests.tallies import Summary
+from loadtests.ledger import PROBE_MISSES, PROBED, Ledger, Summary
 
 HIT = {"X-Cache": "HIT"}
 
@@ -17,7 +16,7 @@ def all_of(ledger: Ledger, group: str) -> Summary:
 
 
 def probed(monkeypatch: pytest.MonkeyPatch, taken: Iterator[float]) -> Summary:
-    """The hits of a probe whose answers take so many seconds, one after the other."""
+    """The hits of a probe whose answers take these seconds."""
 
     def ask(*_: object) -> tuple[int, Mapping[str, str]]:
         seconds = next(taken, None)
@@ -30,16 +29,18 @@ def probed(monkeypatch: pytest.MonkeyPatch, taken: Iterator[float]) -> Summary:
     return all_of(probe._probe("http://127.0.0.1:1", "/"), PROBED)
 
 
-def test_what_was_due_while_an_answer_was_slow_counts_from_when_it_was_due(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_requests_delayed_by_a_slow_answer_count_from_when_they_were_due(monkeypatch: pytest.MonkeyPatch) -> None:
     start = time.perf_counter()
     found = probed(monkeypatch, iter([0.4] + [0.0] * 39))
-    assert time.perf_counter() - start == pytest.approx(0.8, abs=0.15), "the missed ones were asked for, and no more"
+    assert time.perf_counter() - start == pytest.approx(0.8, abs=0.15), (
+        "it catches up with the delayed ones, and sends no more"
+    )
     assert found.requests == 40
     assert found.p99_ms == pytest.approx(400, rel=0.1)
-    assert found.p95_ms == pytest.approx(360, rel=0.15), "not the slow one alone"
+    assert found.p95_ms == pytest.approx(360, rel=0.15), "not only the slow one"
 
 
-def test_its_own_waking_up_late_is_not_the_services(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_its_own_late_wake_up_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     slept = time.sleep
     monkeypatch.setattr(probe.time, "sleep", lambda seconds: slept(seconds + 0.05 if seconds else 0))
     found = probed(monkeypatch, iter([0.0] * 10))
@@ -59,7 +60,7 @@ def test_its_own_waking_up_late_is_not_the_services(monkeypatch: pytest.MonkeyPa
         (0, {}, 1, 0, 1),
     ],
 )
-def test_a_clean_refusal_is_no_failure(
+def test_a_clean_refusal_is_not_a_failure(
     status: int, headers: dict[str, str], requests: int, refused: int, failed: int
 ) -> None:
     ledger = Ledger()
@@ -68,7 +69,7 @@ def test_a_clean_refusal_is_no_failure(
     assert (found.requests, found.refused_share, found.error_share) == (requests, refused, failed)
 
 
-def test_a_miss_is_no_hit_and_no_visitors_answer_and_counted_apart() -> None:
+def test_misses_are_counted_separately() -> None:
     ledger = Ledger()
     probe.note(ledger, 200, {"X-Cache": "MISS"}, 1.0)
     assert {group: all_of(ledger, group).requests for group in (PROBED, "all", PROBE_MISSES)} == {

@@ -1,4 +1,4 @@
-"""What is counted of visitors beside their answers."""
+"""What is counted in addition to answers."""
 
 import subprocess
 import sys
@@ -22,7 +22,7 @@ print(ledger.summary("api", second, second + 1).error_share, dict(ledger.failure
 """
 
 
-def test_a_task_that_ends_with_an_exception_is_a_failure_of_its_group() -> None:
-    """In a process of its own, since locust patches the one that it is imported in."""
+def test_a_task_that_raises_is_a_failure_of_its_group() -> None:
+    """In a process of its own, because locust patches the process that imports it."""
     done = subprocess.run([sys.executable, "-c", STUMBLE], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.stdout == "1.0 {'api task: TypeError: no length': 1}\n", done.stderr

@@ -1,4 +1,4 @@
-"""What the containers of a load test are started with."""
+"""How the containers of a load test are started."""
 
 import os
 from pathlib import Path
@@ -15,13 +15,13 @@ Commands = list[tuple[list[str], dict[str, str]]]
 
 @pytest.fixture
 def pinned_to() -> list[str]:
-    """The cores that the engine says of its containers."""
+    """The cores that the engine reports for its containers."""
     return ["0"]
 
 
 @pytest.fixture
 def commands(monkeypatch: pytest.MonkeyPatch, pinned_to: list[str]) -> Commands:
-    """What is run, in place of which nothing is."""
+    """The commands that would run; none of them does."""
     noted: Commands = []
 
     def note(command: list[str], environment: dict[str, str]) -> str:
@@ -38,7 +38,7 @@ def commands(monkeypatch: pytest.MonkeyPatch, pinned_to: list[str]) -> Commands:
 
 
 def test_no_setting_of_an_operator_reaches_the_stack(monkeypatch: pytest.MonkeyPatch, commands: Commands) -> None:
-    """Neither what `.env` has (another file is read), nor what runs beside it, nor a rate of one client."""
+    """Neither from `.env`, which is not read, nor profiles, nor rates per client."""
     for name in ("COMPOSE_PROFILES", "RENDERS_PER_SECOND"):
         monkeypatch.setenv(name, "observe")
     with stack.started(apart=False):
@@ -52,21 +52,21 @@ def test_no_setting_of_an_operator_reaches_the_stack(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(("pinned_to", "apart"), [(["0", "0"], True), (["0", ""], False), (["", ""], False)])
-def test_the_service_is_told_to_have_cores_where_it_has(
+def test_separate_cores_are_reported_only_if_the_engine_pins_them(
     commands: Commands, pinned_to: list[str], capsys: pytest.CaptureFixture[str], *, apart: bool
 ) -> None:
-    """An engine without the right to pin drops the setting, and starts the containers."""
+    """An engine without the right to pin ignores the setting and starts the containers."""
     del pinned_to
     with stack.started(apart=True) as started:
         assert (started.cores is not None) is apart
     up, environment = next(each for each in commands if "up" in each[0])
     assert "loadtests/docker-compose.cores.yml" in up
     assert environment["LOADTEST_CORES"] == "0"
-    assert ("cannot keep containers" in capsys.readouterr().out) is not apart
+    assert ("cannot pin containers" in capsys.readouterr().out) is not apart
 
 
-def test_every_part_that_is_started_has_the_services_cores() -> None:
-    """One that is left out would run on the load generator's, and be measured with it."""
+def test_every_part_is_pinned() -> None:
+    """A part that is missing would run on the load generator's cores."""
     parts = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     pinned = yaml.safe_load((ROOT / "loadtests/docker-compose.cores.yml").read_text())["services"]
     assert set(pinned) == {name for name, part in parts.items() if "profiles" not in part}

@@ -1,1 +1,1 @@
-"""What the service remembers: records and results, in memory or in Redis."""
+"""The record cache and the result cache, in memory or in Redis."""

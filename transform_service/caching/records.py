@@ -1,4 +1,4 @@
-"""The record cache: answers of the storage service, kept for minutes, and dropped when an image is deleted."""
+"""The record cache: keeps answers of the storage service for minutes, or until the image is deleted."""
 
 from cachetools import TTLCache
 
@@ -10,23 +10,23 @@ from transform_service.metrics import RECORDS
 _SECONDS = 300.0
 """Shorter than the life of a presigned URL in a record (storage_service/library.py)."""
 _GONE_SECONDS = 3600.0
-"""Longer than a record that was read before the deletion may be in transit."""
+"""Longer than a record from before the deletion can be on its way."""
 _GONE = b"gone"
 _UNMARKED = 10_000
 
 
 class CachedLocator:
-    """A Locator that keeps the answers of another one, in a store that nodes share.
+    """A Locator that caches the answers of another one, in a store that nodes may share.
 
-    A deletion replaces the record with a mark, and a record never replaces a mark. So a record that was read before the
-    deletion does not come back after it.
+    A deletion replaces the record with a mark, and a record never replaces a mark. So a record from before the deletion
+    does not come back after it.
     """
 
     def __init__(self, storage: Locator, store: CacheStore) -> None:
         self._storage = storage
         self._store = store
         self._unmarked: TTLCache[str, bool] = TTLCache(_UNMARKED, _GONE_SECONDS)
-        """Deleted images that the store could not mark; it may still have their records when it comes back."""
+        """Deleted images that the store could not mark. It may still have their records when it responds again."""
 
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
@@ -39,7 +39,7 @@ class CachedLocator:
         return located
 
     async def confirm(self, image_id: str) -> None:
-        """See Locator. While storage is down, nothing can have been deleted, so a known record is valid."""
+        """See Locator. While storage is down, nothing can be deleted, so a cached record is valid."""
         try:
             await self._storage.confirm(image_id)
         except Unavailable:

@@ -1,4 +1,4 @@
-"""The result cache: results and failures by key, and a lease for the one node that works on a key."""
+"""The result cache: results and failures by key, and a lease so that one node at a time works on a key."""
 
 import asyncio
 import time
@@ -11,9 +11,9 @@ from transform_service.caching.store import CacheStore
 
 _SECONDS = 30.0 * 24 * 3600
 _FAILURE_SECONDS = 600.0
-"""An image that fails to decode will fail again in five minutes, but perhaps not in the next version."""
+"""An image that fails to decode fails again ten minutes later, but perhaps not in the next version."""
 _LEASE = 3.0
-"""Seconds until another node takes over from one that died; well below a render's deadline (10 s)."""
+"""Seconds until another node takes over from one that died. Well below the deadline of a render (10 s)."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
 _RESULT, _FAILURE = b"r", b"f"
 
@@ -22,13 +22,13 @@ class ResultCache:
     """The results of all nodes that share a store."""
 
     def __init__(self, store: CacheStore, entry_bytes: int, patience: float) -> None:
-        """Larger results than `entry_bytes` are not kept. `patience` is how many seconds to wait for another node."""
+        """Results above `entry_bytes` are not kept. `patience` is how many seconds to wait for another node."""
         self._store = store
         self._entry_bytes = entry_bytes
         self._patience = patience
 
     async def find(self, key: str) -> bytes | None:
-        """The result, or None. Raises UnprocessableImage if the render is known to fail."""
+        """The result, or None if there is none. Raises UnprocessableImage if the render is known to fail."""
         entry = await self._store.get(_entry(key))
         if entry is None:
             return None
@@ -37,12 +37,12 @@ class ResultCache:
         return entry[1:]
 
     async def keep(self, key: str, body: bytes, content: str) -> None:
-        """Keep a result of `content` (a SHA-256), unless it is too large."""
+        """Keep a result, unless it is too large. `content` is the SHA-256 of the image."""
         if len(body) <= self._entry_bytes:
             await self._store.put(_entry(key), _RESULT + body, _SECONDS, content)
 
     async def keep_failure(self, key: str, error: UnprocessableImage, content: str) -> None:
-        """Keep the reason why a render fails."""
+        """Keep the error of a render that fails."""
         await self._store.put(_entry(key), _FAILURE + error.detail.encode(), _FAILURE_SECONDS, content)
 
     async def forget(self, content: str) -> None:
@@ -51,10 +51,10 @@ class ResultCache:
 
     @asynccontextmanager
     async def alone(self, key: str) -> AsyncIterator[bytes | None]:
-        """Be the only node that works on `key`. Yields None to start, or the result if another node has it.
+        """Make sure that no other node works on `key`. Yields None to start, or the result of another node.
 
-        The node at work renews its lease every second. The others wait for a node that died until its lease ends, for
-        a slow one until their patience ends, and not at all if the store has failed.
+        The node at work renews its lease every second. The others wait until its lease ends if it died, or until their
+        patience ends if it is slow. They do not wait at all if the store has failed.
         """
         if not self._store.shared:
             yield None
@@ -62,7 +62,7 @@ class ResultCache:
         lease, owner = f"lease:{key}", uuid.uuid4().bytes
         try:
             held = await self._acquire(lease, owner, key)
-            found = await self.find(key)  # stored between the first look and the lease
+            found = await self.find(key)  # another node may have stored it since the caller looked
             if found is not None or not held:
                 yield found
                 return
@@ -72,10 +72,10 @@ class ResultCache:
             finally:
                 renewal.cancel()
         finally:
-            await self._store.release(lease, owner)  # a cancelled caller may hold the lease without knowing
+            await self._store.release(lease, owner)  # a cancelled call may hold the lease without knowing it
 
     async def _acquire(self, lease: str, owner: bytes, key: str) -> bool:
-        """True with the lease; False if the result is there, or the patience has ended."""
+        """Wait for the lease. Returns False if there is a result, or if the patience has ended."""
         end, pause = time.monotonic() + self._patience, _FIRST_PAUSE
         while not await self._store.add(lease, owner, _LEASE):
             if await self._store.get(_entry(key)) is not None or time.monotonic() > end:

@@ -1,4 +1,4 @@
-"""A store of values that may disappear at any time: in this process, bounded in bytes, or in Redis for all nodes."""
+"""A store for values that may disappear at any time: in this process, limited in bytes, or in Redis for all nodes."""
 
 import hashlib
 import logging
@@ -16,13 +16,13 @@ from transform_service.metrics import CACHE_ERRORS
 _TIMEOUT = 0.5
 _NAMESPACE = "imgsvc"
 _GROUP_SECONDS = 31 * 24 * 3600
-"""How long the key list of a group lives: longer than any value."""
+"""The life of the key list of a group, in seconds: longer than that of any value."""
 _GROUP_KEYS = 10_000
-"""Keys in one list. Then a new one begins, and the old values disappear when they are no longer used."""
+"""Keys in one list. Then a new list begins, and the values of the old one stay until Redis evicts them."""
 _SETTING = "RESULT_CACHE_URL"
 _DIGEST = 16
 _PAUSE = 1.0
-"""Seconds to leave Redis alone after an error, so that not every request waits for the timeout."""
+"""Seconds without commands to Redis after an error, so that not every request waits for the timeout."""
 
 _IF_OWNED = "if redis.call('get', KEYS[1]) == ARGV[1] then return redis.call({}) else return 0 end"
 _LIST = """
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 
 class CacheStore(Protocol):
-    """Losing a value costs time and nothing else, so no method raises."""
+    """A store of values by key. Losing a value costs only time, so no method raises."""
 
     shared: bool
     """Whether other nodes share it."""
@@ -47,10 +47,10 @@ class CacheStore(Protocol):
         """The value, or None."""
 
     async def put(self, key: str, value: bytes, seconds: float, group: str = "") -> bool:
-        """Keep a value. Returns False if that may have failed, so that an older value may still be there."""
+        """Keep a value for `seconds`. Returns False if that may have failed: an older value may still be there."""
 
     async def add(self, key: str, value: bytes, seconds: float) -> bool:
-        """Keep a value unless the key has one. Returns whether it did, and True if the store has failed."""
+        """Keep a value unless the key has one. Returns False if it has one, and True if the store has failed."""
 
     async def renew(self, key: str, value: bytes, seconds: float) -> None:
         """Extend the life of this value, if it is still there."""
@@ -73,7 +73,7 @@ class _Entry:
 
 
 class MemoryStore:
-    """The values used last, as many as fit into `size` bytes."""
+    """Values in this process: those used last, as many as fit into `size` bytes."""
 
     shared = False
 
@@ -121,9 +121,9 @@ class MemoryStore:
 
 
 class RedisStore:
-    """Values in Redis, which bounds them itself (`maxmemory`, `allkeys-lru`).
+    """Values in Redis, which limits their size itself (`maxmemory`, `allkeys-lru`).
 
-    Each value carries a digest of its key, so that an answer to another command is never used, whatever mixed them up.
+    Each value starts with a digest of its key, so that the answer to another command is never used by mistake.
     """
 
     shared = True
@@ -175,7 +175,7 @@ class RedisStore:
     async def _add(self, key: str, stored: bytes, seconds: float) -> bool:
         try:
             await self._cache.add(key, stored, ttl=float(seconds))
-        except ValueError:  # aiocache's way to say that the key exists
+        except ValueError:  # aiocache raises this if the key exists
             return False
         return True
 
@@ -207,7 +207,7 @@ class RedisStore:
             return otherwise
         try:
             return await command()
-        except Exception as error:  # noqa: BLE001  # whatever is wrong with Redis, rendering goes on
+        except Exception as error:  # noqa: BLE001  # rendering continues whatever is wrong with Redis
             CACHE_ERRORS.inc()
             logger.warning("the result cache does not respond: %r", error)
             self._paused_until = time.monotonic() + _PAUSE

@@ -1,4 +1,4 @@
-"""The HTTP API of the transform service: source, format, headers."""
+"""The HTTP API of the transform service: chooses source and format, and sends the result."""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -35,20 +35,20 @@ RESULTS = web.AppKey("RESULTS", ResultCache)
 PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
 
 _AUTO = "auto"
-"""Instead of a format: the one that the client prefers."""
+"""Stands for the format that the client prefers."""
 _CACHE_STATUS = {"miss": "imgsvc; fwd=miss", "hit": "imgsvc; hit", "waited": "imgsvc; hit"}
 
 
 @dataclass(frozen=True, slots=True)
 class _Output:
-    """The format of a response, and the headers that say what it depends on."""
+    """The format of a response, and the headers (`Vary`) that its choice requires."""
 
     format: Format
     headers: dict[str, str]
 
 
 def routes() -> list[web.RouteDef]:
-    """The routes for conversions and transforms in the HTTP contract."""
+    """The routes that return variants."""
     return [
         health_route(paths.TRANSFORM + "/healthcheck", "image-transform"),
         web.get(paths.IMAGE, stored_variant),
@@ -59,14 +59,14 @@ def routes() -> list[web.RouteDef]:
 
 
 async def stored_variant(request: web.Request) -> web.StreamResponse:
-    """A stored image, converted by the extension in the path and transformed by the query."""
+    """A variant of a stored image: the path has the format, the query has the chain."""
     chain = _chain(request)
     extension = request.match_info.get("extension")
     return await _respond(request, "image_id", request.match_info["image_id"], chain, extension)
 
 
 async def transform_named(request: web.Request) -> web.StreamResponse:
-    """An image that the query names, transformed."""
+    """A variant of an image that the query names."""
     in_url = [name for name, source in request.app[SOURCES].items() if source.in_url]
     chain = _chain(request, *in_url)
     name, value = _one_source(request, {name: chain.parameters[name] for name in in_url if name in chain.parameters})
@@ -74,7 +74,7 @@ async def transform_named(request: web.Request) -> web.StreamResponse:
 
 
 async def transform_posted(request: web.Request) -> web.StreamResponse:
-    """An image that the form contains or names, transformed."""
+    """A variant of an image that the form contains or names."""
     chain = _chain(request)
     async with AsyncExitStack() as stack:
         with spans.during("receive"):
@@ -89,7 +89,7 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
 
 
 async def purge(request: web.Request) -> web.Response:
-    """204 once the caches have forgotten an image. The storage service sends this after a deletion."""
+    """Remove an image from the caches: 204 when that is done. The storage service requests it after a deletion."""
     await request.app[RECORDS].forget(checked_image_id(request.match_info["image_id"]))
     if content := request.headers.get(CONTENT_HEADER):
         await request.app[RESULTS].forget(content)
@@ -132,7 +132,7 @@ def _chain(request: web.Request, *reserved: str) -> Chain:
 
 
 def _requested_format(extension: str | None, parameter: str | None) -> Format | str | None:
-    """The format that the path or the query asks for, `_AUTO`, or None."""
+    """The format in the path or in `format=`, `_AUTO`, or None if neither has one."""
     requested = {_AUTO if text == _AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
     if len(requested) > 1:
         raise BadRequest(f"the path asks for {extension} but `format` for {parameter}; use one of them")

@@ -1,4 +1,4 @@
-"""Choosing a format by the `Accept` header, if the request leaves it open (`.auto`, `format=auto`)."""
+"""Chooses a format by the `Accept` header, if the request leaves it open (`.auto`, `format=auto`)."""
 
 from collections.abc import Iterable
 
@@ -9,16 +9,16 @@ from imaging.formats import FORMATS, Format
 
 
 def auto_formats() -> list[Format]:
-    """The formats that `auto` considers besides the original's, the best first."""
+    """The formats that `auto` considers in addition to the original's, best first."""
     ranked = [(fmt.writer.auto_rank, fmt) for fmt in FORMATS.values() if fmt.writer and fmt.writer.auto_rank]
     return [fmt for _, fmt in sorted(ranked, key=lambda pair: -pair[0])]
 
 
 def negotiated(accepts: Iterable[str], original: Format, *, animated: bool) -> Format:
-    """The format that the client prefers (RFC 9110, 12.5.1); at equal preference the best, at worst the original's.
+    """The format that the client prefers (RFC 9110, section 12.5.1), or the original's if it accepts no other.
 
-    A client has to name a modern format (`image/avif`): clients that cannot show it send wildcards too. An animation
-    never becomes a still image.
+    Of formats with equal preference, the best one wins. A client has to name a modern format (`image/avif`), since
+    clients that cannot show it send wildcards too. An animation never becomes a still image.
     """
     header = parse_accept_header(", ".join(accepts), MIMEAccept)
     named = {name.lower(): quality for name, quality in reversed(list(header))}

@@ -1,1 +1,1 @@
-"""What can be done to an image. One module an operation: its grammar, geometry, pixels and documentation."""
+"""The operations, one module each: grammar, geometry, pixels and documentation."""

@@ -1,4 +1,4 @@
-"""The types of arguments that operations take, from text in a URL and back."""
+"""The types of operations' arguments: from the text in a URL, and back."""
 
 import re
 from decimal import Decimal
@@ -65,7 +65,7 @@ Place = Annotated[str, BeforeValidator(parse_place)]
 
 
 def canonical(value: Any) -> str:
-    """The canonical text of a value, with as few digits as possible."""
+    """The canonical text of an argument, with as few digits as possible."""
     if not isinstance(value, float):
         return str(value)
     text = f"{Decimal(repr(value)):f}"  # the shortest text with the same value, without an exponent

@@ -7,14 +7,14 @@ from imaging.types import Image
 from transform_service.operations.base import Operation, operation
 
 _THRESHOLD = 10
-"""Colours within this distance of the border's, of 255, belong to the border, as in ImageMagick and sharp."""
+"""How much a colour in the border may differ from that of its corner, out of 255. As in ImageMagick and sharp."""
 _MEDIAN = 3
-"""The side of the window in which libvips ignores single pixels of noise. Smaller images cannot hold it."""
+"""The side of the window in which libvips ignores single noisy pixels. It does not fit into smaller images."""
 
 
 @operation("autocrop")
 class Autocrop(Operation):
-    """Remove a border in the colour of the top left pixel. An image of that colour alone stays as it is."""
+    """Remove a border that has the colour of the top left pixel. An image with only that colour does not change."""
 
     examples = ("autocrop",)
     cost = 8.0
@@ -24,7 +24,7 @@ class Autocrop(Operation):
         return Frame(frame.size, frame.alpha, exact=False)
 
     def apply(self, image: Image) -> Image:
-        """A transparent border is detected in the alpha band only."""
+        """Find the border by its colour, or a transparent one by the alpha band alone, and crop it."""
         corner = image.getpoint(0, 0)
         options: dict[str, Any] = {"threshold": _THRESHOLD, "line_art": min(image.width, image.height) < _MEDIAN}
         if image.hasalpha() and corner[-1] <= _THRESHOLD:

@@ -24,7 +24,7 @@ def _colour(text: object) -> str:
 
 @operation("background")
 class Background(Operation):
-    """Put a `colour` (RRGGBB or RRGGBBAA) behind the image, and behind corners and margins that later steps add."""
+    """Put a `colour` (RRGGBB or RRGGBBAA) behind the image, and into corners and margins that later operations add."""
 
     colour: Annotated[str, BeforeValidator(_colour)]
     examples = ("background=ff8800", "background=00000080")
@@ -33,7 +33,7 @@ class Background(Operation):
 
     @property
     def opacity(self) -> int:
-        """0 to 255."""
+        """From 0 to 255 (opaque)."""
         return bytes.fromhex(self.colour.ljust(8, "f"))[-1]
 
     def output(self, frame: Frame) -> Frame:
@@ -41,11 +41,11 @@ class Background(Operation):
         return Frame(frame.size, frame.alpha and self.opacity < _OPAQUE, frame.exact)
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for an opaque image. The planner fills what later steps add."""
+        """No step for an opaque image. The planner fills what later steps add."""
         return (self,) if frame.alpha else ()
 
     def apply(self, image: Image) -> Image:
-        """Flatten onto an opaque colour, compose over a translucent one."""
+        """Flatten the image onto an opaque colour, or compose it over a translucent one."""
         if not image.hasalpha():
             return image
         rgb = bytes.fromhex(self.colour.ljust(8, "f"))[:3]

@@ -15,18 +15,18 @@ from transform_service.operations.arguments import canonical
 
 
 class BadArgument(ValueError):
-    """An argument is missing, superfluous or invalid; the text says which one and why."""
+    """An argument is missing, unexpected or invalid. The text says which one and why."""
 
 
 class Reads(enum.Enum):
-    """What a step reads decides what may come before it: a decoder, a pipeline, or pixels in memory."""
+    """The input pixels that a step reads: decides if it can follow a decoder, a pipeline, or only pixels in memory."""
 
     POINT = enum.auto()
-    """The pixel at the same position."""
+    """Only the pixel at the same position."""
     ROWS = enum.auto()
     """Rows from top to bottom, each once. Like POINT, it can be fused with anything before it."""
     WINDOW = enum.auto()
-    """Rows from top to bottom, each several times. A decoder can stream through it, a pipeline cannot."""
+    """Rows from top to bottom, each several times. A decoder can stream into it, a pipeline cannot."""
     AREA = enum.auto()
     """Any pixels, in any order, more than once."""
 
@@ -35,11 +35,11 @@ class Overlays(Protocol):
     """The overlays that operations name, in renderer processes."""
 
     def load(self, image_id: str, box: Size, *, enlarge: bool) -> Image:
-        """Decode an overlay, scaled to fit inside `box`; smaller ones only if `enlarge`."""
+        """Decode an overlay and scale it to fit inside `box`. Enlarges it only if `enlarge` is true."""
 
 
 class Operation(BaseModel):
-    """One operation of a chain. Its fields, in order, are the arguments in the URL, separated by commas."""
+    """An operation of a chain. Its fields, in order, are the comma-separated arguments in the URL."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -47,15 +47,15 @@ class Operation(BaseModel):
     examples: ClassVar[tuple[str, ...]]
     """Complete pairs as in a URL, for the documentation and for the contract test."""
     reads: ClassVar[Reads] = Reads.AREA
-    """Which pixels of the input one pixel of the result needs, for any arguments; see reading()."""
+    """Which input pixels one pixel of the result needs, unless a class overrides reading()."""
     cost: ClassVar[float] = 10.0
-    """Nanoseconds for one pixel, for any arguments; see nanoseconds()."""
+    """Nanoseconds for one pixel, unless a class overrides nanoseconds()."""
 
     # From text, and back.
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The operation with the arguments in `text`. Raises BadArgument if they are wrong."""
+        """The operation with the arguments in `text`. Raises BadArgument if they are invalid."""
         try:
             return cls(**cls.named(text.split(",") if text else []))
         except ValidationError as error:
@@ -74,13 +74,13 @@ class Operation(BaseModel):
         return ",".join(canonical(getattr(self, name)) for name in type(self).model_fields)
 
     def __str__(self) -> str:
-        """The canonical text of the whole pair: equal if and only if the effects are."""
+        """The canonical text of the whole pair. It is the same for the same effect, and only then."""
         return f"{self.name}={self.arguments()}" if type(self).model_fields else self.name
 
     # Known before any pixel is computed.
 
     def output_size(self, size: Size) -> Size:
-        """The size of the result for an input of `size`. Raises BadRequest if the operation does not fit the input."""
+        """The size of the result for an input of `size`. Raises BadRequest if the operation does not fit that input."""
         return size
 
     def adds_transparency(self) -> bool:
@@ -94,20 +94,20 @@ class Operation(BaseModel):
     def resolve(self, frame: Frame) -> "Steps":
         """Simpler steps with the same effect on such a frame; () if there is no effect.
 
-        Called with an exact frame, and again on its results, until steps return themselves.
+        The planner calls this with an exact frame, and again on the steps returned, until they do not change.
         """
         return (self,)
 
     def nanoseconds(self) -> float:
-        """Roughly the nanoseconds of a core for one pixel of the input, or of the result if that has more pixels."""
+        """The approximate nanoseconds of one core per pixel of the input, or of the result if that has more pixels."""
         return self.cost
 
     def reading(self) -> Reads:
-        """Which pixels of the input one pixel of the result needs."""
+        """Which input pixels one pixel of the result needs."""
         return self.reads
 
     def encoding(self, encoding: Encoding) -> Encoding:
-        """The encoding after this step has changed it."""
+        """The encoding as this step changes it."""
         return encoding
 
     def overlays(self) -> tuple[str, ...]:
@@ -117,7 +117,10 @@ class Operation(BaseModel):
     # Computing pixels, in renderer processes.
 
     def apply(self, image: Image) -> Image:
-        """Compute the result. Both are one upright frame: 8 bits a band, sRGB or grey, with or without alpha."""
+        """Compute the result.
+
+        Input and result are one upright frame: 8 bits per band, sRGB or grey, with or without alpha.
+        """
         return image
 
     def apply_with(self, image: Image, overlays: Overlays) -> Image:

@@ -13,14 +13,14 @@ from transform_service.operations.base import Operation, Steps, operation
 
 _CUT = 0.2
 _WEIGHT = 20
-"""The largest of libvips' whole-number weights (vips_gaussmat, precision integer)."""
+"""The largest weight when libvips uses whole numbers (vips_gaussmat, precision integer)."""
 
 
 @operation("blur")
 class Blur(Operation):
     """Blur with a Gaussian whose standard deviation is `radius` pixels.
 
-    Its tails are cut below `cut` times its height (default: 0.2, as in libvips). A lower cut is smoother and slower.
+    Its tails are cut off below `cut` times the peak (default: 0.2, as in libvips). A lower cut is smoother and slower.
     """
 
     radius: Annotated[Number, Field(ge=0, le=250)]
@@ -29,14 +29,14 @@ class Blur(Operation):
 
     @classmethod
     def of_variance(cls, variance: float, cut: float) -> Self:
-        """The blur whose weights have this variance, in square pixels, with a radius of three decimals."""
+        """The blur whose weights have this variance, in square pixels. The radius is rounded to three decimals."""
         radius = math.sqrt(variance)
         for _ in range(8):
             radius *= math.sqrt(variance / max(cls(radius=radius, cut=cut).variance(), variance / 4))
         return cls(radius=round(radius, 3), cut=cut)
 
     def variance(self) -> float:
-        """The variance of libvips' weights, in square pixels. Less than the radius squared, since the tails are cut."""
+        """The variance of libvips' weights, in square pixels: less than the squared radius, since tails are cut off."""
         heights = [1.0]
         while (height := math.exp(-(len(heights) ** 2) / (2 * self.radius**2))) >= self.cut:
             heights.append(height)
@@ -45,7 +45,7 @@ class Blur(Operation):
         return 2 * sum(place**2 * weight for place, weight in enumerate(weights)) / total
 
     def arguments(self) -> str:
-        """The radius, and a cut other than the default."""
+        """The radius, and the cut unless it is the default."""
         return canonical(self.radius) + (f",{canonical(self.cut)}" if self.cut != _CUT else "")
 
     def nanoseconds(self) -> float:
@@ -53,7 +53,7 @@ class Blur(Operation):
         return (60 + 25 * self.radius) if self._fine else (6 + self.radius)
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for 0."""
+        """No step for 0."""
         return (self,) if self.radius else ()
 
     def apply(self, image: Image) -> Image:
@@ -63,5 +63,5 @@ class Blur(Operation):
 
     @property
     def _fine(self) -> bool:
-        """Whether to use floating point: whole numbers hold no low tails, and are up to 2 % off in libvips 8.18.7."""
+        """Whether to use floating point: whole weights have no low tails, and are up to 2 % off in libvips 8.18.7."""
         return self.cut < _CUT

@@ -21,9 +21,9 @@ class Brightness(Operation):
     cost = 3.0
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for 1."""
+        """No step for 1."""
         return () if self.factor == 1 else (self,)
 
     def apply(self, image: Image) -> Image:
-        """A line through black, plus half a step, since libvips truncates."""
+        """Multiply, and add half a step, since libvips truncates."""
         return colours_only(image, lambda colours: colours.linear([self.factor], [0.5], uchar=True))

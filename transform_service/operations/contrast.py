@@ -15,7 +15,7 @@ _MIDDLE = 127.5
 
 @operation("contrast")
 class Contrast(Operation):
-    """Multiply the distance of colours from middle grey by `factor`, as `contrast()` does in CSS. 1 changes nothing."""
+    """Multiply the distance of colours from mid-grey by `factor`, as `contrast()` does in CSS. 1 changes nothing."""
 
     factor: Annotated[Number, Field(ge=0, le=10)]
     examples = ("contrast=1.2", "contrast=0.5")
@@ -23,10 +23,10 @@ class Contrast(Operation):
     cost = 3.0
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for 1."""
+        """No step for 1."""
         return () if self.factor == 1 else (self,)
 
     def apply(self, image: Image) -> Image:
-        """A line through middle grey, plus half a step, since libvips truncates."""
+        """Multiply around mid-grey, and add half a step, since libvips truncates."""
         shift = _MIDDLE * (1 - self.factor) + 0.5
         return colours_only(image, lambda colours: colours.linear([self.factor], [shift], uchar=True))

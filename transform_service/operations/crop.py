@@ -10,12 +10,12 @@ from service_kit.errors import BadRequest
 from transform_service.operations.arguments import ClosedBox, Pixels, canonical, parse_place
 from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
 
-_AT_A_POINT = 3  # arguments of crop=X,Y,WxH
+_AT_A_POINT = 3  # the number of arguments in crop=X,Y,WxH
 
 
 @operation("crop")
 class Crop(Operation):
-    """Cut out a box of `WxH` pixels at a `place`, or `X,Y,WxH` at a distance from the left and the top.
+    """Cut out a `box` of `WxH` pixels, either at a `place` or, as `X,Y,WxH`, at `left` and `top`.
 
     The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, or smart: where
     the eye looks first (skin, saturation, edges). The box is clipped to the image.
@@ -38,15 +38,15 @@ class Crop(Operation):
 
     @classmethod
     def at(cls, left: int, top: int, size: Size) -> Self:
-        """The simple crop at a point."""
+        """The crop of exactly `size` at a point."""
         return cls(left=left, top=top, box=Box.of(size))
 
     def reading(self) -> Reads:
-        """Only `smart` has to see the whole image before it can begin."""
+        """Any pixels for `smart`, which has to see the whole image first; otherwise only rows."""
         return Reads.AREA if self.place == "smart" else Reads.ROWS
 
     def arguments(self) -> str:
-        """The point or the place."""
+        """The box, with its point or its place."""
         if self.left is not None:
             return f"{canonical(self.left)},{canonical(self.top)},{self.box}"
         return f"{self.box},{self.place}"
@@ -59,7 +59,7 @@ class Crop(Operation):
         return self.box.closed(size).clipped(Size(size.width - left, size.height - top))
 
     def resolve(self, frame: Frame) -> Steps:
-        """The crop at a point; nothing if the box holds the whole image."""
+        """A crop at a point, or an exact `smart` crop. No step if the box contains the whole image."""
         size = self.output_size(frame.size)
         if size == frame.size:
             return ()

@@ -6,7 +6,7 @@ from transform_service.operations.base import Operation, operation
 
 @operation("flip")
 class Flip(Operation):
-    """Mirror top and bottom."""
+    """Mirror vertically: swap top and bottom."""
 
     examples = ("flip",)
     cost = 1.0

@@ -15,7 +15,7 @@ class Grayscale(Operation):
     cost = 3.0
 
     def apply(self, image: Image) -> Image:
-        """A weighted sum of the bands: linear, so it makes no difference whether scaling comes before or after."""
+        """A weighted sum of the bands. It is linear, so it may run before or after scaling."""
         if image.interpretation == "b-w":
             return image
         return mix_colours(image, [list(LUMA)]).copy(interpretation="b-w")

@@ -11,7 +11,7 @@ from transform_service.operations.base import Operation, Reads, Steps, operation
 class Pad(Operation):
     """Centre the image on a canvas of `WxH` pixels.
 
-    The margins are transparent or have the background's colour. A side that is larger already stays as it is.
+    The margins are transparent or in the background's colour. Sides that are already larger do not change.
     """
 
     box: ClosedBox
@@ -20,16 +20,16 @@ class Pad(Operation):
     cost = 2.0
 
     def output_size(self, size: Size) -> Size:
-        """The larger of frame and canvas in each direction."""
+        """In each direction, the larger of image and canvas."""
         canvas = self.box.closed(size)
         return Size(max(canvas.width, size.width), max(canvas.height, size.height))
 
     def adds_transparency(self) -> bool:
-        """The margins."""
+        """Yes, in the margins."""
         return True
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing if the canvas is not larger."""
+        """No step if the canvas is not larger."""
         return () if self.output_size(frame.size) == frame.size else (self,)
 
     def apply(self, image: Image) -> Image:

@@ -19,5 +19,5 @@ class Page(Operation):
     cost = 0.0
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing: the decoder reads that page, wherever the operation is in the chain."""
+        """No step: the decoder reads that page, wherever the operation is in the chain."""
         return ()

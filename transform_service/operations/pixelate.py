@@ -21,11 +21,11 @@ class Pixelate(Operation):
     cost = 5.0
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for squares of one pixel."""
+        """No step for squares of one pixel."""
         return () if self.side == 1 else (self,)
 
     def apply(self, image: Image) -> Image:
-        """Shrink by a whole number, enlarge again, crop the excess of the last squares."""
+        """Shrink by a whole number, enlarge again, and crop the last squares to the image."""
 
         def squares(frame: Image) -> Image:
             across, down = (min(self.side, side) for side in (frame.width, frame.height))

@@ -17,11 +17,12 @@ Fit = Literal["inside", "outside", "cover", "contain", "fill"]
 
 @operation("resize")
 class Resize(Operation):
-    """Scale to a `box` of `WxH`, `Wx` or `xH` pixels. Never enlarges, unless `enlarge` is given.
+    """Scale to a `box` of `WxH`, `Wx` or `xH` pixels. Enlarges only with `enlarge`.
 
-    `inside` (default) is the largest size that fits into the box, `outside` the smallest that covers it. `cover` is
-    `outside`, cropped to the box; `contain` is `inside`, padded to the box (transparent, or with the background's
-    colour). `fill` takes both sides and ignores the aspect ratio. An omitted side follows the aspect ratio.
+    The `fit` `inside` (default) is the largest size that fits into the box, `outside` the smallest that covers it.
+    `cover` is `outside`, cropped to the box. `contain` is `inside`, padded to the box (transparent, or in the
+    background's colour). `fill` takes both sides of the box and ignores the aspect ratio. An omitted side follows from
+    the aspect ratio.
     """
 
     box: OpenBox
@@ -54,16 +55,16 @@ class Resize(Operation):
 
     @classmethod
     def to(cls, size: Size) -> Self:
-        """The simple scaling to exactly `size`."""
+        """The resize to exactly `size`."""
         return cls(box=Box.of(size), fit="fill", enlarge=True)
 
     def arguments(self) -> str:
-        """The arguments that differ from the default."""
+        """The box, and the other arguments unless they are the default."""
         words = [str(self.box), *([self.fit] if self.fit != "inside" else []), *(["enlarge"] if self.enlarge else [])]
         return ",".join(words)
 
     def output_size(self, size: Size) -> Size:
-        """As libvips' thumbnail rounds it."""
+        """The size, rounded as in libvips' thumbnail."""
         scaled = self.scaled_size(size)
         if self.fit == "cover":
             return scaled.clipped(self.box.closed(scaled))
@@ -79,11 +80,11 @@ class Resize(Operation):
         return size.shrunk(shrink if self.enlarge else max(1.0, shrink))
 
     def adds_transparency(self) -> bool:
-        """Only `contain` adds margins."""
+        """Only for `contain`, which adds margins."""
         return self.fit == "contain"
 
     def resolve(self, frame: Frame) -> Steps:
-        """Scaling to the exact size, then cropping or padding."""
+        """A resize to the exact size, then a crop or a pad if the fit needs one."""
         scaled = self.scaled_size(frame.size)
         scale_step = () if scaled == frame.size else (Resize.to(scaled),)
         after = Frame(scaled, frame.alpha)

@@ -13,7 +13,7 @@ _QUARTER = 90
 
 @operation("rotate")
 class Rotate(Operation):
-    """Turn clockwise by `degrees`. The canvas grows; its corners are transparent or have the background's colour."""
+    """Turn clockwise by `degrees`. The canvas grows; its corners are transparent or in the background's colour."""
 
     degrees: Number
     examples = ("rotate=90", "rotate=33.5", "rotate=-12")
@@ -31,11 +31,11 @@ class Rotate(Operation):
 
     @classmethod
     def by_quarters(cls, quarters: int) -> "Rotate":
-        """A turn by a number of quarters."""
+        """The turn by a number of quarters."""
         return cls(degrees=quarters % 4 * _QUARTER)
 
     def output_size(self, size: Size) -> Size:
-        """The bounding box of the turned frame, as libvips rounds it."""
+        """The bounding box of the turned image, rounded as in libvips."""
         if self.quarters is not None:
             return size.swapped() if self.quarters % 2 else size
         radians = math.radians(self.turn)
@@ -46,15 +46,15 @@ class Rotate(Operation):
         )
 
     def adds_transparency(self) -> bool:
-        """All but quarter turns add corners."""
+        """Yes, in the new corners, except for quarter turns."""
         return self.quarters is None
 
     def resolve(self, frame: Frame) -> Steps:
-        """Less than a whole turn; nothing for whole turns."""
+        """The same turn by less than 360 degrees; no step for whole turns."""
         return (Rotate(degrees=self.turn),) if self.turn else ()
 
     def apply(self, image: Image) -> Image:
-        """Quarter turns move pixels; others interpolate (bilinear), with premultiplied alpha."""
+        """Move pixels for quarter turns. Otherwise interpolate (bilinear) with premultiplied alpha."""
         if self.quarters is not None:
             return image.rot(f"d{self.quarters * _QUARTER}")
         return premultiplied(with_alpha(image), lambda frame: frame.rotate(self.turn))

@@ -24,11 +24,11 @@ class Saturation(Operation):
     cost = 5.0
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for 1."""
+        """No step for 1."""
         return () if self.factor == 1 else (self,)
 
     def apply(self, image: Image) -> Image:
-        """The matrix of CSS Filter Effects 1, 8.4: a row for each band of the result."""
+        """Apply the matrix of CSS Filter Effects 1, section 8.4. Each row is for one band of the result."""
         if image.interpretation == "b-w":
             return image
         matrix = [

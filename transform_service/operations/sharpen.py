@@ -13,18 +13,18 @@ from transform_service.operations.base import Operation, Steps, operation
 
 @operation("sharpen")
 class Sharpen(Operation):
-    """Sharpen the lightness with an unsharp mask of `sigma` pixels, as libvips does. Flat areas stay as they are."""
+    """Sharpen the lightness with an unsharp mask of `sigma` pixels, as libvips does. Flat areas do not change."""
 
     sigma: Annotated[Number, Field(ge=0, le=10)]
     examples = ("sharpen=1", "sharpen=0.5")
     cost = 60.0
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing for 0."""
+        """No step for 0."""
         return (self,) if self.sigma else ()
 
     def apply(self, image: Image) -> Image:
-        """In CIELAB, so that colours do not shift."""
+        """Sharpen in CIELAB, so that colours do not shift."""
         interpretation = image.interpretation
         return colours_only(
             image, lambda colours: colours.sharpen(sigma=self.sigma).colourspace(interpretation).cast("uchar")

@@ -18,11 +18,11 @@ class Thumb(Operation):
     examples = ("thumb=300",)
 
     def output_size(self, size: Size) -> Size:
-        """As libvips' thumbnail rounds it."""
+        """The size, rounded as in libvips' thumbnail."""
         return self._as_resize().output_size(size)
 
     def resolve(self, frame: Frame) -> Steps:
-        """A resize to the exact size."""
+        """A resize to the exact size, or no step if the image is small enough."""
         return self._as_resize().resolve(frame)
 
     def _as_resize(self) -> Resize:

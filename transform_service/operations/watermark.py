@@ -25,10 +25,10 @@ def _image_id(text: object) -> str:
 
 @operation("watermark")
 class Watermark(Operation):
-    """Lay a stored image over this one, at a `place` (default: centre), with an `opacity` from 0 to 1.
+    """Lay the stored image `image_id` over this one, at a `place` (default: centre), with an `opacity` from 0 to 1.
 
-    With a `scale`, it fills a box of this share of the image's sides as far as its aspect ratio allows. Without one, it
-    keeps its size or shrinks to fit.
+    With a `scale` above 0 and up to 1, the watermark is as large as fits into that share of the image's width and
+    height. Without a scale, it keeps its size, or shrinks to fit.
     """
 
     image_id: Annotated[str, BeforeValidator(_image_id)]
@@ -54,16 +54,16 @@ class Watermark(Operation):
         return fields | dict(zip(_FIELDS, rest, strict=False))
 
     def arguments(self) -> str:
-        """All arguments, without an omitted scale."""
+        """All arguments; the scale only if there is one."""
         values = (self.image_id, self.place, self.opacity, self.scale)
         return ",".join(canonical(value) for value in values if value is not None)
 
     def resolve(self, frame: Frame) -> Steps:
-        """Nothing if it would be invisible."""
+        """No step if the watermark would be invisible."""
         return (self,) if self.opacity else ()
 
     def overlays(self) -> tuple[str, ...]:
-        """The watermark."""
+        """The image ID of the watermark."""
         return (self.image_id,)
 
     def apply_with(self, image: Image, overlays: Overlays) -> Image:

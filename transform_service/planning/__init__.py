@@ -1,1 +1,1 @@
-"""From a chain and a header to a plan. Pure: no pixels, no I/O."""
+"""Turns a chain and a header into a plan. Pure functions: no pixels, no I/O."""

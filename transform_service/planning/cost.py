@@ -1,8 +1,8 @@
 """Estimates the cost of a plan before anything is decoded: seconds of one core, and bytes of memory.
 
 The rates of formats are in their records, those of operations in their classes. They were measured with libvips
-8.18.7 on photos of 15 and 59 MP; `python -m benchmarks.costs` measures them again. Admission has to rely on the
-memory, so of several figures the worst counts. Seconds are corrected by what renders really take (admission.py).
+8.18.7 on photos of 15 and 59 MP; `python -m benchmarks.costs` measures them again. Admission relies on the estimate of
+memory, so it uses the worst measurement. Seconds are corrected by what renders really take (admission.py).
 """
 
 from imaging.formats import Rate
@@ -12,12 +12,13 @@ from transform_service.planning.plan import Cost, Plan, Step
 
 _BASE_SECONDS, _BASE_BYTES = 0.002, 8 * 1024**2
 _DEEP = 2
-"""Factor for 16 bits a band."""
+"""Factor for 16 bits per band."""
 _SCALED = Rate(4, 1)
-"""Of a pixel that is scaled."""
+"""The cost of scaling one pixel."""
 _READ_FOR_ONE = 16
-"""Pixels that are scaled for one pixel of the result, at most: the decoder or a box filter leaves out the rest."""
+"""At most this many pixels are scaled for one pixel of the result. The decoder or a box filter skips the rest."""
 _BUFFERED = 4.0
+"""Bytes of a buffered pixel."""
 
 
 def estimate(plan: Plan) -> Cost:
@@ -30,13 +31,13 @@ def estimate(plan: Plan) -> Cost:
     encoding = plan.encoding.format.encoder.rate(pixels, plan.encoding.effective_quality)
     nanoseconds += decoding.nanoseconds * stored.size.pixels + processing + encoding.nanoseconds * pixels
     held += decoding.bytes * stored.size.pixels + buffers + encoding.bytes * pixels
-    if plan.frames > 1:  # rendered one after the other, but all results are kept
+    if plan.frames > 1:  # frames are rendered one after the other, but all results are kept
         held += _BUFFERED * pixels * plan.frames
     return Cost(_BASE_SECONDS + nanoseconds * plan.frames / 1e9, _BASE_BYTES + int(held))
 
 
 def decoder_shrink(plan: Plan) -> float:
-    """How many times smaller the decoder makes each side while it reads; 1 if it does not."""
+    """How many times smaller the decoder makes each side while it reads; 1 if it does not shrink."""
     if plan.load is None:
         return 1.0
     size = plan.header.size
@@ -44,7 +45,7 @@ def decoder_shrink(plan: Plan) -> float:
 
 
 def _loading(plan: Plan, stored: Frame) -> tuple[float, float, Frame]:
-    """Nanoseconds and bytes of scaling what the decoder delivers, and the result."""
+    """Nanoseconds and bytes for scaling what the decoder delivers, and the frame afterwards."""
     if plan.load is None:
         return 0.0, 0.0, stored
     frame = plan.load.output(stored)
@@ -64,7 +65,7 @@ def _decoding(plan: Plan) -> Rate:
 
 
 def _processing(steps: tuple[Step, ...], frame: Frame) -> tuple[float, float, Frame]:
-    """Nanoseconds for one frame, the most that two successive buffers hold, and the result."""
+    """Nanoseconds for one frame, the most bytes of two successive buffers, and the frame afterwards."""
     nanoseconds, before, most = 0.0, 0.0, 0.0
     for step in steps:
         if step.buffered:

@@ -14,20 +14,20 @@ _HEAVY_SECONDS, _HEAVY_BYTES = 0.12, 64 * 1024**2
 
 @dataclass(frozen=True, slots=True)
 class OutputLimits:
-    """Limits on what a plan produces: the pixels of any step (frames summed), and the longer side of the output."""
+    """Limits on a plan: the pixels after any step, all frames together, and the longer side of the output."""
 
     max_pixels: int
     max_side: int
 
     def check(self, size: Size, frames: int, operation: object) -> None:
-        """Raise UnprocessableImage, which names the `operation`, if a step produces too many pixels."""
+        """Raise UnprocessableImage, which names `operation`, if that produces too many pixels."""
         if size.pixels * frames > self.max_pixels:
             raise UnprocessableImage(
                 f"{operation} produces {size.pixels * frames} pixels ({size}); the limit is {self.max_pixels}"
             )
 
     def check_output(self, size: Size, operation: object) -> None:
-        """Raise UnprocessableImage if a side of the output is too long."""
+        """Raise UnprocessableImage, which names `operation`, if that makes a side of the output too long."""
         if size.longer > self.max_side:
             raise UnprocessableImage(
                 f"{operation} makes the output {size} pixels; the limit is {self.max_side} a side;"
@@ -41,7 +41,7 @@ class Step:
 
     operation: Operation
     buffered: bool
-    """Whether to compute the pixels into memory before it, because it reads them in any order or more than once."""
+    """Whether its input is computed into memory first, since it reads pixels in any order or more than once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +50,16 @@ class Plan:
 
     header: Header
     load: Resize | None
-    """Scaling that the decoder does while it reads; None to decode all pixels."""
+    """The downscale to do while decoding; None to decode all pixels."""
     steps: tuple[Step, ...]
     encoding: Encoding
     limits: OutputLimits
     page: int
-    """The frame to read, or the first of them."""
+    """The first frame to read."""
     frames: int
     """The number of frames to decode and encode."""
     unchanged: bool = False
-    """Whether the result is the image without its metadata, so that it may not have to be encoded again."""
+    """Whether only the metadata has to go, so that the encoded pixels can perhaps be kept."""
 
     @property
     def operations(self) -> Steps:
@@ -76,14 +76,14 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Seconds of one core, and bytes beyond those of an idle renderer."""
+    """Estimated seconds of one core, and bytes of memory in addition to those of an idle renderer."""
 
     seconds: float
     bytes: int
 
     @property
     def heavy(self) -> bool:
-        """Whether small renders should not wait behind it."""
+        """Whether it belongs in the heavy lane."""
         return self.seconds > _HEAVY_SECONDS or self.bytes > _HEAVY_BYTES
 
 
@@ -94,7 +94,7 @@ class Planned:
     plan: Plan | None
     """None if the result is the original itself: nothing has to be rendered."""
     key: str
-    """Equal for equal results: it depends on the content, the steps and the encoding."""
+    """The same for equal results: it depends on the content, the steps and the encoding."""
     cost: Cost
 
     @property
@@ -105,9 +105,9 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class RenderReport:
-    """The bytes that a renderer wrote, and the seconds that it took to compute the pixels and to encode them.
+    """How many bytes a renderer wrote, and how many seconds it took to compute the pixels and to encode them.
 
-    Large results are encoded while their pixels are computed; then `encode` is 0, and `render` is all of it.
+    Large results are encoded while their pixels are computed. Then `render` has all the seconds, and `encode` is 0.
     """
 
     bytes: int

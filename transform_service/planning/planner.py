@@ -1,4 +1,4 @@
-"""From a chain and a header to a plan: decoding, steps, encoding, limits, cost, key."""
+"""Turns a chain and a header into a plan: decoding, steps, encoding, limits, cost, key."""
 
 import hashlib
 from collections.abc import Iterator
@@ -21,24 +21,24 @@ _NOTHING = Cost(0.0, 0)
 
 
 def page_to_read(operations: Steps, header: Header) -> int | None:
-    """The page whose own header the plan needs, since the pages of a TIFF differ in size; None for the first.
+    """The page whose own header the plan needs, since the pages of a TIFF may differ in size.
 
-    Raises BadRequest for a page that does not exist.
+    None if the header of the image is enough. Raises BadRequest for a page that does not exist.
     """
     page = _page(operations, header)
     return page if page and not header.image_format.animated else None
 
 
 def of_page(header: Header, page_header: Header) -> Header:
-    """The header for planning with one page of the image: the page's own, with the frames of the whole image."""
+    """The header to plan with for one page: the page's own, but with the number of frames of the image."""
     return page_header.model_copy(update={"frames": header.frames})
 
 
 def plan(operations: Steps, output: Format, header: Header, sha256: str, limits: OutputLimits) -> Planned:
-    """Plan the rendering of an image with this header and content.
+    """Plan the render of an image with this header and content.
 
-    Raises UnprocessableImage, which names the step, for a chain that would exceed the limits, BadRequest for a step
-    that does not fit the image, and NotAcceptable for a format that the service does not write.
+    Raises UnprocessableImage, which names the operation, if the chain exceeds the limits, BadRequest if an operation
+    does not fit the image, and NotAcceptable if the service does not write the format.
     """
     if not operations and output is header.image_format:
         return Planned(None, sha256, _NOTHING)
@@ -95,7 +95,7 @@ def _check_limits(operations: Steps, turns: Steps, size: Size, frames: int, limi
 
 
 def _load(steps: Steps, stored: Size, frames: int) -> Resize | None:
-    """The first step, if it is a downscale: decoders skip what the result does not show."""
+    """The first step, if it is a downscale that the decoder can do: it skips what the result does not show."""
     first = steps[0] if steps else None
     if frames == 1 and isinstance(first, Resize) and stored.contains(first.output_size(stored)):
         return first
@@ -103,10 +103,10 @@ def _load(steps: Steps, stored: Size, frames: int) -> Resize | None:
 
 
 def _buffered(steps: Steps, *, streamed: bool) -> Iterator[Step]:
-    """Decide before which steps pixels are computed into memory.
+    """Decide for which steps the input is computed into memory first.
 
-    A decoder delivers each row once, from top to bottom. A pipeline of libvips delivers any region, but computes it
-    again each time. So between two steps that read rows more than once, the pixels are computed into memory.
+    A decoder delivers each row once, from top to bottom. A libvips pipeline delivers any region, but computes it again
+    each time. So between two steps that read rows more than once, the pixels are computed into memory.
     """
     pipeline = not streamed
     for operation in steps:

@@ -1,7 +1,7 @@
 """The rules of the planner: each makes a chain cheaper without changing its result.
 
-A rule is a pure function of the steps and the frame that they start from. Its proof is the test of its name in
-tests/transform_service/planning/test_rules.py, which states the largest difference from the chain as written.
+A rule is a pure function of the steps and the frame that they start from. The test with its name in
+tests/transform_service/planning/test_rules.py proves it, and states the largest difference from the chain as written.
 """
 
 import math
@@ -20,21 +20,21 @@ from transform_service.operations.rotate import Rotate
 Rule = Callable[[Steps, Frame], Steps]
 
 _LEAST_SIGMA = 2.0
-"""The smallest standard deviation of a blur on a smaller grid, in pixels: below, the grid is too coarse for a Gaussian.
-Most of the remaining difference is libvips' own: its whole-number blur is up to 2 % too dark or too bright, the moved
-one is not (test_rules.py)."""
+"""The smallest standard deviation of a blur on a smaller grid, in pixels. Below, the grid is too coarse for a Gaussian.
+Most of the remaining difference comes from libvips' whole-number blur, which is up to 2 % too dark or too bright. The
+moved blur is not (test_rules.py)."""
 _FINE_CUT = 0.02
-"""The cut of a Gaussian on the smaller grid, low enough for few pixels to show its shape."""
+"""The cut of a Gaussian on the smaller grid: low, so that few pixels are enough for its shape."""
 _COARSE_SIGMA = 5.0
-"""From this standard deviation on, libvips' own cut has enough pixels to show the shape."""
+"""From this standard deviation on, a blur covers enough pixels to keep its own cut."""
 _WORTH_SHRINKING = 0.34
-"""A blur moves only to a grid of at most this scale; otherwise the saving is not worth any difference."""
+"""A blur moves only to a grid of at most this scale. Otherwise it saves too little to justify any difference."""
 _SAME_SCALE = 0.02
-"""How far the scales of the two directions may differ for a blur to stay round."""
+"""How much the scales of the two directions may differ before a blur would no longer be round."""
 
 
 def fill_corners(steps: Steps, _frame: Frame) -> Steps:
-    """Insert the current background behind each step that adds transparency."""
+    """Insert the current background after each step that adds transparency."""
     filled: list[Operation] = []
     background: Background | None = None
     for index, step in enumerate(steps):
@@ -47,9 +47,9 @@ def fill_corners(steps: Steps, _frame: Frame) -> Steps:
 
 
 def resolve(steps: Steps, frame: Frame) -> Steps:
-    """Replace each step with its simplest form for the frame that it meets, and drop steps without effect.
+    """Replace each step with its simplest form for its input frame, and drop steps without effect.
 
-    Behind a step whose size depends on the pixels, steps stay as they are.
+    Steps after one whose size depends on the pixels stay as they are.
     """
     resolved: list[Operation] = []
     for step, before in with_frames(steps, frame):
@@ -58,7 +58,7 @@ def resolve(steps: Steps, frame: Frame) -> Steps:
 
 
 def fuse_turns(steps: Steps, _frame: Frame) -> Steps:
-    """Combine adjacent quarter turns and mirrorings into at most one of each (the dihedral group of the square)."""
+    """Combine adjacent quarter turns and mirrorings into at most one of each (dihedral group of the square)."""
     fused: list[Operation] = []
     turns = _Turns()
     for step in steps:
@@ -70,7 +70,7 @@ def fuse_turns(steps: Steps, _frame: Frame) -> Steps:
 
 
 def shrink_first(steps: Steps, frame: Frame) -> Steps:
-    """Move a downscale before turns, mirrorings and grayscale, which then have fewer pixels to process."""
+    """Move a downscale before turns, mirrorings and grayscale, which then process fewer pixels."""
     moved = list(steps)
     frames = [before for _, before in with_frames(steps, frame)]
     for index in range(len(moved) - 1):
@@ -82,12 +82,12 @@ def shrink_first(steps: Steps, frame: Frame) -> Steps:
             continue
         swaps = first.output_size(Size(1, 2)) == Size(2, 1)
         moved[index : index + 2] = [Resize.to(target.swapped() if swaps else target), first]
-        return tuple(moved)  # one at a time, since the frames between have changed
+        return tuple(moved)  # one at a time, since the frames in between have changed
     return steps
 
 
 def merge_downscales(steps: Steps, frame: Frame) -> Steps:
-    """Drop the first of two successive downscales: the size is the same, and the result is more accurate."""
+    """Drop the first of two successive downscales. The size stays the same, and the result is more accurate."""
     merged: list[Operation] = []
     for step, before in with_frames(steps, frame):
         if merged and _is_plain(step) and _is_plain(merged[-1]) and before.exact:
@@ -101,10 +101,10 @@ def merge_downscales(steps: Steps, frame: Frame) -> Steps:
 
 
 def blur_behind_downscale(steps: Steps, frame: Frame) -> Steps:
-    """Move a blur right before a downscale to a smaller grid, with its radius scaled.
+    """If a downscale follows a blur, blur on a smaller grid instead, with the radius scaled.
 
-    The grid is that of the downscale if the scaled radius is at least `_LEAST_SIGMA` pixels, otherwise the smallest one
-    on which it is.
+    That is the grid of the downscale if the scaled blur has a standard deviation of at least `_LEAST_SIGMA` pixels
+    there. Otherwise it is the smallest grid on which it does.
     """
     for index, (step, before) in enumerate(list(with_frames(steps, frame))[:-1]):
         following = steps[index + 1]
@@ -116,11 +116,11 @@ def blur_behind_downscale(steps: Steps, frame: Frame) -> Steps:
 
 
 RULES: tuple[Rule, ...] = (fill_corners, resolve, fuse_turns, shrink_first, merge_downscales, blur_behind_downscale)
-"""The rules in the order in which they run, repeatedly until nothing changes."""
+"""The rules in the order in which they run. They are repeated until nothing changes."""
 
 
 def simplify(steps: Steps, frame: Frame) -> Steps:
-    """Apply the rules to steps."""
+    """Apply the rules until nothing changes."""
     while True:
         before = steps
         for rule in RULES:
@@ -130,14 +130,14 @@ def simplify(steps: Steps, frame: Frame) -> Steps:
 
 
 def with_frames(steps: Steps, frame: Frame) -> Iterator[tuple[Operation, Frame]]:
-    """Each step with the frame that it meets."""
+    """Each step with its input frame."""
     for step in steps:
         yield step, frame
         frame = step.output(frame)
 
 
 def upright(orientation: int) -> Steps:
-    """The turns for an EXIF orientation (1 to 8; EXIF 2.32, 4.6.4)."""
+    """The turns for an EXIF orientation (1 to 8; EXIF 2.32, section 4.6.4)."""
     mirrored, quarters = {2: (1, 0), 3: (0, 2), 4: (1, 2), 5: (1, 3), 6: (0, 1), 7: (1, 1), 8: (0, 3)}.get(
         orientation, (0, 0)
     )
@@ -145,7 +145,7 @@ def upright(orientation: int) -> Steps:
 
 
 class _Turns:
-    """A product of quarter turns and mirrorings: optionally mirrored left to right, then turned by quarters."""
+    """Quarter turns and mirrorings, combined: mirrored left to right or not, then turned by quarters."""
 
     def __init__(self, quarters: int = 0, *, mirrored: bool = False) -> None:
         self._quarters = quarters
@@ -156,9 +156,8 @@ class _Turns:
         if isinstance(step, Rotate) and step.quarters is not None:
             self._quarters += step.quarters
         elif isinstance(step, Flop | Flip):
-            half_turn = 2 * isinstance(
-                step, Flip
-            )  # mirroring top to bottom is mirroring left to right, then half a turn
+            # Mirroring top to bottom is mirroring left to right, then half a turn.
+            half_turn = 2 * isinstance(step, Flip)
             self._quarters, self._mirrored = half_turn - self._quarters, not self._mirrored
         else:
             return False

@@ -1,1 +1,1 @@
-"""Runs plans, in renderer processes. Nothing else imports this room; tasks name its functions."""
+"""Runs plans. Only renderers import this room; other processes name its functions as tasks."""

@@ -1,4 +1,4 @@
-"""Renders a plan with libvips."""
+"""Runs a plan with libvips."""
 
 import os
 import time
@@ -16,18 +16,18 @@ from transform_service.operations.base import Overlays
 from transform_service.planning.plan import Plan, RenderReport, Step
 
 _MOST_KEPT = 96 * 1024**2
-"""Resident bytes above which memory is returned at once, not only when the process is idle."""
+"""Above this many resident bytes, memory is returned at once, not only when the process is idle."""
 
 _SMALL_PIXELS = 1_000_000
-"""Results up to this size are computed before they are encoded, so that each can be timed. Of larger ones, only some
-lines are in memory at a time."""
+"""Results up to this size are computed completely before they are encoded, so that both can be timed. Larger ones are
+encoded while they are computed, with only some rows in memory."""
 
 
 def render(source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path) -> RenderReport:
-    """Render the image at `source` into the new file `output`. `overlays` are files, by image ID.
+    """Run `plan` on the image at `source` and write the new file `output`. `overlays` are files, by image ID.
 
-    Raises UnprocessableImage if the data is corrupt or truncated: there are never partial pixels. Raises Unavailable if
-    a file has disappeared, InsufficientStorage if the disk is full.
+    Raises UnprocessableImage if the data is corrupt or truncated (a result never lacks pixels), Unavailable if a file
+    has disappeared, and InsufficientStorage if the disk is full.
     """
     started = rendered = time.perf_counter()
     try:
@@ -80,7 +80,7 @@ def _rendered(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
 
 
 def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
-    """Every frame by itself, as the decoder delivers them. Only the results are all in memory."""
+    """Render frame by frame, as the decoder delivers them. Only the results are all in memory."""
     frames = [
         _apply(srgb(_without_orientation(frame)), plan, overlays).copy_memory()
         for frame in decoding.frames(source, plan.header)
@@ -101,7 +101,7 @@ def _apply_step(image: pyvips.Image, step: Step, plan: Plan, overlays: Overlays)
     if step.buffered:
         image = image.copy_memory()
     size = Size(image.width, image.height)
-    # The planner has resolved all steps but those behind a step whose size depends on the pixels.
+    # The planner has resolved all steps except those after a step whose size depends on the pixels.
     for operation in step.operation.resolve(Frame(size, image.hasalpha())):
         plan.limits.check(operation.output_size(size), plan.frames, operation)
         image = operation.apply_with(image, overlays)
@@ -110,7 +110,7 @@ def _apply_step(image: pyvips.Image, step: Step, plan: Plan, overlays: Overlays)
 
 
 def _without_orientation(image: pyvips.Image) -> pyvips.Image:
-    """The image without its orientation tag, since the turns are steps of the plan."""
+    """The image without its orientation tag: the turns are steps of the plan."""
     if not image.get_typeof("orientation"):
         return image
     image = image.copy()

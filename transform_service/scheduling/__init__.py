@@ -1,1 +1,1 @@
-"""When and where a plan runs: admission, and the renderer processes."""
+"""Decides when and where a plan runs: admission, and the renderers."""

@@ -1,9 +1,9 @@
 """Admission: which render may start now. Memory always suffices, and small renders never wait for heavy ones.
 
-There are two lanes. Each is first come, first served, except that cheap renders overtake some expensive ones. One
-render more than `slots` may run at once, so that no core waits for its next job, but no more heavy ones than `slots`,
-so that a place is left for small ones. Heavy renders start only while all renders together fit into the memory budget.
-A render that cannot start soon enough is refused at once, with the time after which it could.
+There are two lanes. Each is first come, first served, except that cheap renders overtake some expensive ones. At most
+`slots` heavy renders run at once, and one render more in total. So there is always room for a small one, and no core
+waits for its next job. A heavy render starts only if it fits into the memory budget together with all others. A render
+that could not start soon enough is refused at once, with the time after which to retry.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from transform_service.metrics import MEMORY, MEMORY_LIMIT, QUEUE, REFUSALS, RUN
 from transform_service.planning.plan import Cost
 
 _OVERTAKEN_BY, _EXPENSIVE_SECONDS = 50, 0.1
-"""At most this many later and cheaper renders overtake one that takes this many seconds; fewer overtake a shorter one.
-Otherwise a dozen thumbnails of 40 MP photos, which are small renders, would delay one of a 0.5 MP photo by twenty times
-its own time."""
+"""At most this many later and cheaper renders overtake one that takes this many seconds. Fewer overtake a shorter one.
+Without this, a dozen thumbnails of 40 MP photos, which are small renders, would delay a thumbnail of a 0.5 MP photo by
+twenty times its own time."""
 _LEARNING = 0.05
-"""How much one render changes the estimate of this machine's speed."""
+"""The weight of one render in the estimate of this machine's speed."""
 _FAR_OFF = 10.0
 """A single render counts as at most this many times slower or faster than estimated."""
 _NEVER_SECONDS = 3600
@@ -47,7 +47,7 @@ class _Job:
 
     @property
     def place(self) -> float:
-        """The position in its lane."""
+        """Where it is in its lane: the lowest goes first."""
         return self.number + _OVERTAKEN_BY * min(1.0, self.cost.seconds / _EXPENSIVE_SECONDS)
 
 
@@ -64,7 +64,7 @@ class Admission:
         self._running: set[_Job] = set()
         self._numbers = itertools.count()
         self.pace = 1.0
-        """How many times longer renders take here than estimated; learned."""
+        """How many times longer renders take here than estimated. Learned from each render."""
 
     @property
     def waiting(self) -> int:
@@ -82,7 +82,7 @@ class Admission:
 
     @asynccontextmanager
     async def admitted(self, cost: Cost) -> AsyncIterator[None]:
-        """Wait for a turn; inside the context, a renderer is free. Raises Refused at once if waiting is pointless."""
+        """Wait for a turn. Inside the context, a renderer is free. Raises Refused at once if waiting is pointless."""
         self._check(cost)
         job = _Job(cost, next(self._numbers))
         insort(self._lanes[cost.heavy], job, key=lambda other: other.place)
@@ -92,7 +92,7 @@ class Admission:
             started = time.perf_counter()
             try:
                 yield
-            except BaseException:  # it failed or was cancelled; if it was late already, it would have taken even longer
+            except BaseException:  # it failed or was cancelled: learn only that it takes longer than estimated
                 spent = time.perf_counter() - started
                 if spent > cost.seconds * self.pace:
                     self._learn(cost, spent)
@@ -122,7 +122,7 @@ class Admission:
             )
 
     def _wait(self, *, heavy: bool) -> float:
-        """Estimated seconds that a new job would wait. Heavy renders wait for all that came before."""
+        """The estimated wait of a new job, in seconds. Heavy renders wait for all jobs that came before."""
         if not self._lanes[heavy]:
             return 0.0
         before = itertools.chain(self._lanes[heavy], self._lanes[False] if heavy else (), self._running)
@@ -135,11 +135,10 @@ class Admission:
             job.turn.set_result(None)
 
     def _next(self) -> _Job | None:
-        """The job that came first among the heads of the lanes that can start, or None."""
+        """Of the first job in each lane, the one that came first and can start now; None if neither can."""
         heads = [lane[0] for lane in self._lanes.values() if lane]
-        able = [
-            job for job in heads if self._fits(job.cost) and not job.turn.done()
-        ]  # done: cancelled, and about to leave
+        # A turn that is done was cancelled: the job is about to leave its lane.
+        able = [job for job in heads if self._fits(job.cost) and not job.turn.done()]
         return min(able, key=lambda job: job.number, default=None)
 
     def _fits(self, cost: Cost) -> bool:

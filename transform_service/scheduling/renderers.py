@@ -1,4 +1,4 @@
-"""The renderer processes, with admission in front of them, a deadline for each job, and a quarantine."""
+"""The renderers, with admission in front of them, a deadline for each job, and a quarantine."""
 
 import asyncio
 import time
@@ -23,12 +23,12 @@ RENDER: Task[RenderReport] = Task("transform_service.rendering.renderer", "rende
 
 T = TypeVar("T")
 _NICENESS, _NICENESS_FOR_HEAVY = 5, 10
-"""Renderers yield to the process that speaks HTTP, so that it answers refusals, cached results and health checks while
-all cores render. The renderer for small renders takes precedence over those that may run heavy ones."""
+"""Renderers yield to the process that handles HTTP, so that it can refuse requests and send cached results and health
+checks while all cores render. The renderer for small renders takes precedence over those that may run heavy ones."""
 _UNBOUND = 10_000
-"""Admission has the queue."""
+"""The pools need no limit on their queue: admission has one."""
 _SHARE = 0.65
-"""The share of the available memory for renders. The rest is for the processes themselves, results and the system."""
+"""The share of the available memory for renders. The rest is for the processes, for results and for the system."""
 _READING = Cost(0.003, 4 * 1024**2)
 """The cost of reading a header."""
 
@@ -42,9 +42,9 @@ class RenderSource:
 
 
 class Renderers:
-    """Renders plans and reads headers, each in a process that may crash or be killed.
+    """Runs plans and reads headers, in processes that may crash or be killed.
 
-    There is one process more than RENDERERS, for small renders only: see admission.py.
+    There is one process more than RENDERERS, for small renders only; see admission.py.
     """
 
     def __init__(self, settings: TransformSettings) -> None:
@@ -61,16 +61,16 @@ class Renderers:
         self._quarantine = Quarantine()
 
     async def start(self) -> None:
-        """Start the processes."""
+        """Start the renderers."""
         await asyncio.gather(self._any.start(), self._small.start())
 
     async def close(self) -> None:
-        """End the processes."""
+        """Stop the renderers."""
         await asyncio.gather(self._any.close(), self._small.close())
 
     @property
     def pids(self) -> set[int]:
-        """The process IDs."""
+        """The process IDs of all renderers."""
         return self._any.pids | self._small.pids
 
     def observe(self) -> None:
@@ -84,14 +84,15 @@ class Renderers:
     async def render(
         self, source: RenderSource, plan: Plan, cost: Cost, overlays: Mapping[str, Path], output: Path
     ) -> RenderReport:
-        """Run a plan. For its errors see rendering/renderer.py, Admission and Quarantine.
+        """Run a plan. Raises the errors of rendering/renderer.py, Admission and Quarantine.
 
-        Raises DeadlinePassed if waiting and rendering take longer than allowed. A cancelled call kills its renderer.
+        Raises DeadlinePassed if waiting and rendering take longer than RENDER_SECONDS. A cancelled call kills its
+        renderer.
         """
         return await self._run(source, cost, RENDER, source.path, plan, overlays, output)
 
     async def read_header(self, source: RenderSource, page: int = 0) -> Header:
-        """See imaging.pixels.headers.read_header."""
+        """Read the header of an image, or of one `page` of it. Raises the errors of `read_header` (imaging.pixels)."""
         return await self._run(source, _READING, READ_HEADER, source.path, self._limits, page)
 
     async def _run(self, source: RenderSource, cost: Cost, task: Task[T], *arguments: object) -> T:

@@ -1,1 +1,1 @@
-"""The sources of images, one module each; the class says how a request names an image."""
+"""The sources of images, one module each. The class defines how a request names an image."""

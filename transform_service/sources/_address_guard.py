@@ -1,6 +1,6 @@
 """Allows connections to public addresses only.
 
-A name can resolve to anything, and to something else the next time; a redirect can lead anywhere. The check happens
+A name can resolve to any address, and to another one the next time. A redirect can lead anywhere. So the check happens
 when the socket is created, where no spelling of a URL can avoid it.
 """
 
@@ -15,7 +15,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 _GLOBAL_UNICAST = ip_network("2000::/3")
-"""Everything that IANA allots to IPv6 hosts. Excludes mapped, compatible, NAT64, local and multicast forms."""
+"""All addresses that IANA allocates to IPv6 hosts. Excludes mapped, compatible, NAT64, local and multicast forms."""
 _NOT_PUBLIC_IPV6 = (ip_network("2001::/23"), ip_network("2002::/16"), ip_network("3fff::/20"))
 """Protocol assignments including Teredo (RFC 2928, RFC 4380), 6to4 (RFC 3056), documentation (RFC 9637)."""
 _NOT_PUBLIC_IPV4 = (ip_network("192.0.0.0/24"), ip_network("192.88.99.0/24"))
@@ -25,7 +25,7 @@ _ISATAP = {b"\0\0\x5e\xfe", b"\2\0\x5e\xfe"}
 
 
 class AddressRefused(OSError):
-    """The address is not public. The text does not contain it, since an attacker may want to learn it."""
+    """The address is not public. The text does not show it, since an attacker may want to know it."""
 
 
 def is_public(address: Address) -> bool:
@@ -44,8 +44,8 @@ def is_public(address: Address) -> bool:
 def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> aiohttp.TCPConnector:
     """A connector to public addresses, and to those in `allowed`, on `ports` only.
 
-    It resolves names with aiodns, which can wait for many name servers at once. libc's lookups take a thread each:
-    under uvloop, four slow ones blocked all others.
+    aiohttp resolves names with aiodns, which can wait for many name servers at once. libc needs a thread for each
+    lookup: under uvloop, four slow lookups blocked all others.
     """
 
     def guarded_socket(addr_info: Any) -> socket.socket:

@@ -20,21 +20,21 @@ _FRESH_SECONDS = 0.5
 
 
 async def _nothing_to_confirm() -> None:
-    """An image that came with the request cannot be deleted."""
+    """Nothing to check: an image that came with the request cannot be deleted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SourceImage:
-    """An image to transform. Its header is known; its bytes become a local file only when they are needed."""
+    """An image to transform. Its header is known. Its bytes become a local file only when they are needed."""
 
     header: Header
     sha256: str
     cache_control: str
-    """The Cache-Control header of responses made from it."""
+    """The Cache-Control header of its variants."""
     local: Callable[[], AbstractAsyncContextManager[Path]]
     """Opens a context in which the image is a local file."""
     confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
-    """Raises Gone if the image was deleted meanwhile."""
+    """Raises Gone if the image has been deleted."""
     image_id: str | None = None
     """The ID of a stored image; None for others."""
     opened: float = field(default_factory=time.monotonic)
@@ -42,7 +42,7 @@ class SourceImage:
 
     @property
     def is_old(self) -> bool:
-        """Whether it may have been deleted so long ago that `confirm` has to come before a response."""
+        """Whether `confirm` has to run before a response, since the image may have been deleted a while ago."""
         return time.monotonic() - self.opened > _FRESH_SECONDS
 
 
@@ -57,12 +57,12 @@ class Tools:
 
 
 class Source(abc.ABC):
-    """A place where images come from, and the parameter that names one in a request."""
+    """A source of images, and the parameter by which a request names an image."""
 
     parameter: ClassVar[str]
     """The form field or query parameter that names the image."""
     in_url: ClassVar[bool] = True
-    """Whether the parameter works in a URL. A file does not."""
+    """Whether the parameter may be in a URL, which cannot hold a file."""
 
     def __init__(self, tools: Tools) -> None:
         self.tools = tools
@@ -75,7 +75,7 @@ class Source(abc.ABC):
 
     @abc.abstractmethod
     def open(self, value: str | Spooled) -> AbstractAsyncContextManager[SourceImage]:
-        """The image that `value` names, for the duration of one request."""
+        """A context with the image that `value` names, for one request."""
 
 
 SOURCES: dict[str, type[Source]] = {}

@@ -20,7 +20,7 @@ class PostedSource(Source):
 
     @asynccontextmanager
     async def open(self, value: str | Spooled) -> AsyncIterator[SourceImage]:
-        """The posted file, which is in the spool already."""
+        """See Source. The file is in the spool already."""
         if isinstance(value, str):
             raise BadRequest("the field 'image' must be a file, not text")
         header = await self.tools.renderers.read_header(RenderSource(value.path, value.sha256))

@@ -1,4 +1,4 @@
-"""Images on other servers, by URL: only public addresses, with limits on time, bytes and redirects."""
+"""Images on other servers, by URL. Limits addresses to public ones, and time, bytes and redirects."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -21,10 +21,10 @@ _HEADERS = {"User-Agent": "imgsvc", "Accept": "image/*"}
 
 @source("url")
 class RemoteSource(Source):
-    """An http or https URL of an image on a public address."""
+    """The http or https URL of an image at a public address."""
 
     async def start(self) -> None:
-        """Open one guarded session, without cookies and proxies: no fetch may influence the next."""
+        """Open one guarded session, without cookies and proxies, so that no fetch affects the next."""
         self._fetches = 0
         settings = self.tools.settings
         connector = guarded_connector(settings.remote_ports, settings.remote_allowed_networks)
@@ -74,7 +74,7 @@ class RemoteSource(Source):
 
     @contextmanager
     def _limited(self) -> Iterator[None]:
-        """Refuse at once while slow servers hold all fetches: a queue would only slow the others down too."""
+        """Refuse a fetch at once while slow servers take up all of them: with a queue, the others would be slow too."""
         most = self.tools.settings.remote_fetches
         if self._fetches >= most:
             raise Unavailable(f"{most} remote images are being fetched, which is the limit; try again")

@@ -1,4 +1,4 @@
-"""Locating images over HTTP, by asking the storage service."""
+"""Locates images by asking the storage service over HTTP."""
 
 import aiohttp
 
@@ -12,7 +12,7 @@ _KNOWN: dict[int, type[ServiceError]] = {404: NotFound, 410: Gone}
 
 
 class StorageClient:
-    """A Locator over HTTP."""
+    """A Locator that asks the storage service at `base_url`, for at most `seconds` each time."""
 
     def __init__(self, base_url: str, seconds: float) -> None:
         self._session = aiohttp.ClientSession(base_url, timeout=aiohttp.ClientTimeout(total=seconds))

@@ -1,4 +1,4 @@
-"""Images that the storage service keeps."""
+"""Images in the storage service, by ID."""
 
 import time
 from collections.abc import AsyncIterator
@@ -23,7 +23,7 @@ class StoredSource(Source):
     """The ID that an upload returned."""
 
     async def start(self) -> None:
-        """Open a session for object stores; unused if blobs are files."""
+        """Open a session for object stores. It is unused if blobs are files."""
         self._session = aiohttp.ClientSession()
 
     async def close(self) -> None:

@@ -1,0 +1,1 @@
+"""What benchmarks and load tests share: servers, processes, clients, photos, percentiles, figures."""
