@@ -49,8 +49,8 @@ def configuration() -> str:
 Every setting is an environment variable. `imgsvc serve` reads those of both services. Sizes in bytes
 can have a unit, as in `64MiB` (binary) or `100MB` (decimal).
 
-If a value is invalid, or a variable looks like a misspelt setting, the service does not start. It
-prints one line for each, which says what to change.
+If a value is invalid, or a variable of six letters or more is one letter away from a setting, the
+service does not start. It prints one line for each, which says what to change.
 
 {chr(10).join(sections)}"""
 

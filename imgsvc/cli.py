@@ -10,17 +10,17 @@ from imgsvc import __version__
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
-    # Imported here, since the fork server of the worker processes imports this module too but does not need these.
-    from imgsvc.serve import PROGRAM  # noqa: PLC0415
-
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(prog="imgsvc", description="Store images and transform them on the fly.")
     parser.add_argument("--version", action="version", version=f"imgsvc {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve = commands.add_parser(
-        "serve", help="run the whole service in one process tree", description=PROGRAM.description
-    )
-    PROGRAM.add_options(serve)
-    serve.set_defaults(run=PROGRAM.run)
+    serve = commands.add_parser("serve", help="run the whole service in one process tree")
+    if "serve" in arguments:  # importing the service takes a second
+        from imgsvc.serve import PROGRAM  # noqa: PLC0415
+
+        serve.description = PROGRAM.description
+        PROGRAM.add_options(serve)
+        serve.set_defaults(run=PROGRAM.run)
     explain = commands.add_parser(
         "explain",
         help="show how a chain of operations would be run",
@@ -48,6 +48,7 @@ def _explain(options: argparse.Namespace) -> int:
         print(f"imgsvc: {options.file}: {error.strerror}", file=sys.stderr)
         return 1
     except (CannotStart, ServiceError, ValueError) as error:
-        print(f"imgsvc: {error}", file=sys.stderr)
+        for line in str(error).splitlines():
+            print(f"imgsvc: {line}", file=sys.stderr)
         return 1
     return 0

@@ -20,20 +20,18 @@ leave() {
 trap leave QUIT TERM INT
 trap 'kill -HUP "$nginx"' HUP
 
-# `env -i` for both programs: the environment holds all of settings.env, and they get none of it.
-
 # Serves metrics to Prometheus on 9113, from conf.d/status.conf. nginx keeps running if the exporter
 # ends. The options have two dashes, as newer exporters require.
 while command -v prometheus-nginx-exporter >/dev/null; do
   # So that nginx listens before the first try.
   sleep 1
-  env -i PATH="$PATH" prometheus-nginx-exporter --nginx.scrape-uri=http://127.0.0.1:8083/status \
+  prometheus-nginx-exporter --nginx.scrape-uri=http://127.0.0.1:8083/status \
     --web.listen-address=:9113 >/dev/null 2>&1 ||
     echo "the metrics exporter ended with status $?; restarting it in 5 s"
   sleep 5
 done &
 
-env -i PATH="$PATH" nginx -g 'daemon off;' "$@" &
+nginx -g 'daemon off;' "$@" &
 nginx=$!
 status=0
 # `wait` returns at every signal, so wait until the process is gone.

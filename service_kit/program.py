@@ -18,6 +18,9 @@ from service_kit.http.server import Runner, serve_until_stopped
 from service_kit.observing.logging import configure_logging
 from service_kit.settings import CommonSettings, read_settings
 
+_BOOT_ERROR = 3
+"""Tells gunicorn that a new worker would fail as well (Arbiter.WORKER_BOOT_ERROR)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Program:
@@ -58,14 +61,21 @@ class Program:
             settings = self._read_settings()
             uvloop.run(self._serve(settings))
         except (CannotStart, ValueError) as error:
-            for line in str(error).splitlines():
-                print(f"{self.name}: {line}", file=sys.stderr)
+            self._complain(error)
             return 1
         return 0
 
     async def application(self) -> Runner:
-        """The application in its runner, for gunicorn's worker to start."""
-        return Runner(self.create_app(*self._read_settings()))
+        """The application in its runner, for gunicorn's worker to start. Exits if it cannot."""
+        try:
+            return Runner(self.create_app(*self._read_settings()))
+        except (CannotStart, ValueError) as error:
+            self._complain(error)
+            sys.exit(_BOOT_ERROR)
+
+    def _complain(self, error: Exception) -> None:
+        for line in str(error).splitlines():
+            print(f"{self.name}: {line}", file=sys.stderr, flush=True)
 
     def _read_settings(self) -> list[BaseSettings]:
         settings = read_settings(*self.settings)

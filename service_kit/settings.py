@@ -18,7 +18,7 @@ from service_kit.observing.logging import LogFormat
 Settings = TypeVar("Settings", bound=BaseSettings)
 
 MEBIBYTE = 1024**2
-_BYTES = re.compile(r"\s*\d[\d_]*(\.\d+)?\s*[a-z]*\s*", re.IGNORECASE)
+_BYTES = re.compile(r"\s*[\d_]*\.?\d[\d_]*\s*[a-z]*\s*", re.IGNORECASE)
 _SHORTEST = 6
 """Shorter variables are never misspelt settings: HOST and PORT are one letter away from too many others."""
 

@@ -69,16 +69,18 @@ class Cache:
 
     async def purge(self, image_id: str, content: str | None) -> bool:
         """See CacheNode.purge. Returns whether there is a node, and every node confirmed."""
-        await self._find_nodes()
-        nodes = list(self._nodes.values())
-        return bool(nodes) and all(await asyncio.gather(*(node.purge(image_id, content) for node in nodes)))
+        if time.monotonic() >= self._known_until and not await self._find_nodes():
+            return False
+        nodes = self._nodes.values()
+        return all(await asyncio.gather(*(node.purge(image_id, content) for node in nodes)))
 
-    async def _find_nodes(self) -> None:
-        if time.monotonic() < self._known_until:
-            return
+    async def _find_nodes(self) -> bool:
+        """Update the nodes; False if the host has no known address."""
         addresses = await self._addresses()
-        self._nodes = {address: self._nodes.get(address) or self._node(address) for address in addresses}
-        self._known_until = time.monotonic() + _ADDRESS_SECONDS
+        if addresses:
+            self._nodes = {address: self._nodes.get(address) or self._node(address) for address in addresses}
+            self._known_until = time.monotonic() + _ADDRESS_SECONDS
+        return bool(addresses)
 
     def _node(self, address: str) -> CacheNode:
         return CacheNode(self._session, self._url.with_host(address), self._url.host or "")

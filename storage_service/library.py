@@ -98,7 +98,7 @@ class Library:
             if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
                 raise Gone(f"the image {image_id} was deleted")
         except asyncio.CancelledError:  # the client hung up, but the deletion may have been committed
-            self._purger.wake()
+            self._purger.look_soon()
             raise
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:

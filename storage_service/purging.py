@@ -26,6 +26,8 @@ _LONGEST_SLEEP = 10.0
 """Seconds until a node notices a deletion by another node that died before announcing it. Its own deletions wake it at
 once."""
 _BATCH = 100
+_DATABASE_PAUSE = 0.5
+"""Seconds until the next attempt while the database does not respond."""
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +47,11 @@ class Purger:
                 async with asyncio.timeout(_AT_ONCE):
                     await self._deliver(purge)
         finally:
-            self.wake()
+            self._wake.set()
 
-    def wake(self) -> None:
-        """Look into the outbox, where there may be a new deletion."""
-        self._wake.set()
+    def look_soon(self) -> None:
+        """Look into the outbox when the first round of a deletion is due that may just have been committed."""
+        asyncio.get_running_loop().call_later(_AT_ONCE, self._wake.set)
 
     async def observe(self) -> None:
         """Update the gauges. They keep their values while the database does not respond."""
@@ -67,7 +69,7 @@ class Purger:
                 sleep = await self._seconds_to_next()
             except ServiceError as error:
                 logger.warning("purges have to wait: %s", error)
-                sleep = _LEAST_PAUSE
+                sleep = _DATABASE_PAUSE
             except Exception:
                 logger.exception("purges have to wait")  # go on: otherwise caches would keep serving deleted images
                 sleep = _LONGEST_PAUSE

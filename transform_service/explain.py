@@ -2,10 +2,8 @@
 
 import asyncio
 from collections.abc import Iterator
-from io import BytesIO
 from pathlib import Path
 
-from imaging import jpeg_scans
 from imaging.formats import InputLimits, by_extension
 from imaging.header import Header
 from imaging.tasks import LOCK_DOWN, READ_HEADER
@@ -27,7 +25,8 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
     chain = parse(query, max_operations=settings.max_operations, presets=presets)
     header = asyncio.run(_read_header(path, chain.operations, settings))
     name = extension or chain.parameters.get("format")
-    output = by_extension(name) if name else header.image_format
+    default = header.image_format.output if chain.operations else header.image_format
+    output = by_extension(name) if name else default
     limits = OutputLimits(settings.max_pixels, settings.max_output_side)
     planned = plan(chain.operations, output, header, "", limits)
     return "\n".join(f"{label:{_LABEL}}{text}" for label, text in _lines(path, header, chain, planned))
@@ -77,7 +76,7 @@ def _facts(header: Header) -> str:
     if header.frames > 1:
         facts.append(f"{header.frames} frames")
     if header.progressive:
-        facts.append("progressive" if header.format == "jpeg" else "interlaced")
+        facts.append(header.image_format.reader.interlacing)
     if header.orientation > 1:
         facts.append(f"EXIF orientation {header.orientation}")
     return ", ".join([*facts, *(["with alpha"] if header.alpha else [])])
@@ -92,17 +91,9 @@ def _reading(path: Path, made: Plan) -> str:
     page = f"page {made.page}, " if made.page else ""
     shrink = decoder_shrink(made)
     level = f"level 1/{shrink:g} of the decoder" if shrink > 1 else "all pixels"
-    return f"{frames}{page}{level}{_share_of_file(path, made, int(shrink))}; sequential, from top to bottom"
-
-
-def _share_of_file(path: Path, made: Plan, shrink: int) -> str:
-    header = made.header
-    needed = jpeg_scans.needed(path, shrink) if header.progressive and header.format == "jpeg" else None
-    return (
-        f" from {needed.getbuffer().nbytes / path.stat().st_size:.0%} of the file"
-        if isinstance(needed, BytesIO)
-        else ""
-    )
+    share = made.header.image_format.reader.share_read(path, shrink) if made.header.progressive else 1.0
+    part = f" from {share:.0%} of the file" if share < 1 else ""
+    return f"{frames}{page}{level}{part}; sequential, from top to bottom"
 
 
 def _output(made: Plan) -> str:

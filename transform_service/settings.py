@@ -3,8 +3,9 @@
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated
+from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field
+from pydantic import ByteSize, Field, field_validator
 from pydantic_settings import NoDecode
 
 from service_kit.processes.cores import available_cores
@@ -58,3 +59,11 @@ class TransformSettings(CommonSettings):
     ] = Field((), description="Private networks that remote sources may be in, as a JSON list.")
     transform_host: str = Field("0.0.0.0", description="Address that `python -m transform_service` listens on.")  # noqa: S104
     transform_port: int = Field(8082, ge=0, le=65535, description="Port that `python -m transform_service` listens on.")
+
+    @field_validator("storage_url")
+    @classmethod
+    def _is_a_url(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("write it as a URL, such as http://storage:8081")
+        return url

@@ -65,6 +65,11 @@ def accept_any(_data: mmap, _limits: InputLimits) -> None:
     """Check nothing: for formats whose header bounds the work of a decoder."""
 
 
+def read_all(_path: Path, _shrink: float) -> float:
+    """Read the whole file."""
+    return 1.0
+
+
 def never_shrink(_factor: float) -> float:
     """Do not shrink: for decoders that always read at full size."""
     return 1.0
@@ -91,6 +96,10 @@ class Reader:
     """The same if the decoder shrinks the image while it reads."""
     check: Callable[[mmap, InputLimits], None] = accept_any
     """Raises UnprocessableImage for structures that would keep a decoder busy before it reports the image's size."""
+    interlacing: str = "interlaced"
+    """What a header that says `progressive` is called in this format."""
+    share_read: Callable[[Path, float], float] = read_all
+    """The share of an interlaced file that is read to make each side `shrink` times smaller."""
     shrink: Callable[[float], float] = never_shrink
     """Given how many times smaller the result is, how many times smaller the decoder makes each side."""
     scaled: Callable[[ImageFile, Size], Image] = decode_then_scale
@@ -127,6 +136,8 @@ class Format:
     reader: Reader
     writer: Writer | None = None
     """None for a format that the service reads but does not write."""
+    substitute: str = "jpeg"
+    """The format of variants that name no format, if the service does not write this one."""
     strip: Callable[[mmap, BinaryIO], bool] | None = None
     """Copies a file without its metadata, keeping the encoded pixels. Returns False if that is not possible.
 
@@ -144,11 +155,16 @@ class Format:
         return self.extensions[0]
 
     @property
+    def output(self) -> "Format":
+        """The format of variants that name no format: this one if the service writes it."""
+        return self if self.writer else FORMATS[self.substitute]
+
+    @property
     def encoder(self) -> Writer:
         """The writer. Raises NotAcceptable if the service does not write this format."""
         if self.writer is None:
             raise NotAcceptable(
-                f"{self.name} images can be read but not written; ask for one of: {' '.join(writable_extensions())}"
+                f"{self.name} images can be read but not written; use one of: {' '.join(writable_extensions())}"
             )
         return self.writer
 

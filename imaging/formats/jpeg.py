@@ -1,7 +1,9 @@
 """JPEG (ISO 10918-1)."""
 
 import re
+from io import BytesIO
 from mmap import mmap
+from pathlib import Path
 from typing import BinaryIO
 
 from imaging import jpeg_scans, jpeg_segments
@@ -29,6 +31,11 @@ _KEPT = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 
 def _shrink(factor: float) -> float:
     return next((shrink for least, shrink in _SHRINKS if factor >= least), 1.0)
+
+
+def _share_read(path: Path, shrink: float) -> float:
+    data = jpeg_scans.needed(path, int(shrink))
+    return data.getbuffer().nbytes / path.stat().st_size if isinstance(data, BytesIO) else 1.0
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
@@ -87,6 +94,8 @@ JPEG = register(
             rate=Rate(6, 0.8),
             interlaced_rate=Rate(18, 7),
             shrunk_rate=Rate(2, 0.3),
+            interlacing="progressive",
+            share_read=_share_read,
             shrink=_shrink,
             scaled=_scaled,
         ),

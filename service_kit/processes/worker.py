@@ -6,6 +6,7 @@ import os
 import signal
 import traceback
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from multiprocessing.connection import Connection
@@ -173,15 +174,13 @@ def _work(connection: Connection, setup: Setup) -> None:
     os.nice(setup.niceness)
     setup.initialize.resolve()()
     idle = setup.idle.resolve() if setup.idle else None
-    connection.send(None)
-    while True:
-        try:
+    with suppress(EOFError, BrokenPipeError):  # the parent has gone, or has no use for this worker
+        connection.send(None)
+        while True:
             if idle and not connection.poll(_IDLE_SECONDS):
                 idle()
             task, args = connection.recv()
-        except EOFError:
-            return
-        connection.send(_attempt(task, args))
+            connection.send(_attempt(task, args))
 
 
 def _attempt(task: Task[object], args: tuple[object, ...]) -> tuple[bool, object]:

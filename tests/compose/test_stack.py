@@ -86,8 +86,10 @@ async def test_one_setting_limits_uploads_in_nginx_and_in_the_services(
 ) -> None:
     started, copy = development
     limit = 1024**2
-    # The last two would stop nginx, and change the time zone of its log, if they reached it.
-    (copy / "settings.env").write_text(f"MAX_UPLOAD_BYTES={limit}\nUPLOADS_PER_MINUTE=many\nTZ=XYZ-5\n")
+    with (copy / ".env").open("a") as variables:
+        variables.write(f"MAX_UPLOAD_BYTES={limit}\n")
+    # These would stop nginx, and change the time zone of its log, if they reached it.
+    (copy / "settings.env").write_text("UPLOADS_PER_MINUTE=many\nTZ=XYZ-5\n")
     started.run("up", "-d")
     started.wait()
 

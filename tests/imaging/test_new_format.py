@@ -138,10 +138,11 @@ async def test_a_format_may_be_read_but_not_written(http: aiohttp.ClientSession,
     image = read_only_service + toy["url"]
     assert (await get(http, f"{image}.v"))[::2] == (200, TOY_IMAGE), "the original"
     assert (await get(http, f"{image}.webp"))[:2] == (200, "image/webp")
-    for url in (f"{image}?thumb=100", f"{image}.v?thumb=100"):
-        status, media_type, body = await get(http, url)
-        assert (status, media_type) == (406, "application/problem+json")
-        assert b"vips images can be read but not written; ask for one of: avif gif jpg" in body
+    for url in (f"{image}?thumb=100", f"{image}.auto"):
+        assert (await get(http, url))[:2] == (200, "image/jpeg"), url
+    status, media_type, body = await get(http, f"{image}.v?thumb=100")
+    assert (status, media_type) == (406, "application/problem+json")
+    assert b"vips images can be read but not written; use one of: avif gif jpg" in body
     status, _, body = await get(http, f"{image}.bmp")
     assert status == 406
     assert b"use one of: avif gif jpg jpeg png tiff tif webp" in body

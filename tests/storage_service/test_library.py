@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from imaging.header import Header
 from service_kit.errors import Gone, Unavailable
 from service_kit.spool import Spool, Spooled
 from storage_service.blobs import Blobs
@@ -93,3 +94,12 @@ async def test_an_upload_fails_if_its_record_cannot_be_added(
     await store.close()
     with pytest.raises(Unavailable):
         await library.add(upload(blobs))
+
+
+async def test_the_transform_service_gets_a_header_and_no_record(library: Library, blobs: Blobs) -> None:
+    """Renderers would have to import this service to read a record."""
+    record = await library.add(upload(blobs))
+    located = await library.locate(record.image_id, "")
+    assert type(located.header) is Header
+    assert located.header.model_dump() == record.model_dump(include=set(Header.model_fields))
+    await library.delete(record.image_id)

@@ -104,9 +104,10 @@ async def _respond(
     async with AsyncExitStack() as stack:
         with spans.during("source"):
             image = await stack.enter_async_context(request.app[SOURCES][name].open(value))
-        output = _output(request, requested, image)
+        output = _output(request, requested, image, transformed=bool(chain.operations))
         planned = await transformer.plan(image, chain.operations, output.format)
-        spans.lap("plan")
+        if planned.plan:
+            spans.lap("plan")
         headers = _headers(image, planned, output)
         if is_unchanged(request, planned.key):
             return not_modified(headers)
@@ -139,13 +140,15 @@ def _requested_format(extension: str | None, parameter: str | None) -> Format | 
     return next(iter(requested), None)
 
 
-def _output(request: web.Request, requested: Format | str | None, image: SourceImage) -> _Output:
+def _output(request: web.Request, requested: Format | str | None, image: SourceImage, *, transformed: bool) -> _Output:
     original = image.header.image_format
-    if requested != _AUTO:
-        return _Output(requested if isinstance(requested, Format) else original, {})
+    if isinstance(requested, Format):
+        return _Output(requested, {})
+    if requested is None:
+        return _Output(original.output if transformed else original, {})
     animated = original.animated and image.header.frames > 1
     accepts = request.headers.getall("Accept", [])
-    return _Output(negotiated(accepts, original, animated=animated), {"Vary": "Accept"})
+    return _Output(negotiated(accepts, original.output, animated=animated), {"Vary": "Accept"})
 
 
 def _one_source(request: web.Request, given: Mapping[str, str | Spooled]) -> tuple[str, str | Spooled]:
