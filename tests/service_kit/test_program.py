@@ -44,6 +44,7 @@ CASES: dict[str, Case] = {
     "bad value": ((), {"MAX_PIXELS": "0"}, 1, r"{program}: MAX_PIXELS='0': Input should be greater than 0"),
     "bad size": ((), {"MAX_UPLOAD_BYTES": "much"}, 1, r"{program}: MAX_UPLOAD_BYTES='much': .+"),
     "bad port": (("--port", "x"), {}, 1, r"{program}: {port}='x': Input should be a valid integer.*"),
+    "port out of range": (("--port", "65536"), {}, 1, r"{program}: {port}='65536': .+ less than or equal to 65535"),
     "misspelt setting": (
         (),
         {"MAX_PIXLES": "1"},
@@ -181,7 +182,7 @@ def test_byte_sizes_have_units(monkeypatch: pytest.MonkeyPatch, text: str, size:
 
 
 @pytest.mark.parametrize(
-    "text", ["much", "10 apples", "-1MB", "0", "MiB", "1e3", "nan", "1,5GiB", "64 MiB more", "64MiB!"]
+    "text", ["much", "10 apples", "-1MB", "0", "MiB", "1e3", "nan", "1,5GiB", "64 MiB more", "64MiB!", "1MB\n2MB"]
 )
 def test_nonsense_for_a_byte_size_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("MAX_UPLOAD_BYTES", text)

@@ -111,9 +111,17 @@ async def test_an_object_store_that_is_down_is_unavailable(
     assert "connect" in str(raised.value.__cause__).lower()
 
 
-@pytest.mark.parametrize("url", ["", "nonsense://x", "file", "s3://"])
-def test_an_invalid_blob_url_is_reported(url: str) -> None:
-    with pytest.raises(ValueError, match="is not a blob store"):
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("", "use file:///path, s3://bucket/prefix or memory://"),
+        ("file", "use file:///path, s3://bucket/prefix or memory://"),
+        ("nonsense://x", "Unable to recognise URL"),
+        ("s3://", "Unable to recognise URL"),
+    ],
+)
+def test_an_invalid_blob_url_is_reported(url: str, reason: str) -> None:
+    with pytest.raises(ValueError, match=f"BLOB_URL='.*' is not a blob store: .*{reason}"):
         Blobs(url)
 
 

@@ -269,3 +269,14 @@ async def test_a_deletion_is_purged_although_its_client_hung_up(
             await library.delete(image.image_id)
         await cache.receive(1)
     assert cache.purges[0] == (f"/v1/images/{image.image_id}", image.sha256)
+
+
+async def test_an_interrupted_announcement_wakes_the_purger(store: MetadataStore, cache: Cache) -> None:
+    async with watched(store, cache.url) as (made, wake, _):
+        await wake.asleep.wait()
+        purge = await deleted(store)
+        announcement = asyncio.create_task(made.announce(purge))
+        await asyncio.sleep(0)  # it waits for the database now
+        announcement.cancel()
+        await asyncio.gather(announcement, return_exceptions=True)
+        await cache.receive(1)
