@@ -60,7 +60,7 @@ class Program:
         try:
             settings = self._read_settings()
             uvloop.run(self._serve(settings))
-        except (CannotStart, ValueError) as error:
+        except CannotStart as error:
             self._complain(error)
             return 1
         return 0
@@ -68,8 +68,8 @@ class Program:
     async def application(self) -> Runner:
         """The application in its runner, for gunicorn's worker to start. Exits if it cannot."""
         try:
-            return Runner(self.create_app(*self._read_settings()))
-        except (CannotStart, ValueError) as error:
+            return Runner(self._create_app(self._read_settings()))
+        except CannotStart as error:
             self._complain(error)
             sys.exit(_BOOT_ERROR)
 
@@ -83,8 +83,14 @@ class Program:
         configure_logging(common.log_level, common.log_format)
         return settings
 
+    def _create_app(self, settings: Sequence[BaseSettings]) -> web.Application:
+        try:
+            return self.create_app(*settings)
+        except ValueError as error:
+            raise CannotStart(str(error)) from error
+
     async def _serve(self, settings: Sequence[BaseSettings]) -> None:
-        app = self.create_app(*settings)
+        app = self._create_app(settings)
         values: dict[str, Any] = {name: value for each in settings for name, value in each}
         host, port = values[self.options["host"]], values[self.options["port"]]
         log = logging.getLogger(self.name)

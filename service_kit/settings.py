@@ -26,7 +26,7 @@ _SHORTEST = 6
 def _whole_size(text: object) -> object:
     """Refuse text that ByteSize would read only in part: it takes `10,5MB` for 10 bytes."""
     if isinstance(text, str) and not _BYTES.fullmatch(text):
-        raise ValueError("write it as a number of bytes, or as in 64MiB or 100MB")
+        raise ValueError("write a number of bytes, with or without a unit, such as 67108864, 64MiB or 100MB")
     return text
 
 

@@ -119,7 +119,7 @@ class SpoolWriter:
         """
         self._size += len(chunk)
         if self._size > self._limit:
-            raise ContentTooLarge(f"{self._what} is larger than {self._limit} bytes, which is the limit")
+            raise ContentTooLarge(f"{self._what} is larger than {self._limit} bytes")
         self._pending += chunk
         if len(self._pending) >= _FLUSH_BYTES:
             await self._flush()

@@ -142,7 +142,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
-        raise Unavailable("the blob store does not respond; try again") from error
+        raise Unavailable("the blob store does not respond; retry later") from error
 
 
 def _keep_file(source: Path, target: Path, root: Path) -> None:

@@ -68,10 +68,10 @@ class Purger:
                 await self._deliver_due()
                 sleep = await self._seconds_to_next()
             except ServiceError as error:
-                logger.warning("purges have to wait: %s", error)
+                logger.warning("purges are delayed: %s", error)
                 sleep = _DATABASE_PAUSE
             except Exception:
-                logger.exception("purges have to wait")  # go on: otherwise caches would keep serving deleted images
+                logger.exception("purges are delayed")  # go on: otherwise caches would keep serving deleted images
                 sleep = _LONGEST_PAUSE
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(sleep):

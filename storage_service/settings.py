@@ -68,7 +68,7 @@ class StorageSettings(CommonSettings):
     @classmethod
     def _is_a_folder(cls, prefix: str) -> str:
         if prefix and not re.fullmatch("/(?:[^?#% ]*/)?", prefix):
-            raise ValueError("write it with slashes at both ends, such as /originals/")
+            raise ValueError("write it with a slash at both ends, such as /originals/")
         return prefix
 
     @cached_property

@@ -50,7 +50,7 @@ class _Pair:
         """The name and the value, each percent-decoded once."""
         raw = self.query[self.start : self.end]
         if _BAD_ESCAPE.search(raw):
-            raise self.error("two hex digits have to follow a %; write a percent sign as %25")
+            raise self.error("`%` must be followed by two hex digits; write a percent sign as %25")
         name, _, value = raw.partition("=")
         try:
             return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
@@ -82,7 +82,7 @@ def parse(
         elif not TRACKING.fullmatch(name):
             operations += _preset(pair, value, presets or {}) if name == PRESET else [_operation(pair, name, value)]
             if len(operations) > max_operations:
-                raise URITooLong(f"the chain has more than {max_operations} operations, which is the limit")
+                raise URITooLong(f"the chain has more than {max_operations} operations")
     return Chain(tuple(operations), parameters)
 
 

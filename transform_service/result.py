@@ -49,7 +49,9 @@ class Result:
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except FileNotFoundError as error:
-            raise Unavailable("the bytes of the image have disappeared; retry unless it was just deleted") from error
+            raise Unavailable(
+                "the bytes of the image disappeared during the request; retry, unless the image was just deleted"
+            ) from error
         return cls(None, descriptor, os.fstat(descriptor).st_size, timings)
 
     async def chunks(self) -> AsyncIterator[bytes]:

@@ -210,4 +210,4 @@ def writable_extensions() -> Iterator[str]:
 def refuse_more_frames(frames: Iterator[object], limit: int) -> None:
     """Raise UnprocessableImage if `frames`, which walks the structure of a file, yields more than `limit`."""
     if next(islice(frames, limit, None), None) is not None:
-        raise UnprocessableImage(f"the image has more than {limit} frames, which is the limit")
+        raise UnprocessableImage(f"the image has more than {limit} frames")

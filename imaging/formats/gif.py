@@ -49,7 +49,9 @@ def _frames(data: mmap) -> Iterator[int]:
             if next(blocks, None) is None:
                 break
         position += 1
-    raise UnprocessableImage(f"the image consists of more than {_MAX_BLOCKS} blocks; save it again")
+    raise UnprocessableImage(
+        f"the image consists of more than {_MAX_BLOCKS} blocks; save it again with another program"
+    )
 
 
 def _colour_table_bytes(flags: int) -> int:

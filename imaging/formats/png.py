@@ -43,7 +43,9 @@ def _check(data: mmap, _limits: InputLimits) -> None:
     for name, content in _text_chunks(data):
         total += _unpacked_size(name, content, _MAX_TEXT_BYTES - total + 1)
         if total > _MAX_TEXT_BYTES:
-            raise UnprocessableImage(f"the image has more than {_MAX_TEXT_BYTES} bytes of metadata; strip its metadata")
+            raise UnprocessableImage(
+                f"the image has more than {_MAX_TEXT_BYTES // 1024**2} MiB of metadata; remove its metadata"
+            )
 
 
 def _chunks(data: mmap) -> Iterator[tuple[bytes, int, int]]:
@@ -61,7 +63,9 @@ def _text_chunks(data: mmap) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of the chunks that hold text."""
     for number, (name, position, length) in enumerate(_chunks(data)):
         if number == _MAX_CHUNKS:
-            raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again")
+            raise UnprocessableImage(
+                f"the image has more than {_MAX_CHUNKS} chunks; save it again with another program"
+            )
         if name in _TEXT:
             yield name, data[position + 8 : position + 8 + length]
 

@@ -47,7 +47,7 @@ def _frames(data: mmap) -> Iterator[int]:
         if name == b"ANMF":
             yield position
         position += 8 + length + length % 2
-    raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again")
+    raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again with another program")
 
 
 def _shrink(factor: float) -> float:

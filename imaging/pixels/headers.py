@@ -30,9 +30,7 @@ def _sniffed(path: Path) -> Format:
     with path.open("rb") as file:
         fmt = sniff(file.read(SNIFF_BYTES))
     if fmt is None:
-        raise UnsupportedImage(
-            f"the file is not an image in a supported format ({', '.join(FORMATS)}); its name and type do not count"
-        )
+        raise UnsupportedImage(f"the file is not an image in a supported format; send one of: {', '.join(FORMATS)}")
     return fmt
 
 
@@ -61,7 +59,7 @@ def _header(fmt: str, image: Any) -> Header:
 
 def _check_limits(header: Header, limits: InputLimits) -> None:
     if header.frames > limits.max_frames:
-        raise UnprocessableImage(f"the image has more than {limits.max_frames} frames, which is the limit")
+        raise UnprocessableImage(f"the image has more than {limits.max_frames} frames")
     pixels = header.size.pixels * header.frames
     if pixels > limits.max_pixels:
         size = f"{header.size}" + (f" x {header.frames} frames" if header.frames > 1 else "")

@@ -35,7 +35,7 @@ class Connection(RequestHandler):
         if isinstance(exc, HttpProcessingError):
             error: ServiceError = BadRequest(f"the request is not valid HTTP: {_first_line(exc)}")
         else:
-            error = ServiceError("internal error; find it in the log by this request ID")
+            error = ServiceError("internal error; report it with this request ID")
         response = refusal(request, error)
         response.force_close()
         return response

@@ -44,7 +44,7 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
         raise
     except Exception:
         logger.exception("%s failed", _named(request))
-        return problem_response(request, ServiceError("internal error; find it in the log by this request ID"))
+        return problem_response(request, ServiceError("internal error; report it with this request ID"))
 
 
 @web.middleware

@@ -161,6 +161,8 @@ async def _set_up(runner: Runner) -> None:
         raise CannotStart(f"cannot start: {error}{because}") from error
     except OSError as error:
         raise CannotStart(f"cannot start: {error}") from error
+    except ValueError as error:  # a setting that only its user can judge
+        raise CannotStart(str(error)) from error
 
 
 async def listen(runner: Runner, host: str, port: int) -> str:

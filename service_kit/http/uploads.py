@@ -57,7 +57,7 @@ class _Counted(StreamReader):
     def _counted(self, data: bytes) -> bytes:
         self._count += len(data)
         if self._count > self._limit:
-            raise ContentTooLarge(f"the form is larger than {self._limit} bytes, which is the limit")
+            raise ContentTooLarge(f"the form is larger than {self._limit} bytes")
         return data
 
 
@@ -75,11 +75,11 @@ async def read_form(request: web.Request, spool: Spool, settings: CommonSettings
             async with asyncio.timeout(settings.upload_seconds):
                 form = await _read(request, spool, settings.max_upload_bytes, stack)
         except TimeoutError as error:
-            raise RequestTimedOut(
-                f"the body took longer than {settings.upload_seconds:g} s to arrive, which is the limit"
-            ) from error
+            raise RequestTimedOut(f"the body did not arrive within {settings.upload_seconds:g} s") from error
         except (web.RequestPayloadError, HttpProcessingError) as error:
-            raise BadRequest("the body does not match its Transfer-Encoding header") from error
+            raise BadRequest(
+                "the body is incomplete, or does not match its Transfer-Encoding header; send it again"
+            ) from error
         yield form
 
 
@@ -98,8 +98,8 @@ async def _read(request: web.Request, spool: Spool, limit: int, stack: AsyncExit
     if content_type.startswith("image/"):
         return Form(await _spool(request.content.iter_chunked(_CHUNK), spool, limit, stack))
     raise BadRequest(
-        f"the content type {content_type} is not supported; send multipart/form-data with a file in field"
-        f" {FILE_FIELD!r}, or the raw bytes with an image/* content type"
+        f"the content type {content_type} is not supported; send multipart/form-data with a file in the field"
+        f" {FILE_FIELD!r}, or raw bytes with an image/* content type"
     )
 
 
@@ -118,7 +118,7 @@ async def _read_multipart(request: web.Request, spool: Spool, limit: int, stack:
 async def _read_part(part: BodyPartReader, form: Form, spool: Spool, limit: int, stack: AsyncExitStack) -> None:
     name = (part.name or "").lower()
     if name in form.texts or (name == FILE_FIELD and form.file):
-        raise BadRequest(f"the form has two {name[:64]!r} fields; send each field once")
+        raise BadRequest(f"the field {name[:64]!r} appears twice in the form; send each field once")
     if name == FILE_FIELD:
         form.file = await _spool(_chunks(part), spool, limit, stack)
     elif part.filename is None:
@@ -131,7 +131,7 @@ async def _read_urlencoded(request: web.Request) -> Form:
         body += chunk
         if len(body) > _MAX_TEXT:
             raise BadRequest(
-                f"the urlencoded form is larger than {_MAX_TEXT} bytes, which is the limit; send files as"
+                f"the urlencoded form is larger than {_MAX_TEXT} bytes; send files as"
                 " multipart/form-data, or as raw bytes with an image/* content type"
             )
     fields = [(name.lower(), value) for name, value in parse_qsl(body.decode(errors="replace"))]
@@ -148,7 +148,7 @@ async def _parts(reader: MultipartReader) -> AsyncIterator[BodyPartReader]:
         if not isinstance(part, BodyPartReader):
             raise BadRequest("nested multipart bodies are not supported")
         yield part
-    raise BadRequest(f"the form has more than {_MAX_PARTS} parts, which is the limit")
+    raise BadRequest(f"the form has more than {_MAX_PARTS} parts")
 
 
 async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
@@ -161,7 +161,7 @@ async def _text(part: BodyPartReader) -> str:
     async for chunk in _chunks(part):
         text += chunk
         if len(text) > _MAX_TEXT:
-            raise BadRequest(f"the field {part.name!r} is larger than {_MAX_TEXT} bytes, which is the limit")
+            raise BadRequest(f"the field {part.name!r} is larger than {_MAX_TEXT} bytes")
     return text.decode()
 
 

@@ -91,13 +91,13 @@ class WorkerPool:
                 finally:
                     self._release(worker)
         except TimeoutError as error:
-            raise DeadlinePassed(f"the image took longer than {seconds:g} s to process; try again later") from error
+            raise DeadlinePassed(f"the image was not processed within {seconds:g} s; retry later") from error
 
     async def _acquire(self) -> Worker:
         if self._idle:
             return self._idle.pop()  # the last one that worked: its memory is warm, and that of the others stays small
         if len(self._waiting) >= self._queue:
-            raise QueueFull(f"the queue is full: {self._queue} jobs are waiting; try again later")
+            raise QueueFull(f"the queue is full ({self._queue} jobs are waiting); retry later")
         turn: asyncio.Future[Worker] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:

@@ -26,7 +26,9 @@ class Quarantine:
     def watch(self, sha256: str) -> Iterator[None]:
         """Process this content inside the context. Raises Quarantined if it has crashed a worker twice."""
         if self._crashes.get(sha256, 0) >= _CRASHES:
-            raise Quarantined(f"this image crashed its decoder {_CRASHES} times and will not be tried again")
+            raise Quarantined(
+                f"this image crashed its decoder {_CRASHES} times and is refused until the service restarts"
+            )
         try:
             yield
         except WorkerDied as error:

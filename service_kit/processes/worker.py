@@ -126,7 +126,7 @@ class Worker:
         except OSError as error:
             self.kill()
             self._on_death(self)
-            raise WorkerDied("the worker process ended before it could start the job; try again") from error
+            raise WorkerDied("the worker process ended before it could start the job; retry later") from error
         except WorkerDied as error:
             await self.reap()
             error.crashed = self.crashed

@@ -47,7 +47,9 @@ async def upload(request: web.Request) -> web.Response:
         with spans.during("receive"):
             form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
         if form.file is None:
-            raise BadRequest(f"the form has no file in a field {FILE_FIELD!r}")
+            raise BadRequest(
+                f"the form has no file in the field {FILE_FIELD!r}; send one, as in curl -F {FILE_FIELD}=@photo.jpg"
+            )
         record = await request.app[LIBRARY].add(form.file)
     location = paths.image_url(record.image_id)
     return web.json_response(_facts(record), status=201, headers={"Location": location, **_NO_STORE})
@@ -82,7 +84,7 @@ async def list_images(request: web.Request) -> web.Response:
 async def delete(request: web.Request) -> web.Response:
     """Delete an image: 204, and 410 from then on."""
     if request.query_string:
-        raise BadRequest("DELETE takes no query; it deletes the image with all its variants")
+        raise BadRequest("DELETE takes no query; remove it to delete the image with all its variants")
     library, image_id = request.app[LIBRARY], request.match_info["image_id"]
     if "If-Match" in request.headers:
         check_match(request, (await library.find(image_id)).sha256)
@@ -149,4 +151,4 @@ def _position(cursor: str) -> Position:
         moment, _, image_id = text.partition("|")
         return Position(datetime.fromisoformat(moment).astimezone(UTC), checked_image_id(image_id))
     except (BadRequest, ValueError, OverflowError) as error:
-        raise BadRequest(f"cursor={cursor[:64]!r} is not valid; copy it from the previous response") from error
+        raise BadRequest(f"cursor={cursor[:64]!r} is not valid; use the cursor of the previous response") from error

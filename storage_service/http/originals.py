@@ -24,7 +24,7 @@ async def send_original(
         return not_modified(headers)
     requested = _requested_range(request, record)
     if requested is not None and not requested:
-        error = RangeNotSatisfiable(f"the range is outside of the image, which has {record.bytes} bytes")
+        error = RangeNotSatisfiable(f"the range starts outside of the image, which is {record.bytes} bytes")
         refusal = problem_response(request, error)
         refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
         return refusal

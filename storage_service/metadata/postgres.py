@@ -212,13 +212,15 @@ def _translated() -> Iterator[None]:
         raise InsufficientStorage("the disk of the database is full; it cannot store another image") from error
     except asyncpg.InvalidAuthorizationSpecificationError as error:
         DATABASE_ERRORS.inc()
-        raise Unavailable("the metadata database rejects the user name or password in DATABASE_URL") from error
+        raise Unavailable(
+            "the metadata database rejects the service; check the user name and password in DATABASE_URL"
+        ) from error
     except asyncpg.InvalidCatalogNameError as error:
         DATABASE_ERRORS.inc()
         raise Unavailable("the metadata database does not exist; check the name at the end of DATABASE_URL") from error
     except _FAILURES as error:
         DATABASE_ERRORS.inc()
-        raise Unavailable("the metadata database does not respond; try again") from error
+        raise Unavailable("the metadata database does not respond; retry later") from error
 
 
 class _LockedContent:

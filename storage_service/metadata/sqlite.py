@@ -207,7 +207,7 @@ def _translated() -> Iterator[None]:
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "") in _FULL:
             raise InsufficientStorage("the disk is full; the database cannot store another image") from error
-        raise Unavailable("the metadata database does not respond; try again") from error
+        raise Unavailable("the metadata database does not respond; retry later") from error
 
 
 def _text(moment: datetime) -> str:

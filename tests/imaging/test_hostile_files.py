@@ -53,7 +53,7 @@ def _broken_text(chunks: int) -> bytes:
         (_webp(b"ANMF\1\0\0\0x\0", MOST_BYTES // 10), "100 frames"),
         (_webp(b"what\0\0\0\0", MOST_BYTES // 8), "chunks"),
         (pictures.PNG_HEAD + pictures.chunk(b"aaAa", b"") * (MOST_BYTES // 12), "chunks"),
-        (_broken_text(1000), "bytes of metadata"),
+        (_broken_text(1000), "MiB of metadata"),
     ],
     ids=[
         "frames",

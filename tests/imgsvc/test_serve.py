@@ -399,7 +399,7 @@ BAD_SETTINGS: list[tuple[dict[str, str], str]] = [
     ({"REMOTE_ALLOWED_NETWORKS": "10.0.0.0/8"}, 'such as ["10.1.0.0/16"]'),
     ({"REMOTE_ALLOWED_NETWORKS": '["nope"]'}, "REMOTE_ALLOWED_NETWORKS[0]='nope': Input is not a valid"),
     ({"PURGE_URLS": '["varnish"]'}, "'varnish' is not the URL of a cache; write it as http://varnish:8081"),
-    ({"ACCEL_PREFIX": "originals"}, "write it with slashes at both ends, such as /originals/"),
+    ({"ACCEL_PREFIX": "originals"}, "write it with a slash at both ends, such as /originals/"),
     ({"PRESETS": "avatar"}, "PRESETS='avatar': write it as JSON"),
     ({"DATA_DIR": "/proc/nothing"}, "cannot write to DATA_DIR /proc/nothing"),
 ]

@@ -265,7 +265,8 @@ async def test_postgresql_can_start_after_the_service(
 
 
 @pytest.mark.parametrize(
-    ("user", "database", "text"), [("nobody", "postgres", "name or password"), ("imgsvc", "nothing", "does not exist")]
+    ("user", "database", "text"),
+    [("nobody", "postgres", "user name and password"), ("imgsvc", "nothing", "does not exist")],
 )
 async def test_a_wrong_user_or_database_is_reported_immediately(
     postgres_url: str, user: str, database: str, text: str

@@ -55,7 +55,7 @@ def test_an_error_shows_the_query_and_marks_the_place() -> None:
     with pytest.raises(BadRequest) as raised:
         parse("rotate=90&thumb=abc&blur=2", max_operations=20)
     assert raised.value.detail == (
-        "thumb: side: 'abc' is not a whole number without a sign; example: thumb=300\n"
+        "thumb: side 'abc' is not a whole number without a sign; example: thumb=300\n"
         "  rotate=90&thumb=abc&blur=2\n"
         "                  ^^^"
     )
@@ -108,18 +108,18 @@ def test_an_invalid_preset_is_reported(text: str) -> None:
         ("resize=0x9", "has a side outside of 1 to 8192 pixels"),
         ("resize=x", "is not a size"),
         ("resize=9x9,stretch", "'stretch' is not `enlarge` or one of: inside, outside"),
-        ("resize=9x9,cover,inside", "'inside' is one argument too many"),
-        ("resize", "the value for box is missing"),
+        ("resize=9x9,cover,inside", "'inside' is a second fit; give only one"),
+        ("resize", "`box` is missing"),
         ("crop=9x", "lacks a side"),
         ("crop=9x9,up", "'up' is not a place; use one of: centre, north"),
         ("crop=1,9x9", "is not a size"),
         ("crop=-1,2,9x9", "'-1' is not a whole number"),
         ("crop=1,2,9x9,north", "takes WxH, WxH,PLACE or X,Y,WxH"),
-        ("flip=1", "takes 0 argument(s), not 1"),
+        ("flip=1", "takes no arguments, not 1"),
         ("watermark=abc", "'abc' is not an image ID"),
-        (f"watermark={'0' * 32},2", "less than or equal to 1"),
+        (f"watermark={'0' * 32},2", "opacity must be at most 1, not 2"),
         ("page=-1", "'-1' is not a whole number"),
-        ("sharpen=11", "less than or equal to 10"),
+        ("sharpen=11", "sigma must be at most 10, not 11"),
     ],
 )
 def test_a_bad_argument_says_what_is_wrong(query: str, text: str) -> None:

@@ -1,6 +1,6 @@
 """The HTTP API of the transform service: chooses source and format, and sends the result."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -69,7 +69,7 @@ async def transform_named(request: web.Request) -> web.StreamResponse:
     """A variant of an image that the query names."""
     in_url = [name for name, source in request.app[SOURCES].items() if source.in_url]
     chain = _chain(request, *in_url)
-    name, value = _one_source(request, {name: chain.parameters[name] for name in in_url if name in chain.parameters})
+    name, value = _one_source({name: chain.parameters[name] for name in in_url if name in chain.parameters}, in_url)
     return await _respond(request, name, value, chain)
 
 
@@ -84,7 +84,7 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
         }
         if form.file:
             given[FILE_FIELD] = form.file
-        name, value = _one_source(request, given)
+        name, value = _one_source(given, request.app[SOURCES].keys())
         return await _respond(request, name, value, chain)
 
 
@@ -136,7 +136,7 @@ def _requested_format(extension: str | None, parameter: str | None) -> Format | 
     """The format in the path or in `format=`, `_AUTO`, or None if neither has one."""
     requested = {_AUTO if text == _AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
     if len(requested) > 1:
-        raise BadRequest(f"the path asks for {extension} but `format` for {parameter}; use one of them")
+        raise BadRequest(f"the path says {extension}, but `format` says {parameter}; use only one of them")
     return next(iter(requested), None)
 
 
@@ -151,9 +151,8 @@ def _output(request: web.Request, requested: Format | str | None, image: SourceI
     return _Output(negotiated(accepts, original.output, animated=animated), {"Vary": "Accept"})
 
 
-def _one_source(request: web.Request, given: Mapping[str, str | Spooled]) -> tuple[str, str | Spooled]:
+def _one_source(given: Mapping[str, str | Spooled], names: Iterable[str]) -> tuple[str, str | Spooled]:
     if len(given) != 1:
-        found = f"the request has {', '.join(given)}" if given else "the request has none"
-        names = ", ".join(sorted(name for name in request.app[SOURCES]))
-        raise BadRequest(f"name exactly one image with one of: {names}; {found}")
+        found = f"several images ({', '.join(given)})" if given else "no image"
+        raise BadRequest(f"the request names {found}; use exactly one of: {', '.join(sorted(names))}")
     return next(iter(given.items()))

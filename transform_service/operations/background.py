@@ -16,7 +16,7 @@ _OPAQUE = 255
 def _colour(text: object) -> str:
     colour = str(text).lower()
     if not _COLOUR.fullmatch(colour):
-        raise ValueError(f"{text!r} is not a colour such as ff8800, or ff880080 with an opacity")
+        raise ValueError(f"{text!r} is not a colour; write RRGGBB or RRGGBBAA, such as ff8800")
     if len(colour) == len("rgb"):
         colour = "".join(digit * 2 for digit in colour)
     return colour.removesuffix("ff") if len(colour) == len("rrggbbaa") else colour

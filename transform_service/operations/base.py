@@ -66,7 +66,8 @@ class Operation(BaseModel):
         """The fields for the comma-separated `values`: in order, unless a class overrides this."""
         names = list(cls.model_fields)
         if len(values) > len(names):
-            raise BadArgument(f"takes {len(names)} argument(s), not {len(values)}")
+            most = f"at most {len(names)}" if len(names) > 1 else len(names) or "no"
+            raise BadArgument(f"takes {most} argument{'s' * (len(names) != 1)}, not {len(values)}")
         return dict(zip(names, values, strict=False))
 
     def arguments(self) -> str:
@@ -150,11 +151,22 @@ def load_operations() -> dict[str, type[Operation]]:
     return OPERATIONS
 
 
+_BOUNDS = {
+    "greater_than": "above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than": "below {lt}",
+    "less_than_equal": "at most {le}",
+}
+"""How to say the errors of pydantic's bounds."""
+
+
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
-        return f"the value for {field} is missing"
+        return f"`{field}` is missing"
     if first["type"] == "value_error":
-        return f"{field}: {first['ctx']['error']}"
+        return f"{field} {first['ctx']['error']}"
+    if first["type"] in _BOUNDS:
+        return f"{field} must be {_BOUNDS[first['type']].format(**first['ctx'])}, not {first['input']}"
     return f"{field} {first['msg'].removeprefix('Input ')}, not {first['input']!r}"

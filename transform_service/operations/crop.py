@@ -55,7 +55,7 @@ class Crop(Operation):
         """The box, clipped to the image."""
         left, top = self.left or 0, self.top or 0
         if left >= size.width or top >= size.height:
-            raise BadRequest(f"{self} is outside of the image, which has {size} pixels at that step")
+            raise BadRequest(f"{self} starts outside of the image, which is {size} pixels at that step")
         return self.box.closed(size).clipped(Size(size.width - left, size.height - top))
 
     def resolve(self, frame: Frame) -> Steps:

@@ -49,7 +49,7 @@ class Resize(Operation):
             if field == "fit" and word not in get_args(Fit):
                 raise BadArgument(f"{word!r} is not `enlarge` or one of: {', '.join(get_args(Fit))}")
             if field in fields:
-                raise BadArgument(f"{word!r} is one argument too many")
+                raise BadArgument(f"{word!r} is a second {field}; give only one")
             fields[field] = word
         return fields
 

@@ -30,8 +30,8 @@ class OutputLimits:
         """Raise UnprocessableImage, which names `operation`, if that makes a side of the output too long."""
         if size.longer > self.max_side:
             raise UnprocessableImage(
-                f"{operation} makes the output {size} pixels; the limit is {self.max_side} a side;"
-                f" add thumb={self.max_side}"
+                f"{operation} makes the output {size} pixels; the limit is {self.max_side} on each side,"
+                f" so add thumb={self.max_side}"
             )
 
 

@@ -72,13 +72,12 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
 def _page(operations: Steps, header: Header) -> int | None:
     numbers = [step.number for step in operations if isinstance(step, Page)]
     if any(numbers[1:]):
-        raise BadRequest(f"page={max(numbers[1:])}: after page={numbers[0]} only page 0 is left")
+        raise BadRequest(f"page={max(numbers[1:])}: page={numbers[0]} has already selected one page; use `page` once")
     if not numbers:
         return None
     if numbers[0] >= header.frames:
-        raise BadRequest(
-            f"page={numbers[0]}: the image has {header.frames} page{'s' * (header.frames > 1)}, and the first is page 0"
-        )
+        pages = f"{header.frames} pages; use 0 to {header.frames - 1}" if header.frames > 1 else "1 page; use 0"
+        raise BadRequest(f"page={numbers[0]}: the image has {pages}")
     return numbers[0]
 
 

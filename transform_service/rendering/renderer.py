@@ -46,7 +46,9 @@ def render(source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path)
     except UnprocessableImage:
         if all(path.exists() for path in (source, *overlays.values())):
             raise
-        raise Unavailable("the bytes of the image have disappeared; retry unless it was just deleted") from None
+        raise Unavailable(
+            "the bytes of the image disappeared during the request; retry, unless the image was just deleted"
+        ) from None
     finally:
         if vips.resident_bytes() > _MOST_KEPT:
             vips.release_memory()

@@ -109,7 +109,7 @@ class Admission:
         if cost.bytes > self._memory:
             REFUSALS.labels("memory").inc()
             raise Refused(
-                f"rendering this takes about {_mebibytes(cost.bytes)} MiB of memory; the limit is"
+                f"rendering needs about {_mebibytes(cost.bytes)} MiB of memory, and the limit is"
                 f" {_mebibytes(self._memory)} MiB; simplify the chain",
                 _NEVER_SECONDS,
             )
@@ -117,9 +117,7 @@ class Admission:
         waiting = len(self._lanes[cost.heavy])
         if waiting >= self._queue or wait > self._seconds:
             REFUSALS.labels("full" if waiting >= self._queue else "slow").inc()
-            raise Refused(
-                f"the queue is full: {waiting} renders are waiting, for about {wait:.1f} s; try again later", wait
-            )
+            raise Refused(f"too many renders are waiting ({waiting}, for about {wait:.1f} s); retry later", wait)
 
     def _wait(self, *, heavy: bool) -> float:
         """The estimated wait of a new job, in seconds. Heavy renders wait for all jobs that came before."""

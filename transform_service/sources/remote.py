@@ -61,7 +61,9 @@ class RemoteSource(Source):
                 async with asyncio.timeout(seconds):
                     await self._follow(url, writer)
         except TimeoutError as error:
-            raise GatewayTimeout(f"the remote server took longer than {seconds:g} s, which is the limit") from error
+            raise GatewayTimeout(
+                f"the remote server did not send the image within {seconds:g} s; retry later, or post the file"
+            ) from error
         except aiohttp.ClientConnectorError as error:
             if isinstance(error.os_error, AddressRefused):
                 raise BadRequest(f"the url leads to {error.host!r}, which is refused: {error.os_error}") from error
@@ -77,7 +79,7 @@ class RemoteSource(Source):
         """Refuse a fetch at once while slow servers take up all of them: with a queue, the others would be slow too."""
         most = self.tools.settings.remote_fetches
         if self._fetches >= most:
-            raise Unavailable(f"{most} remote images are being fetched, which is the limit; try again")
+            raise Unavailable(f"too many remote images are being fetched ({most}); retry later")
         self._fetches += 1
         try:
             yield
@@ -92,12 +94,12 @@ class RemoteSource(Source):
                     return
                 url = self._checked(response.headers.get("Location", ""), base=url)
         raise BadGateway(
-            f"the remote server redirects more than {self.tools.settings.remote_redirects} times, which is the limit"
+            f"the url redirects more than {self.tools.settings.remote_redirects} times; use the final address"
         )
 
     async def _read(self, response: aiohttp.ClientResponse, writer: SpoolWriter) -> None:
         if response.status != 200:  # noqa: PLR2004
-            raise BadGateway(f"the remote server responded with status {response.status}")
+            raise BadGateway(f"the remote server responded with status {response.status}; check the url")
         async for chunk in response.content.iter_any():
             await writer.write(chunk)
 
@@ -108,8 +110,8 @@ class RemoteSource(Source):
         except ValueError as error:
             raise BadRequest(f"{text[:200]!r} is not a valid URL") from error
         if url.scheme not in {"http", "https"} or not url.host:
-            raise BadRequest(f"{text[:200]!r} is not an http or https URL with a host")
+            raise BadRequest(f"{text[:200]!r} is not a complete URL; write https://host/path")
         if port not in self.tools.settings.remote_ports:
             allowed = ", ".join(map(str, sorted(self.tools.settings.remote_ports)))
-            raise BadRequest(f"the port {port} of {text[:200]!r} is not allowed; use one of: {allowed}")
+            raise BadRequest(f"port {port} of {text[:200]!r} is not allowed; use one of: {allowed}")
         return url.with_user(None) if url.user else url

@@ -24,11 +24,11 @@ class StorageClient:
             async with self._session.get(LOCATION.format(image_id=image_id), headers=headers) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable("the storage service does not respond; try again") from error
+            raise Unavailable("the storage service does not respond; retry later") from error
         if response.status in _KNOWN:
             raise _KNOWN[response.status](_detail(response.status, image_id))
         if response.status != 200:  # noqa: PLR2004
-            raise Unavailable("the storage service failed; try again")
+            raise Unavailable("the storage service reported an error; retry later")
         return Located.model_validate_json(body)
 
     async def confirm(self, image_id: str) -> None:

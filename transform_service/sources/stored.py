@@ -74,9 +74,9 @@ class StoredSource(Source):
                         async for chunk in response.content.iter_any():
                             await writer.write(chunk)
             except TimeoutError as error:
-                raise GatewayTimeout("the blob store was too slow; try again") from error
+                raise GatewayTimeout("the blob store was too slow; retry later") from error
             except aiohttp.ClientError as error:
-                raise Unavailable("the blob store does not respond; try again") from error
+                raise Unavailable("the blob store does not respond; retry later") from error
             yield await writer.finish() if found else None
 
 

@@ -65,10 +65,10 @@ async def test_bytes_around_the_image_are_limited(storage: Storage, place: str) 
 )
 async def test_a_repeated_field_is_refused(storage: Storage, body: bytes) -> None:
     status, text = await _post(storage, body + b"--b--\r\n")
-    assert (status, "two '" in text) == (400, True)
+    assert (status, "appears twice" in text) == (400, True)
     urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
     status, text = await _post(storage, b"url=a&url=b", **urlencoded)
-    assert (status, "twice" in text) == (400, True)
+    assert (status, "appears twice" in text) == (400, True)
 
 
 async def test_a_slow_body_times_out(tmp_path: Path, http: aiohttp.ClientSession) -> None:
@@ -82,6 +82,6 @@ async def test_a_slow_body_times_out(tmp_path: Path, http: aiohttp.ClientSession
     url = await listen(runner, "127.0.0.1", 0)
     async with http.post(f"{url}/v1/images", data=drip(), headers={"Content-Type": "image/jpeg"}) as response:
         assert response.status == 408
-        assert "longer than 0.2 s" in (await response.json())["detail"]
+        assert "within 0.2 s" in (await response.json())["detail"]
     await runner.cleanup()
     assert not list((tmp_path / "blobs/incoming").iterdir())

@@ -82,7 +82,7 @@ def test_a_missing_page_is_refused(query: str) -> None:
 
 
 def test_a_crop_outside_the_image_is_refused() -> None:
-    with pytest.raises(BadRequest, match=r"crop=300,0,9x9 is outside of the image, which has 300 x 225 pixels"):
+    with pytest.raises(BadRequest, match=r"crop=300,0,9x9 starts outside of the image, which is 300 x 225 pixels"):
         planned("thumb=300&crop=300,0,9x9")
 
 
