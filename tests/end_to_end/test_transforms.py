@@ -247,4 +247,4 @@ async def test_a_page_of_an_animation_is_a_still_image(service: Service) -> None
         assert np.median(pictures.pixels(image)) == pytest.approx(153, abs=3)
     status, body, _ = await service.get(f"/v1/images/{animation}.gif?page=5")
     assert status == 400
-    assert b"5 page(s)" in body
+    assert b"page=5: the image has 5 pages" in body
