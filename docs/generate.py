@@ -46,8 +46,8 @@ def configuration() -> str:
 
 # Configuration
 
-Every setting is an environment variable. `imgsvc serve` reads those of both services. Sizes in bytes
-can have a unit, as in `64MiB` (binary) or `100MB` (decimal).
+Every setting is an environment variable. `imgsvc serve` reads those of both services. Sizes in
+bytes can have a unit, as in `64MiB` (binary) or `100MB` (decimal).
 
 If a value is invalid, or a variable of six letters or more is one letter away from a setting, the
 service does not start. It prints one line for each, which says what to change.
