@@ -40,9 +40,9 @@ docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configurat
 	$(BIN)/python -m docs.generate
 
 .PHONY: bench
-bench: $(VENV)/.development  ## compare speed, fidelity and memory with libvips, thumbor and ipx (25 minutes, needs Node.js)
+bench: $(VENV)/.development  ## compare speed, fidelity and memory with libvips, thumbor and ipx (25 minutes, needs Node.js; BEFORE=FOLDER)
 	@scripts/install-packages plasma-workspace-wallpapers
-	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks $(if $(BEFORE),--before $(BEFORE))
 
 .PHONY: loadtest
 loadtest: $(VENV)/.development  ## load-test the containers or TARGET=URL with SHAPE=steady, ramp, spike, soak or cold (ARGS=--help)

@@ -32,7 +32,14 @@ def main() -> int:
             return 0
         scope = run.QUICK if options.quick else run.FULL
         results = run.run(
-            run.changed(scope, options.rounds, sections=options.only, formats=options.formats, systems=options.systems)
+            run.changed(
+                scope,
+                options.rounds,
+                sections=options.only,
+                formats=options.formats,
+                systems=options.systems,
+                before=options.before,
+            )
         )
         if options.out:
             report.write(results, options.out)
@@ -56,9 +63,14 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--systems", nargs="+", choices=SYSTEMS, help="measure only these systems")
     parser.add_argument("--rounds", type=int, help="how many times each judged figure is measured")
     parser.add_argument("--out", type=Path, help="folder for results.md, results.json and plots/")
+    parser.add_argument(
+        "--before", type=Path, metavar="FOLDER", help="compare with the imgsvc in this checkout as well"
+    )
     parser.add_argument("--redraw", action="store_true", help="only rewrite results.md and plots/ from results.json")
     options = parser.parse_args()
-    partial = options.quick or options.only or options.formats or options.systems
+    if options.before and not (options.before / "imgsvc").is_dir():
+        parser.error(f"{options.before} is not a checkout of imgsvc")
+    partial = options.quick or options.only or options.formats or options.systems or options.before
     if options.out is None and (options.redraw or not partial):
         options.out = HERE
     if options.redraw and not (options.out / "results.json").exists():

@@ -4,7 +4,7 @@ import statistics
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from benchmarks.results import BARE, CLIENTS, IPX, OURS, THUMB, THUMBOR, Cell, Results
+from benchmarks.results import BARE, BEFORE, CLIENTS, IPX, OURS, THUMB, THUMBOR, Cell, Results
 from measuring.figures import Figure, extremes
 
 _TARGETS: dict[str, dict[str, float | None]] = {
@@ -23,8 +23,19 @@ _MIB = 1024**2
 
 def figures(results: Results) -> list[Figure]:
     """All figures that the results have."""
-    parts = (_peers, _chains, _fidelity, _memory, _wrong_answers)
+    parts = (_before, _peers, _chains, _fidelity, _memory, _wrong_answers)
     return [figure for part in parts for figure in part(results)]
+
+
+def _before(results: Results) -> Iterator[Figure]:
+    """Shown and not judged: the spread of the rounds says what a difference means."""
+    for fmt in results.formats():
+        for chain in dict.fromkeys(cell.chain for cell in results.cells if cell.system == BEFORE):
+            now, before = results.select(OURS, fmt, chain), results.select(BEFORE, fmt, chain)
+            yield from _ratio(f"{fmt.upper()} `{chain}`, {CLIENTS} clients: goodput now / before", now, before, None)
+            if now and before:
+                ratio = statistics.median(c.peak_rss for c in now) / statistics.median(c.peak_rss for c in before)
+                yield Figure(f"{fmt.upper()} `{chain}`: peak memory now / before", f"{ratio:.2f}")
 
 
 def _peers(results: Results) -> Iterator[Figure]:

@@ -11,6 +11,8 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 OURS, BARE, THUMBOR, IPX = "imgsvc", "libvips", "thumbor", "ipx"
+BEFORE = "before"
+"""An earlier version of imgsvc (`--before`). It is compared, and not published."""
 SYSTEMS = (OURS, BARE, THUMBOR, IPX)
 """In the order of tables and plots."""
 THUMB = "thumb=512"

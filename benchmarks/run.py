@@ -14,7 +14,7 @@ from benchmarks import product
 from benchmarks.fidelity import fidelity
 from benchmarks.memory import memory
 from benchmarks.photos import FORMATS, Photo, photo_set
-from benchmarks.results import BARE, IPX, OURS, SYSTEMS, THUMBOR, Cell, Machine, PhotoSet, Results
+from benchmarks.results import BARE, BEFORE, IPX, OURS, SYSTEMS, THUMBOR, Cell, Machine, PhotoSet, Results
 from benchmarks.speed import CHAIN_FORMAT, Effort, chains, speed
 from benchmarks.systems.bare import Bare
 from benchmarks.systems.base import System
@@ -37,6 +37,8 @@ class Scope:
     sections: Sequence[str] = SECTIONS
     formats: Sequence[str] = FORMATS
     systems: Sequence[str] = SYSTEMS
+    before: Path | None = None
+    """The checkout of an earlier version of imgsvc, to be compared with this one."""
 
     def has(self, *sections: str) -> bool:
         """Whether one of these sections is measured."""
@@ -61,6 +63,8 @@ def run(scope: Scope) -> Results:
     if scope.has("thumbs", "chains", "fidelity"):
         with ExitStack() as stack:
             systems = [_started(stack, _CLASSES[name]()) for name in SYSTEMS if name in scope.systems]
+            if scope.before:
+                systems.insert(1, _started(stack, Ours({"PYTHONPATH": str(scope.before)}, BEFORE)))
             results.versions = {system.name: system.version() for system in systems}
             _measure(scope, systems, sets, results)
     if scope.has("memory") and OURS in scope.systems:
@@ -70,8 +74,8 @@ def run(scope: Scope) -> Results:
     return results
 
 
-def changed(scope: Scope, rounds: int | None, **changes: Sequence[str] | None) -> Scope:
-    """A scope with other rounds, sections, formats or systems, where they are given."""
+def changed(scope: Scope, rounds: int | None, **changes: Sequence[str] | Path | None) -> Scope:
+    """A scope with the given rounds, sections, formats, systems and earlier version."""
     effort = dataclasses.replace(scope.effort, rounds=rounds or scope.effort.rounds)
     return dataclasses.replace(scope, effort=effort, **{name: value for name, value in changes.items() if value})  # type: ignore[arg-type]
 

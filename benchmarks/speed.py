@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from benchmarks.load import Outcome
 from benchmarks.photos import Photo
 from benchmarks.product import pyvips
-from benchmarks.results import BARE, CLIENTS, OURS, THUMB, Cell
+from benchmarks.results import BARE, BEFORE, CLIENTS, OURS, THUMB, Cell
 from benchmarks.systems.base import CORES, System, SystemFailed, thumb_side
 from measuring.percentiles import percentile
 from measuring.processes import Sampler
@@ -139,8 +139,8 @@ def speed(systems: Sequence[System], sets: Mapping[str, tuple[Photo, ...]], effo
 
 
 def chains(systems: Sequence[System], photos: tuple[Photo, ...], effort: Effort) -> Iterator[Cell]:
-    """All cells of the chains that are compared with each other, in our service."""
-    bench = Bench([system for system in systems if system.name == OURS], effort)
+    """All cells of the chains that are compared with each other, in our service and its earlier version."""
+    bench = Bench([system for system in systems if system.name in {OURS, BEFORE}], effort)
     tasks = [bench.task(photos, chain) for chain in CHAINS]
     for turn in range(effort.rounds):
         first = turn % len(tasks)

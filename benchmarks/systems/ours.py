@@ -8,17 +8,17 @@ from pathlib import Path
 
 from benchmarks import product
 from benchmarks.photos import Photo
+from benchmarks.results import OURS
 from benchmarks.systems.base import HttpSystem, SystemFailed
 from measuring.client import ask
 from measuring.servers import imgsvc
 
 
 class Ours(HttpSystem):
-    """The service under test."""
+    """The service under test, or an earlier version of it."""
 
-    name = "imgsvc"
-
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, environment: Mapping[str, str] | None = None, name: str = OURS) -> None:
+        self.name = name
         self._environment = {"RESULT_CACHE_BYTES": "0", **(environment or {})}
 
     def version(self) -> str:
