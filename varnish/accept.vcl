@@ -32,12 +32,12 @@ sub accept_recv {
     # The highest quality that the original's format may have: 1, unless every type or wildcard that
     # could match it has a lower `q`.
     set req.http.X-Original = "0";
-    if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:gif|jpeg|png|tiff|\*)|\*/\*)\s*(?:,|$|;(?![^,]*\bq\s*=))") {
+    if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*(?:,|$|;(?![^,]*\bq\s*=))") {
         set req.http.X-Original = "1";
-    } else if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:gif|jpeg|png|tiff|\*)|\*/\*)\s*;") {
+    } else if (req.http.Accept ~ "(?i)(?:^|,)\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*;") {
         # If several match, browsers send the best one first.
         set req.http.X-Original = regsub(req.http.Accept,
-            "(?i)^(?:.*?,)??\s*(?:image/(?:gif|jpeg|png|tiff|\*)|\*/\*)\s*;[^,]*?\bq\s*=\s*([0-9.]*).*$", "\1");
+            "(?i)^(?:.*?,)??\s*(?:image/(?:jpeg|png|gif|\*)|\*/\*)\s*;[^,]*?\bq\s*=\s*([0-9.]*).*$", "\1");
     }
     call accept_choose;
     unset req.http.X-Avif;

@@ -23,7 +23,8 @@ def test_varnish_normalises_accept_for_every_format_that_auto_considers() -> Non
         assert f"{fmt.media_type}\\s*(?:[;,]|$)" in ACCEPT, fmt.name
 
 
-def test_varnish_normalises_accept_for_every_other_format_as_the_original() -> None:
-    others = sorted(fmt.media_type.removeprefix("image/") for fmt in FORMATS.values() if fmt not in auto_formats())
+def test_varnish_normalises_accept_for_every_other_format_that_browsers_show() -> None:
+    """Varnish does not know the original's format. TIFF counts for none of them: it would win over WebP for a JPEG."""
+    shown = {fmt.media_type for fmt in FORMATS.values() if fmt.writer and fmt not in auto_formats()} - {"image/tiff"}
     classes = re.findall(r"image/\(\?:([^)]*)\|\\\*\)", ACCEPT)
-    assert classes == ["|".join(others)] * 3
+    assert [{f"image/{name}" for name in names.split("|")} for names in classes] == [shown] * 3
