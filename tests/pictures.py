@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pyvips
 
-WALLPAPERS = Path("/usr/share/wallpapers")
+from measuring.photos import WALLPAPERS
+
 PNG_HEAD = b"\x89PNG\r\n\x1a\n"
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".gif", ".tif"}
 
