@@ -24,8 +24,8 @@ def operations() -> str:
 
 Operations are `name=arguments` pairs in the query. They run strictly from left to right, and a name
 may repeat. `preset=NAME` inserts the operations of that preset (see `PRESETS`). Before the first
-operation, the EXIF orientation is applied and colours become sRGB. To see how the service would run a
-chain, use `imgsvc explain 'rotate=90&thumb=300' photo.jpg`.
+operation, the EXIF orientation is applied and colours become sRGB. To see how the service would run
+a chain, use `imgsvc explain 'rotate=90&thumb=300' photo.jpg`.
 
 | operation | effect | arguments | examples |
 | --- | --- | --- | --- |
@@ -50,7 +50,7 @@ Every setting is an environment variable. `imgsvc serve` reads those of both ser
 bytes can have a unit, as in `64MiB` (binary) or `100MB` (decimal).
 
 If a value is invalid, or a variable of six letters or more is one letter away from a setting, the
-service does not start. It prints one line for each, which says what to change.
+service does not start. It prints one line for each mistake, which says what to change.
 
 {chr(10).join(sections)}"""
 

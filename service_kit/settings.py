@@ -50,7 +50,7 @@ class CommonSettings(BaseSettings):
     )
     log_format: LogFormat = Field(
         "text",
-        description="`text`, or `json` for one object a line, with the request ID. The containers use `json`.",
+        description="`text`, or `json` for one object per line, with the request ID. The containers use `json`.",
     )
 
 

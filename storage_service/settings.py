@@ -25,11 +25,11 @@ class StorageSettings(CommonSettings):
     database_password_file: Path | None = Field(
         None, description="File with the database password, as an alternative to a password in DATABASE_URL."
     )
-    database_pool: int = Field(10, gt=0, description="PostgreSQL connections of a process for queries.")
+    database_pool: int = Field(10, gt=0, description="PostgreSQL connections per process for queries.")
     database_lock_pool: int = Field(
         10,
         gt=0,
-        description="PostgreSQL connections of a process for uploads, which hold one while their bytes are stored.",
+        description="PostgreSQL connections per process for uploads. Each upload holds one while its bytes are stored.",
     )
     blob_url: str = Field(
         "",

@@ -50,7 +50,7 @@ class TransformSettings(CommonSettings):
         5, gt=0, description="Time limit for fetching a remote source, including redirects, in seconds."
     )
     remote_fetches: int = Field(64, gt=0, description="Remote sources fetched at once; more are refused with 503.")
-    remote_redirects: int = Field(3, ge=0, description="Redirects to follow.")
+    remote_redirects: int = Field(3, ge=0, description="Limit on the redirects of a remote source.")
     remote_ports: Annotated[frozenset[int], NoDecode, from_json("[80, 443]")] = Field(
         frozenset({80, 443}), description="Ports of remote sources, as a JSON list."
     )

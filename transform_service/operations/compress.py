@@ -12,7 +12,7 @@ from transform_service.operations.base import Operation, Reads, Steps, operation
 
 @operation("compress")
 class Compress(Operation):
-    """Encode with a `quality` from 0 to 100 (best). Of several, the lowest wins. PNG and GIF get fewer colours."""
+    """Encode with a `quality` from 0 to 100 (best). The lowest of several wins. PNG and GIF get fewer colours."""
 
     quality: Annotated[Pixels, Field(ge=0, le=100)]
     examples = ("compress=75",)

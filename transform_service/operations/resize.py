@@ -19,10 +19,10 @@ Fit = Literal["inside", "outside", "cover", "contain", "fill"]
 class Resize(Operation):
     """Scale to a `box` of `WxH`, `Wx` or `xH` pixels. Enlarges only with `enlarge`.
 
-    The `fit` `inside` (default) is the largest size that fits into the box, `outside` the smallest that covers it.
-    `cover` is `outside`, cropped to the box. `contain` is `inside`, padded to the box (transparent, or in the
-    background's colour). `fill` takes both sides of the box and ignores the aspect ratio. An omitted side follows from
-    the aspect ratio.
+    With the `fit` `inside` (default), the result is the largest size that fits into the box; with `outside`, the
+    smallest that covers it. `cover` is `outside`, cropped to the box. `contain` is `inside`, padded to the box
+    (transparent, or in the background's colour). `fill` takes both sides of the box and ignores the aspect ratio. An
+    omitted side follows from the aspect ratio.
     """
 
     box: OpenBox
