@@ -7,7 +7,7 @@ from service_kit.errors import NotAcceptable
 from tests import pictures
 
 
-@pytest.mark.parametrize("name", FORMATS)
+@pytest.mark.parametrize("name", [fmt.name for fmt in FORMATS.values() if fmt.writer])
 def test_every_format_is_recognised(name: str) -> None:
     options = {"compression": "av1"} if name == "avif" else {}
     body = pictures.gradient(32, 32).write_to_buffer(f".{FORMATS[name].extension}", **options)

@@ -6,7 +6,7 @@ from transform_service.operations.base import Operation, Reads, operation
 
 @operation("flop")
 class Flop(Operation):
-    """Mirror horizontally: swap left and right."""
+    """Mirror left and right."""
 
     examples = ("flop",)
     reads = Reads.ROWS

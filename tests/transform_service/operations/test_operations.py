@@ -124,7 +124,7 @@ def test_a_background_fills_transparent_pixels(tmp_path: Path) -> None:
     assert rendered(tmp_path / "x.png", "thumb=4", "jpeg").getpoint(1, 1) == pytest.approx([255, 127, 127], abs=3)
 
 
-@pytest.mark.parametrize("output", FORMATS)
+@pytest.mark.parametrize("output", [fmt.name for fmt in FORMATS.values() if fmt.writer])
 @pytest.mark.parametrize("kind", ["grey", "grey+alpha", "16 bit", "cmyk", "palette", "1x1", "rgba", "float"])
 def test_every_kind_of_image_converts_to_every_format(tmp_path: Path, kind: str, output: str) -> None:
     picture, suffix = {
