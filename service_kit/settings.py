@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from service_kit.errors import CannotStart
+from service_kit.invalid import reason
 from service_kit.observing.logging import LogFormat
 
 Settings = TypeVar("Settings", bound=BaseSettings)
@@ -120,4 +121,5 @@ def _invalid(error: ValidationError) -> Iterator[str]:
         if name not in named:  # a setting of several types has an error for each type
             named.add(name)
             item = f"[{problem['loc'][1]!r}]" if len(problem["loc"]) > 1 else ""
-            yield f"{name}{item}={problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+            colon = ":" if problem["type"] == "value_error" else ""  # such an error is a sentence of its own
+            yield f"{name}{item}={problem['input']!r}{colon} {reason(problem)}"

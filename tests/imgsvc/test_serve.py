@@ -397,7 +397,7 @@ BAD_SETTINGS: list[tuple[dict[str, str], str]] = [
     ({"BLOB_URL": "file://images/blobs"}, "BLOB_URL='file://images/blobs' has a host, 'images'"),
     ({"REMOTE_PORTS": "80,443"}, "REMOTE_PORTS='80,443': write it as JSON, such as [80, 443]"),
     ({"REMOTE_ALLOWED_NETWORKS": "10.0.0.0/8"}, 'such as ["10.1.0.0/16"]'),
-    ({"REMOTE_ALLOWED_NETWORKS": '["nope"]'}, "REMOTE_ALLOWED_NETWORKS[0]='nope': Input is not a valid"),
+    ({"REMOTE_ALLOWED_NETWORKS": '["nope"]'}, "REMOTE_ALLOWED_NETWORKS[0]='nope' is not a valid"),
     ({"PURGE_URLS": '["varnish"]'}, "'varnish' is not the URL of a cache; write it as http://varnish:8081"),
     ({"ACCEL_PREFIX": "originals"}, "write it with a slash at both ends, such as /originals/"),
     ({"PRESETS": "avatar"}, "PRESETS='avatar': write it as JSON"),

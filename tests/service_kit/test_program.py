@@ -41,10 +41,10 @@ CASES: dict[str, Case] = {
         1,
         r"{program}: cannot listen on 127\.0\.0\.1:IN_USE: Address already in use; choose another port or host",
     ),
-    "bad value": ((), {"MAX_PIXELS": "0"}, 1, r"{program}: MAX_PIXELS='0': Input should be greater than 0"),
+    "bad value": ((), {"MAX_PIXELS": "0"}, 1, r"{program}: MAX_PIXELS='0' must be above 0"),
     "bad size": ((), {"MAX_UPLOAD_BYTES": "much"}, 1, r"{program}: MAX_UPLOAD_BYTES='much': .+"),
-    "bad port": (("--port", "x"), {}, 1, r"{program}: {port}='x': Input should be a valid integer.*"),
-    "port out of range": (("--port", "65536"), {}, 1, r"{program}: {port}='65536': .+ less than or equal to 65535"),
+    "bad port": (("--port", "x"), {}, 1, r"{program}: {port}='x' must be a whole number"),
+    "port out of range": (("--port", "65536"), {}, 1, r"{program}: {port}='65536' must be at most 65535"),
     "misspelt setting": (
         (),
         {"MAX_PIXLES": "1"},
@@ -72,11 +72,12 @@ def port_in_use() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def finished(port_in_use: str, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Every case with every program. A start takes a second of a core, so they run side by side."""
+    folders = {(program, case): tmp_path_factory.mktemp("program") for program in COMMANDS for case in CASES}
 
     def run(key: tuple[str, str]) -> subprocess.CompletedProcess[str]:
         program, case = key
         options, changes, _, _ = CASES[case]
-        folder = tmp_path_factory.mktemp("program")
+        folder = folders[key]
         environment = {
             **os.environ,
             "PYTHONPATH": str(servers.ROOT),
@@ -91,9 +92,8 @@ def finished(port_in_use: str, tmp_path_factory: pytest.TempPathFactory) -> Fini
             cwd=folder, env=environment, capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
 
-    keys = [(program, case) for program in COMMANDS for case in CASES]
     with ThreadPoolExecutor(os.cpu_count()) as several:
-        return dict(zip(keys, several.map(run, keys), strict=True))
+        return dict(zip(folders, several.map(run, folders), strict=True))
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -168,7 +168,7 @@ def test_a_bad_setting_is_one_line_under_gunicorn_too(service: str) -> None:
     done = subprocess.run(command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
-    assert line.startswith(f"{service}: MAX_PIXELS='many': ")
+    assert line == f"{service}: MAX_PIXELS='many' must be a whole number"
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_byte_sizes_have_units(monkeypatch: pytest.MonkeyPatch, text: str, size:
 )
 def test_nonsense_for_a_byte_size_is_one_line(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     monkeypatch.setenv("MAX_UPLOAD_BYTES", text)
-    with pytest.raises(CannotStart, match=rf"\AMAX_UPLOAD_BYTES={re.escape(repr(text))}: [^\n]+\Z"):
+    with pytest.raises(CannotStart, match=rf"\AMAX_UPLOAD_BYTES={re.escape(repr(text))}:? [^\n]+\Z"):
         read_settings(CommonSettings)
 
 

@@ -10,6 +10,7 @@ import transform_service.operations
 from imaging.encoding import Encoding
 from imaging.geometry import Frame, Size
 from imaging.types import Image
+from service_kit.invalid import reason
 from service_kit.plugins import discover
 from transform_service.operations.arguments import canonical
 
@@ -151,22 +152,10 @@ def load_operations() -> dict[str, type[Operation]]:
     return OPERATIONS
 
 
-_BOUNDS = {
-    "greater_than": "above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than": "below {lt}",
-    "less_than_equal": "at most {le}",
-}
-"""How to say the errors of pydantic's bounds."""
-
-
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
     if first["type"] == "missing":
         return f"`{field}` is missing"
-    if first["type"] == "value_error":
-        return f"{field} {first['ctx']['error']}"
-    if first["type"] in _BOUNDS:
-        return f"{field} must be {_BOUNDS[first['type']].format(**first['ctx'])}, not {first['input']}"
-    return f"{field} {first['msg'].removeprefix('Input ')}, not {first['input']!r}"
+    got = "" if first["type"] == "value_error" else f", not {first['input']}"  # such an error quotes the input itself
+    return f"{field} {reason(first)}{got}"

@@ -1,0 +1,20 @@
+"""What is wrong with a value, in our words instead of pydantic's."""
+
+from pydantic_core import ErrorDetails
+
+_WORDS = {
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "int_parsing": "must be a whole number",
+    "float_parsing": "must be a number",
+    "literal_error": "must be {expected}",
+    "value_error": "{error}",
+}
+
+
+def reason(error: ErrorDetails) -> str:
+    """The part of a sentence behind the name of the value."""
+    words = _WORDS.get(error["type"])
+    return words.format(**error.get("ctx", {})) if words else error["msg"].removeprefix("Input ")
