@@ -1,4 +1,4 @@
-"""The caches that may hold something of an image, and sending purges to them."""
+"""The caches that may hold something of an image, each of whose nodes can be purged."""
 
 import asyncio
 import logging

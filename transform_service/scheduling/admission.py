@@ -1,4 +1,4 @@
-"""Admission: which render may start now. Memory always suffices, and small renders never wait for heavy ones.
+"""Admission: which render may start now, so that estimated memory fits and small renders never wait for heavy ones.
 
 There are two lanes. Each is first come, first served, except that cheap renders overtake some expensive ones. At most
 `slots` heavy renders run at once, and one render more in total. So there is always room for a small one, and no core
