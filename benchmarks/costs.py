@@ -14,11 +14,12 @@ from typing import TypeVar
 from benchmarks.photos import enlarged
 from benchmarks.product import EXTENSIONS, pyvips
 from imaging.formats import FORMATS, InputLimits
+from imaging.header import Header
 from imaging.pixels.headers import read_header
 from measuring.photos import NoPhotos, opened
 from measuring.processes import high_water, in_a_process
 from transform_service.chain import parse
-from transform_service.planning.plan import OutputLimits
+from transform_service.planning.plan import OutputLimits, Plan
 from transform_service.planning.planner import plan
 from transform_service.rendering.renderer import render
 
@@ -46,12 +47,12 @@ def main() -> None:
     print(f"{'input':18}{'chain':12}{'output':8}{'seconds':>9}{'estimate':>9}{'MiB':>7}{'estimate':>9}")
     with tempfile.TemporaryDirectory(prefix="imgsvc-costs-") as folder:
         for name, path in _inputs(Path(folder)):
-            header = in_a_process(read_header, path, InputLimits(10**9, 100))
+            header = in_a_process(_header, path)
             for chain, output in _chains(name):
                 steps = parse(chain, max_operations=20).operations
                 planned = plan(steps, FORMATS[output], header, "", _LIMITS)
                 target = path.with_suffix(".out")
-                _, seconds, peak = in_a_process(_measured, render, path, planned.plan, {}, target)
+                _, seconds, peak = in_a_process(_measured, _rendered, path, planned.plan, target)
                 target.unlink()
                 row = f"{name:18}{chain:12}{output:8}{seconds:9.2f}{planned.cost.seconds:9.2f}"
                 print(f"{row}{peak / 1024**2:7.0f}{planned.cost.bytes / 1024**2:9.0f}", flush=True)
@@ -73,6 +74,16 @@ def _chains(name: str) -> Iterator[tuple[str, str]]:
     yield from _CHAINS.items()
     if name == "baseline JPEG":
         yield from (("flop", output) for output in EXTENSIONS if output != "png")
+
+
+def _header(path: Path) -> Header:
+    with path.open("rb") as file:
+        return read_header(file, InputLimits(10**9, 100))
+
+
+def _rendered(path: Path, plan: Plan, target: Path) -> None:
+    with path.open("rb") as source, target.open("x+b", buffering=0) as output:
+        render(source, plan, {}, output)
 
 
 def _measured(function: Callable[..., T], *arguments: object) -> tuple[T, float, int]:

@@ -1,6 +1,5 @@
 """What benchmarks import from the product. The bare loop loads this, so the rest of the imports is in `costs.py`."""
 
-import os
 from pathlib import Path
 
 from imaging.encoding import Encoding
@@ -26,7 +25,8 @@ def quality(fmt: str) -> int:
 def thumbnail(path: str, side: int, fmt: str, output: Path) -> None:
     """Do what `thumb=SIDE` does, with libvips alone: the same decoding and the same encoder."""
     image = pyvips.Image.thumbnail(path, side, height=side, size="down", fail_on="error")
-    FORMATS[fmt].encoder.save(srgb(image), os.fspath(output), quality(fmt))
+    with output.open("x+b") as file:
+        FORMATS[fmt].encoder.save(srgb(image), pyvips.Target.new_to_descriptor(file.fileno()), quality(fmt))
 
 
 def examples() -> list[str]:

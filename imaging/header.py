@@ -1,9 +1,17 @@
 """The facts at the start of an image file."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 
 from imaging.formats import FORMATS, Format
 from imaging.geometry import Size
+
+
+def _known(name: str) -> str:
+    if name not in FORMATS:
+        raise ValueError(f"unknown format {name[:32]!r}")
+    return name
 
 
 class Header(BaseModel):
@@ -14,14 +22,14 @@ class Header(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    format: str
+    format: Annotated[str, AfterValidator(_known)]
     """A key of FORMATS."""
-    width: int
-    height: int
-    frames: int
-    orientation: int
-    """EXIF orientation, 1 to 8."""
-    colour_space: str
+    width: PositiveInt
+    height: PositiveInt
+    frames: PositiveInt
+    orientation: Annotated[int, Field(ge=1, le=8)]
+    """EXIF orientation."""
+    colour_space: Annotated[str, Field(pattern="^[a-z0-9-]{1,32}$")]
     """libvips' interpretation, such as `srgb`, `b-w` or `cmyk`."""
     alpha: bool
     progressive: bool

@@ -9,8 +9,7 @@ import struct
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
+from mmap import mmap
 
 from imaging import jpeg_segments as jpeg
 
@@ -34,8 +33,8 @@ class _Scan:
     """Whether it adds the last bit to coefficients from earlier scans."""
 
 
-def needed(path: Path, shrink: int) -> BytesIO | Path | None:
-    """The part of a file that a decoder needs to make each side `shrink` times smaller; `path` if it needs all of it.
+def needed(data: mmap, shrink: int) -> BytesIO | mmap | None:
+    """The part of a file that a decoder needs to make each side `shrink` times smaller; `data` if it needs all of it.
 
     Returns None unless the file is a complete progressive JPEG of the usual kind, so also for more segments or scans
     than encoders write. libvips refuses such attacks.
@@ -47,15 +46,14 @@ def needed(path: Path, shrink: int) -> BytesIO | Path | None:
     (docs/adr/0013).
     """
     try:
-        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-            found = list(islice(jpeg.segments(data), _MOST_SEGMENTS + 1))
-            scans = sum(segment.marker == jpeg.SCAN for segment in found)
-            if len(found) > _MOST_SEGMENTS or scans > _MOST_SCANS or not found or found[-1].marker != jpeg.END:
-                return None
-            kept = _kept(data, found, shrink)
-            if len(kept) == len(found):
-                return path
-            return BytesIO(b"".join([data[:2], *(data[one.start : one.end] for one in kept)]))
+        found = list(islice(jpeg.segments(data), _MOST_SEGMENTS + 1))
+        scans = sum(segment.marker == jpeg.SCAN for segment in found)
+        if len(found) > _MOST_SEGMENTS or scans > _MOST_SCANS or not found or found[-1].marker != jpeg.END:
+            return None
+        kept = _kept(data, found, shrink)
+        if len(kept) == len(found):
+            return data
+        return BytesIO(b"".join([data[:2], *(data[one.start : one.end] for one in kept)]))
     except (struct.error, IndexError, KeyError, ValueError):
         return None
 

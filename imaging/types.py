@@ -1,4 +1,4 @@
-"""The type of decoded pixels, for modules that must not load libvips."""
+"""The types of decoded pixels and of the files that savers write, for modules that must not load libvips."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -6,5 +6,6 @@ if TYPE_CHECKING:
     import pyvips  # noqa: TID251  # types only
 
     Image = pyvips.Image
+    Target = pyvips.Target
 else:
-    Image = Any
+    Image = Target = Any

@@ -114,6 +114,16 @@ class UnprocessableImage(ServiceError):
     status = HTTPStatus.UNPROCESSABLE_ENTITY
 
 
+class MemoryExceeded(UnprocessableImage):
+    """Processing the image takes more memory than was estimated for it."""
+
+    crashed = True
+    """It counts like a crash of the process."""
+
+    def __init__(self, detail: str = "processing this image takes more memory than the service allows for it") -> None:
+        super().__init__(detail)
+
+
 class BadGateway(ServiceError):
     """A remote source failed."""
 

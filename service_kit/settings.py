@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from service_kit.errors import CannotStart
 from service_kit.invalid import reason
 from service_kit.observing.logging import LogFormat
+from service_kit.processes.sandbox import Sandbox
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -46,6 +47,11 @@ class CommonSettings(BaseSettings):
     upload_seconds: float = Field(300, gt=0, description="Time limit for receiving an upload, in seconds.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
     max_frames: int = Field(100, gt=0, description="Frame limit of an animation, and page limit of a TIFF.")
+    sandbox: Sandbox = Field(
+        "auto",
+        description="Sandbox of the processes that decode images: `auto` uses what the kernel has, `required` refuses"
+        " to start without all of it, `off` is for debugging.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`."
     )

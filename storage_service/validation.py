@@ -2,7 +2,7 @@
 
 from imaging.formats import InputLimits
 from imaging.header import Header
-from imaging.tasks import LOCK_DOWN, READ_HEADER
+from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES, RELEASE_MEMORY
 from service_kit.processes.pool import WorkerPool
 from service_kit.processes.quarantine import Quarantine
 from service_kit.processes.worker import Setup
@@ -16,7 +16,8 @@ class Validator:
     def __init__(self, settings: StorageSettings) -> None:
         self._limits = InputLimits(settings.max_pixels, settings.max_frames)
         self._seconds = settings.validation_seconds
-        self._workers = WorkerPool(settings.validators, setup=Setup(LOCK_DOWN), queue=settings.validation_queue)
+        setup = Setup(LOCK_DOWN, RELEASE_MEMORY, sandbox=settings.sandbox, most_memory=4 * READ_HEADER_BYTES)
+        self._workers = WorkerPool(settings.validators, setup=setup, queue=settings.validation_queue)
         self._quarantine = Quarantine()
 
     async def start(self) -> None:
@@ -29,5 +30,7 @@ class Validator:
 
     async def read_header(self, upload: Spooled) -> Header:
         """The header of an upload. Raises the errors of `read_header` (imaging.pixels), Quarantine and WorkerPool."""
-        with self._quarantine.watch(upload.sha256):
-            return await self._workers.run(READ_HEADER, upload.path, self._limits, seconds=self._seconds)
+        with self._quarantine.watch(upload.sha256), upload.path.open("rb", buffering=0) as file:
+            return await self._workers.run(
+                READ_HEADER, file, self._limits, seconds=self._seconds, memory=READ_HEADER_BYTES
+            )

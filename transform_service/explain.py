@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from imaging.formats import InputLimits, by_extension
 from imaging.header import Header
-from imaging.tasks import LOCK_DOWN, READ_HEADER
+from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES
 from service_kit.processes.pool import WorkerPool
 from service_kit.processes.worker import Setup
 from transform_service.chain import Chain, parse, parse_presets
@@ -34,17 +35,19 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
 
 async def _read_header(path: Path, operations: Steps, settings: TransformSettings) -> Header:
     """Read the header in a worker process, as the service does."""
-    with path.open("rb"):  # raise OSError here if the file is not readable, instead of a worker's traceback
-        pass
     limits = InputLimits(settings.max_pixels, settings.max_frames)
-    workers = WorkerPool(1, setup=Setup(LOCK_DOWN), queue=1)
-    await workers.start()
-    try:
-        header = await workers.run(READ_HEADER, path, limits)
-        page = page_to_read(operations, header)
-        return header if page is None else of_page(header, await workers.run(READ_HEADER, path, limits, page))
-    finally:
-        await workers.close()
+    workers = WorkerPool(1, setup=Setup(LOCK_DOWN, sandbox=settings.sandbox), queue=1)
+    with path.open("rb") as file:
+        await workers.start()
+        try:
+            header = await workers.run(READ_HEADER, file, limits, memory=READ_HEADER_BYTES)
+            page = page_to_read(operations, header)
+            if page is None:
+                return header
+            of = await workers.run(READ_HEADER, file, limits, page, memory=READ_HEADER_BYTES)
+            return of_page(header, of)
+        finally:
+            await workers.close()
 
 
 def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterator[tuple[str, str]]:
@@ -91,7 +94,10 @@ def _reading(path: Path, made: Plan) -> str:
     page = f"page {made.page}, " if made.page else ""
     shrink = decoder_shrink(made)
     level = f"level 1/{shrink:g} of the decoder" if shrink > 1 else "all pixels"
-    share = made.header.image_format.reader.share_read(path, shrink) if made.header.progressive else 1.0
+    share = 1.0
+    if made.header.progressive:
+        with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            share = made.header.image_format.reader.share_read(data, shrink)
     part = f" from {share:.0%} of the file" if share < 1 else ""
     return f"{frames}{page}{level}{part}; sequential, from top to bottom"
 

@@ -172,7 +172,7 @@ class Transformer:
                 )
             queue = time.perf_counter() - started - report.render - report.encode
             timings = Timings("miss", queue, report.render, report.encode)
-            if report.bytes <= self._entry_bytes:
+            if output.stat().st_size <= self._entry_bytes:
                 # Not in a thread, which would take longer: the file was just written, so it is still in memory.
                 return Result.in_memory(output.read_bytes(), timings)
             return Result.from_file(output, timings)

@@ -5,7 +5,7 @@ import re
 from imaging.formats.base import KEEP_NO_METADATA, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
 from imaging.scaling import scale
-from imaging.types import Image
+from imaging.types import Image, Target
 
 EFFORT = 1
 """Out of 9; see docs/adr/0007."""
@@ -20,9 +20,9 @@ def _scaled(file: ImageFile, target: Size) -> Image:
     return scale(small if found != original and found.contains(target) else image, target)
 
 
-def _save(image: Image, path: str, quality: int) -> None:
+def _save(image: Image, target: Target, quality: int) -> None:
     effort = EFFORT if image.width * image.height < _LARGE_PIXELS else 0
-    image.heifsave(path, compression="av1", Q=max(1, quality), effort=effort, keep=KEEP_NO_METADATA)
+    image.heifsave_target(target, compression="av1", Q=max(1, quality), effort=effort, keep=KEEP_NO_METADATA)
 
 
 def _write_rate(pixels: int, _quality: int) -> Rate:

@@ -7,14 +7,14 @@ that take pixels run in worker processes, on images that `imaging.pixels` has op
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from itertools import islice
 from mmap import mmap
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from imaging.geometry import Size
 from imaging.scaling import scale
-from imaging.types import Image
+from imaging.types import Image, Target
 from service_kit.errors import NotAcceptable, UnprocessableImage
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class ImageFile(Protocol):
     """An image file that is about to be decoded in a worker process."""
 
     @property
-    def path(self) -> Path:
-        """The file to decode."""
+    def data(self) -> mmap:
+        """The bytes of the file."""
 
     @property
     def header(self) -> "Header":
@@ -57,7 +57,7 @@ class ImageFile(Protocol):
     def load(self, **options: float) -> Image:
         """Open the file with the libvips loader of its format, which takes the `options`."""
 
-    def load_with_pillow(self, data: Path | BinaryIO, shrink: int) -> Image | None:
+    def load_with_pillow(self, data: BytesIO | mmap, shrink: int) -> Image | None:
         """Decode a JPEG with Pillow, `shrink` times smaller. None unless the pixels are those of libvips."""
 
 
@@ -65,7 +65,7 @@ def accept_any(_data: mmap, _limits: InputLimits) -> None:
     """Check nothing: for formats whose header bounds the work of a decoder."""
 
 
-def read_all(_path: Path, _shrink: float) -> float:
+def read_all(_data: mmap, _shrink: float) -> float:
     """Read the whole file."""
     return 1.0
 
@@ -98,7 +98,7 @@ class Reader:
     """Raises UnprocessableImage for structures that would keep a decoder busy before it reports the image's size."""
     interlacing: str = "interlaced"
     """What a header that says `progressive` is called in this format."""
-    share_read: Callable[[Path, float], float] = read_all
+    share_read: Callable[[mmap, float], float] = read_all
     """The share of an interlaced file that is read to make each side `shrink` times smaller."""
     shrink: Callable[[float], float] = never_shrink
     """Given how many times smaller the result is, how many times smaller the decoder makes each side."""
@@ -110,8 +110,8 @@ class Reader:
 class Writer:
     """How a format is encoded, always without metadata and profiles."""
 
-    save: Callable[[Image, str, int], None]
-    """Writes the image to a path, with a quality from 0 to 100."""
+    save: Callable[[Image, Target, int], None]
+    """Writes the image to a new file, with a quality from 0 to 100."""
     rate: Callable[[int, int], Rate]
     """The cost of one pixel, given the number of pixels of the result and the quality."""
     default_quality: int = LOSSLESS

@@ -1,7 +1,6 @@
 """GIF (GIF87a and GIF89a)."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from mmap import mmap
 from typing import BinaryIO
@@ -17,7 +16,7 @@ from imaging.formats.base import (
     refuse_more_frames,
     register,
 )
-from imaging.types import Image
+from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
 _MAX_BLOCKS = 1_000_000
@@ -59,9 +58,9 @@ def _colour_table_bytes(flags: int) -> int:
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
-def _save(image: Image, path: str, quality: int) -> None:
+def _save(image: Image, target: Target, quality: int) -> None:
     bits = max(1, -(-8 * quality // LOSSLESS))
-    image.gifsave(path, bitdepth=bits, effort=_EFFORT, keep=KEEP_NO_METADATA)
+    image.gifsave_target(target, bitdepth=bits, effort=_EFFORT, keep=KEEP_NO_METADATA)
 
 
 def _write_rate(_pixels: int, _quality: int) -> Rate:
@@ -70,7 +69,7 @@ def _write_rate(_pixels: int, _quality: int) -> Rate:
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
     """Copy the file unchanged, with its comments: GIF has no EXIF."""
-    shutil.copyfileobj(data, target)
+    target.write(data)
     return True
 
 

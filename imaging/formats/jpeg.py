@@ -3,14 +3,13 @@
 import re
 from io import BytesIO
 from mmap import mmap
-from pathlib import Path
 from typing import BinaryIO
 
 from imaging import jpeg_scans, jpeg_segments
 from imaging.formats.base import KEEP_NO_METADATA, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
 from imaging.scaling import scale, shrink_factor
-from imaging.types import Image
+from imaging.types import Image, Target
 
 _SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
 """The least factor at which libvips lets libjpeg shrink, and by how much. libvips leaves a factor of 2 to its own,
@@ -33,9 +32,9 @@ def _shrink(factor: float) -> float:
     return next((shrink for least, shrink in _SHRINKS if factor >= least), 1.0)
 
 
-def _share_read(path: Path, shrink: float) -> float:
-    data = jpeg_scans.needed(path, int(shrink))
-    return data.getbuffer().nbytes / path.stat().st_size if isinstance(data, BytesIO) else 1.0
+def _share_read(data: mmap, shrink: float) -> float:
+    needed = jpeg_scans.needed(data, int(shrink))
+    return needed.getbuffer().nbytes / len(data) if isinstance(needed, BytesIO) else 1.0
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
@@ -45,17 +44,17 @@ def _scaled(file: ImageFile, target: Size) -> Image:
 def _shrunk(file: ImageFile, shrink: int) -> Image:
     if shrink == 1:
         return file.load()
-    if file.header.progressive and (data := jpeg_scans.needed(file.path, shrink)):
-        decoded = file.load_with_pillow(data, shrink)
+    if file.header.progressive and (needed := jpeg_scans.needed(file.data, shrink)):
+        decoded = file.load_with_pillow(needed, shrink)
         if decoded is not None:
             return decoded
     return file.load(shrink=shrink)
 
 
-def _save(image: Image, path: str, quality: int) -> None:
+def _save(image: Image, target: Target, quality: int) -> None:
     pixels = image.width * image.height
-    image.jpegsave(
-        path,
+    image.jpegsave_target(
+        target,
         Q=max(1, quality),
         optimize_coding=pixels <= _OPTIMIZED_PIXELS,
         interlace=pixels in _PROGRESSIVE_PIXELS,

@@ -20,7 +20,7 @@ from imaging.formats.base import (
 )
 from imaging.geometry import Size
 from imaging.scaling import scale, scale_peeking
-from imaging.types import Image
+from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
 _SIGNATURE_BYTES = 8
@@ -103,11 +103,11 @@ def _scaled(file: ImageFile, target: Size) -> Image:
     return scale(file.load(), target) if file.header.progressive else scale_peeking(file.load, target)
 
 
-def _save(image: Image, path: str, quality: int) -> None:
+def _save(image: Image, target: Target, quality: int) -> None:
     if quality < LOSSLESS:
-        image.pngsave(path, palette=True, Q=quality, effort=1, keep=KEEP_NO_METADATA)
+        image.pngsave_target(target, palette=True, Q=quality, effort=1, keep=KEEP_NO_METADATA)
     else:
-        image.pngsave(path, keep=KEEP_NO_METADATA)
+        image.pngsave_target(target, keep=KEEP_NO_METADATA)
 
 
 def _write_rate(_pixels: int, quality: int) -> Rate:

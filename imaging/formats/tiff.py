@@ -19,7 +19,7 @@ from imaging.formats.base import (
 )
 from imaging.geometry import Size
 from imaging.scaling import scale_peeking
-from imaging.types import Image
+from imaging.types import Image, Target
 
 _BIG = 43
 
@@ -48,11 +48,11 @@ def _scaled(file: ImageFile, target: Size) -> Image:
     return scale_peeking(file.load, target)
 
 
-def _save(image: Image, path: str, quality: int) -> None:
+def _save(image: Image, target: Target, quality: int) -> None:
     if quality < LOSSLESS and not image.hasalpha():
-        image.tiffsave(path, compression="jpeg", Q=max(1, quality), keep=KEEP_NO_METADATA)
+        image.tiffsave_target(target, compression="jpeg", Q=max(1, quality), keep=KEEP_NO_METADATA)
     else:
-        image.tiffsave(path, compression="deflate", predictor="horizontal", keep=KEEP_NO_METADATA)
+        image.tiffsave_target(target, compression="deflate", predictor="horizontal", keep=KEEP_NO_METADATA)
 
 
 def _write_rate(_pixels: int, _quality: int) -> Rate:

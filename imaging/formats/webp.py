@@ -19,7 +19,7 @@ from imaging.formats.base import (
 )
 from imaging.geometry import Size
 from imaging.scaling import scale
-from imaging.types import Image
+from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
 _MAX_CHUNKS = 10_000
@@ -72,8 +72,8 @@ def _scaled(file: ImageFile, target: Size) -> Image:
     return image if (image.width, image.height) == (target.width, target.height) else scale(image, target)
 
 
-def _save(image: Image, path: str, quality: int) -> None:
-    image.webpsave(path, Q=quality, effort=_EFFORT, keep=KEEP_NO_METADATA)
+def _save(image: Image, target: Target, quality: int) -> None:
+    image.webpsave_target(target, Q=quality, effort=_EFFORT, keep=KEEP_NO_METADATA)
 
 
 def _write_rate(_pixels: int, _quality: int) -> Rate:

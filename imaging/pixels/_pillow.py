@@ -4,15 +4,18 @@ The pixels are the same (docs/adr/0012). libvips decodes all other files, and re
 """
 
 import warnings
-from pathlib import Path
-from typing import BinaryIO
+from io import BytesIO
+from mmap import mmap
+from typing import BinaryIO, cast
 
-from PIL import Image
+from PIL import Image, JpegImagePlugin, MpoImagePlugin, TiffImagePlugin
 
 from imaging.geometry import Size
 from imaging.pixels.vips import pyvips
 
-Image.preinit()  # now, not while the first image of each process waits
+_PLUGINS = (JpegImagePlugin, MpoImagePlugin, TiffImagePlugin)
+"""What Pillow would import when it first needs it: too late, since the sandbox opens no modules."""
+Image.preinit()  # for the same reason
 Image.MAX_IMAGE_PIXELS = None  # the header was checked against the limits before
 warnings.filterwarnings("ignore", module=r"PIL\.")  # they are about metadata, which is not used
 _FAILURES = (OSError, ValueError, SyntaxError, RuntimeError, MemoryError, OverflowError)
@@ -20,7 +23,7 @@ _FAILURES = (OSError, ValueError, SyntaxError, RuntimeError, MemoryError, Overfl
 _INTERPRETATIONS = {"L": "b-w", "RGB": "srgb"}
 
 
-def progressive_jpeg(file: Path | BinaryIO, size: Size, shrink: int) -> pyvips.Image | None:
+def progressive_jpeg(file: BytesIO | mmap, size: Size, shrink: int) -> pyvips.Image | None:
     """Decode a JPEG of `size` into memory, `shrink` times smaller, to the same pixels as libvips.
 
     Returns None if it is neither sRGB nor grey, or cannot be decoded.
@@ -29,7 +32,7 @@ def progressive_jpeg(file: Path | BinaryIO, size: Size, shrink: int) -> pyvips.I
     if not whole.pixels:
         return None
     try:
-        with Image.open(file, formats=("JPEG",)) as image:
+        with Image.open(cast(BinaryIO, file), formats=("JPEG",)) as image:
             if image.size != (size.width, size.height) or image.mode not in _INTERPRETATIONS:
                 return None
             image.draft(image.mode, (whole.width, whole.height))

@@ -15,8 +15,8 @@ def srgb(image: pyvips.Image) -> pyvips.Image:
         try:
             profile = "cmyk" if image.bands > 3 else _SRGB  # noqa: PLR2004
             return eight_bits(image.icc_transform(_SRGB, embedded=True, input_profile=profile))
-        except pyvips.Error:
-            pass  # the profile does not fit the image: ignore it, as browsers do
+        except pyvips.Error:  # the profile does not fit the image: ignore it, as browsers do
+            pyvips.vips_lib.vips_error_clear()
     return eight_bits(image)
 
 

@@ -4,8 +4,8 @@ Leaves colours and orientation as they are: turns are steps of a plan.
 """
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import BinaryIO
+from io import BytesIO
+from mmap import mmap
 
 from imaging.geometry import Size
 from imaging.header import Header
@@ -18,7 +18,7 @@ from imaging.pixels.vips import pyvips
 class OpenFile:
     """See ImageFile. `page` is the frame to read."""
 
-    path: Path
+    data: mmap
     header: Header
     page: int = 0
 
@@ -26,19 +26,19 @@ class OpenFile:
         """See ImageFile."""
         if self.page:
             options["page"] = self.page
-        return vips.load(self.path, self.header.image_format.reader.loader, fail_on="error", **options)
+        return vips.load(self.data, self.header.image_format.reader.loader, fail_on="warning", **options)
 
-    def load_with_pillow(self, data: Path | BinaryIO, shrink: int) -> pyvips.Image | None:
+    def load_with_pillow(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""
         return progressive_jpeg(data, self.header.size, shrink)
 
 
-def whole(source: Path, header: Header, page: int = 0) -> pyvips.Image:
+def whole(data: mmap, header: Header, page: int = 0) -> pyvips.Image:
     """A frame with all its pixels, to be read once from top to bottom."""
-    return OpenFile(source, header, page).load()
+    return OpenFile(data, header, page).load()
 
 
-def scaled(source: Path, header: Header, page: int, target: Size) -> pyvips.Image:
+def scaled(data: mmap, header: Header, page: int, target: Size) -> pyvips.Image:
     """A frame scaled down to `target`. The decoder does as much of the scaling as it can.
 
     The pixels are those of libvips' `thumbnail`, except for what jpeg_scans.py and scale_peeking describe.
@@ -46,12 +46,12 @@ def scaled(source: Path, header: Header, page: int, target: Size) -> pyvips.Imag
     other pages of a TIFF as levels of a pyramid. With `output_profile`, it converts untagged images from sRGB to sRGB:
     4 MP to 512 pixels take 44 ms instead of 14.
     """
-    return header.image_format.reader.scaled(OpenFile(source, header, page), target)
+    return header.image_format.reader.scaled(OpenFile(data, header, page), target)
 
 
-def frames(source: Path, header: Header) -> list[pyvips.Image]:
+def frames(data: mmap, header: Header) -> list[pyvips.Image]:
     """The frames of an animation, in the order of the file."""
-    pages = OpenFile(source, header).load(n=-1).pagesplit()
+    pages = OpenFile(data, header).load(n=-1).pagesplit()
     for page in pages:
         page.remove("page-height")  # otherwise a turned page would look like several
     return list(pages)

@@ -1,9 +1,10 @@
 """Reads the headers of image files, without decoding pixels."""
 
+import os
 import struct
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
-from typing import Any
+from contextlib import suppress
+from mmap import mmap
+from typing import Any, BinaryIO
 
 from imaging.formats import FORMATS, SNIFF_BYTES, Format, InputLimits, sniff
 from imaging.header import Header
@@ -11,36 +12,33 @@ from imaging.pixels import vips
 from service_kit.errors import UnprocessableImage, UnsupportedImage
 
 
-def read_header(path: Path, limits: InputLimits, page: int = 0) -> Header:
-    """The header of the image at `path`, or of one `page` of it.
+def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
+    """The header of the image in `file`, or of one `page` of it.
 
     Raises UnsupportedImage if the bytes are not of a supported format, and UnprocessableImage if the header is broken
     or promises more than `limits` allow.
     """
-    fmt = _sniffed(path)
-    _check_structure(path, fmt, limits)
+    fmt = _sniffed(os.pread(file.fileno(), SNIFF_BYTES, 0))
+    data = vips.mapped(file)
+    _check_structure(data, fmt, limits)
     with vips.decoding("the image"):
-        image = vips.load(path, fmt.reader.loader, **({"page": page} if page else {}))
+        image = vips.load(data, fmt.reader.loader, **({"page": page} if page else {}))
         header = _header(fmt.name, image)
     _check_limits(header, limits)
     return header
 
 
-def _sniffed(path: Path) -> Format:
-    with path.open("rb") as file:
-        fmt = sniff(file.read(SNIFF_BYTES))
+def _sniffed(head: bytes) -> Format:
+    fmt = sniff(head)
     if fmt is None:
         raise UnsupportedImage(f"the file is not an image in a supported format; send one of: {', '.join(FORMATS)}")
     return fmt
 
 
-def _check_structure(path: Path, fmt: Format, limits: InputLimits) -> None:
+def _check_structure(data: mmap, fmt: Format, limits: InputLimits) -> None:
     """Run the format's own check. It ends at truncated or malformed data: libvips reports what is wrong with that."""
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
-        try:
-            fmt.reader.check(data, limits)
-        except (IndexError, OverflowError, struct.error):
-            return
+    with suppress(IndexError, OverflowError, struct.error):
+        fmt.reader.check(data, limits)
 
 
 def _header(fmt: str, image: Any) -> Header:

@@ -1,8 +1,8 @@
 """Copies image files without their metadata, keeping the encoded pixels."""
 
 import struct
-from mmap import ACCESS_READ, mmap
-from pathlib import Path
+from mmap import mmap
+from typing import BinaryIO
 
 from imaging.formats import Format
 from imaging.header import Header
@@ -12,27 +12,30 @@ from imaging.pixels.decoding import OpenFile
 _PLAIN = {"srgb", "b-w"}
 
 
-def strip(source: Path, header: Header, output: Path, frames: int) -> bool:
-    """Copy `source` to the new file `output`. Returns False if it has to be encoded again instead.
+def strip(data: mmap, header: Header, output: BinaryIO, frames: int) -> bool:
+    """Copy an image to the new, open file `output`. Returns False if it has to be encoded again instead.
 
     Only 8-bit sRGB or grey pixels can stay encoded. All pixels are decoded first, so that a broken file raises
     pyvips.Error.
     """
     if header.image_format.strip is None:
         return False
-    image = OpenFile(source, header).load(**({"n": -1} if frames > 1 else {}))
+    image = OpenFile(data, header).load(**({"n": -1} if frames > 1 else {}))
     if image.interpretation not in _PLAIN or image.format != "uchar" or not is_plain(image):
         return False
     image.avg()  # decodes all pixels
-    return copy_without_metadata(source, output, header.image_format)
+    return copy_without_metadata(data, output, header.image_format)
 
 
-def copy_without_metadata(source: Path, output: Path, fmt: Format) -> bool:
-    """Copy `source`, which must decode without errors. Returns False, and `output` is unusable, if that fails."""
+def copy_without_metadata(data: mmap, output: BinaryIO, fmt: Format) -> bool:
+    """Copy an image, which must decode without errors. Returns False, with `output` empty, if that fails."""
     if fmt.strip is None:
         return False
-    with source.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data, output.open("wb") as target:
-        try:
-            return fmt.strip(data, target)
-        except (struct.error, IndexError):
-            return False
+    try:
+        if fmt.strip(data, output):
+            return True
+    except (struct.error, IndexError):
+        pass
+    output.seek(0)
+    output.truncate()
+    return False

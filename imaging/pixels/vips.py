@@ -4,13 +4,15 @@ import ctypes
 import errno
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from mmap import ACCESS_READ, mmap
+from typing import Any, BinaryIO
 
 from imaging.formats import FORMATS
-from service_kit.errors import UnprocessableImage
+from service_kit.errors import MemoryExceeded, UnprocessableImage
+from service_kit.processes.worker import end_out_of_memory
 
 os.environ["VIPS_BLOCK_UNTRUSTED"] = "1"  # libvips reads it when it starts, so set it before the import
 os.environ["VIPS_CONCURRENCY"] = "1"  # throughput comes from parallel requests, flat memory from few threads
@@ -18,21 +20,53 @@ os.environ["VIPS_CONCURRENCY"] = "1"  # throughput comes from parallel requests,
 import pyvips
 from pyvips.voperation import Introspect
 
-__all__ = ["decoding", "enabled_loaders", "load", "lock_down", "pyvips", "release_memory", "resident_bytes"]
+__all__ = [
+    "decoding",
+    "enabled_loaders",
+    "load",
+    "lock_down",
+    "mapped",
+    "pyvips",
+    "release_memory",
+    "resident_bytes",
+    "target",
+]
 
 _OPERATION_BLOCKED = 1 << 5  # VIPS_OPERATION_BLOCKED
 _M_ARENA_MAX = -8  # malloc.h
 _PAGE = os.sysconf("SC_PAGE_SIZE")
+_FATAL = 1 << 1 | 1 << 2  # G_LOG_FLAG_FATAL, G_LOG_LEVEL_ERROR
+_NO_MEMORY = re.compile(
+    r"out of memory|insufficient memory|memory allocation|allocat\w* .*failed|failed to allocate", re.IGNORECASE
+)
+"""What libvips and the decoders say when they cannot get memory."""
+_HARMLESS = re.compile(r"^source: bad seek to \d+\n", re.MULTILINE)
+"""libheif asks whether a file is longer than it is."""
+_STATM_BYTES = 200
+_statm: list[int] = []
+"""The descriptor of this worker's /proc/self/statm: the sandbox opens no files."""
 _libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
-def load(path: Path, loader: str, **options: object) -> pyvips.Image:
-    """Open the image at `path` with a loader such as `jpegload`, to be read once from top to bottom.
+def mapped(file: BinaryIO) -> mmap:
+    """The contents of an open file, which must not be empty."""
+    return mmap(file.fileno(), 0, access=ACCESS_READ)
+
+
+def load(data: mmap, loader: str, **options: object) -> pyvips.Image:
+    """Open an encoded image with a loader such as `jpegload`, to be read once from top to bottom.
 
     Broken data raises pyvips.Error when its pixels are read. The loader takes the `options`.
     """
-    image: pyvips.Image = pyvips.Operation.call(loader, os.fspath(path), access="sequential", **options)
+    source = pyvips.Source.new_from_memory(memoryview(data))
+    image: pyvips.Image = pyvips.Operation.call(f"{loader}_source", source, access="sequential", **options)
+    image._references.append(source)  # noqa: SLF001  # as new_from_source does: the bytes live as long as the image
     return image
+
+
+def target(file: BinaryIO) -> pyvips.Target:
+    """Where a saver writes: a new, open file."""
+    return pyvips.Target.new_to_descriptor(file.fileno())
 
 
 def lock_down() -> None:
@@ -48,6 +82,8 @@ def lock_down() -> None:
     pyvips.cache_set_max(0)
     if _libc:
         _libc.mallopt(_M_ARENA_MAX, 1)
+        _statm.append(os.open("/proc/self/statm", os.O_RDONLY))
+    _end_without_memory()
     enabled, expected = enabled_loaders(), {reader.loader for reader in readers}
     if enabled != expected:
         raise RuntimeError(f"libvips offers the loaders {sorted(enabled)}, expected {sorted(expected)}")
@@ -69,7 +105,7 @@ def enabled_loaders() -> set[str]:
 
 def resident_bytes() -> int:
     """The resident memory of this process."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * _PAGE if _libc else 0
+    return int(os.pread(_statm[0], _STATM_BYTES, 0).split()[1]) * _PAGE if _statm else 0
 
 
 def release_memory() -> None:
@@ -82,6 +118,16 @@ def release_memory() -> None:
         _libc.malloc_trim(0)
 
 
+@pyvips.ffi.callback("GLogFunc")  # type: ignore[untyped-decorator]
+def _on_fatal_error(_domain: object, _level: int, _message: object, _data: object) -> None:
+    end_out_of_memory()
+
+
+def _end_without_memory() -> None:
+    """Let GLib's failed allocations, the only errors that it ends a process for, end it as such."""
+    pyvips.glib_lib.g_log_set_handler(b"GLib", _FATAL, _on_fatal_error, pyvips.ffi.NULL)
+
+
 @contextmanager
 def decoding(what: str) -> Iterator[None]:
     """Turn libvips' errors about broken data into UnprocessableImage, with the reason but without paths.
@@ -91,10 +137,17 @@ def decoding(what: str) -> Iterator[None]:
     pyvips.vips_lib.vips_error_clear()  # otherwise the reason would be a warning about the previous image
     try:
         yield
+        # An operation can succeed after an error in one of its threads, with pixels missing (seen without memory).
+        errors = _HARMLESS.sub("", pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace"))
     except pyvips.Error as error:
-        if os.strerror(errno.ENOSPC) in error.detail:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        reason = (error.detail.strip().splitlines() or [error.message])[0]
-        if "/" in reason:
-            reason = "the decoder gave up"
-        raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}") from None
+        errors = error.detail.strip() or error.message
+    if not errors:
+        return
+    if os.strerror(errno.ENOSPC) in errors:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    if _NO_MEMORY.search(errors):
+        raise MemoryExceeded
+    reason = errors.splitlines()[0]
+    if "/" in reason:
+        reason = "the decoder gave up"
+    raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}")

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
-from service_kit.errors import ServiceError, Unavailable
+from service_kit.errors import CannotStart, ServiceError, Unavailable
 from service_kit.processes.worker import Setup, Task, Worker
 
 T = TypeVar("T")
@@ -51,8 +51,20 @@ class WorkerPool:
         self._closing = False
 
     async def start(self) -> None:
-        """Start all workers. Raises WorkerDied, TimeoutError or OSError if one does not start."""
+        """Start all workers.
+
+        Raises WorkerDied, TimeoutError or OSError if one does not start, and CannotStart if the sandbox is required but
+        incomplete.
+        """
         await asyncio.gather(*(self._start_worker() for _ in range(self._size)))
+        missing = next(iter(self._workers)).not_sandboxed
+        if missing and self._setup.sandbox == "required":
+            raise CannotStart(
+                f"SANDBOX=required, but the sandbox of worker processes is incomplete here: {', '.join(missing)};"
+                " use another kernel or container runtime, or SANDBOX=auto"
+            )
+        if missing:
+            logger.warning("the sandbox of worker processes is incomplete here: %s", ", ".join(missing))
 
     async def close(self) -> None:
         """Kill all workers and wait for their processes to end."""
@@ -74,17 +86,20 @@ class WorkerPool:
         """The process IDs of all workers."""
         return {worker.pid for worker in self._workers}
 
-    async def run(self, task: Task[T], *args: object, seconds: float | None = None) -> T:
+    async def run(self, task: Task[T], *args: object, seconds: float | None = None, memory: int | None = None) -> T:
         """Run a task with `args` in a worker, within `seconds` including the wait (None: no limit).
 
+        It may use `memory` bytes (None: no limit). Open binary files among `args` arrive open. A cancelled call kills
+        its worker.
+
         Raises QueueFull at once if too many jobs wait, DeadlinePassed after killing a worker that took too long,
-        WorkerDied if the worker ended, and the ServiceErrors of the task. A cancelled call kills its worker.
+        WorkerDied if the worker ended, MemoryExceeded, and the ServiceErrors of the task.
         """
         try:
             async with asyncio.timeout(seconds):
                 worker = await self._acquire()
                 try:
-                    return await worker.call(task, *args)
+                    return await worker.call(task, *args, memory=memory)
                 except asyncio.CancelledError:
                     self._discard(worker, "stopped")
                     raise

@@ -1,18 +1,30 @@
-"""A worker process with a pipe of its own. If it crashes, hangs or is killed, only its job fails (docs/adr/0003)."""
+"""A worker process. If it crashes, hangs or is killed, only its job fails (docs/adr/0003).
+
+It runs in a sandbox (docs/adr/0040), under the memory limit of its job (docs/adr/0039).
+"""
 
 import asyncio
+import itertools
+import logging
 import multiprocessing
 import os
 import signal
+import socket
 import traceback
 from collections.abc import Callable, Iterable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from multiprocessing.connection import Connection
+from select import POLLIN
+from select import poll as Poll  # noqa: N812  # it makes objects
 from typing import Any, Generic, Protocol, TypeVar
 
-from service_kit.errors import ServiceError, Unavailable
+from service_kit.errors import MemoryExceeded, ServiceError, Unavailable
+from service_kit.processes import _messages as messages
+from service_kit.processes._memory_guard import OUT_OF_MEMORY, MemoryGuard, end_out_of_memory
+from service_kit.processes.sandbox import Sandbox, close_inherited_files, enter
+
+__all__ = ["Setup", "Task", "Worker", "WorkerDied", "end_out_of_memory", "preload"]
 
 T = TypeVar("T")
 _START_SECONDS = 30
@@ -26,8 +38,10 @@ malloc_trim after each image: `thumb=512` of a 15 MP AVIF takes 387 ms without a
 JPEG, 106 and 80 ms."""
 
 _ENDED = "the process that worked on this image ended unexpectedly"
+_MISBEHAVED = "the process that worked on this image sent an invalid answer and was stopped"
 _ENDED_AT_START = "a worker process ended while it was starting; see its error above"
 
+logger = logging.getLogger(__name__)
 _context = multiprocessing.get_context("forkserver")
 
 
@@ -37,6 +51,10 @@ class WorkerDied(Unavailable):
     crashed = False
     """Whether the process ended by its own fault, not by a signal from outside."""
 
+    def __init__(self, detail: str, *, crashed: bool = False) -> None:
+        super().__init__(detail)
+        self.crashed = crashed
+
 
 @dataclass(frozen=True, slots=True)
 class Task(Generic[T]):
@@ -44,6 +62,8 @@ class Task(Generic[T]):
 
     module: str
     function: str
+    returns: type[T] | None = None
+    """The type of its results, which are checked against it."""
 
     def resolve(self) -> Callable[..., T]:
         """Import the function."""
@@ -52,7 +72,7 @@ class Task(Generic[T]):
 
 def preload(tasks: Iterable[Task[Any]]) -> None:
     """Import the modules of `tasks` once, in the fork server: workers start in milliseconds and share its memory."""
-    _context.set_forkserver_preload([task.module for task in tasks])
+    _context.set_forkserver_preload(["service_kit.processes._environment", *(task.module for task in tasks)])
     os.environ.setdefault("GLIBC_TUNABLES", _HUGE_PAGES)  # read when the fork server starts
 
 
@@ -72,22 +92,29 @@ class Setup:
     """How a worker process is set up, and what it does between jobs."""
 
     initialize: Task[None]
-    """Runs once, before the first job."""
+    """Runs once, before the sandbox closes and the first job begins."""
     idle: Task[None] | None = None
     """Runs once when there has been no job for a moment."""
     niceness: int = 0
     """Added to the niceness of the parent process; see nice(2)."""
+    sandbox: Sandbox = "auto"
+    most_memory: int | None = None
+    """No job can make the process take more bytes than this, whatever it does; None: no limit."""
 
 
 class Worker:
-    """One process and the pipe to it. Does one job at a time."""
+    """One process and the connection to it. Does one job at a time."""
 
     def __init__(self, setup: Setup, on_death: Callable[["Worker"], None]) -> None:
-        self._connection, self._theirs = _context.Pipe()
+        self._connection, self._theirs = socket.socketpair()
+        self._connection.setblocking(False)
         self._process: _Process = _context.Process(target=_work, args=(self._theirs, setup), daemon=True)
         self._on_death = on_death
-        self._answer: asyncio.Future[Any] | None = None
+        self._received = bytearray()
+        self._answer: asyncio.Future[bytes] | None = None
         self._reaping: asyncio.Task[None] | None = None
+        self.not_sandboxed: list[str] = []
+        """What the kernel does not offer of the sandbox, in a line each; known after `start`."""
         self.alive = False
         self.jobs = 0
 
@@ -99,7 +126,7 @@ class Worker:
     @property
     def crashed(self) -> bool:
         """Whether it ended by its own fault; known once it is reaped."""
-        return -(self._process.exitcode or 0) in _CRASH_SIGNALS
+        return -(self._process.exitcode or 0) in _CRASH_SIGNALS or self._process.exitcode == OUT_OF_MEMORY
 
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises WorkerDied if it ends instead."""
@@ -110,36 +137,45 @@ class Worker:
         self.alive = True
         try:
             async with asyncio.timeout(_START_SECONDS):
-                await self._answer
+                self.not_sandboxed = messages.read(0, list[str], await self._answer)
         finally:
             self._answer = None
         if not self.alive:  # it died between its first message and now
             raise WorkerDied("the worker process ended as soon as it had started")
 
-    async def call(self, task: Task[T], *args: object) -> T:
-        """Run a task with `args` in the process. Raises the ServiceErrors that it raises there."""
+    async def call(self, task: Task[T], *args: object, memory: int | None = None) -> T:
+        """Run a task with `args` in the process. Open binary files among them arrive open.
+
+        The process may take `memory` bytes more than an idle one (None: no limit). Raises the ServiceErrors that the
+        task raises there, MemoryExceeded, and WorkerDied.
+        """
         self._answer = asyncio.get_running_loop().create_future()
         self.jobs += 1
         try:
-            self._connection.send((task, args))
-            ok, value = await self._answer
+            self._send(messages.job(task, args, memory))
+            return messages.read(self.jobs, task.returns, await self._answer)  # type: ignore[no-any-return]
         except OSError as error:
-            self.kill()
-            self._on_death(self)
+            self._end()
             raise WorkerDied("the worker process ended before it could start the job; retry later") from error
+        except messages.BadAnswer as error:
+            self._end()
+            raise WorkerDied(_MISBEHAVED, crashed=True) from error
+        except messages.WorkerFailed:
+            self._end()  # whatever state it is in
+            raise
         except WorkerDied as error:
             await self.reap()
-            error.crashed = self.crashed
+            if self._process.exitcode == OUT_OF_MEMORY:
+                raise MemoryExceeded from error
+            error.crashed = error.crashed or self.crashed
+            logger.warning("a worker process %s during %s", self._end_in_words(), task.function)
             raise
         finally:
             self._answer = None
-        if not ok:
-            raise value
-        return value  # type: ignore[no-any-return]
 
     def kill(self) -> None:
         """End the process at once, whatever it is doing. No effect if it has ended already."""
-        if self._connection.closed:
+        if self._connection.fileno() < 0:
             return
         asyncio.get_running_loop().remove_reader(self._connection.fileno())
         self._connection.close()
@@ -154,43 +190,76 @@ class Worker:
             self._reaping = asyncio.create_task(asyncio.to_thread(self._process.join, _START_SECONDS))
         await asyncio.shield(self._reaping)
 
+    def _end_in_words(self) -> str:
+        code = self._process.exitcode or 0
+        return f"was ended by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+
+    def _end(self) -> None:
+        self.kill()
+        self._on_death(self)
+
+    def _send(self, job: messages.Job) -> None:
+        """Raises OSError unless all of it fits into the connection: an idle worker has read everything before."""
+        if socket.send_fds(self._connection, [job.data], job.files) < len(job.data):
+            raise BlockingIOError("the worker process does not read its jobs")
+
     def _on_readable(self) -> None:
         try:
-            message = self._connection.recv()
-        except (EOFError, OSError):
-            answer = self._answer
-            self.kill()
-            if answer and not answer.done():
-                answer.set_exception(WorkerDied(_ENDED if self.jobs else _ENDED_AT_START))
-            self._on_death(self)
+            received = self._connection.recv(messages.LONGEST_ANSWER)
+        except BlockingIOError:
             return
-        if self._answer and not self._answer.done():
-            self._answer.set_result(message)
+        except OSError:
+            received = b""
+        self._received += received
+        if not received:
+            self._fail(WorkerDied(_ENDED if self.jobs else _ENDED_AT_START))
+        elif b"\n" in received:
+            line, _, rest = bytes(self._received).partition(b"\n")
+            self._received.clear()
+            if rest or self._answer is None or self._answer.done():
+                self._fail(WorkerDied(_MISBEHAVED, crashed=True))
+            else:
+                self._answer.set_result(line)
+        elif len(self._received) > messages.LONGEST_ANSWER:
+            self._fail(WorkerDied(_MISBEHAVED, crashed=True))
+
+    def _fail(self, error: WorkerDied) -> None:
+        answer = self._answer
+        self.kill()
+        if answer and not answer.done():
+            answer.set_exception(error)
+        self._on_death(self)
 
 
-def _work(connection: Connection, setup: Setup) -> None:
-    """The main loop of a worker process: run jobs from the pipe until the other end closes."""
+def _work(connection: socket.socket, setup: Setup) -> None:
+    """The main loop of a worker process: run jobs until the other end closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers itself
     os.nice(setup.niceness)
+    close_inherited_files(keep=connection.fileno())
     setup.initialize.resolve()()
     idle = setup.idle.resolve() if setup.idle else None
-    with suppress(EOFError, BrokenPipeError):  # the parent has gone, or has no use for this worker
-        connection.send(None)
-        while True:
-            if idle and not connection.poll(_IDLE_SECONDS):
+    guard = MemoryGuard()
+    missing = enter(setup.sandbox, setup.most_memory)
+    guard.start()
+    waiting = Poll()
+    waiting.register(connection, POLLIN)
+    with suppress(EOFError, OSError):  # the parent has gone, or has no use for this worker
+        connection.sendall(messages.answer(0, list[str], missing))
+        for number in itertools.count(1):
+            if idle and not waiting.poll(_IDLE_SECONDS * 1000):
                 idle()
-            task, args = connection.recv()
-            connection.send(_attempt(task, args))
+            connection.sendall(_attempt(number, messages.receive(connection), guard))
 
 
-def _attempt(task: Task[object], args: tuple[object, ...]) -> tuple[bool, object]:
+def _attempt(number: int, job: messages.Job, guard: MemoryGuard) -> bytes:
     try:
-        return True, task.resolve()(*args)
+        task, args, memory = messages.read_job(job)
+        with guard.limit(memory) if memory is not None else nullcontext():
+            value = task.resolve()(*args)
+        return messages.answer(number, task.returns, value)
     except ServiceError as error:
-        return False, error.with_traceback(None)
+        return messages.error_answer(number, error)
+    except MemoryError:
+        return messages.error_answer(number, MemoryExceeded())
     except Exception:  # noqa: BLE001
-        return False, WorkerFailed(traceback.format_exc())
-
-
-class WorkerFailed(Exception):
-    """A bug in the code that ran in the worker. The text is the traceback from there."""
+        return messages.bug_answer(number, traceback.format_exc())

@@ -1,19 +1,20 @@
 """Reading images, compared with libvips' own loaders and its thumbnail operation."""
 
 from collections.abc import Callable
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pyvips
 
-from imaging.formats import InputLimits, avif
+from imaging.formats import avif
 from imaging.geometry import Size
 from imaging.pixels import _pillow, decoding, vips
-from imaging.pixels.headers import read_header
 from imaging.scaling import scale
 from service_kit.errors import UnprocessableImage
 from tests import pictures
+from tests.files import header_of, mapped
 
 
 @pytest.fixture(scope="module")
@@ -23,10 +24,10 @@ def photos(wallpapers: list[Path]) -> list[pyvips.Image]:
 
 
 def scaled(path: Path, fmt: str, side: int) -> np.ndarray:
-    header = read_header(path, InputLimits(10**9, 100))
+    header = header_of(path)
     assert header.format == fmt
     target = header.size.shrunk(header.size.longer / side)
-    return pictures.pixels(decoding.scaled(path, header, 0, target))
+    return pictures.pixels(decoding.scaled(mapped(path), header, 0, target))
 
 
 def thumbnail(path: Path, side: int) -> np.ndarray:
@@ -42,7 +43,7 @@ def test_pillow_and_libvips_decode_progressive_jpegs_to_the_same_pixels(
     path = tmp_path / "x.jpg"
     picture = photos[0].thumbnail_image(size[0], height=size[1], size="force")
     picture.colourspace("b-w" if bands == 1 else "srgb").jpegsave(str(path), interlace=True)
-    decoded = _pillow.progressive_jpeg(path, Size(*size), shrink)
+    decoded = _pillow.progressive_jpeg(mapped(path), Size(*size), shrink)
     assert decoded is not None
     expected = pyvips.Image.jpegload(str(path), shrink=shrink)
     assert decoded.interpretation == expected.interpretation
@@ -52,7 +53,7 @@ def test_pillow_and_libvips_decode_progressive_jpegs_to_the_same_pixels(
 def test_a_progressive_cmyk_jpeg_is_left_to_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
     path = tmp_path / "x.jpg"
     photos[0].icc_transform("cmyk", input_profile="srgb").jpegsave(str(path), interlace=True)
-    assert _pillow.progressive_jpeg(path, Size(1200, 750), 4) is None
+    assert _pillow.progressive_jpeg(mapped(path), Size(1200, 750), 4) is None
     assert scaled(path, "jpeg", 100).shape[:2] == (63, 100)
 
 
@@ -79,8 +80,8 @@ def test_webp_of_any_shape_gets_the_planned_size(tmp_path: Path, size: tuple[int
     pictures.gradient(*size).webpsave(str(tmp_path / "x.webp"))
     for side in (77, 100, 333):
         target = Size(*size).shrunk(max(size) / side)
-        header = read_header(tmp_path / "x.webp", InputLimits(10**9, 100))
-        image = decoding.scaled(tmp_path / "x.webp", header, 0, target)
+        header = header_of(tmp_path / "x.webp")
+        image = decoding.scaled(mapped(tmp_path / "x.webp"), header, 0, target)
         assert Size(image.width, image.height) == target
 
 
@@ -88,11 +89,11 @@ def test_a_truncated_avif_is_refused_by_libvips(tmp_path: Path, photos: list[pyv
     data = photos[0].heifsave_buffer(compression="av1", effort=0)
     path = tmp_path / "x.avif"
     path.write_bytes(data)
-    header = read_header(path, InputLimits(10**9, 100))
+    header = header_of(path)
     for share in (50, 90, 99):
         path.write_bytes(data[: len(data) * share // 100])
         with pytest.raises(UnprocessableImage), vips.decoding("the image"):
-            decoding.whole(path, header).avg()
+            decoding.whole(mapped(path), header).avg()
 
 
 def test_an_avif_thumbnail_is_used_if_it_is_large_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,8 +104,8 @@ def test_an_avif_thumbnail_is_used_if_it_is_large_enough(tmp_path: Path, monkeyp
     load = vips.load
     widths: list[int] = []
 
-    def with_thumbnail(path: Path, loader: str, **options: float) -> pyvips.Image:
-        return load(small if options.pop("thumbnail", False) else path, loader, **options)
+    def with_thumbnail(data: mmap, loader: str, **options: float) -> pyvips.Image:
+        return load(mapped(small) if options.pop("thumbnail", False) else data, loader, **options)
 
     def remember(image: pyvips.Image, target: Size) -> pyvips.Image:
         widths.append(image.width)

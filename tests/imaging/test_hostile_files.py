@@ -11,6 +11,7 @@ from imaging.formats import InputLimits, sniff
 from imaging.pixels.headers import _check_structure
 from service_kit.errors import UnprocessableImage
 from tests import pictures
+from tests.files import mapped
 
 GIF_HEAD = b"GIF89a" + struct.pack("<HHBBB", 1, 1, 0x80, 0, 0) + bytes(6)
 GIF_FRAME = b"\x2c" + struct.pack("<HHHHB", 0, 0, 1, 1, 0) + b"\x02\x02\x44\x01\x00"
@@ -107,4 +108,4 @@ def _check(folder: Path, body: bytes) -> None:
     file.write_bytes(body)
     fmt = sniff(body)
     assert fmt
-    _check_structure(file, fmt, InputLimits(10**9, 100))
+    _check_structure(mapped(file), fmt, InputLimits(10**9, 100))

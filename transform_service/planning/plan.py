@@ -1,6 +1,9 @@
 """What a renderer has to do, its limits, its cost, and its report."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field
 
 from imaging.encoding import Encoding
 from imaging.geometry import Size
@@ -9,6 +12,7 @@ from service_kit.errors import UnprocessableImage
 from transform_service.operations.base import Operation, Steps
 from transform_service.operations.resize import Resize
 
+Seconds = Annotated[float, Field(ge=0, le=3600, allow_inf_nan=False)]
 _HEAVY_SECONDS, _HEAVY_BYTES = 0.12, 64 * 1024**2
 
 
@@ -105,11 +109,10 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class RenderReport:
-    """How many bytes a renderer wrote, and how many seconds it took to compute the pixels and to encode them.
+    """How many seconds a renderer took to compute the pixels and to encode them.
 
     Large results are encoded while their pixels are computed. Then `render` has all the seconds, and `encode` is 0.
     """
 
-    bytes: int
-    render: float
-    encode: float
+    render: Seconds
+    encode: Seconds

@@ -1,18 +1,17 @@
 """Runs a plan with libvips."""
 
-import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
+from mmap import mmap
+from typing import BinaryIO
 
 from imaging.geometry import Frame, Size
 from imaging.pixels import decoding, vips
 from imaging.pixels.colour import srgb
 from imaging.pixels.stripping import strip
 from imaging.pixels.vips import pyvips
-from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.spool import room_for
-from transform_service.operations.base import Overlays
+from transform_service.operations.base import Overlays, load_operations
 from transform_service.planning.plan import Plan, RenderReport, Step
 
 _MOST_KEPT = 96 * 1024**2
@@ -22,33 +21,30 @@ _SMALL_PIXELS = 1_000_000
 """Results up to this size are computed completely before they are encoded, so that both can be timed. Larger ones are
 encoded while they are computed, with only some rows in memory."""
 
+load_operations()  # now, since the sandbox opens no modules
 
-def render(source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path) -> RenderReport:
-    """Run `plan` on the image at `source` and write the new file `output`. `overlays` are files, by image ID.
 
-    Raises UnprocessableImage if the data is corrupt or truncated (a result never lacks pixels), Unavailable if a file
-    has disappeared, and InsufficientStorage if the disk is full.
+def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], output: BinaryIO) -> RenderReport:
+    """Run `plan` on the image in `source` and write it to the new file `output`. `overlays` are files, by image ID.
+
+    Raises UnprocessableImage if the data is corrupt or truncated (a result never lacks pixels), MemoryExceeded, and
+    InsufficientStorage if the disk is full.
     """
     started = rendered = time.perf_counter()
+    data = vips.mapped(source)
     try:
         with room_for("the result"), vips.decoding("the image"):
-            if not (plan.unchanged and strip(source, plan.header, output, plan.frames)):
-                image = _rendered(source, plan, _OverlayFiles(overlays))
+            if not (plan.unchanged and strip(data, plan.header, output, plan.frames)):
+                image = _rendered(data, plan, _OverlayFiles(overlays))
                 if image.width * image.height <= _SMALL_PIXELS:
                     image = image.copy_memory()
                     rendered = time.perf_counter()
-                plan.encoding.format.encoder.save(image, os.fspath(output), plan.encoding.effective_quality)
+                plan.encoding.format.encoder.save(image, vips.target(output), plan.encoding.effective_quality)
                 del image
         ended = time.perf_counter()
         if rendered == started:
             rendered = ended
-        return RenderReport(output.stat().st_size, rendered - started, ended - rendered)
-    except UnprocessableImage:
-        if all(path.exists() for path in (source, *overlays.values())):
-            raise
-        raise Unavailable(
-            "the bytes of the image disappeared during the request; retry, unless the image was just deleted"
-        ) from None
+        return RenderReport(rendered - started, ended - rendered)
     finally:
         if vips.resident_bytes() > _MOST_KEPT:
             vips.release_memory()
@@ -57,35 +53,35 @@ def render(source: Path, plan: Plan, overlays: Mapping[str, Path], output: Path)
 class _OverlayFiles:
     """See Overlays."""
 
-    def __init__(self, files: Mapping[str, Path]) -> None:
+    def __init__(self, files: Mapping[str, BinaryIO]) -> None:
         self._files = files
 
     def load(self, image_id: str, box: Size, *, enlarge: bool) -> pyvips.Image:
         """See Overlays."""
         mode = "both" if enlarge else "down"
         return srgb(
-            pyvips.Image.thumbnail(
-                os.fspath(self._files[image_id]), box.width, height=box.height, size=mode, fail_on="error"
+            pyvips.Image.thumbnail_buffer(
+                memoryview(vips.mapped(self._files[image_id])), box.width, height=box.height, size=mode, fail_on="error"
             )
         )
 
 
-def _rendered(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
+def _rendered(data: mmap, plan: Plan, overlays: Overlays) -> pyvips.Image:
     if plan.frames > 1:
-        return _animation(source, plan, overlays)
+        return _animation(data, plan, overlays)
     if plan.load:
         target = plan.load.output_size(plan.header.size)
-        image = decoding.scaled(source, plan.header, plan.page, target)
+        image = decoding.scaled(data, plan.header, plan.page, target)
     else:
-        image = decoding.whole(source, plan.header, plan.page)
+        image = decoding.whole(data, plan.header, plan.page)
     return _apply(srgb(_without_orientation(image)), plan, overlays)
 
 
-def _animation(source: Path, plan: Plan, overlays: Overlays) -> pyvips.Image:
+def _animation(data: mmap, plan: Plan, overlays: Overlays) -> pyvips.Image:
     """Render frame by frame, as the decoder delivers them. Only the results are all in memory."""
     frames = [
         _apply(srgb(_without_orientation(frame)), plan, overlays).copy_memory()
-        for frame in decoding.frames(source, plan.header)
+        for frame in decoding.frames(data, plan.header)
     ]
     joined = pyvips.Image.arrayjoin(frames, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)

@@ -3,13 +3,15 @@
 import asyncio
 import time
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 from imaging.formats import InputLimits
 from imaging.header import Header
-from imaging.tasks import LOCK_DOWN, READ_HEADER, RELEASE_MEMORY
+from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES, RELEASE_MEMORY
+from service_kit.errors import Unavailable
 from service_kit.processes.memory import available_memory, resident_bytes
 from service_kit.processes.pool import DeadlinePassed, End, WorkerPool
 from service_kit.processes.quarantine import Quarantine
@@ -19,7 +21,7 @@ from transform_service.planning.plan import Cost, Plan, RenderReport
 from transform_service.scheduling.admission import Admission
 from transform_service.settings import TransformSettings
 
-RENDER: Task[RenderReport] = Task("transform_service.rendering.renderer", "render")
+RENDER: Task[RenderReport] = Task("transform_service.rendering.renderer", "render", returns=RenderReport)
 
 T = TypeVar("T")
 _NICENESS, _NICENESS_FOR_HEAVY = 5, 10
@@ -29,6 +31,8 @@ _UNBOUND = 10_000
 """The pools need no limit on their queue: admission has one."""
 _SHARE = 0.65
 """The share of the available memory for renders. The rest is for the processes, for results and for the system."""
+_MARGIN = 64 * 1024**2
+"""The memory that a render may take beyond its estimate: threads, libraries, and what the previous render left."""
 _READING = Cost(0.003, 4 * 1024**2)
 """The cost of reading a header."""
 
@@ -50,11 +54,12 @@ class Renderers:
     def __init__(self, settings: TransformSettings) -> None:
         self._settings = settings
         self._limits = InputLimits(settings.max_pixels, settings.max_frames)
-        self._any = _pool(settings.renderers, _NICENESS_FOR_HEAVY, settings)
-        self._small = _pool(1, _NICENESS, settings)
+        memory = settings.render_memory_bytes or int(available_memory() * _SHARE)
+        self._any = _pool(settings.renderers, _NICENESS_FOR_HEAVY, memory, settings)
+        self._small = _pool(1, _NICENESS, memory, settings)
         self._admission = Admission(
             slots=settings.renderers,
-            memory=settings.render_memory_bytes or int(available_memory() * _SHARE),
+            memory=memory,
             queue=settings.render_queue,
             seconds=settings.render_queue_seconds or settings.render_seconds / 2,
         )
@@ -89,20 +94,26 @@ class Renderers:
         Raises DeadlinePassed if waiting and rendering take longer than RENDER_SECONDS. A cancelled call kills its
         renderer.
         """
-        return await self._run(source, cost, RENDER, source.path, plan, overlays, output)
+        with ExitStack() as files:
+            image = files.enter_context(_opened(source.path))
+            marks = {image_id: files.enter_context(_opened(path)) for image_id, path in overlays.items()}
+            target = files.enter_context(output.open("x+b", buffering=0))
+            memory = cost.bytes + _MARGIN
+            return await self._run(source, cost, RENDER, image, plan, marks, target, memory=memory)
 
     async def read_header(self, source: RenderSource, page: int = 0) -> Header:
         """Read the header of an image, or of one `page` of it. Raises the errors of `read_header` (imaging.pixels)."""
-        return await self._run(source, _READING, READ_HEADER, source.path, self._limits, page)
+        with _opened(source.path) as file:
+            return await self._run(source, _READING, READ_HEADER, file, self._limits, page, memory=READ_HEADER_BYTES)
 
-    async def _run(self, source: RenderSource, cost: Cost, task: Task[T], *arguments: object) -> T:
+    async def _run(self, source: RenderSource, cost: Cost, task: Task[T], *arguments: object, memory: int) -> T:
         seconds = self._settings.render_seconds
         asked, admitted = time.perf_counter(), None
         try:
             with self._quarantine.watch(source.sha256):
                 async with asyncio.timeout(seconds), self._admission.admitted(cost):
                     admitted = time.perf_counter()
-                    return await self._pool_for(cost).run(task, *arguments)
+                    return await self._pool_for(cost).run(task, *arguments, memory=memory)
         except TimeoutError as error:
             DEADLINES.inc()
             queued = (admitted or time.perf_counter()) - asked
@@ -113,10 +124,20 @@ class Renderers:
         return self._any if cost.heavy or not self._small.idle else self._small
 
 
-def _pool(size: int, niceness: int, settings: TransformSettings) -> WorkerPool:
+def _opened(path: Path) -> BinaryIO:
+    """Open a source, so that its bytes stay until they are decoded. Raises Unavailable if they have disappeared."""
+    try:
+        return path.open("rb", buffering=0)
+    except FileNotFoundError as error:
+        raise Unavailable(
+            "the bytes of the image disappeared during the request; retry, unless the image was just deleted"
+        ) from error
+
+
+def _pool(size: int, niceness: int, memory: int, settings: TransformSettings) -> WorkerPool:
     return WorkerPool(
         size,
-        setup=Setup(LOCK_DOWN, idle=RELEASE_MEMORY, niceness=niceness),
+        setup=Setup(LOCK_DOWN, RELEASE_MEMORY, niceness, settings.sandbox, most_memory=memory + 4 * _MARGIN),
         queue=_UNBOUND,
         max_jobs=settings.renderer_jobs,
         on_end=_count_end,

@@ -1,10 +1,10 @@
 """Workers that crash, and images that crash them."""
 
 import asyncio
+import ctypes
 import os
 import signal
-import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 
@@ -18,9 +18,10 @@ def nothing() -> None:
     pass
 
 
-def end_by(signum: int) -> None:
-    os.kill(os.getpid(), signum)
-    time.sleep(60)
+def crash(signum: int) -> None:
+    if signum == signal.SIGABRT:
+        os.abort()
+    ctypes.string_at(0)
 
 
 def double(number: int) -> int:
@@ -28,8 +29,8 @@ def double(number: int) -> int:
 
 
 NOTHING: Task[None] = Task(__name__, "nothing")
-END_BY: Task[None] = Task(__name__, "end_by")
-DOUBLE: Task[int] = Task(__name__, "double")
+CRASH: Task[None] = Task(__name__, "crash")
+DOUBLE: Task[int] = Task(__name__, "double", returns=int)
 SLEEP: Task[None] = Task("time", "sleep")
 
 
@@ -41,30 +42,43 @@ async def pool() -> AsyncIterator[WorkerPool]:
     await workers.close()
 
 
-@pytest.mark.parametrize(
-    ("signum", "crashed"), [(signal.SIGSEGV, True), (signal.SIGABRT, True), (signal.SIGKILL, False)]
-)
-async def test_a_crash_is_distinguished_from_a_kill(pool: WorkerPool, signum: int, crashed: bool) -> None:
+async def killed(pool: WorkerPool) -> None:
+    """Run a job, and kill its process from outside."""
+    call = asyncio.create_task(pool.run(SLEEP, 60, seconds=120))
+    while not (busy := [worker for worker in pool._workers if worker._answer]):
+        await asyncio.sleep(0.01)
+    os.kill(busy[0].pid, signal.SIGKILL)
+    await call
+
+
+@pytest.mark.parametrize("signum", [signal.SIGSEGV, signal.SIGABRT])
+async def test_a_crash_is_distinguished_from_a_kill(pool: WorkerPool, signum: int) -> None:
     with pytest.raises(WorkerDied) as died:
-        await pool.run(END_BY, signum, seconds=30)
-    assert died.value.crashed is crashed
+        await pool.run(CRASH, signum, seconds=30)
+    assert died.value.crashed
+    with pytest.raises(WorkerDied) as died:
+        await killed(pool)
+    assert not died.value.crashed
     assert await pool.run(DOUBLE, 21, seconds=30) == 42
 
 
 async def test_an_image_that_crashed_twice_is_quarantined(pool: WorkerPool) -> None:
     quarantine = Quarantine()
 
-    async def attempt(sha256: str, signum: int) -> None:
+    async def attempt(sha256: str, job: Callable[[], Awaitable[None]]) -> None:
         with quarantine.watch(sha256):
-            await pool.run(END_BY, signum, seconds=30)
+            await job()
 
-    for signum in (signal.SIGSEGV, signal.SIGKILL, signal.SIGSEGV):
+    async def crashed() -> None:
+        await pool.run(CRASH, signal.SIGSEGV, seconds=30)
+
+    for job in (crashed, lambda: killed(pool), crashed):
         with pytest.raises(WorkerDied):
-            await attempt("bad", signum)
+            await attempt("bad", job)
     with pytest.raises(UnprocessableImage, match="crashed its decoder 2 times"):
-        await attempt("bad", signal.SIGSEGV)
+        await attempt("bad", crashed)
     with pytest.raises(WorkerDied):
-        await attempt("other", signal.SIGKILL)
+        await attempt("other", lambda: killed(pool))
 
 
 async def test_a_cancelled_call_kills_its_process(pool: WorkerPool) -> None:

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import pyvips
 
-from imaging.formats import FORMATS, InputLimits
+from imaging.formats import FORMATS
 from imaging.geometry import Frame, Size
-from imaging.pixels.headers import read_header
 from service_kit.errors import BadRequest, UnprocessableImage
 from tests import pictures
+from tests.files import header_of, render_file
 from transform_service.chain import parse
 from transform_service.operations.base import Operation, load_operations
 from transform_service.planning.plan import OutputLimits
 from transform_service.planning.planner import plan
-from transform_service.rendering.renderer import render
 
 EXAMPLES = [example for operation in load_operations().values() for example in operation.examples]
 MARK = (pyvips.Image.black(20, 10, bands=4).copy(interpretation="srgb") + [0, 255, 0, 128]).cast("uchar")
@@ -30,7 +29,7 @@ def operation(text: str) -> Operation:
 
 
 def rendered(source: Path, query: str, output: str = "png") -> pyvips.Image:
-    header = read_header(source, InputLimits(10**9, 100))
+    header = header_of(source)
     made = plan(
         parse(query or "rotate=0", max_operations=20).operations,
         FORMATS[output],
@@ -43,8 +42,7 @@ def rendered(source: Path, query: str, output: str = "png") -> pyvips.Image:
     mark = source.with_name("mark.png")
     if made.plan.overlays and not mark.exists():
         MARK.write_to_file(str(mark))
-    result = render(source, made.plan, dict.fromkeys(made.plan.overlays, mark), target)
-    assert result.bytes == target.stat().st_size
+    render_file(source, made.plan, target, dict.fromkeys(made.plan.overlays, mark))
     return pictures.decode(target.read_bytes())
 
 
@@ -263,12 +261,12 @@ def test_the_limits_hold_for_the_result_of_autocrop(tmp_path: Path) -> None:
     made = plan(
         parse("autocrop&resize=8000x,enlarge", max_operations=9).operations,
         FORMATS["png"],
-        read_header(tmp_path / "line.png", InputLimits(10**9, 1)),
+        header_of(tmp_path / "line.png"),
         "",
         OutputLimits(100_000_000, 8192),
     )
     with pytest.raises(UnprocessableImage, match="resize=8000x"):
-        render(tmp_path / "line.png", made.plan, {}, tmp_path / "out.png")
+        render_file(tmp_path / "line.png", made.plan, tmp_path / "out.png")
 
 
 @pytest.mark.parametrize("suffix", ["tiff", "gif", "webp"])

@@ -8,11 +8,11 @@ import pytest
 import pyvips
 from PIL import Image
 
-from imaging.formats import FORMATS, InputLimits
+from imaging.formats import FORMATS
 from imaging.geometry import Frame, Size
 from imaging.pixels import decoding
-from imaging.pixels.headers import read_header
 from tests import pictures
+from tests.files import header_of, mapped, render_file
 from transform_service.chain import parse
 from transform_service.operations.base import Steps
 from transform_service.planning.plan import OutputLimits, Plan, Step
@@ -29,7 +29,6 @@ from transform_service.planning.rules import (
     simplify,
     upright,
 )
-from transform_service.rendering.renderer import render
 
 LIMITS = OutputLimits(10**9, 65535)
 FRAME = Frame(Size(4000, 3000))
@@ -69,7 +68,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, wallpapers: list[Path]) -> 
 def rendered(source: Path, made: Plan) -> np.ndarray:
     target = source.with_suffix(".out.png")
     target.unlink(missing_ok=True)
-    render(source, made, {}, target)
+    render_file(source, made, target)
     pixels = pictures.pixels(pictures.decode(target.read_bytes()))
     target.unlink()
     return pixels
@@ -83,7 +82,7 @@ def unplanned(source: Path, query: str) -> np.ndarray:
 
 
 def planned(source: Path, query: str) -> Plan:
-    header = read_header(source, InputLimits(10**9, 100))
+    header = header_of(source)
     return plan(steps(query), FORMATS["png"], header, "", LIMITS).plan
 
 
@@ -233,7 +232,7 @@ def test_a_downscale_on_load_equals_libvips_thumbnail(wallpapers: list[Path]) ->
             if made.load is None:
                 continue  # too small
             direct = pyvips.Image.thumbnail(str(photo), 512, height=512, size="down")
-            loaded = decoding.scaled(photo, made.header, 0, made.load.output_size(made.header.size))
+            loaded = decoding.scaled(mapped(photo), made.header, 0, made.load.output_size(made.header.size))
             np.testing.assert_array_equal(pictures.pixels(loaded), pictures.pixels(direct))
 
 

@@ -1,0 +1,70 @@
+"""Ends a worker process whose job takes more memory than it may (docs/adr/0039).
+
+A resource limit would make allocations fail instead, and decoders do not all survive that: some return an image with
+pixels missing.
+"""
+
+import os
+import resource
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from service_kit.errors import MemoryExceeded
+
+OUT_OF_MEMORY = 86
+"""The exit code of a worker that needs more memory."""
+_INTERVAL = 0.005
+"""Seconds between checks. A decoder can take 6 GB a second, so 30 MB in this time."""
+_BASE = 64 * 1024**2
+"""What a worker may hold in any case: the interpreter and the libraries."""
+_PAGE = resource.getpagesize()
+_STATM_BYTES = 200
+
+
+class MemoryGuard:
+    """Watches the resident memory of this process. Create it before the sandbox is entered: it opens files."""
+
+    def __init__(self) -> None:
+        """Raises OSError if the system has no /proc."""
+        self._statm = os.open("/proc/self/statm", os.O_RDONLY)
+        self._clear_refs = os.open("/proc/self/clear_refs", os.O_WRONLY)
+        self._limit = 0
+        self._working = threading.Event()
+
+    def start(self) -> None:
+        """Start the thread that watches."""
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @contextmanager
+    def limit(self, memory: int) -> Iterator[None]:
+        """Run a job that may take `memory` bytes. The process ends as soon as it takes more.
+
+        Raises MemoryExceeded if the job took more for so short a time that it ended first.
+        """
+        self._limit = _BASE + memory
+        os.pwrite(self._clear_refs, b"5", 0)  # the peak becomes what is resident now: see proc_pid_clear_refs(5)
+        self._working.set()
+        try:
+            yield
+        finally:
+            self._working.clear()
+        if resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 > self._limit:
+            raise MemoryExceeded
+
+    def _watch(self) -> NoReturn:
+        while True:
+            self._working.wait()
+            time.sleep(_INTERVAL)
+            if self._working.is_set() and self._resident() > self._limit:
+                end_out_of_memory()
+
+    def _resident(self) -> int:
+        return int(os.pread(self._statm, _STATM_BYTES, 0).split()[1]) * _PAGE
+
+
+def end_out_of_memory() -> NoReturn:
+    """End this worker process, since it cannot go on without more memory."""
+    os._exit(OUT_OF_MEMORY)
