@@ -32,8 +32,9 @@ RENDERERS_MEMORY = Gauge(
 )
 RENDERER_ENDS = Counter(
     "imgsvc_renderer_ends",
-    "Renderers that ended: by their own fault (crash), by a signal from outside (killed), because a render took too"
-    " long or its clients left (stopped), or after RENDERER_JOBS (recycled).",
+    "Renderers that ended: by their own fault (crash), because a render took too much memory (memory), by a signal from"
+    " outside (killed), because a render took too long or its clients left (stopped), or after RENDERER_JOBS"
+    " (recycled).",
     ["reason"],
 )
 DEADLINES = Counter("imgsvc_render_deadlines", "Renders cancelled after RENDER_SECONDS.")

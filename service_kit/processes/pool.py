@@ -10,8 +10,9 @@ from service_kit.errors import CannotStart, ServiceError, Unavailable
 from service_kit.processes.worker import Setup, Task, Worker
 
 T = TypeVar("T")
-End = Literal["crash", "killed", "stopped", "recycled"]
-"""How a worker ended: by its own fault, by a signal from outside, with a cancelled job, or after `max_jobs`."""
+End = Literal["crash", "memory", "killed", "stopped", "recycled"]
+"""How a worker ended: by its own fault, over its memory limit, by a signal from outside, with a cancelled job, or after
+`max_jobs`."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 1.0
 """Seconds between attempts to start a worker. The first pause is short, so that one failed start costs little."""
 
@@ -153,7 +154,7 @@ class WorkerPool:
 
     async def _replace(self, worker: Worker) -> None:
         await worker.reap()
-        self._on_end(self._ends.pop(worker, "crash" if worker.crashed else "killed"))
+        self._on_end(self._ends.pop(worker, _own_end(worker)))
         pause = _FIRST_PAUSE
         while not self._closing:
             try:
@@ -179,6 +180,12 @@ class WorkerPool:
         task = asyncio.get_running_loop().create_task(work)
         self._background.add(task)
         task.add_done_callback(self._background.discard)
+
+
+def _own_end(worker: Worker) -> End:
+    if worker.out_of_memory:
+        return "memory"
+    return "crash" if worker.crashed else "killed"
 
 
 def _ignore(_end: End) -> None:

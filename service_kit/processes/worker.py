@@ -126,7 +126,12 @@ class Worker:
     @property
     def crashed(self) -> bool:
         """Whether it ended by its own fault; known once it is reaped."""
-        return -(self._process.exitcode or 0) in _CRASH_SIGNALS or self._process.exitcode == OUT_OF_MEMORY
+        return -(self._process.exitcode or 0) in _CRASH_SIGNALS or self.out_of_memory
+
+    @property
+    def out_of_memory(self) -> bool:
+        """Whether it ended since its job took more memory than it may; known once it is reaped."""
+        return self._process.exitcode == OUT_OF_MEMORY
 
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises WorkerDied if it ends instead."""
@@ -165,7 +170,7 @@ class Worker:
             raise
         except WorkerDied as error:
             await self.reap()
-            if self._process.exitcode == OUT_OF_MEMORY:
+            if self.out_of_memory:
                 raise MemoryExceeded from error
             error.crashed = error.crashed or self.crashed
             logger.warning("a worker process %s during %s", self._end_in_words(), task.function)

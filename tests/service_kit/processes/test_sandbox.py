@@ -20,6 +20,7 @@ from service_kit.errors import CannotStart, MemoryExceeded
 from service_kit.processes import worker
 from service_kit.processes.pool import DeadlinePassed, WorkerPool
 from service_kit.processes.worker import Setup, Task, WorkerDied
+from tests.servers import ROOT
 
 MEBIBYTE = 1024**2
 
