@@ -183,6 +183,16 @@ def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Ite
         process.send_signal(signal.SIGCONT)  # a test may have stopped it
 
 
+@contextmanager
+def serve_with_format(folder: Path, code: str, **environment: str) -> Iterator[Served]:
+    """Run `imgsvc serve` from a copy of the packages in `folder`, with `code` as one more file for a format."""
+    for package in ("imaging", "service_kit", "storage_service", "transform_service", "imgsvc"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "imaging" / "formats" / "toy.py").write_text(code)
+    with serve(folder / "run", PYTHONPATH=str(folder), **environment) as served:
+        yield served
+
+
 def wait_for_banner(process: subprocess.Popen[bytes], log: Path) -> str:
     """Wait until `imgsvc serve` prints its URL, and return it."""
     deadline = time.monotonic() + 60

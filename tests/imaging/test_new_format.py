@@ -1,9 +1,6 @@
 """Adding a format is one file: a toy format is read, converted and refused by the running service."""
 
-import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -11,9 +8,8 @@ import pytest
 import pyvips
 
 from tests import pictures
-from tests.servers import ROOT, Served, serve
+from tests.servers import serve_with_format
 
-PACKAGES = ("imaging", "service_kit", "storage_service", "transform_service", "imgsvc")
 TOY = '''
 """Grey pixels as text, which the service does not support: the toy of a test."""
 
@@ -50,25 +46,15 @@ RAW = {"Content-Type": "image/x"}
 WRITER = "writer=Writer(save=_save, rate=lambda _pixels, _quality: Rate(8, 1)),"
 
 
-@contextmanager
-def service_with(folder: Path, writer: str) -> Iterator[Served]:
-    """`imgsvc serve` from a copy of the packages with one more file."""
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "imaging" / "formats" / "toy.py").write_text(TOY.replace("WRITER", writer))
-    with serve(folder / "run", PYTHONPATH=str(folder)) as served:
-        yield served
-
-
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with service_with(tmp_path_factory.mktemp("toy"), WRITER) as served:
+    with serve_with_format(tmp_path_factory.mktemp("toy"), TOY.replace("WRITER", WRITER)) as served:
         yield served.url
 
 
 @pytest.fixture(scope="module")
 def read_only_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with service_with(tmp_path_factory.mktemp("read_only_toy"), "") as served:
+    with serve_with_format(tmp_path_factory.mktemp("read_only_toy"), TOY.replace("WRITER", "")) as served:
         yield served.url
 
 
