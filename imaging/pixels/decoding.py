@@ -26,7 +26,7 @@ class OpenFile:
         """See ImageFile."""
         if self.page:
             options["page"] = self.page
-        return vips.load(self.data, self.header.image_format.reader.loader, fail_on="warning", **options)
+        return vips.load(self.data, self.header.image_format.reader.loader, fail_on="error", **options)
 
     def load_with_pillow(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""

@@ -40,8 +40,6 @@ _NO_MEMORY = re.compile(
     r"out of memory|insufficient memory|memory allocation|allocat\w* .*failed|failed to allocate", re.IGNORECASE
 )
 """What libvips and the decoders say when they cannot get memory."""
-_HARMLESS = re.compile(r"^source: bad seek to \d+\n", re.MULTILINE)
-"""libheif asks whether a file is longer than it is."""
 _STATM_BYTES = 200
 _statm: list[int] = []
 """The descriptor of this worker's /proc/self/statm: the sandbox opens no files."""
@@ -137,17 +135,16 @@ def decoding(what: str) -> Iterator[None]:
     pyvips.vips_lib.vips_error_clear()  # otherwise the reason would be a warning about the previous image
     try:
         yield
-        # An operation can succeed after an error in one of its threads, with pixels missing (seen without memory).
-        errors = _HARMLESS.sub("", pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace"))
     except pyvips.Error as error:
         errors = error.detail.strip() or error.message
-    if not errors:
-        return
-    if os.strerror(errno.ENOSPC) in errors:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    if _NO_MEMORY.search(errors):
+        if os.strerror(errno.ENOSPC) in errors:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+        if _NO_MEMORY.search(errors):
+            raise MemoryExceeded from error
+        reason = errors.splitlines()[0]
+        if "/" in reason:
+            reason = "the decoder gave up"
+        raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}") from None
+    # An operation can succeed after an error in one of its threads, with pixels missing (seen without memory).
+    if _NO_MEMORY.search(pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")):
         raise MemoryExceeded
-    reason = errors.splitlines()[0]
-    if "/" in reason:
-        reason = "the decoder gave up"
-    raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}")

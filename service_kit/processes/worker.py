@@ -143,6 +143,8 @@ class Worker:
         try:
             async with asyncio.timeout(_START_SECONDS):
                 self.not_sandboxed = messages.read(0, list[str], await self._answer)
+        except messages.BadAnswer as error:
+            raise WorkerDied(_MISBEHAVED) from error
         finally:
             self._answer = None
         if not self.alive:  # it died between its first message and now
