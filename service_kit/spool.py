@@ -21,6 +21,22 @@ _OUR_NAME = re.compile("[0-9a-f]{32}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
+class _Claims:
+    """Counts who needs a file, and removes it when nobody does. It may have been moved away before."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._number = 1
+
+    def add(self) -> None:
+        self._number += 1
+
+    def drop(self) -> None:
+        self._number -= 1
+        if not self._number:
+            self._path.unlink(missing_ok=True)
+
+
 @dataclass(frozen=True, slots=True)
 class Spooled:
     """A file in the spool, with the length and the SHA-256 (hex) of its contents."""
@@ -28,6 +44,19 @@ class Spooled:
     path: Path
     bytes: int
     sha256: str
+    _claims: _Claims | None = None
+    """None: nothing removes the file."""
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Keep the file until the end of the context, even if that of its writer ends first."""
+        if self._claims:
+            self._claims.add()
+        try:
+            yield
+        finally:
+            if self._claims:
+                self._claims.drop()
 
 
 @contextmanager
@@ -83,9 +112,9 @@ class Spool:
 
     @asynccontextmanager
     async def writer(self, limit: int, what: str) -> AsyncIterator["SpoolWriter"]:
-        """A new file of at most `limit` bytes. It is removed at the end of the context unless it was moved away.
+        """A new file of at most `limit` bytes. It is removed at the end of the context and of all claims on it.
 
-        `what` names the contents in errors.
+        `what` names the contents in errors. The file may be moved away before.
         """
         writer = SpoolWriter(self.new_path(), limit, what)
         try:
@@ -111,6 +140,7 @@ class SpoolWriter:
         self._pending = bytearray()
         self._hash = hashlib.sha256()
         self._file = path.open("xb", buffering=0)
+        self._claims = _Claims(path)
 
     async def write(self, chunk: bytes) -> None:
         """Add a chunk.
@@ -128,12 +158,12 @@ class SpoolWriter:
         """Write what is left and return the complete file. Do not call `write` after this."""
         await self._flush()
         self._file.close()
-        return Spooled(self._path, self._size, self._hash.hexdigest())
+        return Spooled(self._path, self._size, self._hash.hexdigest(), self._claims)
 
     def close(self) -> None:
-        """Close the file, and remove it unless it was moved away."""
+        """Close the file, and remove it unless someone has a claim on it. Call this once."""
         self._file.close()
-        self._path.unlink(missing_ok=True)
+        self._claims.drop()
 
     async def _flush(self) -> None:
         pending, self._pending = self._pending, bytearray()

@@ -96,8 +96,7 @@ class Transformer:
         flight = self._flights.get(key)
         first = flight is None
         if flight is None:
-            flight = self._flights[key] = _Flight(asyncio.create_task(self._find_or_render(job)))
-            flight.task.add_done_callback(lambda _: self._land(key, flight))
+            flight = self._flights[key] = self._begin(job)
         flight.waiting += 1
         try:
             result = await asyncio.shield(flight.task)
@@ -117,7 +116,17 @@ class Transformer:
             RESULTS.labels("shared").inc()
         return result
 
-    def _land(self, key: str, flight: "_Flight") -> None:
+    def _begin(self, job: _Job) -> _Flight:
+        """Start a flight. It keeps its images, since the request that named them may end before those that join."""
+        claims = contextlib.ExitStack()
+        for image in (job.image, *job.overlays):
+            claims.enter_context(image.claim())
+        flight = _Flight(asyncio.create_task(self._find_or_render(job)))
+        flight.task.add_done_callback(lambda _: claims.close())
+        flight.task.add_done_callback(lambda _: self._land(job.planned.key, flight))
+        return flight
+
+    def _land(self, key: str, flight: _Flight) -> None:
         if self._flights.get(key) is flight:
             del self._flights[key]
 
@@ -168,7 +177,7 @@ class Transformer:
                 RENDERS.inc()
                 started = time.perf_counter()
                 report = await self._renderers.render(
-                    RenderSource(path, job.image.sha256), job.plan, job.planned.cost, overlays, output
+                    RenderSource(path, job.image.sha256), job.planned, overlays, output
                 )
             queue = time.perf_counter() - started - report.render - report.encode
             timings = Timings("miss", queue, report.render, report.encode)

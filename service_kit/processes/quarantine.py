@@ -1,4 +1,4 @@
-"""The quarantine: contents that crashed a worker process are refused until the service restarts."""
+"""The quarantine: what crashed a worker process is refused until the service restarts."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -6,32 +6,42 @@ from contextlib import contextmanager
 from cachetools import LRUCache
 
 from service_kit.errors import UnprocessableImage
-from service_kit.processes.worker import WorkerDied
 
 _CRASHES = 2
 _REMEMBERED = 10_000
+"""Keys are hashes of 64 characters, so this takes at most 4 MB."""
 
 
 class Quarantined(UnprocessableImage):
-    """The content is in quarantine."""
+    """The content, or the transformation, is in quarantine."""
 
 
 class Quarantine:
-    """Counts crashes by content. A process that was killed from outside does not count."""
+    """Counts crashes by the hash of what the process was working on.
+
+    An error counts if its attribute `crashed` is true. A process that was killed from outside does not count.
+    """
 
     def __init__(self) -> None:
         self._crashes: LRUCache[str, int] = LRUCache(_REMEMBERED)
 
-    @contextmanager
-    def watch(self, sha256: str) -> Iterator[None]:
-        """Process this content inside the context. Raises Quarantined if it has crashed a worker twice."""
+    def check(self, sha256: str, crashed: str = "this image crashed its decoder") -> None:
+        """Raise Quarantined if this has crashed a worker twice. `crashed` begins the text of the error."""
         if self._crashes.get(sha256, 0) >= _CRASHES:
-            raise Quarantined(
-                f"this image crashed its decoder {_CRASHES} times and is refused until the service restarts"
-            )
+            raise Quarantined(f"{crashed} {_CRASHES} times and is refused until the service restarts")
+
+    @contextmanager
+    def watch(self, sha256: str, crashed: str = "this image crashed its decoder") -> Iterator[None]:
+        """Work on this, and nothing else that could crash, inside the context. Raises the errors of `check`."""
+        self.check(sha256, crashed)
         try:
             yield
-        except WorkerDied as error:
-            if error.crashed:
+        except Exception as error:
+            if is_crash(error):
                 self._crashes[sha256] = self._crashes.get(sha256, 0) + 1
             raise
+
+
+def is_crash(error: Exception) -> bool:
+    """Whether a worker process ended by its own fault."""
+    return bool(getattr(error, "crashed", False))

@@ -3,21 +3,25 @@
 import asyncio
 import time
 from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
-from imaging.formats import InputLimits
+from imaging.encoding import Encoding
+from imaging.formats import InputLimits, by_extension
+from imaging.geometry import Box
 from imaging.header import Header
 from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES, RELEASE_MEMORY
-from service_kit.errors import Unavailable
+from service_kit.errors import ServiceError, Unavailable
 from service_kit.processes.memory import available_memory, resident_bytes
 from service_kit.processes.pool import DeadlinePassed, End, WorkerPool
-from service_kit.processes.quarantine import Quarantine
+from service_kit.processes.quarantine import Quarantine, is_crash
 from service_kit.processes.worker import Setup, Task
 from transform_service.metrics import DEADLINES, RENDERER_ENDS, RENDERERS, RENDERERS_EXPECTED, RENDERERS_MEMORY
-from transform_service.planning.plan import Cost, Plan, RenderReport
+from transform_service.operations.resize import Resize
+from transform_service.planning.cost import estimate
+from transform_service.planning.plan import Cost, Plan, Planned, RenderReport, Step
 from transform_service.scheduling.admission import Admission
 from transform_service.settings import TransformSettings
 
@@ -35,6 +39,8 @@ _MARGIN = 64 * 1024**2
 """The memory that a render may take beyond its estimate: threads, libraries, and what the previous render left."""
 _READING = Cost(0.003, 4 * 1024**2)
 """The cost of reading a header."""
+_GLANCE = (Step(Resize(box=Box(16, 16)), buffered=False),)
+"""Reads all pixels, so that they are decoded, and leaves almost nothing to encode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,33 +93,60 @@ class Renderers:
         RENDERERS_MEMORY.set(sum(map(resident_bytes, pids)))
 
     async def render(
-        self, source: RenderSource, plan: Plan, cost: Cost, overlays: Mapping[str, Path], output: Path
+        self, source: RenderSource, planned: Planned, overlays: Mapping[str, Path], output: Path
     ) -> RenderReport:
         """Run a plan. Raises the errors of rendering/renderer.py, Admission and Quarantine.
 
         Raises DeadlinePassed if waiting and rendering take longer than RENDER_SECONDS. A cancelled call kills its
-        renderer.
+        renderer. A crash counts against the content only if its decoder crashes alone (docs/adr/0048).
         """
-        with ExitStack() as files:
-            image = files.enter_context(_opened(source.path))
-            marks = {image_id: files.enter_context(_opened(path)) for image_id, path in overlays.items()}
-            target = files.enter_context(output.open("x+b", buffering=0))
-            memory = cost.bytes + _MARGIN
-            return await self._run(source, cost, RENDER, image, plan, marks, target, memory=memory)
+        plan, started = planned.plan, time.perf_counter()
+        assert plan
+        decoding_only = not plan.steps
+        self._quarantine.check(source.sha256)
+        blamed = (source.sha256,) if decoding_only else (planned.key, "this transformation crashed its process")
+        try:
+            with self._quarantine.watch(*blamed):
+                return await self._render(source, plan, planned.cost, overlays, output)
+        except ServiceError as error:
+            if is_crash(error) and not decoding_only:
+                await self._try_alone(source, plan, output, time.perf_counter() - started)
+            raise
 
     async def read_header(self, source: RenderSource, page: int = 0) -> Header:
         """Read the header of an image, or of one `page` of it. Raises the errors of `read_header` (imaging.pixels)."""
-        with _opened(source.path) as file:
-            return await self._run(source, _READING, READ_HEADER, file, self._limits, page, memory=READ_HEADER_BYTES)
+        with self._quarantine.watch(source.sha256), _opened(source.path) as file:
+            return await self._run(_READING, READ_HEADER, file, self._limits, page, memory=READ_HEADER_BYTES)
 
-    async def _run(self, source: RenderSource, cost: Cost, task: Task[T], *arguments: object, memory: int) -> T:
+    async def _render(
+        self,
+        source: RenderSource,
+        plan: Plan,
+        cost: Cost,
+        overlays: Mapping[str, Path],
+        output: Path,
+        spent: float = 0.0,
+    ) -> RenderReport:
+        with ExitStack() as files:
+            image = files.enter_context(_opened(source.path))
+            marks = {image_id: files.enter_context(_opened(path)) for image_id, path in overlays.items()}
+            target = files.enter_context(output.open("w+b", buffering=0))
+            memory = cost.bytes + _MARGIN
+            return await self._run(cost, RENDER, image, plan, marks, target, memory=memory, spent=spent)
+
+    async def _try_alone(self, source: RenderSource, plan: Plan, output: Path, spent: float) -> None:
+        """Find out whether the image or the rest of a plan is to blame: decode the image as the plan does, alone."""
+        alone = replace(plan, steps=_GLANCE, encoding=Encoding(by_extension("png")), unchanged=False)
+        with suppress(ServiceError), self._quarantine.watch(source.sha256):
+            await self._render(source, alone, estimate(alone), {}, output, spent)
+
+    async def _run(self, cost: Cost, task: Task[T], *arguments: object, memory: int, spent: float = 0.0) -> T:
         seconds = self._settings.render_seconds
         asked, admitted = time.perf_counter(), None
         try:
-            with self._quarantine.watch(source.sha256):
-                async with asyncio.timeout(seconds), self._admission.admitted(cost):
-                    admitted = time.perf_counter()
-                    return await self._pool_for(cost).run(task, *arguments, memory=memory)
+            async with asyncio.timeout(seconds - spent), self._admission.admitted(cost):
+                admitted = time.perf_counter()
+                return await self._pool_for(cost).run(task, *arguments, memory=memory)
         except TimeoutError as error:
             DEADLINES.inc()
             queued = (admitted or time.perf_counter()) - asked

@@ -3,7 +3,7 @@
 import abc
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, TypeVar
@@ -33,6 +33,9 @@ class SourceImage:
     """The Cache-Control header of its variants."""
     local: Callable[[], AbstractAsyncContextManager[Path]]
     """Opens a context in which the image is a local file."""
+    claim: Callable[[], AbstractContextManager[None]] = nullcontext
+    """Opens a context in which `local` works, even after the request that named the image. Takes effect at once. Needed
+    by sources whose files end with the request."""
     confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
     """Raises Gone if the image has been deleted."""
     image_id: str | None = None

@@ -29,4 +29,4 @@ class PostedSource(Source):
         async def local() -> AsyncIterator[Path]:
             yield value.path
 
-        yield SourceImage(header, value.sha256, _PRIVATE, local)
+        yield SourceImage(header, value.sha256, _PRIVATE, local, value.claimed)

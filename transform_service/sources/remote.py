@@ -52,7 +52,7 @@ class RemoteSource(Source):
             async def local() -> AsyncIterator[Path]:
                 yield fetched.path
 
-            yield SourceImage(header, fetched.sha256, _CACHE_CONTROL, local)
+            yield SourceImage(header, fetched.sha256, _CACHE_CONTROL, local, fetched.claimed)
 
     async def _fetch(self, url: URL, writer: SpoolWriter) -> Spooled:
         seconds = self.tools.settings.remote_seconds

@@ -58,7 +58,9 @@ class StoredSource(Source):
         async def confirm() -> None:
             await self.tools.locator.confirm(image_id)
 
-        yield SourceImage(located.header, located.sha256, IMMUTABLE, local, confirm, image_id, opened)
+        yield SourceImage(
+            located.header, located.sha256, IMMUTABLE, local, confirm=confirm, image_id=image_id, opened=opened
+        )
 
     @asynccontextmanager
     async def _fetched(self, located: Located) -> AsyncIterator[Spooled | None]:
