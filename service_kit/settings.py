@@ -44,6 +44,12 @@ class CommonSettings(BaseSettings):
     max_upload_bytes: Bytes = Field(
         ByteSize(64 * MEBIBYTE), gt=0, description="Size limit of an upload or a remote source, such as `64MiB`."
     )
+    blob_url: str = Field(
+        "",
+        description="`file:///path`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`; empty: files in DATA_DIR."
+        " Credentials are the store's own environment variables (`AWS_ACCESS_KEY_ID`, …). The transform service accepts"
+        " no image from anywhere else; it needs this setting only with Redis.",
+    )
     upload_seconds: float = Field(300, gt=0, description="Time limit for receiving an upload, in seconds.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
     max_frames: int = Field(100, gt=0, description="Frame limit of an animation, and page limit of a TIFF.")
@@ -96,6 +102,23 @@ def from_json(example: str) -> BeforeValidator:
         return parsed
 
     return BeforeValidator(parse)
+
+
+def secret_in(setting: str, file: Path | None) -> str | None:
+    """The secret in the file that `setting` names, without white space around it; None if it names none.
+
+    Raises CannotStart if the file is unreadable or empty.
+    """
+    if file is None:
+        return None
+    try:
+        secret = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise CannotStart(f"cannot read {setting} {file}: {reason}") from error
+    if not secret:
+        raise CannotStart(f"{setting} {file} is empty; write the secret into it")
+    return secret
 
 
 def scratch_directory(name: str) -> Path:

@@ -9,10 +9,11 @@ from datetime import timedelta
 from aiohttp import web
 
 from imaging.tasks import READ_HEADER
-from service_kit.errors import CannotStart, ServiceError
+from service_kit.errors import ServiceError
 from service_kit.http import middlewares, paths, request_log, server, tracing
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
+from service_kit.settings import secret_in
 from service_kit.spool import Spool
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
@@ -87,9 +88,5 @@ async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None
 
 
 def _database(settings: StorageSettings) -> DatabaseConfig:
-    file = settings.database_password_file
-    try:
-        password = file.read_text().strip() if file else None
-    except OSError as error:
-        raise CannotStart(f"cannot read DATABASE_PASSWORD_FILE {file}: {error.strerror}") from error
+    password = secret_in("DATABASE_PASSWORD_FILE", settings.database_password_file)
     return DatabaseConfig(settings.database, password, settings.database_pool, settings.database_lock_pool)

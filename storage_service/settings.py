@@ -31,11 +31,6 @@ class StorageSettings(CommonSettings):
         gt=0,
         description="PostgreSQL connections per process for uploads. Each upload holds one while its bytes are stored.",
     )
-    blob_url: str = Field(
-        "",
-        description="`file:///path`, `s3://bucket/prefix`, `gs://…`, `az://…` or `memory://`; empty: files in DATA_DIR."
-        " Credentials are the store's own environment variables (`AWS_ACCESS_KEY_ID`, …).",
-    )
     accel_prefix: str = Field(
         "",
         description="URL path under which an nginx in front sends the files of BLOB_URL (`X-Accel-Redirect`);"

@@ -10,6 +10,7 @@ from service_kit.http import middlewares, paths, purges, request_log, server, tr
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
 from service_kit.spool import Spool
+from transform_service.caching.places import BlobPlaces
 from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
 from transform_service.caching.store import create_store
@@ -60,16 +61,17 @@ async def _start(
 ) -> None:
     spool = Spool(settings.spool_dir)
     spool.prepare()
-    store = create_store(settings.result_cache_url, settings.result_cache_bytes)
+    store = create_store(settings)
     stack.push_async_callback(store.close)
     cache = ResultCache(store, settings.result_cache_entry_bytes, settings.render_seconds)
     renderers = app[RENDERERS] = Renderers(settings)
     await renderers.start()
     stack.push_async_callback(renderers.close)
     if locator is None:
-        client = StorageClient(settings.storage_url, settings.storage_seconds)
+        places = BlobPlaces(settings)
+        client = StorageClient(settings.storage_url, settings.storage_seconds, places)
         stack.push_async_callback(client.close)
-        locator = app[handlers.RECORDS] = CachedLocator(client, store)
+        locator = app[handlers.RECORDS] = CachedLocator(client, store, places)
     tools = Tools(settings, locator, spool, renderers)
     sources = {name: source(tools) for name, source in load_sources().items()}
     for source in sources.values():

@@ -15,6 +15,9 @@ RESULTS = Counter(
 )
 RECORDS = Counter("imgsvc_records", "Records read from the record cache (hit) or from storage (miss).", ["source"])
 CACHE_ERRORS = Counter("imgsvc_result_cache_errors", "Commands that failed because Redis did not respond.")
+CACHE_REFUSED = Counter(
+    "imgsvc_result_cache_refused", "Values in Redis that were ignored, since they had no valid seal or place."
+)
 
 QUEUE = Gauge("imgsvc_queue_length", "Renders waiting for a renderer.", ["lane"])
 RUNNING = Gauge("imgsvc_renders_in_progress", "Renders in progress.", ["lane"])

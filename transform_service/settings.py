@@ -42,6 +42,21 @@ class TransformSettings(CommonSettings):
         description="`memory://` for a cache in the process, or `redis://user:password@host:port/db` (TLS: `rediss://`)"
         " for one that all transform nodes share.",
     )
+    result_cache_password_file: Path | None = Field(
+        None, description="File with the password of Redis, as an alternative to a password in RESULT_CACHE_URL."
+    )
+    cache_key: str = Field(
+        "",
+        repr=False,
+        description="Secret of at least 32 characters that seals everything in Redis, the same for all transform nodes."
+        " Required with Redis, unless CACHE_KEY_FILE is set.",
+    )
+    cache_key_file: Path | None = Field(None, description="File with that secret.")
+    blob_hosts: Annotated[tuple[str, ...], NoDecode, from_json('["minio:9000"]')] = Field(
+        (),
+        description="Hosts, with their port if it is not the default, that signed URLs of the object store in BLOB_URL"
+        " may have, as a JSON list. Empty: those of the cloud, or of `AWS_ENDPOINT` if it is set.",
+    )
     result_cache_bytes: Bytes = Field(
         ByteSize(64 * MEBIBYTE), ge=0, description="Size limit of a `memory://` cache. 0: no cache."
     )

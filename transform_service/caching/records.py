@@ -1,11 +1,14 @@
 """The record cache: keeps answers of the storage service for minutes, or until the image is deleted."""
 
 from cachetools import TTLCache
+from pydantic import ValidationError
 
+from imaging.formats import FORMATS
 from imaging.locator import Located, Locator
 from service_kit.errors import Gone, Unavailable
+from transform_service.caching.places import BlobPlaces
 from transform_service.caching.store import CacheStore
-from transform_service.metrics import RECORDS
+from transform_service.metrics import CACHE_REFUSED, RECORDS
 
 _SECONDS = 300.0
 """Shorter than the life of a presigned URL in a record (storage_service/library.py)."""
@@ -13,27 +16,30 @@ _GONE_SECONDS = 3600.0
 """Longer than a record from before the deletion can be on its way."""
 _GONE = b"gone"
 _UNMARKED = 10_000
+"""IDs of 32 characters, so they take at most 4 MB."""
 
 
 class CachedLocator:
     """A Locator that caches the answers of another one, in a store that nodes may share.
 
     A deletion replaces the record with a mark, and a record never replaces a mark. So a record from before the deletion
-    does not come back after it.
+    does not come back after it. A record that is not exactly what this version would write is a miss: another version,
+    or somebody else, wrote it.
     """
 
-    def __init__(self, storage: Locator, store: CacheStore) -> None:
+    def __init__(self, storage: Locator, store: CacheStore, places: BlobPlaces) -> None:
         self._storage = storage
         self._store = store
+        self._places = places
         self._unmarked: TTLCache[str, bool] = TTLCache(_UNMARKED, _GONE_SECONDS)
         """Deleted images that the store could not mark. It may still have their records when it responds again."""
 
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
-        known = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
+        known = await self._known(image_id)
         RECORDS.labels("miss" if known is None else "hit").inc()
         if known is not None:
-            return _record(known, image_id)
+            return known
         located = await self._storage.locate(image_id)
         await self._store.add(_key(image_id), located.model_dump_json().encode(), _SECONDS)
         return located
@@ -43,10 +49,8 @@ class CachedLocator:
         try:
             await self._storage.confirm(image_id)
         except Unavailable:
-            known = await self._store.get(_key(image_id))
-            if known is None:
+            if await self._known(image_id) is None:
                 raise
-            _record(known, image_id)
 
     async def forget(self, image_id: str) -> None:
         """Mark an image as deleted. Raises Unavailable if the store may still have its record."""
@@ -56,11 +60,21 @@ class CachedLocator:
             self._unmarked[image_id] = True
             raise Unavailable("the record cache does not respond and may still have the image; purge it again")
 
-
-def _record(known: bytes, image_id: str) -> Located:
-    if known == _GONE:
-        raise Gone(f"the image {image_id} was deleted")
-    return Located.model_validate_json(known)
+    async def _known(self, image_id: str) -> Located | None:
+        """The cached record; None if there is no valid one. Raises Gone for a deleted image."""
+        stored = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
+        if stored is None:
+            return None
+        if stored == _GONE:
+            raise Gone(f"the image {image_id} was deleted")
+        try:
+            located = Located.model_validate_json(stored, extra="forbid")
+        except ValidationError:
+            located = None
+        if located and located.image_id == image_id and located.header.format in FORMATS and self._places.has(located):
+            return located
+        CACHE_REFUSED.inc()
+        return None
 
 
 def _key(image_id: str) -> str:

@@ -29,12 +29,10 @@ class ResultCache:
 
     async def find(self, key: str) -> bytes | None:
         """The result, or None if there is none. Raises UnprocessableImage if the render is known to fail."""
-        entry = await self._store.get(_entry(key))
-        if entry is None:
-            return None
+        entry = await self._store.get(_entry(key)) or b""
         if entry[:1] == _FAILURE:
-            raise UnprocessableImage(entry[1:].decode())
-        return entry[1:]
+            raise UnprocessableImage(entry[1:].decode(errors="replace"))
+        return entry[1:] if entry[:1] == _RESULT else None  # another version may know others
 
     async def keep(self, key: str, body: bytes, content: str) -> None:
         """Keep a result, unless it is too large. `content` is the SHA-256 of the image."""

@@ -8,10 +8,14 @@ import pytest
 from imaging.header import Header
 from imaging.locator import Located
 from service_kit.errors import Gone, Unavailable
+from tests.transform_service.caching.stores import redis_store
+from transform_service.caching.memory import MemoryStore
+from transform_service.caching.places import BlobPlaces
 from transform_service.caching.records import CachedLocator
-from transform_service.caching.store import MemoryStore, RedisStore
+from transform_service.settings import TransformSettings
 
 ID = "0123456789abcdef" * 2
+PLACES = BlobPlaces(TransformSettings(blob_url="file:///blobs"))
 
 
 class Storage:
@@ -37,7 +41,7 @@ class Storage:
             alpha=False,
             progressive=False,
         )
-        return Located(image_id=image_id, sha256="a" * 64, bytes=1, header=header, path=Path("/blob"))
+        return Located(image_id=image_id, sha256="a" * 64, bytes=1, header=header, path=Path("/blobs/sha256/a"))
 
     async def confirm(self, image_id: str) -> None:
         await self.locate(image_id)
@@ -50,7 +54,7 @@ def storage() -> Storage:
 
 @pytest.fixture
 def locator(storage: Storage) -> CachedLocator:
-    return CachedLocator(storage, MemoryStore(10_000))
+    return CachedLocator(storage, MemoryStore(100_000), PLACES)
 
 
 async def test_a_record_is_requested_once(storage: Storage, locator: CachedLocator) -> None:
@@ -68,8 +72,8 @@ async def test_a_deleted_image_is_gone_although_it_was_cached(storage: Storage, 
 
 
 async def test_a_record_requested_before_the_deletion_does_not_come_back(storage: Storage) -> None:
-    store = MemoryStore(10_000)
-    locator = CachedLocator(storage, store)
+    store = MemoryStore(100_000)
+    locator = CachedLocator(storage, store, PLACES)
 
     class Slow(Storage):
         async def locate(self, image_id: str) -> Located:
@@ -77,7 +81,7 @@ async def test_a_record_requested_before_the_deletion_does_not_come_back(storage
             await locator.forget(image_id)  # deleted while the response arrives
             return located
 
-    await CachedLocator(Slow(), store).locate(ID)
+    await CachedLocator(Slow(), store, PLACES).locate(ID)
     with pytest.raises(Gone):
         await locator.locate(ID)
 
@@ -103,9 +107,9 @@ async def test_cached_records_are_confirmed_while_storage_is_down(storage: Stora
 
 
 async def test_forgetting_fails_while_the_store_is_down(storage: Storage, unused_tcp_port: int) -> None:
-    store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    store = redis_store(f"redis://127.0.0.1:{unused_tcp_port}/0")
     with pytest.raises(Unavailable):
-        await CachedLocator(storage, store).forget(ID)
+        await CachedLocator(storage, store, PLACES).forget(ID)
     await store.close()
 
 
@@ -113,8 +117,8 @@ async def test_a_deleted_record_does_not_come_back_after_an_outage_of_the_store(
     storage: Storage, redis_url: str
 ) -> None:
     """The store was down when the image was deleted, and still has the old record when it is back."""
-    store = RedisStore(redis_url)
-    locator = CachedLocator(storage, store)
+    store = redis_store(redis_url)
+    locator = CachedLocator(storage, store, PLACES)
     await locator.locate(ID)
     store._paused_until = math.inf
     with pytest.raises(Unavailable):
@@ -124,5 +128,5 @@ async def test_a_deleted_record_does_not_come_back_after_an_outage_of_the_store(
         await locator.locate(ID)
     await locator.forget(ID)
     with pytest.raises(Gone):
-        await CachedLocator(storage, store).locate(ID)
+        await CachedLocator(storage, store, PLACES).locate(ID)
     await store.close()

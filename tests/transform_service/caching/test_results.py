@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from service_kit.errors import UnprocessableImage
+from tests.transform_service.caching.stores import redis_store
 from transform_service.caching import results as results_module
+from transform_service.caching.redis import RedisStore
 from transform_service.caching.results import ResultCache
-from transform_service.caching.store import RedisStore
 
 BODY = b"image"
 CONTENT = "c" * 64
@@ -16,8 +17,8 @@ CONTENT = "c" * 64
 
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[RedisStore]:
-    store = RedisStore(redis_url)
-    await store._cache.client.flushall()
+    store = redis_store(redis_url)
+    await store._client.run("FLUSHALL")
     yield store
     await store.close()
 
@@ -97,7 +98,7 @@ async def test_the_wait_for_a_slow_node_is_limited(store: RedisStore) -> None:
 
 
 async def test_nothing_waits_for_redis_that_is_down(unused_tcp_port: int) -> None:
-    store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    store = redis_store(f"redis://127.0.0.1:{unused_tcp_port}/0")
     done: list[int] = []
     assert await render(ResultCache(store, 100, 10), "key", done) == BODY
     assert done

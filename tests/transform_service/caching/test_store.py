@@ -6,16 +6,18 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from transform_service.caching import store as store_module
-from transform_service.caching.store import CacheStore, MemoryStore, RedisStore, create_store
+from tests.transform_service.caching.stores import redis_store
+from transform_service.caching import redis as redis_module
+from transform_service.caching.memory import MemoryStore
+from transform_service.caching.store import CacheStore
 
 BODY = bytes(range(256)) * 10
 
 
 @pytest.fixture(params=["memory", "redis"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[CacheStore]:
-    url = request.getfixturevalue("redis_url") if request.param == "redis" else "memory://"
-    made = create_store(url, 100_000)
+    in_redis = request.param == "redis"
+    made = redis_store(request.getfixturevalue("redis_url")) if in_redis else MemoryStore(1_000_000)
     yield made
     await made.close()
 
@@ -27,17 +29,8 @@ async def test_a_value_is_found_as_it_was_put(store: CacheStore) -> None:
     assert await store.get("another") is None
 
 
-async def test_memory_is_limited_in_bytes() -> None:
-    store = MemoryStore(10_000)
-    for number in range(100):
-        await store.put(str(number), bytes(3000), 60)
-    assert [number for number in range(100) if await store.get(str(number))] == [97, 98, 99]
-    await store.put("too large", bytes(10_001), 60)
-    assert await store.get("too large") is None
-
-
 async def test_two_nodes_share_redis(redis_url: str) -> None:
-    first, second = RedisStore(redis_url), RedisStore(redis_url)
+    first, second = redis_store(redis_url), redis_store(redis_url)
     await first.put("shared", BODY, 60)
     assert await second.get("shared") == BODY
     await first.close()
@@ -45,10 +38,10 @@ async def test_two_nodes_share_redis(redis_url: str) -> None:
 
 
 async def test_user_and_password_of_redis_are_percent_decoded(redis_url: str) -> None:
-    server = RedisStore(redis_url)
-    await server._cache.client.execute_command("ACL", "SETUSER", "us@er", "on", ">p@ss/wörd", "~*", "+@all")
+    server = redis_store(redis_url)
+    await server._client.run("ACL", "SETUSER", "us@er", "on", ">p@ss/wörd", "~*", "+@all")
     as_user = redis_url.replace("redis://", "redis://us%40er:p%40ss%2Fw%C3%B6rd@")
-    store = create_store(as_user, 0)
+    store = redis_store(as_user)
     await store.put("secret", BODY, 60)
     assert await store.get("secret") == BODY
     await store.close()
@@ -56,15 +49,22 @@ async def test_user_and_password_of_redis_are_percent_decoded(redis_url: str) ->
 
 
 async def test_rediss_uses_tls() -> None:
-    store = create_store("rediss://cache.example:6380/1", 0)
-    assert isinstance(store, RedisStore)
-    connection = store._cache.client.connection_pool.make_connection()
-    assert (type(connection).__name__, connection.host, connection.port) == ("SSLConnection", "cache.example", 6380)
+    greeted: list[bytes] = []
+
+    async def greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.append(await reader.read(3))
+        writer.close()
+
+    server = await asyncio.start_server(greet, "127.0.0.1", 0)
+    store = redis_store(f"rediss://127.0.0.1:{server.sockets[0].getsockname()[1]}/1")
+    assert await store.get("key") is None
+    assert greeted == [b"\x16\x03\x01"], "a TLS handshake"
     await store.close()
+    server.close()
 
 
 async def test_redis_that_is_down_is_a_miss(unused_tcp_port: int) -> None:
-    store = RedisStore(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    store = redis_store(f"redis://127.0.0.1:{unused_tcp_port}/0")
     await store.put("key", BODY, 60)
     assert await store.get("key") is None
     await store.close()
@@ -96,17 +96,38 @@ async def test_a_value_expires(store: CacheStore) -> None:
 
 
 async def test_a_value_of_another_key_is_a_miss(redis_url: str) -> None:
-    store = RedisStore(redis_url)
+    store = redis_store(redis_url)
     await store.put("mine", BODY, 60)
-    await store._cache.client.copy("imgsvc:mine", "imgsvc:yours")
+    await store._client.run("COPY", "imgsvc:mine", "imgsvc:yours")
     assert await store.get("yours") is None
     assert await store.get("mine") == BODY
     await store.close()
 
 
+async def test_another_database_is_another_store(redis_url: str) -> None:
+    first, second = redis_store(redis_url), redis_store(redis_url.removesuffix("0") + "1")
+    await first.put("key", BODY, 60)
+    assert await second.get("key") is None
+    await second.put("key", b"another", 60)
+    assert (await first.get("key"), await second.get("key")) == (BODY, b"another")
+    await first.close()
+    await second.close()
+
+
+async def test_commands_continue_after_redis_has_closed_the_connections(redis_url: str) -> None:
+    store, other = redis_store(redis_url), redis_store(redis_url)
+    await store.put("key", BODY, 60)
+    await other._client.run("CLIENT", "KILL", "TYPE", "normal")
+    while store._client._idle[0].is_open:
+        await asyncio.sleep(0.01)
+    assert await store.get("key") == BODY
+    await store.close()
+    await other.close()
+
+
 async def test_cancelled_requests_do_not_mix_up_values(redis_url: str) -> None:
     """Of ten thousand requests with different keys, half are cancelled: the others get their own value or none."""
-    store = RedisStore(redis_url)
+    store = redis_store(redis_url)
     names = [str(number) for number in range(10_000)]
     for start in range(0, len(names), 100):
         await asyncio.gather(*(store.put(name, name.encode(), 60) for name in names[start : start + 100]))
@@ -133,9 +154,9 @@ async def test_cancelled_requests_do_not_mix_up_values(redis_url: str) -> None:
 
 
 async def test_the_list_of_a_group_is_limited(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(store_module, "_GROUP_KEYS", 10)
-    store = RedisStore(redis_url)
+    monkeypatch.setattr(redis_module, "_GROUP_KEYS", 10)
+    store = redis_store(redis_url)
     for number in range(25):
         await store.put(f"bounded {number}", BODY, 60, "bounded")
-    assert await store._cache.client.scard("imgsvc:group:bounded") == 5
+    assert await store._client.run("SCARD", "imgsvc:group:bounded") == 5
     await store.close()
