@@ -55,10 +55,27 @@ lock:  ## pin the newest versions, with hashes (needs uv)
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements.txt
 	uv pip compile pyproject.toml --extra production --extra otel --group dev -c requirements.txt --python-version 3.11 --universal --upgrade \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -q -o requirements-dev.txt
+	uv pip compile scripts/build.in -c requirements.txt --python-version 3.11 --universal --upgrade --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" -q -o scripts/build.txt
+	uv pip compile scripts/supply-chain.in --python-version 3.11 --universal --upgrade --generate-hashes \
+	  --no-emit-index-url --custom-compile-command "make lock" -q -o scripts/supply-chain.txt
 	echo uv | uv pip compile - --python-version 3.11 --universal --upgrade --generate-hashes --no-emit-index-url \
 	  --custom-compile-command "make lock" -q -o scripts/uv.txt
 	uv pip compile benchmarks/requirements/thumbor.in --python-version 3.11 --universal --upgrade --generate-hashes \
 	  --no-emit-index-url --custom-compile-command "make lock" -q -o benchmarks/requirements/thumbor.txt
+
+.PHONY: sbom
+sbom: $(VENV)/supply-chain/.done  ## write dist/sbom.json: the Python packages of the service (CycloneDX)
+	@mkdir -p dist
+	@$(VENV)/supply-chain/bin/python -W ignore -m cyclonedx_py requirements requirements.txt --pyproject pyproject.toml \
+	  --output-reproducible --of JSON --validate -o dist/sbom.json
+	@echo dist/sbom.json
+
+.PHONY: audit
+audit: $(VENV)/supply-chain/.done  ## look for known vulnerabilities in all pinned Python packages (needs pypi.org)
+	@scripts/audit $(VENV)/supply-chain/bin/pip-audit requirements.txt
+	@scripts/audit $(VENV)/supply-chain/bin/pip-audit requirements-dev.txt
+	@scripts/audit $(VENV)/supply-chain/bin/pip-audit scripts/build.txt scripts/uv.txt scripts/supply-chain.txt
 
 .PHONY: clean
 clean:  ## remove everything installed and built here, but not the images in var/
@@ -68,10 +85,14 @@ clean:  ## remove everything installed and built here, but not the images in var
 packages:  # install the Debian packages that the tests need
 	@scripts/install-packages
 
-$(VENV)/.runtime: requirements.txt
+$(VENV)/supply-chain/.done: scripts/supply-chain.txt
+	@scripts/install-venv $(PYTHON) $(VENV)/supply-chain scripts/supply-chain.txt
+	@touch $@
+
+$(VENV)/.runtime: requirements.txt scripts/build.txt
 	@scripts/install-venv $(PYTHON) $(VENV) requirements.txt
 	@touch $@
 
-$(VENV)/.development: requirements-dev.txt
+$(VENV)/.development: requirements-dev.txt scripts/build.txt
 	@scripts/install-venv $(PYTHON) $(VENV) requirements-dev.txt
 	@touch $@ $(VENV)/.runtime

@@ -125,8 +125,10 @@ class Stack:
         return self.run("ps", "-q", service).split()
 
     def redis(self, *command: str) -> str:
-        """The output of redis-cli."""
-        return self.docker("exec", self.containers("redis")[0], "redis-cli", *command)
+        """The output of redis-cli, with the rights of the transform service."""
+        password = self.docker("exec", self.containers("transform")[0], "cat", "/run/keys/redis_password").strip()
+        login = ("redis-cli", "--no-auth-warning", "--user", "imgsvc", "--pass", password)
+        return self.docker("exec", self.containers("redis")[0], *login, *command)
 
     def urls(self) -> list[str]:
         """The URL of each Varnish node."""

@@ -30,9 +30,21 @@ def test_it_starts_only_with_the_profile_and_is_reachable_only_from_this_machine
 
 @pytest.mark.parametrize("name", SERVICES)
 def test_it_is_hardened_in_production_like_every_other_service(name: str) -> None:
-    production = services("docker-compose.prod.yml")
-    for setting in ("restart", "read_only", "cap_drop", "security_opt"):
+    everywhere, production = services("docker-compose.yml"), services("docker-compose.prod.yml")
+    for setting in ("cap_drop", "security_opt"):
+        assert everywhere[name][setting] == everywhere["redis"][setting]
+    for setting in ("restart", "read_only"):
         assert production[name][setting] == production["redis"][setting]
+
+
+@pytest.mark.parametrize("name", services("docker-compose.yml"))
+def test_every_container_is_confined(name: str) -> None:
+    service = services("docker-compose.yml")[name]
+    assert service["cap_drop"] == ["ALL"]
+    assert service["security_opt"] == ["no-new-privileges:true"]
+    assert service["pids_limit"]
+    assert service["mem_limit"]
+    assert service.get("networks") or service["network_mode"] == "none"
 
 
 def test_prometheus_keeps_a_bounded_amount_of_data() -> None:

@@ -1,0 +1,81 @@
+"""The passwords and keys of an installation: random, kept, and never those that everybody knows."""
+
+import hashlib
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.servers import ROOT
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("database", "cache", "redis", "postgres"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def create(folder: Path, **settings: str) -> tuple[int, str]:
+    """The exit code and the errors."""
+    environment = {"PATH": os.environ["PATH"], "KEYS": str(folder), "DATABASE": str(folder / "postgres"), **settings}
+    done = subprocess.run(["sh", ROOT / "keys/create"], env=environment, capture_output=True, text=True, check=False)
+    return done.returncode, done.stderr
+
+
+def secrets(folder: Path) -> list[str]:
+    return [(folder / name).read_text() for name in ("database/password", "cache/redis_password", "cache/key")]
+
+
+def test_secrets_are_random_and_kept(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    assert create(folder) == (0, "")
+    first = secrets(folder)
+    assert len(set(first)) == 3
+    assert all(len(secret) == 65 for secret in first)
+    assert create(folder) == (0, "")
+    assert secrets(folder) == first
+    other = tmp_path_factory.mktemp("other")
+    for name in ("database", "cache", "redis"):
+        (other / name).mkdir()
+    create(other)
+    assert not set(secrets(other)) & set(first)
+
+
+def test_given_secrets_are_used(folder: Path) -> None:
+    given = {"POSTGRES_PASSWORD": "it's $a `pass\\word", "REDIS_PASSWORD": "redis password", "CACHE_KEY": "k" * 40}
+    assert create(folder, **given) == (0, "")
+    assert [secret.rstrip("\n") for secret in secrets(folder)] == list(given.values())
+    (folder / "file").write_text("from a file\n")
+    create(folder, POSTGRES_PASSWORD_FILE=str(folder / "file"))
+    assert secrets(folder)[0] == "from a file\n"
+    assert secrets(folder)[1] == "redis password\n"
+
+
+def test_redis_knows_only_the_hash_of_its_password(folder: Path) -> None:
+    create(folder, REDIS_PASSWORD="redis password")
+    rules = (folder / "redis/users.acl").read_text()
+    assert hashlib.sha256(b"redis password").hexdigest() in rules
+    assert "redis password" not in rules
+    assert rules.startswith("user default off\n")
+
+
+def test_production_refuses_the_former_default(folder: Path) -> None:
+    code, said = create(folder, POSTGRES_PASSWORD="imgsvc")
+    assert (code, said.splitlines()[0]) == (
+        1,
+        "keys: POSTGRES_PASSWORD=imgsvc is known to everybody; choose another one, and give it to the database as well",
+    )
+    assert create(folder, POSTGRES_PASSWORD="imgsvc", APP_ENV="dev") == (0, "")
+
+
+def test_a_database_without_its_password_is_not_given_another_one(folder: Path) -> None:
+    (folder / "postgres/PG_VERSION").write_text("15\n")
+    code, said = create(folder)
+    assert (code, said.splitlines()[0]) == (
+        1,
+        "keys: there is a database, but not its password; set POSTGRES_PASSWORD",
+    )
+    assert not (folder / "database/password").exists()
+    assert create(folder, APP_ENV="dev") == (0, "")
+    assert secrets(folder)[0] == "imgsvc\n", "development used it before"
