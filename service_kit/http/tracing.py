@@ -19,6 +19,8 @@ from service_kit.http.timing import spans_of
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import TracerProvider
 
+_LONGEST = 500
+"""Characters. While the collector is slow, up to 2,048 spans wait in memory, and a URL may have 64 KiB."""
 _ENDPOINTS = "OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
 
 
@@ -74,8 +76,8 @@ def _middleware(provider: "TracerProvider") -> Middleware:
     async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
         attributes = {
             "http.request.method": request.method,
-            "url.path": request.path,
-            "url.query": request.query_string,
+            "url.path": request.path[:_LONGEST],
+            "url.query": request.query_string[:_LONGEST],
         }
         began = time.time_ns()
         with tracer.start_as_current_span(
