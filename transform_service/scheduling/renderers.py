@@ -107,7 +107,7 @@ class Renderers:
         blamed = (source.sha256,) if decoding_only else (planned.key, "this transformation crashed its process")
         try:
             with self._quarantine.watch(*blamed):
-                return await self._render(source, plan, planned.cost, overlays, output)
+                return await self._render(source, planned, overlays, output)
         except ServiceError as error:
             if is_crash(error) and not decoding_only:
                 await self._try_alone(source, plan, output, time.perf_counter() - started)
@@ -119,26 +119,21 @@ class Renderers:
             return await self._run(_READING, READ_HEADER, file, self._limits, page, memory=READ_HEADER_BYTES)
 
     async def _render(
-        self,
-        source: RenderSource,
-        plan: Plan,
-        cost: Cost,
-        overlays: Mapping[str, Path],
-        output: Path,
-        spent: float = 0.0,
+        self, source: RenderSource, planned: Planned, overlays: Mapping[str, Path], output: Path, spent: float = 0.0
     ) -> RenderReport:
+        plan, cost = planned.plan, planned.cost
         with ExitStack() as files:
             image = files.enter_context(_opened(source.path))
             marks = {image_id: files.enter_context(_opened(path)) for image_id, path in overlays.items()}
-            target = files.enter_context(output.open("w+b", buffering=0))
-            memory = cost.bytes + _MARGIN
-            return await self._run(cost, RENDER, image, plan, marks, target, memory=memory, spent=spent)
+            target = files.enter_context(output.open("x+b", buffering=0))
+            return await self._run(cost, RENDER, image, plan, marks, target, memory=cost.bytes + _MARGIN, spent=spent)
 
     async def _try_alone(self, source: RenderSource, plan: Plan, output: Path, spent: float) -> None:
         """Find out whether the image or the rest of a plan is to blame: decode the image as the plan does, alone."""
+        output.unlink(missing_ok=True)  # noqa: ASYNC240  # as quick as the opening of files in _render
         alone = replace(plan, steps=_GLANCE, encoding=Encoding(by_extension("png")), unchanged=False)
         with suppress(ServiceError), self._quarantine.watch(source.sha256):
-            await self._render(source, alone, estimate(alone), {}, output, spent)
+            await self._render(source, Planned(alone, source.sha256, estimate(alone)), {}, output, spent)
 
     async def _run(self, cost: Cost, task: Task[T], *arguments: object, memory: int, spent: float = 0.0) -> T:
         seconds = self._settings.render_seconds
