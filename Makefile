@@ -72,7 +72,7 @@ sbom: $(VENV)/supply-chain/.done  ## write dist/sbom.json: the Python packages o
 	@echo dist/sbom.json
 
 .PHONY: audit
-audit: $(VENV)/supply-chain/.done  ## look for known vulnerabilities in all pinned Python packages (needs pypi.org)
+audit: $(VENV)/supply-chain/.done  ## look for known vulnerabilities in all pinned Python packages
 	@scripts/audit $(VENV)/supply-chain/bin/pip-audit requirements.txt
 	@scripts/audit $(VENV)/supply-chain/bin/pip-audit requirements-dev.txt
 	@scripts/audit $(VENV)/supply-chain/bin/pip-audit scripts/build.txt scripts/uv.txt scripts/supply-chain.txt
