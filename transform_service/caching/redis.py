@@ -5,11 +5,10 @@ import logging
 import re
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from service_kit.urls import parts_of, redacted
-from transform_service.caching._resp import Client, Endpoint, ErrorReply, Reply, Word
 from transform_service.caching.sealing import SEAL_BYTES, Seal
 from transform_service.metrics import CACHE_ERRORS, CACHE_REFUSED
 
@@ -59,25 +58,34 @@ class RedisStore:
     """Values in Redis. See CacheStore. Redis limits their size itself (`maxmemory`, `allkeys-lru`).
 
     Whoever can write to Redis can remove values, but cannot make up any: each is sealed for its key (sealing.py), and
-    one without a valid seal is a miss. No reply is longer than the largest value that this node would put.
+    one without a valid seal is a miss. No more is read of a value than the largest one of this node would have.
     """
 
     shared = True
 
     def __init__(self, url: str, seal: Seal, largest: int, password: str | None = None) -> None:
         """No value has more than `largest` bytes. `password` is used if the URL has none."""
+        import aiocache  # noqa: PLC0415  # 6 MB that the embedded service does not need
+        from redis.asyncio.retry import Retry  # noqa: PLC0415
+        from redis.backoff import NoBackoff  # noqa: PLC0415
+        from redis.exceptions import ResponseError  # noqa: PLC0415
+
         parts = parts_of(_SETTING, url)
         self._seal = seal
         self._most = SEAL_BYTES + largest
-        endpoint = Endpoint(
-            parts.hostname or "127.0.0.1",
-            parts.port or 6379,
-            tls=parts.scheme == "rediss",
-            database=database_of(url),
-            user=unquote(parts.username) if parts.username else None,
+        self._refused = ResponseError
+        self._cache = aiocache.RedisCache(
+            endpoint=parts.hostname or "127.0.0.1",
+            port=parts.port or 6379,
+            db=database_of(url),
             password=unquote(parts.password) if parts.password else password,
+            ssl=parts.scheme == "rediss",
+            connection_pool_kwargs={
+                "username": unquote(parts.username) if parts.username else None,
+                "retry": Retry(NoBackoff(), 1),  # Redis may have closed an idle connection
+            },
+            timeout=_TIMEOUT,
         )
-        self._client = Client(endpoint, self._most + 1)
         self._paused_until = 0.0
         self._complained_at = -_COMPLAINT_SECONDS
 
@@ -128,16 +136,16 @@ class RedisStore:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._cache.close()
 
-    async def _run(self, *command: Word) -> Reply:
+    async def _run(self, *command: bytes | str | int) -> Any:
         """Run a command. If its key, which is the second or the fourth word, has another type, that is removed."""
         try:
-            return await self._client.run(*command)
-        except ErrorReply as error:
+            return await self._cache.raw("execute_command", *command)
+        except self._refused as error:
             if "WRONGTYPE" not in str(error):
                 raise
-            await self._client.run("UNLINK", command[3] if command[0] == "EVAL" else command[1])
+            await self._cache.raw("execute_command", "UNLINK", command[3] if command[0] == "EVAL" else command[1])
             return None
 
     async def _read(self, key: str) -> bytes:

@@ -18,7 +18,7 @@ CONTENT = "c" * 64
 @pytest.fixture
 async def store(redis_url: str) -> AsyncIterator[RedisStore]:
     store = redis_store(redis_url)
-    await store._client.run("FLUSHALL")
+    await store._run("FLUSHALL")
     yield store
     await store.close()
 

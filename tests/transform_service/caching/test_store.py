@@ -39,7 +39,7 @@ async def test_two_nodes_share_redis(redis_url: str) -> None:
 
 async def test_user_and_password_of_redis_are_percent_decoded(redis_url: str) -> None:
     server = redis_store(redis_url)
-    await server._client.run("ACL", "SETUSER", "us@er", "on", ">p@ss/wörd", "~*", "+@all")
+    await server._run("ACL", "SETUSER", "us@er", "on", ">p@ss/wörd", "~*", "+@all")
     as_user = redis_url.replace("redis://", "redis://us%40er:p%40ss%2Fw%C3%B6rd@")
     store = redis_store(as_user)
     await store.put("secret", BODY, 60)
@@ -58,7 +58,7 @@ async def test_rediss_uses_tls() -> None:
     server = await asyncio.start_server(greet, "127.0.0.1", 0)
     store = redis_store(f"rediss://127.0.0.1:{server.sockets[0].getsockname()[1]}/1")
     assert await store.get("key") is None
-    assert greeted == [b"\x16\x03\x01"], "a TLS handshake"
+    assert set(greeted) == {b"\x16\x03\x01"}, "TLS handshakes"
     await store.close()
     server.close()
 
@@ -98,7 +98,7 @@ async def test_a_value_expires(store: CacheStore) -> None:
 async def test_a_value_of_another_key_is_a_miss(redis_url: str) -> None:
     store = redis_store(redis_url)
     await store.put("mine", BODY, 60)
-    await store._client.run("COPY", "imgsvc:mine", "imgsvc:yours")
+    await store._run("COPY", "imgsvc:mine", "imgsvc:yours")
     assert await store.get("yours") is None
     assert await store.get("mine") == BODY
     await store.close()
@@ -117,9 +117,7 @@ async def test_another_database_is_another_store(redis_url: str) -> None:
 async def test_commands_continue_after_redis_has_closed_the_connections(redis_url: str) -> None:
     store, other = redis_store(redis_url), redis_store(redis_url)
     await store.put("key", BODY, 60)
-    await other._client.run("CLIENT", "KILL", "TYPE", "normal")
-    while store._client._idle[0].is_open:
-        await asyncio.sleep(0.01)
+    await other._run("CLIENT", "KILL", "TYPE", "normal")
     assert await store.get("key") == BODY
     await store.close()
     await other.close()
@@ -158,5 +156,5 @@ async def test_the_list_of_a_group_is_limited(redis_url: str, monkeypatch: pytes
     store = redis_store(redis_url)
     for number in range(25):
         await store.put(f"bounded {number}", BODY, 60, "bounded")
-    assert await store._client.run("SCARD", "imgsvc:group:bounded") == 5
+    assert await store._run("SCARD", "imgsvc:group:bounded") == 5
     await store.close()
