@@ -16,7 +16,9 @@ class Validator:
     def __init__(self, settings: StorageSettings) -> None:
         self._limits = InputLimits(settings.max_pixels, settings.max_frames)
         self._seconds = settings.validation_seconds
-        setup = Setup(LOCK_DOWN, RELEASE_MEMORY, sandbox=settings.sandbox, most_memory=4 * READ_HEADER_BYTES)
+        setup = Setup(
+            LOCK_DOWN, (READ_HEADER,), RELEASE_MEMORY, sandbox=settings.sandbox, most_memory=4 * READ_HEADER_BYTES
+        )
         self._workers = WorkerPool(settings.validators, setup=setup, queue=settings.validation_queue)
         self._quarantine = Quarantine()
 

@@ -36,7 +36,7 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
 async def _read_header(path: Path, operations: Steps, settings: TransformSettings) -> Header:
     """Read the header in a worker process, as the service does."""
     limits = InputLimits(settings.max_pixels, settings.max_frames)
-    workers = WorkerPool(1, setup=Setup(LOCK_DOWN, sandbox=settings.sandbox), queue=1)
+    workers = WorkerPool(1, setup=Setup(LOCK_DOWN, (READ_HEADER,), sandbox=settings.sandbox), queue=1)
     with path.open("rb") as file:
         await workers.start()
         try:

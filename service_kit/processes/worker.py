@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -93,6 +93,8 @@ class Setup:
 
     initialize: Task[None]
     """Runs once, before the sandbox closes and the first job begins."""
+    tasks: Sequence[Task[Any]]
+    """The tasks of its jobs. Their modules are imported before the sandbox closes, which opens no files."""
     idle: Task[None] | None = None
     """Runs once when there has been no job for a moment."""
     niceness: int = 0
@@ -244,6 +246,8 @@ def _work(connection: socket.socket, setup: Setup) -> None:
     os.nice(setup.niceness)
     close_inherited_files(keep=connection.fileno())
     setup.initialize.resolve()()
+    for task in setup.tasks:
+        task.resolve()
     idle = setup.idle.resolve() if setup.idle else None
     guard = MemoryGuard()
     missing = enter(setup.sandbox, setup.most_memory)

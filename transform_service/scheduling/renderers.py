@@ -165,7 +165,14 @@ def _opened(path: Path) -> BinaryIO:
 def _pool(size: int, niceness: int, memory: int, settings: TransformSettings) -> WorkerPool:
     return WorkerPool(
         size,
-        setup=Setup(LOCK_DOWN, RELEASE_MEMORY, niceness, settings.sandbox, most_memory=memory + 4 * _MARGIN),
+        setup=Setup(
+            LOCK_DOWN,
+            (READ_HEADER, RENDER),
+            RELEASE_MEMORY,
+            niceness,
+            settings.sandbox,
+            most_memory=memory + 4 * _MARGIN,
+        ),
         queue=_UNBOUND,
         max_jobs=settings.renderer_jobs,
         on_end=_count_end,

@@ -129,7 +129,7 @@ TAKE_BRIEFLY: Task[int] = Task(__name__, "take_briefly", returns=int)
 @pytest.fixture
 async def pool() -> AsyncIterator[WorkerPool]:
     worker.preload([ATTEMPT])
-    workers = WorkerPool(1, setup=Setup(NOTHING, most_memory=1024 * MEBIBYTE), queue=10)
+    workers = WorkerPool(1, setup=Setup(NOTHING, (ATTEMPT,), most_memory=1024 * MEBIBYTE), queue=10)
     await workers.start()
     yield workers
     await workers.close()
@@ -213,7 +213,7 @@ async def test_an_incomplete_sandbox_is_reported_or_refused(
 
     monkeypatch.setattr(worker.Worker, "start", started)
     for sandbox in ("auto", "required"):
-        pool = WorkerPool(1, setup=Setup(NOTHING, sandbox=sandbox), queue=1)
+        pool = WorkerPool(1, setup=Setup(NOTHING, (ATTEMPT,), sandbox=sandbox), queue=1)
         try:
             if sandbox == "required":
                 with pytest.raises(CannotStart, match="incomplete here: no Landlock"):
@@ -235,7 +235,7 @@ def test_workers_see_no_secrets(tmp_path: Path) -> None:
         "from tests.service_kit.processes.test_sandbox import ATTEMPT, NOTHING\n"
         "async def main():\n"
         "    worker.preload([ATTEMPT])\n"
-        "    pool = WorkerPool(1, setup=Setup(NOTHING), queue=1)\n"
+        "    pool = WorkerPool(1, setup=Setup(NOTHING, (ATTEMPT,)), queue=1)\n"
         "    await pool.start()\n"
         "    print(pathlib.Path(f'/proc/{next(iter(pool.pids))}/environ').read_bytes())\n"
         "    await pool.close()\n"

@@ -36,7 +36,7 @@ SLEEP: Task[None] = Task("time", "sleep")
 
 @pytest.fixture
 async def pool() -> AsyncIterator[WorkerPool]:
-    workers = WorkerPool(2, setup=Setup(NOTHING), queue=10)
+    workers = WorkerPool(2, setup=Setup(NOTHING, (CRASH, SLEEP)), queue=10)
     await workers.start()
     yield workers
     await workers.close()
