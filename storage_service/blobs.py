@@ -1,9 +1,12 @@
 """Blobs: the bytes of images, in files or an object store, named by their SHA-256."""
 
 import asyncio
+import hashlib
 import os
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,7 +16,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, from_url
 
-from service_kit.errors import Unavailable
+from service_kit.errors import ContentLost, GatewayTimeout, Unavailable
 from service_kit.settings import scratch_directory
 from service_kit.spool import room_for
 from service_kit.urls import parts_of, redacted
@@ -30,12 +33,26 @@ _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
 _CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_http": True}
 """Plain HTTP is used only if the URL of the endpoint says so, such as for an S3 server in the same network."""
+_ANSWER_SECONDS = 5.0
+"""For an object store to begin an answer, and for each chunk after that."""
+_STORE_SECONDS = 25.0
+"""For an object store to take a blob: below nginx's patience (30 s), so that clients get our answer."""
+_HELD = 1024**2
+"""Bytes of a blob from an object store that are verified before the first of them is sent."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 """By default, obstore retries for three minutes, longer than any client waits."""
 
 
 class BlobMissing(Exception):
-    """The blob is missing or incomplete."""
+    """The blob is missing or incomplete, or the store sent other bytes than were uploaded."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedBlob:
+    """A blob in the list of the store, and when it was written."""
+
+    sha256: str
+    written_at: datetime
 
 
 class Blobs:
@@ -84,22 +101,32 @@ class Blobs:
         if self._root:
             await asyncio.to_thread(_keep_file, source, self._root / self.key(sha256), self._root)
             return
-        with _translated():
+        size = (await asyncio.to_thread(source.stat)).st_size
+        async with _asked(_STORE_SECONDS):
             await obstore.put_async(self._store, self.key(sha256), source)
+        if not await self.exists(sha256, size):
+            raise Unavailable("the blob store confirmed the image but does not have it; retry later")
+
+    async def size(self, sha256: str) -> int | None:
+        """The bytes that the store has of a blob; None if it has none."""
+        async with _asked():
+            try:
+                return (await obstore.head_async(self._store, self.key(sha256)))["size"]
+            except FileNotFoundError:
+                return None
 
     async def exists(self, sha256: str, size: int) -> bool:
         """Whether the blob exists with all its `size` bytes."""
-        with _translated():
-            try:
-                found = await obstore.head_async(self._store, self.key(sha256))
-            except FileNotFoundError:
-                return False
-        return found["size"] == size
+        return await self.size(sha256) == size
 
     async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
-        """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing if the blob is incomplete."""
+        """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing if the blob is incomplete.
+
+        A whole blob from an object store is verified. If it has other bytes than were uploaded, this raises BlobMissing
+        for a small one; the chunks of a large one end with ContentLost instead of the last chunk.
+        """
         try:
-            with _translated():
+            async with _asked():
                 options: GetOptions = {"range": (part.start, part.stop)}
                 result = await obstore.get_async(self._store, self.key(sha256), options=options)
         except Unavailable as error:
@@ -108,33 +135,86 @@ class Blobs:
             raise BlobMissing(sha256) from error
         if result.meta["size"] != size:
             raise BlobMissing(sha256)
-        return _chunks(result)
+        if self._root or part != range(size):
+            return _chunks(result)
+        return await _verified(_chunks(result), sha256)
 
     async def delete(self, sha256: str) -> None:
         """Remove the blob. No effect if it does not exist."""
-        with _translated():
+        async with _asked():
             try:
                 await obstore.delete_async(self._store, self.key(sha256))
             except FileNotFoundError:
                 return
 
-    async def list_older(self, than: datetime) -> AsyncIterator[list[str]]:
-        """The SHA-256 of every blob that was last written before `than`, in batches."""
+    async def list_all(self) -> AsyncIterator[list[ListedBlob]]:
+        """Every blob, in batches."""
         with _translated():
             async for batch in obstore.list(self._store, _PREFIX, chunk_size=_LIST_BATCH):
-                yield [blob["path"].rpartition("/")[2] for blob in batch if blob["last_modified"] < than]
+                yield [ListedBlob(each["path"].rpartition("/")[2], each["last_modified"]) for each in batch]
+
+    async def list_older(self, than: datetime) -> AsyncIterator[list[str]]:
+        """The SHA-256 of every blob that was last written before `than`, in batches."""
+        async for batch in self.list_all():
+            yield [blob.sha256 for blob in batch if blob.written_at < than]
 
 
 async def _chunks(result: "GetResult") -> AsyncIterator[memoryview]:
-    with _translated():
-        async for chunk in result.stream(min_chunk_size=_CHUNK):
-            yield memoryview(chunk)
+    stream = aiter(result.stream(min_chunk_size=_CHUNK))
+    while True:
+        async with _asked():
+            chunk = await anext(stream, None)
+        if chunk is None:
+            return
+        yield memoryview(chunk)
+
+
+async def _verified(chunks: AsyncIterator[memoryview], sha256: str) -> AsyncIterator[memoryview]:
+    """The same chunks, but the last ones only if all have this hash. Raises BlobMissing if it was soon clear."""
+    digest, held = hashlib.sha256(), deque[memoryview]()
+    async for chunk in chunks:
+        digest.update(chunk)
+        held.append(chunk)
+        if sum(map(len, held)) >= _HELD:
+            return _verified_later(chunks, digest, held, sha256)
+    if digest.hexdigest() != sha256:
+        raise BlobMissing(sha256)
+    return _all(held)
+
+
+async def _verified_later(
+    chunks: AsyncIterator[memoryview], digest: "hashlib._Hash", held: deque[memoryview], sha256: str
+) -> AsyncIterator[memoryview]:
+    async for chunk in chunks:
+        digest.update(chunk)
+        held.append(chunk)
+        yield held.popleft()
+    if digest.hexdigest() != sha256:
+        raise ContentLost(f"the blob store sent other bytes of {sha256} than were uploaded")
+    async for chunk in _all(held):
+        yield chunk
+
+
+async def _all(held: deque[memoryview]) -> AsyncIterator[memoryview]:
+    while held:
+        yield held.popleft()
 
 
 def _remote_store(url: str) -> "ObjectStore":
     if urlsplit(url).scheme == "memory":
         return MemoryStore()
     return from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
+
+
+@asynccontextmanager
+async def _asked(seconds: float = _ANSWER_SECONDS) -> AsyncIterator[None]:
+    """Translate errors, and raise GatewayTimeout after `seconds`."""
+    try:
+        async with asyncio.timeout(seconds):
+            with _translated():
+                yield
+    except TimeoutError as error:
+        raise GatewayTimeout("the blob store was too slow; retry later") from error
 
 
 @contextmanager

@@ -12,6 +12,8 @@ _SECONDS = 300.0
 _GONE_SECONDS = 3600.0
 """Longer than a record from before the deletion can be on its way."""
 _GONE = b"gone"
+_ASK, _ASK_SECONDS = b"ask", 60.0
+"""In place of the record of a damaged image, for longer than an older record can be on its way: ask storage."""
 _UNMARKED = 10_000
 
 
@@ -30,7 +32,7 @@ class CachedLocator:
 
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
-        known = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
+        known = _GONE if image_id in self._unmarked else await self._known(image_id)
         RECORDS.labels("miss" if known is None else "hit").inc()
         if known is not None:
             return _record(known, image_id)
@@ -43,7 +45,7 @@ class CachedLocator:
         try:
             await self._storage.confirm(image_id)
         except Unavailable:
-            known = await self._store.get(_key(image_id))
+            known = await self._known(image_id)
             if known is None:
                 raise
             _record(known, image_id)
@@ -55,6 +57,15 @@ class CachedLocator:
         else:
             self._unmarked[image_id] = True
             raise Unavailable("the record cache does not respond and may still have the image; purge it again")
+
+    async def drop(self, image_id: str) -> None:
+        """Remove a record that may have changed. Raises Unavailable if the store may still have it."""
+        if not await self._store.put(_key(image_id), _ASK, _ASK_SECONDS):
+            raise Unavailable("the record cache does not respond and may still have the image; purge it again")
+
+    async def _known(self, image_id: str) -> bytes | None:
+        known = await self._store.get(_key(image_id))
+        return None if known == _ASK else known
 
 
 def _record(known: bytes, image_id: str) -> Located:

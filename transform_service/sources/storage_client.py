@@ -3,12 +3,16 @@
 import aiohttp
 
 from imaging.locator import Located
-from service_kit.errors import Gone, NotFound, ServiceError, Unavailable
+from service_kit.errors import ContentLost, Gone, NotFound, ServiceError, Unavailable
 from service_kit.http import tracing
 from service_kit.http.paths import LOCATION
 from service_kit.observing.logging import request_id
 
-_KNOWN: dict[int, type[ServiceError]] = {404: NotFound, 410: Gone}
+_KNOWN: dict[int, tuple[type[ServiceError], str]] = {
+    404: (NotFound, "the image {} does not exist"),
+    410: (Gone, "the image {} was deleted"),
+    502: (ContentLost, "the bytes of image {} are damaged; upload the same file again to restore them"),
+}
 
 
 class StorageClient:
@@ -26,7 +30,8 @@ class StorageClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("the storage service does not respond; retry later") from error
         if response.status in _KNOWN:
-            raise _KNOWN[response.status](_detail(response.status, image_id))
+            kind, text = _KNOWN[response.status]
+            raise kind(text.format(image_id))
         if response.status != 200:  # noqa: PLR2004
             raise Unavailable("the storage service reported an error; retry later")
         return Located.model_validate_json(body)
@@ -38,7 +43,3 @@ class StorageClient:
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
-
-
-def _detail(status: int, image_id: str) -> str:
-    return f"the image {image_id} does not exist" if status == 404 else f"the image {image_id} was deleted"  # noqa: PLR2004
