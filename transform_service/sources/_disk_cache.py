@@ -8,6 +8,7 @@ process verifies a file when it uses it for the first time.
 import asyncio
 import fcntl
 import hashlib
+import itertools
 import logging
 import os
 import re
@@ -61,11 +62,13 @@ class DiskCache:
         self._flights: dict[str, _Flight] = {}
         self._verified: OrderedDict[str, None] = OrderedDict()
         """The originals that this process has verified, as many as the cache can hold."""
-        self._measuring = threading.Lock()
-        self._size: int | None = None
-        """The bytes of all files; None before the first use."""
-        self._added = self._reserved = 0
-        """The bytes that this process has added since it measured the folder, and that it is fetching now."""
+        self._changing = threading.Lock()
+        self._size = -1
+        """The bytes of all files; negative before the first use."""
+        self._added = 0
+        """The bytes that this process has added since it measured the folder."""
+        self._fetching: dict[object, int] = {}
+        """The bytes of each fetch, in the order in which they began."""
         if limit:
             SOURCE_CACHE_LIMIT.set(limit)
 
@@ -147,40 +150,47 @@ class DiskCache:
     async def _fetch(self, sha256: str, size: int, fetch: Fetch) -> bool:
         """Fetch and keep an original. Returns whether it was kept."""
         counted = max(size, _LEAST)
-        self._reserved += counted
+        me = object()
+        self._fetching[me] = counted
         try:
-            await asyncio.to_thread(self._make_room)
+            await asyncio.to_thread(self._make_room, me)
             async with fetch(self._spool) as fetched:
                 await asyncio.to_thread(fetched.path.rename, self._folder / sha256)
+            self._remember(sha256)
+            self._added += counted
+            self._size += counted
         except _NoRoom:
             return False
         except (InsufficientStorage, OSError) as error:
             logger.warning("the source cache cannot keep an original: %s", error)
-            with suppress(OSError):
-                await asyncio.to_thread(self._evict, (self._size or 0) // 2)  # the disk is full because of others
+            await asyncio.to_thread(self._halve)
             return False
         finally:
-            self._reserved -= counted
-        with self._measuring:
-            self._size = (self._size or 0) + counted
-            self._added += counted
-            SOURCE_CACHE_BYTES.set(self._size)
-        self._remember(sha256)
+            del self._fetching[me]
+        SOURCE_CACHE_BYTES.set(self._size)
         return True
 
-    def _make_room(self) -> None:
-        """Evict files if what is being fetched does not fit. Raises _NoRoom if it does not fit without them."""
-        if self._size is None:
-            self._spool.prepare()
+    def _make_room(self, me: object) -> None:
+        """Evict files if a fetch and those before it do not fit. Raises _NoRoom if they do not fit without any file."""
         slack = int(self._limit * _SLACK)
-        if self._size is None or self._size + self._reserved > self._limit or self._added > slack:
-            self._evict(self._limit - self._reserved, slack)
-            if (self._size or 0) + self._reserved > self._limit:
+        with self._changing:
+            if self._size < 0:
+                self._spool.prepare()
+            before = itertools.takewhile(lambda each: each[0] is not me, [*self._fetching.items()])
+            room = self._limit - self._fetching.get(me, 0) - sum(size for _, size in before)
+            if self._size < 0 or self._size > room or self._added > slack:
+                self._evict(room, slack)
+            if self._size > room:
                 raise _NoRoom
+
+    def _halve(self) -> None:
+        """Make room on a disk that others have filled."""
+        with self._changing, suppress(OSError):
+            self._evict(self._size // 2)
 
     def _evict(self, limit: int, slack: int = 0) -> None:
         """If the files exceed `limit` bytes, remove those that were not used for longest, and `slack` bytes more."""
-        with self._measuring, (self._folder / _LOCK).open("w") as lock:
+        with (self._folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             files = sorted(_measured(self._folder))
             total = sum(size for _, size, _ in files)
