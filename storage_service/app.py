@@ -49,7 +49,7 @@ def setup(app: web.Application, settings: StorageSettings, own_caches: Sequence[
 
 async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -> AsyncIterator[None]:
     settings = app[handlers.SETTINGS]
-    blobs = Blobs(settings.blobs)
+    blobs = Blobs(settings.blobs, settings.blob_seconds)
     spool = Spool(blobs.spool_folder)
     spool.prepare()
     metadata = create_store(database_config(settings))

@@ -33,10 +33,9 @@ _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
 _CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_http": True}
 """Plain HTTP is used only if the URL of the endpoint says so, such as for an S3 server in the same network."""
-_ANSWER_SECONDS = 5.0
-"""For an object store to begin an answer, and for each chunk after that."""
-_STORE_SECONDS = 25.0
-"""For an object store to take a blob: below nginx's patience (30 s), so that clients get our answer."""
+_STORING = 5
+"""How many times longer an object store may take for storing a blob than for beginning an answer, or sending the next
+chunk. By default that makes 25 s: below nginx's patience (30 s), so that clients get our answer."""
 _HELD = 1024**2
 """Bytes of a blob from an object store that are verified before the first of them is sent."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
@@ -58,8 +57,14 @@ class ListedBlob:
 class Blobs:
     """A content-addressed store. Adding content that it already has changes nothing."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is a URL for obstore's `from_url`. Raises ValueError for others."""
+    def __init__(self, url: str, seconds: float = 5.0) -> None:
+        """`url` is a URL for obstore's `from_url`. Raises ValueError for others.
+
+        `seconds` is how long an object store may take to answer.
+        """
+        self._seconds = seconds
+        self._synced: set[Path] = set()
+        """The folders whose names this process has synced: at most 65,793."""
         parts = parts_of("BLOB_URL", url)
         if parts.scheme == "file" and parts.netloc:
             raise ValueError(
@@ -99,17 +104,17 @@ class Blobs:
     async def add(self, sha256: str, source: Path) -> None:
         """Store the contents of the file `source`, which may be moved. The blob is durable when this returns."""
         if self._root:
-            await asyncio.to_thread(_keep_file, source, self._root / self.key(sha256), self._root)
+            await asyncio.to_thread(self._keep_file, source, self._root / self.key(sha256))
             return
         size = (await asyncio.to_thread(source.stat)).st_size
-        async with _asked(_STORE_SECONDS):
+        async with self._asked(_STORING):
             await obstore.put_async(self._store, self.key(sha256), source)
         if not await self.exists(sha256, size):
             raise Unavailable("the blob store confirmed the image but does not have it; retry later")
 
     async def size(self, sha256: str) -> int | None:
         """The bytes that the store has of a blob; None if it has none."""
-        async with _asked():
+        async with self._asked():
             try:
                 return (await obstore.head_async(self._store, self.key(sha256)))["size"]
             except FileNotFoundError:
@@ -118,6 +123,17 @@ class Blobs:
     async def exists(self, sha256: str, size: int) -> bool:
         """Whether the blob exists with all its `size` bytes."""
         return await self.size(sha256) == size
+
+    async def is_durable(self, sha256: str, size: int) -> bool:
+        """Whether the blob exists with all its `size` bytes, and outlasts a power failure when this returns.
+
+        Its name may not be on the disk yet, if the process that was adding it was killed.
+        """
+        if not await self.exists(sha256, size):
+            return False
+        if self._root:
+            await asyncio.to_thread(self._sync_name, self._root / self.key(sha256))
+        return True
 
     async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
         """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing if the blob is incomplete.
@@ -134,12 +150,12 @@ class Blobs:
             if whole:
                 raise
             # Some stores do not send parts, or do not say that it is one.
-            return _part(_chunks(await self._get(sha256, size, None)), part)
-        return await _verified(_chunks(result), sha256) if whole and not self._root else _chunks(result)
+            return _part(self._chunks(await self._get(sha256, size, None)), part)
+        return await _verified(self._chunks(result), sha256) if whole and not self._root else self._chunks(result)
 
     async def _get(self, sha256: str, size: int, part: range | None) -> "GetResult":
         options: GetOptions = {"range": (part.start, part.stop)} if part else {}
-        async with _asked():
+        async with self._asked():
             result = await obstore.get_async(self._store, self.key(sha256), options=options)
         if result.meta["size"] != size:
             raise BlobMissing(sha256)
@@ -147,7 +163,7 @@ class Blobs:
 
     async def delete(self, sha256: str) -> None:
         """Remove the blob. No effect if it does not exist."""
-        async with _asked():
+        async with self._asked():
             try:
                 await obstore.delete_async(self._store, self.key(sha256))
             except FileNotFoundError:
@@ -164,15 +180,55 @@ class Blobs:
         async for batch in self.list_all():
             yield [blob.sha256 for blob in batch if blob.written_at < than]
 
+    def _keep_file(self, source: Path, target: Path) -> None:
+        """Move `source` to `target`, durably: fsync, rename, fsync of the folders.
 
-async def _chunks(result: "GetResult") -> AsyncIterator[memoryview]:
-    stream = aiter(result.stream(min_chunk_size=_CHUNK))
-    while True:
-        async with _asked():
-            chunk = await anext(stream, None)
-        if chunk is None:
+        If an fsync fails, so does the upload. The fsync is never retried, because the kernel forgets what it could not
+        write (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So the file must not
+        stay: the next upload of the same bytes would take it for durable.
+        """
+        with room_for("the image"):
+            _fsync(source)
+            self._make_folders(target.parent)
+            source.rename(target)
+            try:
+                _fsync(target.parent)
+            except OSError:
+                target.unlink(missing_ok=True)
+                raise
+
+    def _sync_name(self, target: Path) -> None:
+        with room_for("the image"):
+            self._make_folders(target.parent)
+            _fsync(target.parent)
+
+    def _make_folders(self, folder: Path) -> None:
+        """Create folders and sync their names: also of those that exist, since another process may be about to."""
+        if folder == self._root or (folder in self._synced and folder.is_dir()):
             return
-        yield memoryview(chunk)
+        self._make_folders(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _fsync(folder.parent)
+        self._synced.add(folder)
+
+    async def _chunks(self, result: "GetResult") -> AsyncIterator[memoryview]:
+        stream = aiter(result.stream(min_chunk_size=_CHUNK))
+        while True:
+            async with self._asked():
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
+            yield memoryview(chunk)
+
+    @asynccontextmanager
+    async def _asked(self, times: float = 1) -> AsyncIterator[None]:
+        """Translate errors, and raise GatewayTimeout after `times` the time limit of an answer."""
+        try:
+            async with asyncio.timeout(times * self._seconds):
+                with _translated():
+                    yield
+        except TimeoutError as error:
+            raise GatewayTimeout("the blob store was too slow; retry later") from error
 
 
 async def _part(chunks: AsyncIterator[memoryview], part: range) -> AsyncIterator[memoryview]:
@@ -222,44 +278,12 @@ def _remote_store(url: str) -> "ObjectStore":
     return from_url(url, client_options=_CLIENT, retry_config=_RETRIES)
 
 
-@asynccontextmanager
-async def _asked(seconds: float = _ANSWER_SECONDS) -> AsyncIterator[None]:
-    """Translate errors, and raise GatewayTimeout after `seconds`."""
-    try:
-        async with asyncio.timeout(seconds):
-            with _translated():
-                yield
-    except TimeoutError as error:
-        raise GatewayTimeout("the blob store was too slow; retry later") from error
-
-
 @contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except (BaseError, OSError) as error:
         raise Unavailable("the blob store does not respond; retry later") from error
-
-
-def _keep_file(source: Path, target: Path, root: Path) -> None:
-    """Move `source` to `target`, durably: fsync, rename, fsync of the folders.
-
-    If an fsync fails, so does the upload. The fsync is never retried, because the kernel forgets what it could not
-    write (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
-    """
-    with room_for("the image"):
-        _fsync(source)
-        _make_folders(target.parent, root)
-        source.rename(target)
-        _fsync(target.parent)
-
-
-def _make_folders(folder: Path, root: Path) -> None:
-    if folder == root or folder.exists():
-        return
-    _make_folders(folder.parent, root)
-    folder.mkdir(exist_ok=True)
-    _fsync(folder.parent)
 
 
 def _fsync(path: Path) -> None:

@@ -50,7 +50,7 @@ class Library:
                 spans.lap("record")
                 with spans.during("blob"):
                     damaged = await content.is_damaged()
-                    if damaged or not await self._blobs.exists(upload.sha256, upload.bytes):
+                    if damaged or not await self._blobs.is_durable(upload.sha256, upload.bytes):
                         await self._blobs.add(upload.sha256, upload.path)
                 await content.add(record)
                 if damaged:

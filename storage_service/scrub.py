@@ -81,7 +81,7 @@ async def _scrub(settings: StorageSettings, options: argparse.Namespace) -> int:
     metadata = create_store(database_config(settings))
     await metadata.open(beside=True)
     try:
-        scrubber = Scrubber(metadata, Blobs(settings.blobs), options.rate)
+        scrubber = Scrubber(metadata, Blobs(settings.blobs, settings.blob_seconds), options.rate)
         return await _run(scrubber, in_json=options.json)
     finally:
         await metadata.close()

@@ -20,9 +20,6 @@ class TransformSettings(CommonSettings):
     spool_dir: Path = Field(
         scratch_directory("spool"), description="Folder for files that live no longer than one request."
     )
-    blob_seconds: float = Field(
-        5, gt=0, description="Time limit for fetching an original from an object store, in seconds."
-    )
     source_cache_bytes: Bytes = Field(
         ByteSize(1024 * MEBIBYTE),
         ge=0,
