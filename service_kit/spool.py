@@ -19,6 +19,7 @@ _FLUSH_BYTES = 1024**2
 _LEFT_SECONDS = 3600
 _OUR_NAME = re.compile("[0-9a-f]{32}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BROKEN = {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EUCLEAN, errno.EBADMSG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,9 @@ def room_for(what: str) -> Iterator[None]:
     except OSError as error:
         if error.errno in _NO_ROOM:
             raise InsufficientStorage(f"the disk is full; {what} was not stored") from error
-        raise DiskFailed(f"the disk failed; {what} was not stored") from error
+        if error.errno in _BROKEN:
+            raise DiskFailed(f"the disk failed; {what} was not stored") from error
+        raise
 
 
 class Spool:

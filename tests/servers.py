@@ -67,8 +67,8 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Run a PostgreSQL server; yields its URL."""
+def postgres(folder: Path, *options: str) -> Iterator[str]:
+    """Run a PostgreSQL server; yields its URL. `options` are those of initdb."""
     initdb = program("initdb", "usr/lib/postgresql/*/bin")
     data, port = folder / "postgres", free_port()
     data.mkdir()
@@ -80,7 +80,7 @@ def postgres(folder: Path) -> Iterator[str]:
             if parent != Path("/") and parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
                 parent.chmod(parent.stat().st_mode | 0o011)
     subprocess.run(
-        [initdb, "-D", data, "-U", "imgsvc", "--auth=trust", "-E", "UTF8"],
+        [initdb, "-D", data, "-U", "imgsvc", "--auth=trust", "-E", "UTF8", *options],
         check=True, cwd=data, stdout=subprocess.DEVNULL, **user,  # type: ignore[call-overload]
     )  # fmt: skip
     server = str(Path(initdb).with_name("postgres"))
