@@ -1,9 +1,6 @@
 """Blobs: the bytes of images, in files or an object store, named by their SHA-256."""
 
 import asyncio
-import hashlib
-import os
-from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -16,10 +13,11 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, from_url
 
-from service_kit.errors import ContentLost, GatewayTimeout, Unavailable
+from service_kit.errors import GatewayTimeout, Unavailable
 from service_kit.settings import scratch_directory
-from service_kit.spool import room_for
 from service_kit.urls import parts_of, redacted
+from storage_service.durable_files import DurableFiles
+from storage_service.verifying import verified
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -30,20 +28,18 @@ _CHUNK = 256 * 1024
 _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
-
-_CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_http": True}
-"""Plain HTTP is used only if the URL of the endpoint says so, such as for an S3 server in the same network."""
+_CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "300s", "allow_http": True}
+"""Plain HTTP is used only if the URL of the endpoint says so, such as for an S3 server in the same network.
+`timeout` includes the time that a slow client takes to receive an original. `_asked` has the limits of the store."""
 _STORING = 5
 """How many times longer an object store may take for storing a blob than for beginning an answer, or sending the next
 chunk. By default that makes 25 s: below nginx's patience (30 s), so that clients get our answer."""
-_HELD = 1024**2
-"""Bytes of a blob from an object store that are verified before the first of them is sent."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 """By default, obstore retries for three minutes, longer than any client waits."""
 
 
 class BlobMissing(Exception):
-    """The blob is missing or incomplete, or the store sent other bytes than were uploaded."""
+    """The blob is missing or incomplete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +59,13 @@ class Blobs:
         `seconds` is how long an object store may take to answer.
         """
         self._seconds = seconds
-        self._synced: set[Path] = set()
-        """The folders whose names this process has synced: at most 65,793."""
         parts = parts_of("BLOB_URL", url)
         if parts.scheme == "file" and parts.netloc:
             raise ValueError(
                 f"BLOB_URL={redacted(url)!r} has a host, {parts.netloc!r}; write a folder with three slashes: file:///path"
             )
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        self._files = DurableFiles(self._root) if self._root else None
         self._signs = parts.scheme in _SIGNING_SCHEMES
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
@@ -103,8 +98,8 @@ class Blobs:
 
     async def add(self, sha256: str, source: Path) -> None:
         """Store the contents of the file `source`, which may be moved. The blob is durable when this returns."""
-        if self._root:
-            await asyncio.to_thread(self._keep_file, source, self._root / self.key(sha256))
+        if self._files:
+            await asyncio.to_thread(self._files.keep, source, self._files.root / self.key(sha256))
             return
         size = (await asyncio.to_thread(source.stat)).st_size
         async with self._asked(_STORING):
@@ -131,15 +126,15 @@ class Blobs:
         """
         if not await self.exists(sha256, size):
             return False
-        if self._root:
-            await asyncio.to_thread(self._sync_name, self._root / self.key(sha256))
+        if self._files:
+            await asyncio.to_thread(self._files.sync_name, self._files.root / self.key(sha256))
         return True
 
     async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
         """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing if the blob is incomplete.
 
-        A whole blob from an object store is verified. If it has other bytes than were uploaded, this raises BlobMissing
-        for a small one; the chunks of a large one end with ContentLost instead of the last chunk.
+        A whole blob from an object store is verified. If it has other bytes than were uploaded, a small one raises
+        ContentLost here, and a large one does in place of the last chunks.
         """
         whole = part == range(size)
         try:
@@ -151,7 +146,7 @@ class Blobs:
                 raise
             # Some stores do not send parts, or do not say that it is one.
             return _part(self._chunks(await self._get(sha256, size, None)), part)
-        return await _verified(self._chunks(result), sha256) if whole and not self._root else self._chunks(result)
+        return await verified(self._chunks(result), sha256) if whole and not self._root else self._chunks(result)
 
     async def _get(self, sha256: str, size: int, part: range | None) -> "GetResult":
         options: GetOptions = {"range": (part.start, part.stop)} if part else {}
@@ -179,37 +174,6 @@ class Blobs:
         """The SHA-256 of every blob that was last written before `than`, in batches."""
         async for batch in self.list_all():
             yield [blob.sha256 for blob in batch if blob.written_at < than]
-
-    def _keep_file(self, source: Path, target: Path) -> None:
-        """Move `source` to `target`, durably: fsync, rename, fsync of the folders.
-
-        If an fsync fails, so does the upload. The fsync is never retried, because the kernel forgets what it could not
-        write (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020). So the file must not
-        stay: the next upload of the same bytes would take it for durable.
-        """
-        with room_for("the image"):
-            _fsync(source)
-            self._make_folders(target.parent)
-            source.rename(target)
-            try:
-                _fsync(target.parent)
-            except OSError:
-                target.unlink(missing_ok=True)
-                raise
-
-    def _sync_name(self, target: Path) -> None:
-        with room_for("the image"):
-            self._make_folders(target.parent)
-            _fsync(target.parent)
-
-    def _make_folders(self, folder: Path) -> None:
-        """Create folders and sync their names: also of those that exist, since another process may be about to."""
-        if folder == self._root or (folder in self._synced and folder.is_dir()):
-            return
-        self._make_folders(folder.parent)
-        folder.mkdir(exist_ok=True)
-        _fsync(folder.parent)
-        self._synced.add(folder)
 
     async def _chunks(self, result: "GetResult") -> AsyncIterator[memoryview]:
         stream = aiter(result.stream(min_chunk_size=_CHUNK))
@@ -241,37 +205,6 @@ async def _part(chunks: AsyncIterator[memoryview], part: range) -> AsyncIterator
             return
 
 
-async def _verified(chunks: AsyncIterator[memoryview], sha256: str) -> AsyncIterator[memoryview]:
-    """The same chunks, but the last ones only if all have this hash. Raises BlobMissing if it was soon clear."""
-    digest, held = hashlib.sha256(), deque[memoryview]()
-    async for chunk in chunks:
-        digest.update(chunk)
-        held.append(chunk)
-        if sum(map(len, held)) >= _HELD:
-            return _verified_later(chunks, digest, held, sha256)
-    if digest.hexdigest() != sha256:
-        raise BlobMissing(sha256)
-    return _all(held)
-
-
-async def _verified_later(
-    chunks: AsyncIterator[memoryview], digest: "hashlib._Hash", held: deque[memoryview], sha256: str
-) -> AsyncIterator[memoryview]:
-    async for chunk in chunks:
-        digest.update(chunk)
-        held.append(chunk)
-        yield held.popleft()
-    if digest.hexdigest() != sha256:
-        raise ContentLost(f"the blob store sent other bytes of {sha256} than were uploaded")
-    async for chunk in _all(held):
-        yield chunk
-
-
-async def _all(held: deque[memoryview]) -> AsyncIterator[memoryview]:
-    while held:
-        yield held.popleft()
-
-
 def _remote_store(url: str) -> "ObjectStore":
     if urlsplit(url).scheme == "memory":
         return MemoryStore()
@@ -284,11 +217,3 @@ def _translated() -> Iterator[None]:
         yield
     except (BaseError, OSError) as error:
         raise Unavailable("the blob store does not respond; retry later") from error
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

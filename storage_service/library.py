@@ -80,7 +80,8 @@ class Library:
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
         """The bytes of `part` of the original, in chunks.
 
-        If the blob is missing or incomplete, raises Gone if the image was just deleted, otherwise ContentLost.
+        If the blob is missing or incomplete, raises Gone if the image was just deleted, otherwise ContentLost. Also
+        raises ContentLost if a blob store sends other bytes than were uploaded.
         """
         try:
             return await self._blobs.open(record.sha256, record.bytes, part)

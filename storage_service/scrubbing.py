@@ -152,7 +152,7 @@ class Scrubber:
             if size != content.bytes:
                 return "wrong size"
             return None if await self._hash(content) == content.sha256 else "corrupt"
-        except (BlobMissing, ContentLost):  # the store has verified it itself
+        except (BlobMissing, ContentLost):  # it changed since, or was verified on its way
             return "corrupt"
         except ServiceError:
             return "unreadable"
