@@ -25,6 +25,7 @@ from tests.faults.length import LONG
 
 ROUNDS = 100 if LONG else 6
 GONE_SECONDS = 30 if LONG else 3
+BLOBS = 500 if LONG else 40
 _UPLOADERS = 8
 _RECOVERY_SECONDS = 5 if LONG else 30
 """What the docs promise, and what a busy machine in CI needs."""
@@ -182,6 +183,56 @@ async def test_nothing_acknowledged_is_lost_whatever_is_killed(nodes: Stack, sit
     report = await asyncio.to_thread(scrub, nodes)
     assert (report["damaged"], report["complete"]) == (0, True), report
     assert int(str(report["blobs"])) >= len({hashlib.sha256(body).digest() for body in ledger.values()})
+
+
+CORRUPT = """
+import pathlib, sys
+for path in sys.argv[1:]:
+    file = pathlib.Path(path)
+    body = bytearray(file.read_bytes())
+    body[-1] ^= 1
+    file.write_bytes(body)
+"""
+
+
+@pytest.mark.timeout(600)
+async def test_a_scrub_names_exactly_what_is_corrupt_and_no_cache_keeps_it(nodes: Stack, site: Site) -> None:
+    bodies = [site.body() for _ in range(BLOBS)]
+    ids = [await site.upload(body) for body in bodies]
+    assert all(ids)
+    corrupt = random.Random(3).sample(range(BLOBS), 3)
+    shas = {hashlib.sha256(bodies[number]).hexdigest(): ids[number] for number in corrupt}
+    variants = [f"{image_id}{variant}" for image_id in shas.values() for variant in ("", ".webp?thumb=20", "?thumb=9")]
+    for place in site.places:
+        for variant in variants:
+            async with site.http.get(f"{place}/v1/images/{variant}") as answer:
+                assert answer.status == 200
+    paths = [f"/data/blobs/sha256/{sha[:2]}/{sha[2:4]}/{sha}" for sha in shas]
+    (container,) = nodes.containers("storage")
+    nodes.docker("exec", container, "python", "-c", CORRUPT, *paths)
+    command = ["exec", container, "python", "-m", "storage_service.scrub", "--json"]
+    with pytest.raises(AssertionError):  # exit code 1
+        nodes.docker(*command)
+    report = json.loads(nodes.docker("exec", container, "sh", "-c", "python -m storage_service.scrub --json || true"))
+    assert {found["sha256"]: found["images"] for found in report["findings"]} == {
+        sha: [image_id] for sha, image_id in shas.items()
+    }
+    deadline = time.monotonic() + 20  # the purger looks every ten seconds
+    for place, variant in itertools.product(site.places, variants):
+        while True:
+            async with site.http.get(f"{place}/v1/images/{variant}") as answer:
+                if answer.status == 502:
+                    assert answer.headers["Cache-Control"] == "no-store"
+                    break
+                assert time.monotonic() < deadline, (variant, answer.status)
+            await asyncio.sleep(0.1)
+    for number in set(range(BLOBS)) - set(corrupt):
+        assert await site.get(ids[number]) == (200, bodies[number])
+    for number in corrupt:
+        assert await site.upload(bodies[number])
+        for variant in ("", ".webp?thumb=20"):
+            assert (await site.get(f"{ids[number]}{variant}"))[0] == 200
+    assert (await asyncio.to_thread(scrub, nodes))["damaged"] == 0
 
 
 @dataclass
