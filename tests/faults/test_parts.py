@@ -316,7 +316,7 @@ async def test_cached_reads_continue_while_a_part_is_gone_and_it_recovers_by_its
         await asyncio.gather(asking, return_exceptions=True)
     share = 1 - len(reader.failed) / reader.total
     print(
-        f"\n{part} {how} for {GONE_SECONDS} s: {share:.2%} of {reader.total} cached reads, {recovery:.1f} s to recover"
+        f"\n{part} {how} for {GONE_SECONDS} s: {share:.2%} of {reader.total} cached reads, recovery in {recovery:.1f} s"
     )
     print(f"  not cached: {dict(slow)}; {len(ledger)} uploads")
     assert share >= 0.999, reader.failed[:5]
