@@ -17,6 +17,7 @@ import pytest
 
 from tests import pictures, servers
 from tests.faults import proxy as faults
+from tests.faults.length import LONG
 from tests.faults.proxy import Proxy
 
 SMALL = bytes(pictures.noise(200, 150).jpegsave_buffer())
@@ -69,7 +70,7 @@ class Site:
         return dict(json.loads(done.stdout))
 
 
-@pytest.fixture(scope="module", params=["moto", "rclone"])
+@pytest.fixture(scope="module", params=["rclone", "moto"] if LONG else ["rclone"])
 async def site(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession
 ) -> AsyncIterator[Site]:
