@@ -103,7 +103,12 @@ async def test_a_fetch_ends_when_nobody_waits_for_it(cache: DiskCache, store: St
 
 async def test_a_failed_fetch_fails_all_that_wait_for_it_and_is_repeated(cache: DiskCache, store: Store) -> None:
     store.error = GatewayTimeout("slow")
-    results = await asyncio.gather(*(read(cache, store, 1) for _ in range(5)), return_exceptions=True)
+    store.going.clear()
+    reading = [asyncio.create_task(read(cache, store, 1)) for _ in range(5)]
+    while name(1) not in cache._flights or cache._flights[name(1)].waiting < 5:
+        await asyncio.sleep(0.001)
+    store.going.set()
+    results = await asyncio.gather(*reading, return_exceptions=True)
     assert [type(result) for result in results] == [GatewayTimeout] * 5
     assert store.fetches == [1]
     store.error = None
