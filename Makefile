@@ -49,6 +49,10 @@ loadtest: $(VENV)/.development  ## load-test the containers or TARGET=URL with S
 	@scripts/install-packages plasma-workspace-wallpapers wrk
 	@$(BIN)/python -m loadtests $(if $(SHAPE),--shape $(SHAPE)) $(if $(TARGET),--target $(TARGET)) $(ARGS)
 
+.PHONY: faults
+faults: $(VENV)/.development packages  ## break every part for real, with the durations that the docs promise (an hour, idle machine)
+	@LONG=1 $(BIN)/python -m pytest tests/faults -rP
+
 .PHONY: lock
 lock:  ## pin the newest versions, with hashes (needs uv)
 	uv pip compile pyproject.toml --extra production --extra otel --python-version 3.11 --universal --upgrade \

@@ -32,11 +32,11 @@ class Locator(Protocol):
     async def locate(self, image_id: str) -> Located:
         """Find an image. The result may be some minutes old.
 
-        Raises NotFound, Gone, or Unavailable if storage is down.
+        Raises NotFound, Gone, ContentLost if it is damaged, or Unavailable if storage is down.
         """
 
     async def confirm(self, image_id: str) -> None:
-        """Check that the image exists now. Raises NotFound or Gone otherwise, or Unavailable if storage is down."""
+        """Check that the image is whole now. Raises the errors of `locate` otherwise."""
 
 
 async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The command line: `imgsvc serve` and `imgsvc explain`."""
+"""The command line: `imgsvc serve`, `imgsvc explain` and `imgsvc scrub`."""
 
 import argparse
 import sys
@@ -31,6 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     explain.add_argument("file", type=Path, help="the image")
     explain.add_argument("--format", metavar="EXT", help="the output format (default: the image's own)")
     explain.set_defaults(run=_explain)
+    scrub = commands.add_parser("scrub", help="compare every stored blob with its record")
+    if "scrub" in arguments:
+        from storage_service.scrub import add_options, run  # noqa: PLC0415
+
+        add_options(scrub)
+        scrub.set_defaults(run=run)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

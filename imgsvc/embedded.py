@@ -15,6 +15,7 @@ from service_kit.errors import CannotStart
 from service_kit.http import middlewares, paths, server, tracing
 from service_kit.http.purges import KEYS_HEADER
 from service_kit.processes import worker
+from storage_service.caches import PurgeOrder
 from storage_service.http import handlers as storage
 from storage_service.settings import StorageSettings
 from transform_service.http import handlers as transform
@@ -37,7 +38,20 @@ class LibraryLocator:
 
     async def confirm(self, image_id: str) -> None:
         """See Locator."""
-        await self._app[storage.LIBRARY].find(image_id)
+        await self._app[storage.LIBRARY].find_whole(image_id)
+
+
+class OwnCaches:
+    """What the transform service in this process keeps of images. The storage service purges it."""
+
+    def __init__(self, app: web.Application) -> None:
+        self._app = app
+
+    async def purge(self, order: PurgeOrder) -> bool:
+        """See PurgeableCache."""
+        if order.content and transform.RESULTS in self._app:  # otherwise it is still starting
+            await transform.forget_content(self._app, order.content)
+        return True
 
 
 LOCATOR = web.AppKey("LOCATOR", LibraryLocator)
@@ -56,7 +70,7 @@ def create_app(
             yield
 
     app.cleanup_ctx.append(data_dir)
-    storage_service.app.setup(app, storage_settings)
+    storage_service.app.setup(app, storage_settings, [OwnCaches(app)])
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
     both = (*storage.routes(), *transform.routes())

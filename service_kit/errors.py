@@ -143,6 +143,12 @@ class Unavailable(ServiceError):
     retry_after = 1
 
 
+class DiskFailed(Unavailable):
+    """The disk reported an error other than being full: an operator has to act."""
+
+    level = logging.ERROR
+
+
 class GatewayTimeout(ServiceError):
     """A remote source was too slow."""
 

@@ -50,6 +50,12 @@ class CommonSettings(BaseSettings):
         " Credentials are the store's own environment variables (`AWS_ACCESS_KEY_ID`, …). The transform service accepts"
         " no image from anywhere else; it needs this setting only with Redis.",
     )
+    blob_seconds: float = Field(
+        5,
+        gt=0,
+        description="Time limit for an object store to answer, and for fetching an original from it, in seconds."
+        " Storing an upload there may take five times as long.",
+    )
     upload_seconds: float = Field(300, gt=0, description="Time limit for receiving an upload, in seconds.")
     max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
     max_frames: int = Field(100, gt=0, description="Frame limit of an animation, and page limit of a TIFF.")

@@ -13,12 +13,13 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from service_kit.errors import ContentTooLarge, InsufficientStorage
+from service_kit.errors import ContentTooLarge, DiskFailed, InsufficientStorage
 
 _FLUSH_BYTES = 1024**2
 _LEFT_SECONDS = 3600
 _OUR_NAME = re.compile("[0-9a-f]{32}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_BROKEN = {errno.EIO, errno.EROFS, errno.ENODEV, errno.ENXIO, errno.ESTALE, errno.EUCLEAN, errno.EBADMSG}
 
 
 class _Claims:
@@ -61,13 +62,15 @@ class Spooled:
 
 @contextmanager
 def room_for(what: str) -> Iterator[None]:
-    """Raise InsufficientStorage, which names `what` was being stored, if the disk is full."""
+    """Translate errors of the disk: InsufficientStorage if it is full, otherwise DiskFailed. They name `what`."""
     try:
         yield
     except OSError as error:
-        if error.errno not in _NO_ROOM:
-            raise
-        raise InsufficientStorage(f"the disk is full; {what} was not stored") from error
+        if error.errno in _NO_ROOM:
+            raise InsufficientStorage(f"the disk is full; {what} was not stored") from error
+        if error.errno in _BROKEN:
+            raise DiskFailed(f"the disk failed; {what} was not stored") from error
+        raise
 
 
 class Spool:

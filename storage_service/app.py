@@ -2,8 +2,9 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 from aiohttp import web
@@ -16,7 +17,7 @@ from service_kit.processes import worker
 from service_kit.settings import secret_in
 from service_kit.spool import Spool
 from storage_service.blobs import Blobs
-from storage_service.caches import Caches
+from storage_service.caches import Caches, PurgeableCache
 from storage_service.http import handlers
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, create_store
@@ -41,25 +42,26 @@ def create_app(settings: StorageSettings) -> web.Application:
     return app
 
 
-def setup(app: web.Application, settings: StorageSettings) -> None:
-    """Give `app` a library. The caller adds the routes."""
+def setup(app: web.Application, settings: StorageSettings, own_caches: Sequence[PurgeableCache] = ()) -> None:
+    """Give `app` a library. The caller adds the routes. `own_caches` are those in this process."""
     app[handlers.SETTINGS] = settings
-    app.cleanup_ctx.append(_library)
+    app.cleanup_ctx.append(functools.partial(_library, own_caches=own_caches))
 
 
-async def _library(app: web.Application) -> AsyncIterator[None]:
+async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -> AsyncIterator[None]:
     settings = app[handlers.SETTINGS]
-    blobs = Blobs(settings.blobs)
+    blobs = Blobs(settings.blobs, settings.blob_seconds)
     spool = Spool(blobs.spool_folder)
     spool.prepare()
-    metadata = create_store(_database(settings))
+    metadata = create_store(database_config(settings))
     validator = Validator(settings)
     async with contextlib.AsyncExitStack() as stack:
         await metadata.open()
         stack.push_async_callback(metadata.close)
         await validator.start()
         stack.push_async_callback(validator.close)
-        purger = app[PURGER] = Purger(metadata, await stack.enter_async_context(Caches(settings.purge_urls)))
+        caches = await stack.enter_async_context(Caches(settings.purge_urls, own_caches))
+        purger = app[PURGER] = Purger(metadata, caches)
         library = Library(metadata, blobs, validator, purger)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = asyncio.create_task(sweep_for_ever(library, spool, settings.sweep_seconds))
@@ -87,6 +89,7 @@ async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None
             logger.info("the sweep removed %d blobs that no image uses", removed)
 
 
-def _database(settings: StorageSettings) -> DatabaseConfig:
+def database_config(settings: StorageSettings) -> DatabaseConfig:
+    """How to connect to the database. Raises CannotStart if the file with its password is unreadable."""
     password = secret_in("DATABASE_PASSWORD_FILE", settings.database_password_file)
     return DatabaseConfig(settings.database, password, settings.database_pool, settings.database_lock_pool)

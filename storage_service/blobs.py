@@ -1,9 +1,9 @@
 """Blobs: the bytes of images, in files or an object store, named by their SHA-256."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,10 +13,11 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, MemoryStore, from_url
 
-from service_kit.errors import Unavailable
+from service_kit.errors import GatewayTimeout, Unavailable
 from service_kit.settings import scratch_directory
-from service_kit.spool import room_for
 from service_kit.urls import parts_of, redacted
+from storage_service.durable_files import DurableFiles
+from storage_service.verifying import verified
 
 if TYPE_CHECKING:
     from obstore import GetOptions, GetResult
@@ -27,9 +28,12 @@ _CHUNK = 256 * 1024
 _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
 
-
-_CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "30s", "allow_http": True}
-"""Plain HTTP is used only if the URL of the endpoint says so, such as for an S3 server in the same network."""
+_CLIENT: "ClientConfig" = {"connect_timeout": "2s", "timeout": "300s", "allow_http": True}
+"""Plain HTTP is used only if the URL of the endpoint says so, such as for an S3 server in the same network.
+`timeout` includes the time that a slow client takes to receive an original. `_asked` has the limits of the store."""
+_STORING = 5
+"""How many times longer an object store may take for storing a blob than for beginning an answer, or sending the next
+chunk. By default that makes 25 s: below nginx's patience (30 s), so that clients get our answer."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 """By default, obstore retries for three minutes, longer than any client waits."""
 
@@ -38,17 +42,30 @@ class BlobMissing(Exception):
     """The blob is missing or incomplete."""
 
 
+@dataclass(frozen=True, slots=True)
+class ListedBlob:
+    """A blob in the list of the store, and when it was written."""
+
+    sha256: str
+    written_at: datetime
+
+
 class Blobs:
     """A content-addressed store. Adding content that it already has changes nothing."""
 
-    def __init__(self, url: str) -> None:
-        """`url` is a URL for obstore's `from_url`. Raises ValueError for others."""
+    def __init__(self, url: str, seconds: float = 5.0) -> None:
+        """`url` is a URL for obstore's `from_url`. Raises ValueError for others.
+
+        `seconds` is how long an object store may take to answer.
+        """
+        self._seconds = seconds
         parts = parts_of("BLOB_URL", url)
         if parts.scheme == "file" and parts.netloc:
             raise ValueError(
                 f"BLOB_URL={redacted(url)!r} has a host, {parts.netloc!r}; write a folder with three slashes: file:///path"
             )
         self._root = Path(unquote(parts.path)) if parts.scheme == "file" else None
+        self._files = DurableFiles(self._root) if self._root else None
         self._signs = parts.scheme in _SIGNING_SCHEMES
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
@@ -81,54 +98,111 @@ class Blobs:
 
     async def add(self, sha256: str, source: Path) -> None:
         """Store the contents of the file `source`, which may be moved. The blob is durable when this returns."""
-        if self._root:
-            await asyncio.to_thread(_keep_file, source, self._root / self.key(sha256), self._root)
+        if self._files:
+            await asyncio.to_thread(self._files.keep, source, self._files.root / self.key(sha256))
             return
-        with _translated():
+        size = (await asyncio.to_thread(source.stat)).st_size
+        async with self._asked(_STORING):
             await obstore.put_async(self._store, self.key(sha256), source)
+        if not await self.exists(sha256, size):
+            raise Unavailable("the blob store confirmed the image but does not have it; retry later")
+
+    async def size(self, sha256: str) -> int | None:
+        """The bytes that the store has of a blob; None if it has none."""
+        async with self._asked():
+            try:
+                return (await obstore.head_async(self._store, self.key(sha256)))["size"]
+            except FileNotFoundError:
+                return None
 
     async def exists(self, sha256: str, size: int) -> bool:
         """Whether the blob exists with all its `size` bytes."""
-        with _translated():
-            try:
-                found = await obstore.head_async(self._store, self.key(sha256))
-            except FileNotFoundError:
-                return False
-        return found["size"] == size
+        return await self.size(sha256) == size
+
+    async def is_durable(self, sha256: str, size: int) -> bool:
+        """Whether the blob exists with all its `size` bytes, and outlasts a power failure when this returns.
+
+        Its name may not be on the disk yet, if the process that was adding it was killed.
+        """
+        if not await self.exists(sha256, size):
+            return False
+        if self._files:
+            await asyncio.to_thread(self._files.sync_name, self._files.root / self.key(sha256))
+        return True
 
     async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:
-        """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing if the blob is incomplete."""
+        """The bytes of `part` of a blob of `size` bytes, in chunks. Raises BlobMissing if the blob is incomplete.
+
+        A whole blob from an object store is verified. If it has other bytes than were uploaded, a small one raises
+        ContentLost here, and a large one does in place of the last chunks.
+        """
+        whole = part == range(size)
         try:
-            with _translated():
-                options: GetOptions = {"range": (part.start, part.stop)}
-                result = await obstore.get_async(self._store, self.key(sha256), options=options)
+            result = await self._get(sha256, size, None if whole else part)
         except Unavailable as error:
-            if await self.exists(sha256, size):
+            if not await self.exists(sha256, size):
+                raise BlobMissing(sha256) from error
+            if whole:
                 raise
-            raise BlobMissing(sha256) from error
+            # Some stores do not send parts, or do not say that it is one.
+            return _part(self._chunks(await self._get(sha256, size, None)), part)
+        return await verified(self._chunks(result), sha256) if whole and not self._root else self._chunks(result)
+
+    async def _get(self, sha256: str, size: int, part: range | None) -> "GetResult":
+        options: GetOptions = {"range": (part.start, part.stop)} if part else {}
+        async with self._asked():
+            result = await obstore.get_async(self._store, self.key(sha256), options=options)
         if result.meta["size"] != size:
             raise BlobMissing(sha256)
-        return _chunks(result)
+        return result
 
     async def delete(self, sha256: str) -> None:
         """Remove the blob. No effect if it does not exist."""
-        with _translated():
+        async with self._asked():
             try:
                 await obstore.delete_async(self._store, self.key(sha256))
             except FileNotFoundError:
                 return
 
-    async def list_older(self, than: datetime) -> AsyncIterator[list[str]]:
-        """The SHA-256 of every blob that was last written before `than`, in batches."""
+    async def list_all(self) -> AsyncIterator[list[ListedBlob]]:
+        """Every blob, in batches."""
         with _translated():
             async for batch in obstore.list(self._store, _PREFIX, chunk_size=_LIST_BATCH):
-                yield [blob["path"].rpartition("/")[2] for blob in batch if blob["last_modified"] < than]
+                yield [ListedBlob(each["path"].rpartition("/")[2], each["last_modified"]) for each in batch]
 
+    async def list_older(self, than: datetime) -> AsyncIterator[list[str]]:
+        """The SHA-256 of every blob that was last written before `than`, in batches."""
+        async for batch in self.list_all():
+            yield [blob.sha256 for blob in batch if blob.written_at < than]
 
-async def _chunks(result: "GetResult") -> AsyncIterator[memoryview]:
-    with _translated():
-        async for chunk in result.stream(min_chunk_size=_CHUNK):
+    async def _chunks(self, result: "GetResult") -> AsyncIterator[memoryview]:
+        stream = aiter(result.stream(min_chunk_size=_CHUNK))
+        while True:
+            async with self._asked():
+                chunk = await anext(stream, None)
+            if chunk is None:
+                return
             yield memoryview(chunk)
+
+    @asynccontextmanager
+    async def _asked(self, times: float = 1) -> AsyncIterator[None]:
+        """Translate errors, and raise GatewayTimeout after `times` the time limit of an answer."""
+        try:
+            async with asyncio.timeout(times * self._seconds):
+                with _translated():
+                    yield
+        except TimeoutError as error:
+            raise GatewayTimeout("the blob store was too slow; retry later") from error
+
+
+async def _part(chunks: AsyncIterator[memoryview], part: range) -> AsyncIterator[memoryview]:
+    """The bytes of `part` out of a whole blob."""
+    begin = 0
+    async for chunk in chunks:
+        yield chunk[max(0, part.start - begin) : max(0, part.stop - begin)]
+        begin += len(chunk)
+        if begin >= part.stop:
+            return
 
 
 def _remote_store(url: str) -> "ObjectStore":
@@ -143,32 +217,3 @@ def _translated() -> Iterator[None]:
         yield
     except (BaseError, OSError) as error:
         raise Unavailable("the blob store does not respond; retry later") from error
-
-
-def _keep_file(source: Path, target: Path, root: Path) -> None:
-    """Move `source` to `target`, durably: fsync, rename, fsync of the folders.
-
-    If an fsync fails, so does the upload. The fsync is never retried, because the kernel forgets what it could not
-    write (Rebello et al., "Can Applications Recover from fsync Failures?", USENIX ATC 2020).
-    """
-    with room_for("the image"):
-        _fsync(source)
-        _make_folders(target.parent, root)
-        source.rename(target)
-        _fsync(target.parent)
-
-
-def _make_folders(folder: Path, root: Path) -> None:
-    if folder == root or folder.exists():
-        return
-    _make_folders(folder.parent, root)
-    folder.mkdir(exist_ok=True)
-    _fsync(folder.parent)
-
-
-def _fsync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

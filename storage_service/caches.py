@@ -5,7 +5,8 @@ import logging
 import socket
 import time
 from collections.abc import Sequence
-from typing import Self
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import aiohttp
 from yarl import URL
@@ -19,6 +20,17 @@ _SILENT_SECONDS = 0.1
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class PurgeOrder:
+    """What a cache has to remove."""
+
+    image_id: str
+    content: str | None
+    """The content whose results to drop as well, by its SHA-256."""
+    damaged: bool = False
+    """Whether the image still exists, but was found damaged."""
+
+
 class CacheNode:
     """One node of a cache, at one address."""
 
@@ -29,8 +41,8 @@ class CacheNode:
         self._silent_until: float | None = None
         """When to try again after the node did not confirm. Until then, it must not delay purges of the other nodes."""
 
-    async def purge(self, image_id: str, content: str | None) -> bool:
-        """Purge an image, and all results of `content` unless that is None. Returns whether the node confirmed."""
+    async def purge(self, order: PurgeOrder) -> bool:
+        """Purge an image. Returns whether the node confirmed."""
         now = time.monotonic()
         if self._silent_until is not None:
             if now < self._silent_until:
@@ -38,13 +50,18 @@ class CacheNode:
             self._silent_until = now + _SECONDS  # one request tries the node, for all that are waiting
         confirmed = False
         try:
-            confirmed = await self._confirmed(image_id, content)
+            confirmed = await self._confirmed(order)
         finally:  # even if the caller has stopped waiting
             self._silent_until = None if confirmed else time.monotonic() + _SILENT_SECONDS
         return confirmed
 
-    async def _confirmed(self, image_id: str, content: str | None) -> bool:
-        headers = {"Host": self._host} | ({purges.CONTENT_HEADER: content} if content else {})
+    async def _confirmed(self, order: PurgeOrder) -> bool:
+        headers = {"Host": self._host}
+        if order.content:
+            headers[purges.CONTENT_HEADER] = order.content
+        if order.damaged:
+            headers[purges.REASON_HEADER] = purges.DAMAGED
+        image_id = order.image_id
         url = self._address.with_path(paths.image_url(image_id))
         try:
             async with self._session.request(purges.METHOD, url, headers=headers) as response:
@@ -67,12 +84,12 @@ class Cache:
         self._nodes: dict[str, CacheNode] = {}
         self._known_until = 0.0
 
-    async def purge(self, image_id: str, content: str | None) -> bool:
+    async def purge(self, order: PurgeOrder) -> bool:
         """See CacheNode.purge. Returns whether there is a node, and every node confirmed."""
         if time.monotonic() >= self._known_until and not await self._find_nodes():
             return False
         nodes = self._nodes.values()
-        return all(await asyncio.gather(*(node.purge(image_id, content) for node in nodes)))
+        return all(await asyncio.gather(*(node.purge(order) for node in nodes)))
 
     async def _find_nodes(self) -> bool:
         """Update the nodes; False if the host has no known address."""
@@ -97,16 +114,24 @@ class Cache:
         return {str(info[4][0]) for info in found}
 
 
-class Caches:
-    """All caches to purge: one for each of `urls`."""
+class PurgeableCache(Protocol):
+    """A cache that may hold something of an image."""
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    async def purge(self, order: PurgeOrder) -> bool:
+        """Purge an image. Returns whether that is done."""
+
+
+class Caches:
+    """All caches to purge: one for each of `urls`, and those in this process."""
+
+    def __init__(self, urls: Sequence[str], own: Sequence[PurgeableCache] = ()) -> None:
         self._urls = [URL(url) for url in urls]
-        self._caches: list[Cache] = []
+        self._own = own
+        self._caches: list[PurgeableCache] = [*own]
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=_SECONDS))
-        self._caches = [Cache(self._session, url) for url in self._urls]
+        self._caches = [*self._own, *(Cache(self._session, url) for url in self._urls)]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -117,6 +142,6 @@ class Caches:
         """Whether there are any caches."""
         return bool(self._caches)
 
-    async def purge(self, image_id: str, content: str | None) -> bool:
-        """See CacheNode.purge. Returns whether every node of every cache confirmed."""
-        return all(await asyncio.gather(*(cache.purge(image_id, content) for cache in self._caches)))
+    async def purge(self, order: PurgeOrder) -> bool:
+        """Purge an image. Returns whether every node of every cache confirmed."""
+        return all(await asyncio.gather(*(cache.purge(order) for cache in self._caches)))

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from imaging.locator import Located, explain_missing
-from service_kit.errors import Gone, NotFound, Unavailable
+from service_kit.errors import ContentLost, Gone, NotFound, ServiceError
 from service_kit.ids import checked_image_id, new_image_id
 from service_kit.observing import spans
 from service_kit.spool import Spooled
@@ -49,9 +49,12 @@ class Library:
             async with self._metadata.lock_content(upload.sha256) as content:
                 spans.lap("record")
                 with spans.during("blob"):
-                    if not await self._blobs.exists(upload.sha256, upload.bytes):
+                    damaged = await content.is_damaged()
+                    if damaged or not await self._blobs.is_durable(upload.sha256, upload.bytes):
                         await self._blobs.add(upload.sha256, upload.path)
                 await content.add(record)
+                if damaged:
+                    await content.mend()
         return record
 
     async def find(self, image_id: str) -> ImageRecord:
@@ -63,6 +66,13 @@ class Library:
             raise Gone(f"the image {image_id} was deleted")
         return record
 
+    async def find_whole(self, image_id: str) -> ImageRecord:
+        """Like `find`. Also raises ContentLost if a scrub found the image damaged."""
+        record = await self.find(image_id)
+        if record.damaged_at:
+            raise ContentLost(f"the bytes of image {image_id} are damaged; upload the same file again to restore them")
+        return record
+
     async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
         """At most `limit` images, newest first, starting after the position `after`."""
         return await self._metadata.page(limit, after)
@@ -70,7 +80,8 @@ class Library:
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
         """The bytes of `part` of the original, in chunks.
 
-        If the blob is missing or incomplete, raises Gone if the image was just deleted, otherwise ContentLost.
+        If the blob is missing or incomplete, raises Gone if the image was just deleted, otherwise ContentLost. Also
+        raises ContentLost if a blob store sends other bytes than were uploaded.
         """
         try:
             return await self._blobs.open(record.sha256, record.bytes, part)
@@ -83,8 +94,11 @@ class Library:
         return self._blobs.key(record.sha256) if is_file else None
 
     async def locate(self, image_id: str, fallback_url: str) -> Located:
-        """The header of an image and where its bytes are: a file, a presigned URL, or else `fallback_url`."""
-        record = await self.find(image_id)
+        """The header of an image and where its bytes are: a file, a presigned URL, or else `fallback_url`.
+
+        Raises the errors of `find_whole`.
+        """
+        record = await self.find_whole(image_id)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
         return Located(
@@ -103,7 +117,7 @@ class Library:
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)
-        except Unavailable as error:  # the image is deleted anyway, and the next sweep removes its blob
+        except ServiceError as error:  # the image is deleted anyway, and the next sweep removes its blob
             logger.warning("the blob of the deleted image %s stays until the next sweep: %s", image_id, error)
 
     async def sweep(self, grace: timedelta) -> int:

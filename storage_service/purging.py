@@ -1,4 +1,4 @@
-"""The outbox: sends purges for each deletion until every cache has confirmed."""
+"""The outbox: sends purges for each deletion, and each damaged image, until every cache has confirmed."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from service_kit.errors import ServiceError
-from storage_service.caches import Caches
+from storage_service.caches import Caches, PurgeOrder
 from storage_service.metadata.base import MetadataStore, PendingPurge
 from storage_service.metrics import PURGE_CONFIRM, PURGE_OLDEST, PURGES_PENDING
 
@@ -23,8 +23,8 @@ _HOPELESS = 600.0
 _CLAIM = timedelta(seconds=10)
 """Longer than a round takes, so that no other process starts the same one meanwhile."""
 _LONGEST_SLEEP = 10.0
-"""Seconds until a node notices a deletion by another node that died before announcing it. Its own deletions wake it at
-once."""
+"""Seconds until a node notices a deletion by another node that died before announcing it, or damage that a scrub found.
+Its own deletions wake it at once."""
 _BATCH = 100
 _DATABASE_PAUSE = 0.5
 """Seconds until the next attempt while the database does not respond."""
@@ -88,17 +88,19 @@ class Purger:
     async def _seconds_to_next(self) -> float | None:
         """Seconds until the next purge is due; None to sleep until a deletion."""
         due_at = await self._metadata.next_purge()
-        longest = None if self._metadata.exclusive else _LONGEST_SLEEP
+        # Without caches, purges have no effect.
+        longest = None if self._metadata.exclusive and not self._caches.exist else _LONGEST_SLEEP
         if due_at is None:
             return longest
         seconds = max(0.0, (due_at - datetime.now(UTC)).total_seconds())
         return seconds if longest is None else min(seconds, longest)
 
     async def _deliver(self, purge: PendingPurge) -> None:
-        used = await self._metadata.used_contents([purge.sha256])
-        confirmed = await self._caches.purge(purge.image_id, None if used else purge.sha256)
+        drop = purge.damaged or not await self._metadata.used_contents([purge.sha256])
+        order = PurgeOrder(purge.image_id, purge.sha256 if drop else None, purge.damaged)
+        confirmed = await self._caches.purge(order)
         now = datetime.now(UTC)
-        if confirmed and not purge.round:
+        if confirmed and not purge.round and not purge.damaged:
             PURGE_CONFIRM.observe((now - purge.deleted_at).total_seconds())
         if not confirmed:
             waited = (now - purge.deleted_at).total_seconds()

@@ -67,8 +67,8 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 
 
 @contextmanager
-def postgres(folder: Path) -> Iterator[str]:
-    """Run a PostgreSQL server; yields its URL."""
+def postgres(folder: Path, *options: str) -> Iterator[str]:
+    """Run a PostgreSQL server; yields its URL. `options` are those of initdb."""
     initdb = program("initdb", "usr/lib/postgresql/*/bin")
     data, port = folder / "postgres", free_port()
     data.mkdir()
@@ -80,7 +80,7 @@ def postgres(folder: Path) -> Iterator[str]:
             if parent != Path("/") and parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
                 parent.chmod(parent.stat().st_mode | 0o011)
     subprocess.run(
-        [initdb, "-D", data, "-U", "imgsvc", "--auth=trust", "-E", "UTF8"],
+        [initdb, "-D", data, "-U", "imgsvc", "--auth=trust", "-E", "UTF8", *options],
         check=True, cwd=data, stdout=subprocess.DEVNULL, **user,  # type: ignore[call-overload]
     )  # fmt: skip
     server = str(Path(initdb).with_name("postgres"))
@@ -101,14 +101,25 @@ def redis(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def s3(folder: Path) -> Iterator[dict[str, str]]:
-    """Run an S3 server with a bucket named `bucket`; yields its settings. It is moto's: Debian has none."""
-    port = free_port()
-    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-p", str(port)]
+def s3(folder: Path, kind: str = "moto", port: int = 0) -> Iterator[dict[str, str]]:
+    """Run an S3 server with a bucket named `bucket`; yields its settings. Both kinds are from PyPI: Debian has none.
+
+    `moto` keeps everything in memory. `rclone` checks signatures, and keeps everything in `folder`.
+    """
+    port = port or free_port()
+    if kind == "moto":
+        command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-p", str(port)]
+    else:
+        bucket = folder / "buckets" / "bucket"
+        bucket.mkdir(parents=True, exist_ok=True)
+        rclone = str(Path(sys.executable).with_name("rclone"))
+        options = ["--auth-key", "key,secret", "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off"]
+        command = [rclone, "serve", "s3", *options, "--config", "/dev/null", str(bucket.parent)]
     with _running(command, folder / "s3.log", cwd=folder) as process:
         await_port(port, process, folder / "s3.log")
         endpoint = f"http://127.0.0.1:{port}"
-        urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT"), timeout=10).close()
+        if kind == "moto":
+            urllib.request.urlopen(urllib.request.Request(f"{endpoint}/bucket", method="PUT"), timeout=10).close()
         yield {
             "AWS_ENDPOINT": endpoint,
             "AWS_ACCESS_KEY_ID": "key",

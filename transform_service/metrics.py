@@ -14,6 +14,14 @@ RESULTS = Counter(
     ["source"],
 )
 RECORDS = Counter("imgsvc_records", "Records read from the record cache (hit) or from storage (miss).", ["source"])
+SOURCE_CACHE = Counter(
+    "imgsvc_source_cache",
+    "Originals read from an object store: from the disk cache (hit), fetched (miss), or fetched for another request at"
+    " the same time (shared).",
+    ["source"],
+)
+SOURCE_CACHE_BYTES = Gauge("imgsvc_source_cache_bytes", "Bytes of originals in the disk cache.")
+SOURCE_CACHE_LIMIT = Gauge("imgsvc_source_cache_limit_bytes", "Limit on the bytes of originals in the disk cache.")
 CACHE_ERRORS = Counter("imgsvc_result_cache_errors", "Commands that failed because Redis did not respond.")
 CACHE_REFUSED = Counter(
     "imgsvc_result_cache_refused", "Values in Redis that were ignored, since they had no valid seal or place."
@@ -46,6 +54,7 @@ DEADLINES = Counter("imgsvc_render_deadlines", "Renders cancelled after RENDER_S
 for _counter, _values in (
     (RESULTS, ("hit", "miss", "shared", "waited", "refused")),
     (RECORDS, ("hit", "miss")),
+    (SOURCE_CACHE, ("hit", "miss", "shared")),
     (REFUSALS, ("full", "slow", "memory")),
     (RENDERER_ENDS, get_args(End)),
 ):

@@ -20,6 +20,15 @@ class TransformSettings(CommonSettings):
     spool_dir: Path = Field(
         scratch_directory("spool"), description="Folder for files that live no longer than one request."
     )
+    source_cache_bytes: Bytes = Field(
+        ByteSize(1024 * MEBIBYTE),
+        ge=0,
+        description="Size limit of the disk cache of originals from an object store. 0: no cache. Unused if blobs are"
+        " files.",
+    )
+    source_cache_dir: Path | None = Field(
+        None, description="Folder of that cache, which several processes may share; empty: `sources` in SPOOL_DIR."
+    )
     renderers: int = Field(available_cores(), gt=0, description="Renderer processes.")
     render_queue: int = Field(128, gt=0, description="Renders that may wait in each of the two lanes.")
     render_queue_seconds: float = Field(

@@ -1,11 +1,18 @@
-"""Purges: after a deletion, the storage service sends `PURGE /v1/images/{id}` to each node of each cache."""
+"""Purges: the storage service sends `PURGE /v1/images/{id}` to each node of each cache.
+
+It does so after a deletion, and after it has found an image damaged.
+"""
 
 from collections.abc import Iterable
 
 METHOD = "PURGE"
 
 CONTENT_HEADER = "X-Content"
-"""The SHA-256 of the deleted image, if no other image has that content: the cache can drop its results."""
+"""The SHA-256 of the image, if no whole image has that content: the cache can drop its results."""
+
+REASON_HEADER = "X-Purge-Reason"
+DAMAGED = "damaged"
+"""The value of REASON_HEADER if the image still exists. Otherwise it was deleted."""
 
 KEYS_HEADER = "Xkey"
 """The surrogate keys of a response. Varnish uses them to find all responses that show an image (varnish/purge.vcl)."""

@@ -59,7 +59,7 @@ async def original(request: web.Request) -> web.StreamResponse:
     """The original of an image."""
     library = request.app[LIBRARY]
     with spans.during("record"):
-        record = await library.find(request.match_info["image_id"])
+        record = await library.find_whole(request.match_info["image_id"])
     return await send_original(request, library, record, request.app[SETTINGS].accel_prefix)
 
 

@@ -17,7 +17,7 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 
 
 class ImageRecord(Header):
-    """The record of an image: its header, its content by SHA-256 (hex), and whether it was deleted."""
+    """The record of an image: its header, its content by SHA-256 (hex), and whether it was deleted or is damaged."""
 
     image_id: str
     bytes: int
@@ -25,6 +25,8 @@ class ImageRecord(Header):
     visibility: str
     created_at: datetime
     deleted_at: datetime | None = None
+    damaged_at: datetime | None = None
+    """When a scrub found other bytes in the blob than were uploaded."""
 
     @property
     def header(self) -> Header:
@@ -39,12 +41,24 @@ PENDING = "SELECT count(*), min(CASE WHEN round = 0 THEN deleted_at END) FROM pu
 
 @dataclass(frozen=True, slots=True)
 class PendingPurge:
-    """A row of the outbox: a deletion that caches have yet to confirm, and its `round`, counted from 0."""
+    """A row of the outbox: a purge that caches have yet to confirm, and its `round`, counted from 0."""
 
     image_id: str
     sha256: str
     deleted_at: datetime
+    """When the image was deleted, or found to be damaged."""
     round: int = 0
+    damaged: bool = False
+    """Whether the image is damaged, and not deleted."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredContent:
+    """Content that at least one image has, with its size in bytes, and whether a scrub found it damaged."""
+
+    sha256: str
+    bytes: int
+    damaged: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +78,12 @@ class LockedContent(Protocol):
     async def is_used(self) -> bool:
         """Whether an image that is not deleted has this content."""
 
+    async def is_damaged(self) -> bool:
+        """Whether a scrub found this content damaged."""
+
+    async def mend(self) -> None:
+        """Note that the content is whole again. It is durable once the context of the lock has ended."""
+
 
 class MetadataStore(Protocol):
     """The records of images. Every method raises Unavailable within seconds if the database is down."""
@@ -71,8 +91,12 @@ class MetadataStore(Protocol):
     exclusive: bool
     """Whether this is the only process that uses the database."""
 
-    async def open(self) -> None:
-        """Connect, and apply pending migrations."""
+    async def open(self, *, beside: bool = False) -> None:
+        """Connect, and apply pending migrations.
+
+        `beside`: next to a service that may use the same database, for a program that adds and sweeps nothing. Raises
+        CannotStart if that service has an older schema.
+        """
 
     async def close(self) -> None:
         """Disconnect."""
@@ -88,6 +112,21 @@ class MetadataStore(Protocol):
 
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
         """Those of the given contents that at least one image still has. Deleted images do not count."""
+
+    async def contents(self, limit: int, after: str) -> list[StoredContent]:
+        """At most `limit` contents that at least one image has, by SHA-256, starting after `after`."""
+
+    async def images_with(self, sha256: str, limit: int) -> list[str]:
+        """The IDs of at most `limit` images that have this content, oldest first."""
+
+    async def mark_damaged(self, sha256: str, at: datetime, read_from: datetime) -> None:
+        """Mark the images with this content as damaged, and add them to the outbox: all or none.
+
+        `read_from` is when its blob was opened. Images that are newer are left out: their upload may have replaced it.
+        """
+
+    async def mark_whole(self, sha256: str, read_from: datetime) -> None:
+        """Remove the marks that were made before `read_from`."""
 
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """Mark the image as deleted and add it to the outbox, due at `purge_at`: both or neither.

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -17,6 +17,7 @@ from storage_service.metadata.base import (
     ImageRecord,
     PendingPurge,
     Position,
+    StoredContent,
     metadata_store,
     pending_migrations,
 )
@@ -32,6 +33,7 @@ _STEP_SECONDS = 1.5  # to connect, and for each statement of a transaction
 _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a worker that does not serve yet (30 s)
 _LOCK_SECONDS = 30.0  # while content is being stored: as long as an object store may take (blobs.py)
 _MIGRATION_LOCK = 0x1A6E5EC
+_FAR = datetime(9999, 12, 31, tzinfo=UTC)
 _MISTAKES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
@@ -42,12 +44,27 @@ _DELETE = """
         UPDATE images SET deleted_at = $2 WHERE image_id = $1 AND deleted_at IS NULL RETURNING image_id, sha256
     )
     INSERT INTO purges (image_id, sha256, deleted_at, round, due_at) SELECT image_id, sha256, $2, 0, $3 FROM gone
+    ON CONFLICT (image_id) DO UPDATE SET deleted_at = $2, round = 0, due_at = $3, damaged = FALSE
+"""
+_DAMAGE = """
+    WITH found AS (
+        UPDATE images SET damaged_at = $2
+        WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at IS NULL AND created_at < $3 RETURNING image_id
+    )
+    INSERT INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
+    SELECT image_id, $1, $2, 0, $2, TRUE FROM found
+    ON CONFLICT (image_id) DO UPDATE SET deleted_at = $2, round = 0, due_at = $2, damaged = TRUE
+"""
+_WHOLE = "UPDATE images SET damaged_at = NULL WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at < $2"
+_CONTENTS = """
+    SELECT sha256, min(bytes), bool_or(damaged_at IS NOT NULL) FROM images
+    WHERE deleted_at IS NULL AND sha256 > $1 GROUP BY sha256 ORDER BY sha256 LIMIT $2
 """
 _CLAIM = """
     UPDATE purges SET due_at = $2 WHERE image_id IN (
         SELECT image_id FROM purges WHERE due_at <= $1 ORDER BY deleted_at DESC LIMIT $3 FOR UPDATE SKIP LOCKED
     )
-    RETURNING image_id, sha256, deleted_at, round
+    RETURNING image_id, sha256, deleted_at, round, damaged
 """
 
 
@@ -65,11 +82,12 @@ class PostgresStore:
         self._pool = _pool(config, config.pool)
         self._locks = _pool(config, config.lock_pool)
 
-    async def open(self) -> None:
+    async def open(self, *, beside: bool = False) -> None:
         """Wait for the server, connect, and migrate. Several processes may do this at once."""
         await self._pool
         await self._locks
-        await self._wait_for_server()
+        if not beside:
+            await self._wait_for_server()
         async with self._held_connection() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK, timeout=60)
             await connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
@@ -131,6 +149,27 @@ class PostgresStore:
         query = "SELECT DISTINCT sha256 FROM images WHERE sha256 = ANY ($1) AND deleted_at IS NULL"
         async with self._connection() as connection:
             return {row["sha256"] for row in await connection.fetch(query, list(sha256s))}
+
+    async def contents(self, limit: int, after: str) -> list[StoredContent]:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            return [StoredContent(*row) for row in await connection.fetch(_CONTENTS, after, limit)]
+
+    async def images_with(self, sha256: str, limit: int) -> list[str]:
+        """See MetadataStore."""
+        query = "SELECT image_id FROM images WHERE sha256 = $1 AND deleted_at IS NULL ORDER BY created_at LIMIT $2"
+        async with self._connection() as connection:
+            return [row["image_id"] for row in await connection.fetch(query, sha256, limit)]
+
+    async def mark_damaged(self, sha256: str, at: datetime, read_from: datetime) -> None:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            await connection.execute(_DAMAGE, sha256, at, read_from)
+
+    async def mark_whole(self, sha256: str, read_from: datetime) -> None:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            await connection.execute(_WHOLE, sha256, read_from)
 
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """See MetadataStore."""
@@ -234,6 +273,15 @@ class _LockedContent:
     async def is_used(self) -> bool:
         query = "SELECT EXISTS (SELECT FROM images WHERE sha256 = $1 AND deleted_at IS NULL)"
         return bool(await self._connection.fetchval(query, self._sha256))
+
+    async def is_damaged(self) -> bool:
+        query = """
+            SELECT EXISTS (SELECT FROM images WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at IS NOT NULL)
+        """
+        return bool(await self._connection.fetchval(query, self._sha256))
+
+    async def mend(self) -> None:
+        await self._connection.execute(_WHOLE, self._sha256, _FAR)
 
 
 def _record(row: asyncpg.Record) -> ImageRecord:

@@ -21,6 +21,7 @@ from storage_service.metadata.base import (
     ImageRecord,
     PendingPurge,
     Position,
+    StoredContent,
     metadata_store,
     pending_migrations,
 )
@@ -28,13 +29,22 @@ from storage_service.metadata.base import (
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
 _ANNOUNCE = """
-    INSERT INTO purges (image_id, sha256, deleted_at, round, due_at)
+    INSERT OR REPLACE INTO purges (image_id, sha256, deleted_at, round, due_at)
     SELECT image_id, sha256, deleted_at, 0, ? FROM images WHERE image_id = ?
+"""
+_DAMAGED = "sha256 = ? AND deleted_at IS NULL AND damaged_at IS NULL AND created_at < ?"
+_ANNOUNCE_DAMAGE = f"""
+    INSERT OR REPLACE INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
+    SELECT image_id, sha256, ?, 0, ?, TRUE FROM images WHERE {_DAMAGED}
+"""  # noqa: S608
+_CONTENTS = """
+    SELECT sha256, min(bytes), max(damaged_at IS NOT NULL) FROM images
+    WHERE deleted_at IS NULL AND sha256 > ? GROUP BY sha256 ORDER BY sha256 LIMIT ?
 """
 _CLAIM = """
     UPDATE purges SET due_at = ?
     WHERE image_id IN (SELECT image_id FROM purges WHERE due_at <= ? ORDER BY deleted_at DESC LIMIT ?)
-    RETURNING image_id, sha256, deleted_at, round
+    RETURNING image_id, sha256, deleted_at, round, damaged
 """
 _FULL = {"SQLITE_FULL"}
 T = TypeVar("T")
@@ -53,14 +63,20 @@ class SqliteStore:
         self._owned = ExitStack()
         self._connection: aiosqlite.Connection
 
-    async def open(self) -> None:
-        """Create the file if necessary, and migrate. Raises CannotStart if another process has it open."""
+    async def open(self, *, beside: bool = False) -> None:
+        """Create the file if necessary, and migrate. Raises CannotStart if another process has it open.
+
+        `beside`: raises CannotStart if the file does not exist.
+        """
+        if beside and not self._path.exists():
+            raise CannotStart(f"the SQLite database {self._path} does not exist; check DATA_DIR or DATABASE_URL")
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._own()
+        if not beside:
+            self._own()
         with _translated():
             self._connection = await aiosqlite.connect(self._path, isolation_level=None)
             try:
-                await self._migrate()
+                await self._migrate(beside=beside)
             except BaseException:
                 await self.close()  # otherwise the connection's thread would keep the process alive
                 raise
@@ -82,12 +98,15 @@ class SqliteStore:
                 " worker, or set DATABASE_URL to a PostgreSQL database"
             ) from error
 
-    async def _migrate(self) -> None:
+    async def _migrate(self, *, beside: bool) -> None:
         for pragma in ("journal_mode = WAL", "synchronous = FULL", "busy_timeout = 1500"):
             await self._connection.execute(f"PRAGMA {pragma}")
         await self._connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
         applied = {row[0] for row in await self._connection.execute_fetchall("SELECT name FROM schema_migrations")}
-        for name, statements in pending_migrations(applied):
+        pending = pending_migrations(applied)
+        if beside and pending:
+            self._own()  # until `close`: a service cannot start in the middle of a migration
+        for name, statements in pending:
             done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name of one of our own files
             script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
             await self._connection.executescript(script)
@@ -122,6 +141,43 @@ class SqliteStore:
         with _translated():
             return {row[0] for row in await self._connection.execute_fetchall(query, sha256s)}
 
+    async def contents(self, limit: int, after: str) -> list[StoredContent]:
+        """See MetadataStore."""
+        with _translated():
+            rows = await self._connection.execute_fetchall(_CONTENTS, [after, limit])
+        return [StoredContent(row[0], row[1], bool(row[2])) for row in rows]
+
+    async def images_with(self, sha256: str, limit: int) -> list[str]:
+        """See MetadataStore."""
+        query = "SELECT image_id FROM images WHERE sha256 = ? AND deleted_at IS NULL ORDER BY created_at LIMIT ?"
+        with _translated():
+            return [row[0] for row in await self._connection.execute_fetchall(query, [sha256, limit])]
+
+    async def mark_damaged(self, sha256: str, at: datetime, read_from: datetime) -> None:
+        """See MetadataStore."""
+        which = [sha256, _text(read_from)]
+
+        async def both() -> None:
+            async with self._transaction() as connection:
+                await connection.execute(_ANNOUNCE_DAMAGE, [_text(at), _text(at), *which])
+                await connection.execute(f"UPDATE images SET damaged_at = ? WHERE {_DAMAGED}", [_text(at), *which])  # noqa: S608
+
+        await _whole(both())
+
+    async def mark_whole(self, sha256: str, read_from: datetime) -> None:
+        """See MetadataStore."""
+        await self.write(
+            "UPDATE images SET damaged_at = NULL WHERE sha256 = ? AND deleted_at IS NULL AND damaged_at < ?",
+            sha256,
+            read_from,
+        )
+
+    async def is_damaged(self, sha256: str) -> bool:
+        """See LockedContent."""
+        query = "SELECT 1 FROM images WHERE sha256 = ? AND deleted_at IS NULL AND damaged_at IS NOT NULL LIMIT 1"
+        with _translated():
+            return bool([*await self._connection.execute_fetchall(query, [sha256])])
+
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """See MetadataStore."""
         gone = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
@@ -140,7 +196,7 @@ class SqliteStore:
         with _translated():
             async with self._writing:
                 rows = await self._connection.execute_fetchall(_CLAIM, [_text(until), _text(now), limit])
-        return [PendingPurge(row[0], row[1], datetime.fromisoformat(row[2]), row[3]) for row in rows]
+        return [PendingPurge(row[0], row[1], datetime.fromisoformat(row[2]), row[3], bool(row[4])) for row in rows]
 
     async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
         """See MetadataStore."""
@@ -193,6 +249,12 @@ class _LockedContent:
 
     async def is_used(self) -> bool:
         return bool(await self._store.used_contents([self._sha256]))
+
+    async def is_damaged(self) -> bool:
+        return await self._store.is_damaged(self._sha256)
+
+    async def mend(self) -> None:
+        await self._store.mark_whole(self._sha256, datetime.max.replace(tzinfo=UTC))
 
 
 async def _whole(work: Coroutine[None, None, T]) -> T:

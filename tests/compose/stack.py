@@ -65,6 +65,7 @@ class Stack:
             "APP_ENV": app_env,
             "PORT": str(port) if nodes == 1 else f"{port}-{port + nodes - 1}",
             "DOCKER_BUILDKIT": "1",
+            "COMPOSE_HTTP_TIMEOUT": "300",  # for volumes with many files, on a busy machine
             "COMPOSE_DOCKER_CLI_BUILD": "1",
             "PATH": f"/usr/bin:{os.environ['PATH']}",
             **settings,

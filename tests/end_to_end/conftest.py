@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 import aiohttp
@@ -42,15 +43,18 @@ async def remote_server() -> AsyncIterator[RemoteServer]:
         yield server
 
 
-@pytest.fixture(scope="session", params=["embedded", "compose"])
+@pytest.fixture(scope="session", params=["embedded", "compose", "moto", "rclone"])
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
-    """(kind, base URL)."""
+    """(kind, base URL). `moto` and `rclone` are S3 servers, which hold the blobs of an embedded service."""
     if request.param == "compose":
         with stack.up() as started:
             yield "compose", started.url
         return
-    folder = tmp_path_factory.mktemp("embedded")
-    with servers.serve(folder, RENDER_SECONDS="60", **remote.SETTINGS) as served:
+    folder, blobs = tmp_path_factory.mktemp(request.param), {}
+    with ExitStack() as stores:
+        if request.param != "embedded":
+            blobs = stores.enter_context(servers.s3(folder, request.param)) | {"BLOB_URL": "s3://bucket/images"}
+        served = stores.enter_context(servers.serve(folder, RENDER_SECONDS="60", **remote.SETTINGS, **blobs))
         yield "embedded", served.url
 
 

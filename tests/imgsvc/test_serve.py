@@ -72,7 +72,7 @@ async def test_blobs_can_be_in_s3_or_in_memory(
         async with http.delete(f"{served.url}/v1/images/{image_id}") as response:
             assert response.status == 204
         assert (await _status(http, f"{served.url}/v1/images/{image_id}"))[0] == 410
-    assert not list((tmp_path / "spool").iterdir())
+    assert [file.name for file in (tmp_path / "spool").rglob("*") if file.is_file()] == ["lock"], "of the source cache"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])

@@ -20,10 +20,10 @@ BODY = os.urandom(700_000)
 SHA = hashlib.sha256(BODY).hexdigest()
 
 
-@pytest.fixture(params=["file", "memory", "s3"])
+@pytest.fixture(params=["file", "memory", "s3", "rclone"])
 def blobs(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Blobs:
-    if request.param == "s3":
-        for name, value in request.getfixturevalue("s3_settings").items():
+    if request.param in {"s3", "rclone"}:
+        for name, value in request.getfixturevalue(f"{request.param}_settings").items():
             monkeypatch.setenv(name, value)
         return Blobs(f"s3://bucket/{uuid.uuid4().hex}")
     return Blobs(f"file://{tmp_path}/a%20folder" if request.param == "file" else "memory://")

@@ -20,6 +20,7 @@ from storage_service.metadata.base import (
     MetadataStore,
     PendingPurge,
     Position,
+    StoredContent,
     create_store,
     pending_migrations,
 )
@@ -56,9 +57,18 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
         await connection.close()
     store = create_store(DatabaseConfig(url, None, 5))
+    _URLS[id(store)] = url
     await store.open()
     yield store
     await store.close()
+
+
+_URLS: dict[int, str] = {}
+
+
+def store_config(store: MetadataStore) -> DatabaseConfig:
+    """How to connect to the database of a store."""
+    return DatabaseConfig(_URLS[id(store)], None, 5)
 
 
 async def add(store: MetadataStore, *records: ImageRecord) -> None:
@@ -114,6 +124,82 @@ async def test_a_deletion_stays_in_the_outbox_until_it_is_finished(store: Metada
     assert await store.claim_purges(later, later, 10) == [second]
     await store.finish_purge(stored.image_id)
     assert await store.claim_purges(later + timedelta(days=1), later, 10) == []
+
+
+async def test_contents_are_listed_once_in_the_order_of_their_hashes(store: MetadataStore) -> None:
+    stored = [record(number % 5) for number in range(10)]
+    gone = record(77)
+    await add(store, *stored, gone)
+    await store.mark_deleted(gone.image_id, NOW, NOW)
+    found: list[StoredContent] = []
+    while page := await store.contents(2, found[-1].sha256 if found else ""):
+        found += page
+    assert found == [StoredContent(f"{number:064x}", 5_000_000_000, damaged=False) for number in range(5)]
+    ids = [image.image_id for image in stored if image.sha256 == found[3].sha256]
+    assert await store.images_with(found[3].sha256, 10) == ids or len(set(ids)) == 2
+    assert len(await store.images_with(found[3].sha256, 1)) == 1
+
+
+async def test_damage_marks_all_images_of_a_content_and_purges_them_once(store: MetadataStore) -> None:
+    later = NOW + timedelta(days=1)
+    damaged, twin, other, gone = record(1), record(1), record(2), record(1)
+    await add(store, damaged, twin, other, gone)
+    await store.mark_deleted(gone.image_id, NOW, NOW)
+    for at in (later, later + timedelta(seconds=1)):
+        await store.mark_damaged(damaged.sha256, at, NOW + timedelta(hours=1))
+    found = [await store.find(image.image_id) for image in (damaged, twin, other, gone)]
+    assert [image and image.damaged_at for image in found] == [later, later, None, None]
+    assert [content.damaged for content in await store.contents(9, "")] == [True, False]
+    claimed = await store.claim_purges(later, later, 10)
+    assert {(purge.image_id, purge.damaged) for purge in claimed} == {
+        (damaged.image_id, True),
+        (twin.image_id, True),
+        (gone.image_id, False),
+    }
+    await store.mark_whole(damaged.sha256, later)
+    assert [content.damaged for content in await store.contents(9, "")] == [True, False], "marked after it was read"
+    await store.mark_whole(damaged.sha256, later + timedelta(seconds=1))
+    assert [content.damaged for content in await store.contents(9, "")] == [False, False]
+
+
+async def test_an_image_that_is_newer_than_the_scrub_is_not_marked(store: MetadataStore) -> None:
+    image = record(1)
+    await add(store, image)
+    await store.mark_damaged(image.sha256, NOW, image.created_at)
+    assert await store.claim_purges(NOW, NOW, 10) == []
+
+
+async def test_an_upload_of_damaged_content_mends_it(store: MetadataStore) -> None:
+    image, again = record(1), record(1)
+    await add(store, image)
+    await store.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
+    async with store.lock_content(image.sha256) as content:
+        assert await content.is_damaged()
+        await content.add(again)
+        await content.mend()
+    async with store.lock_content(image.sha256) as content:
+        assert not await content.is_damaged()
+
+
+async def test_a_damaged_image_that_is_deleted_is_purged_as_deleted(store: MetadataStore) -> None:
+    image = record(1)
+    await add(store, image)
+    await store.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
+    await store.postpone_purge(image.image_id, 2, NOW)
+    await store.mark_deleted(image.image_id, NOW, NOW)
+    assert await store.claim_purges(NOW, NOW, 10) == [PendingPurge(image.image_id, image.sha256, NOW)]
+
+
+async def test_a_scrub_opens_the_database_of_a_running_service(store: MetadataStore) -> None:
+    image = record(1)
+    await add(store, image)
+    another = create_store(store_config(store))
+    await another.open(beside=True)
+    await another.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
+    await another.close()
+    found = await store.find(image.image_id)
+    assert found
+    assert found.damaged_at
 
 
 async def test_cancelled_deletions_are_complete_or_undone(store: MetadataStore) -> None:

@@ -15,7 +15,7 @@ from aiohttp import web
 from service_kit.http.server import Runner, listen
 from storage_service import purging
 from storage_service.blobs import Blobs
-from storage_service.caches import Caches
+from storage_service.caches import Caches, PurgeOrder
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, PendingPurge, create_store
 from storage_service.purging import Purger
@@ -29,12 +29,14 @@ class Cache:
 
     def __init__(self) -> None:
         self.purges: list[tuple[str, str | None]] = []
+        self.reasons: list[str | None] = []
         self.status = 204
         self._received = asyncio.Event()
         self.url = ""
 
     async def purge(self, request: web.Request) -> web.Response:
         self.purges.append((request.path, request.headers.get("X-Content")))
+        self.reasons.append(request.headers.get("X-Purge-Reason"))
         self._received.set()
         return web.Response(status=self.status)
 
@@ -165,6 +167,34 @@ async def test_content_of_another_image_is_not_purged(store: MetadataStore, cach
         await add(store, record())  # with the same content
         await made.announce(purge)
         assert cache.purges[0] == (f"/v1/images/{purge.image_id}", None)
+
+
+async def test_damage_is_purged_with_its_reason_and_its_content(store: MetadataStore, cache: Cache) -> None:
+    image, twin, now = record(1), record(1), datetime.now(UTC)
+    await add(store, image, twin)
+    await store.mark_damaged(image.sha256, now, now)
+    async with purger(store, cache.url):
+        await cache.receive(6)
+    assert set(cache.purges) == {(f"/v1/images/{each.image_id}", image.sha256) for each in (image, twin)}
+    assert set(cache.reasons) == {"damaged"}
+    purge = await deleted(store)
+    async with purger(store, cache.url) as made:
+        await made.announce(purge)
+    assert cache.reasons[-1] is None
+
+
+async def test_a_cache_in_this_process_is_purged_too(store: MetadataStore) -> None:
+    orders: list[PurgeOrder] = []
+
+    class OwnCache:
+        async def purge(self, order: PurgeOrder) -> bool:
+            orders.append(order)
+            return True
+
+    async with Caches((), [OwnCache()]) as caches:
+        purge = await deleted(store)
+        await Purger(store, caches).announce(purge)
+    assert orders == [PurgeOrder(purge.image_id, purge.sha256)]
 
 
 async def test_a_node_that_does_not_confirm_is_purged_again_until_it_does(store: MetadataStore, cache: Cache) -> None:

@@ -15,6 +15,8 @@ _SECONDS = 300.0
 _GONE_SECONDS = 3600.0
 """Longer than a record from before the deletion can be on its way."""
 _GONE = b"gone"
+_ASK, _ASK_SECONDS = b"ask", 60.0
+"""In place of the record of a damaged image, for longer than an older record can be on its way: ask storage."""
 _UNMARKED = 10_000
 """IDs of 32 characters, so they take at most 4 MB."""
 
@@ -60,10 +62,15 @@ class CachedLocator:
             self._unmarked[image_id] = True
             raise Unavailable("the record cache does not respond and may still have the image; purge it again")
 
+    async def drop(self, image_id: str) -> None:
+        """Remove a record that may have changed. Raises Unavailable if the store may still have it."""
+        if not await self._store.put(_key(image_id), _ASK, _ASK_SECONDS):
+            raise Unavailable("the record cache does not respond and may still have the image; purge it again")
+
     async def _known(self, image_id: str) -> Located | None:
         """The cached record; None if there is no valid one. Raises Gone for a deleted image."""
         stored = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
-        if stored is None:
+        if stored is None or stored == _ASK:
             return None
         if stored == _GONE:
             raise Gone(f"the image {image_id} was deleted")

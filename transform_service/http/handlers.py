@@ -11,7 +11,7 @@ from service_kit.errors import BadRequest
 from service_kit.http import paths
 from service_kit.http.delivery import image_headers, is_unchanged, not_modified, send_stream
 from service_kit.http.health import health_route
-from service_kit.http.purges import CONTENT_HEADER
+from service_kit.http.purges import CONTENT_HEADER, DAMAGED, REASON_HEADER
 from service_kit.http.uploads import FILE_FIELD, read_form
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
@@ -89,11 +89,22 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
 
 
 async def purge(request: web.Request) -> web.Response:
-    """Remove an image from the caches: 204 when that is done. The storage service requests it after a deletion."""
-    await request.app[RECORDS].forget(checked_image_id(request.match_info["image_id"]))
+    """Remove an image from the caches: 204 when that is done. The storage service requests it (purges.py)."""
+    image_id = checked_image_id(request.match_info["image_id"])
+    if request.headers.get(REASON_HEADER) == DAMAGED:
+        await request.app[RECORDS].drop(image_id)
+    else:
+        await request.app[RECORDS].forget(image_id)
     if content := request.headers.get(CONTENT_HEADER):
-        await request.app[RESULTS].forget(content)
+        await forget_content(request.app, content)
     return web.Response(status=204)
+
+
+async def forget_content(app: web.Application, content: str) -> None:
+    """Remove all that this process and the caches keep of `content`, a SHA-256."""
+    await app[RESULTS].forget(content)
+    for source in app[SOURCES].values():
+        await source.forget(content)
 
 
 async def _respond(

@@ -76,6 +76,9 @@ class Source(abc.ABC):
     async def close(self) -> None:  # noqa: B027
         """Runs once, after the last request."""
 
+    async def forget(self, content: str) -> None:  # noqa: B027
+        """Remove what is kept of an image that was deleted, by its SHA-256."""
+
     @abc.abstractmethod
     def open(self, value: str | Spooled) -> AbstractAsyncContextManager[SourceImage]:
         """A context with the image that `value` names, for one request."""

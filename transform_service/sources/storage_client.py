@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from imaging.formats import FORMATS
 from imaging.locator import Located
-from service_kit.errors import Gone, NotFound, ServiceError, Unavailable
+from service_kit.errors import ContentLost, Gone, NotFound, ServiceError, Unavailable
 from service_kit.http import tracing
 from service_kit.http.paths import LOCATION
 from service_kit.observing.logging import request_id
@@ -17,7 +17,11 @@ logger = logging.getLogger(__name__)
 
 _MOST = 16 * 1024
 """The longest answer about an image, in bytes, with a signed URL in it."""
-_KNOWN: dict[int, type[ServiceError]] = {404: NotFound, 410: Gone}
+_KNOWN: dict[int, tuple[type[ServiceError], str]] = {
+    404: (NotFound, "the image {} does not exist"),
+    410: (Gone, "the image {} was deleted"),
+    502: (ContentLost, "the bytes of image {} are damaged; upload the same file again to restore them"),
+}
 
 
 class StorageClient:
@@ -39,7 +43,8 @@ class StorageClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("the storage service does not respond; retry later") from error
         if response.status in _KNOWN:
-            raise _KNOWN[response.status](_detail(response.status, image_id))
+            kind, text = _KNOWN[response.status]
+            raise kind(text.format(image_id))
         if response.status != 200:  # noqa: PLR2004
             raise Unavailable("the storage service reported an error; retry later")
         try:
@@ -70,7 +75,3 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
         if len(body) > _MOST:
             break
     return bytes(body[:_MOST])
-
-
-def _detail(status: int, image_id: str) -> str:
-    return f"the image {image_id} does not exist" if status == 404 else f"the image {image_id} was deleted"  # noqa: PLR2004

@@ -2,33 +2,49 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import aiohttp
 
 from imaging.locator import Located, explain_missing
-from service_kit.errors import BadRequest, GatewayTimeout, Unavailable
+from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
 from service_kit.http.delivery import IMMUTABLE
 from service_kit.ids import checked_image_id
-from service_kit.spool import Spooled
-from transform_service.sources.base import Source, SourceImage, source
+from service_kit.spool import Spool, Spooled
+from transform_service.sources._disk_cache import DiskCache
+from transform_service.sources.base import Source, SourceImage, Tools, source
 
 _MISSING = {404, 410}
+
+
+class _Lost(Exception):
+    """The blob store does not have the blob, or has other bytes."""
 
 
 @source("image_id")
 class StoredSource(Source):
     """The ID that an upload returned."""
 
+    def __init__(self, tools: Tools) -> None:
+        super().__init__(tools)
+        settings = tools.settings
+        self._cache = DiskCache(
+            settings.source_cache_dir or settings.spool_dir / "sources", settings.source_cache_bytes
+        )
+
     async def start(self) -> None:
         """Open a session for object stores. It is unused if blobs are files."""
-        self._session = aiohttp.ClientSession()
+        timeout = aiohttp.ClientTimeout(total=self.tools.settings.blob_seconds)
+        self._session = aiohttp.ClientSession(timeout=timeout)
 
     async def close(self) -> None:
         """Close the session."""
         await self._session.close()
+
+    async def forget(self, content: str) -> None:
+        """See Source."""
+        await self._cache.forget(content)
 
     @asynccontextmanager
     async def open(self, value: str | Spooled) -> AsyncIterator[SourceImage]:
@@ -41,19 +57,11 @@ class StoredSource(Source):
 
         @asynccontextmanager
         async def local() -> AsyncIterator[Path]:
-            if located.path:
-                if not _is_whole(located.path, located.bytes):
-                    await confirm_lost()
-                yield located.path
-                return
-            async with self._fetched(located) as fetched:
-                if fetched is None or fetched.bytes != located.bytes:
-                    await confirm_lost()
-                else:
-                    yield fetched.path
-
-        async def confirm_lost() -> NoReturn:
-            await explain_missing(image_id, self.tools.locator.confirm)
+            try:
+                async with self._local(located) as path:
+                    yield path
+            except _Lost:
+                await explain_missing(image_id, self.tools.locator.confirm)
 
         async def confirm() -> None:
             await self.tools.locator.confirm(image_id)
@@ -63,23 +71,44 @@ class StoredSource(Source):
         )
 
     @asynccontextmanager
-    async def _fetched(self, located: Located) -> AsyncIterator[Spooled | None]:
-        """The blob in the spool; None if the blob store does not have it."""
-        settings = self.tools.settings
-        async with self.tools.spool.writer(settings.max_upload_bytes, "the stored image") as writer:
-            timeout = aiohttp.ClientTimeout(total=settings.remote_seconds)
+    async def _local(self, located: Located) -> AsyncIterator[Path]:
+        if located.path:
+            if not _is_whole(located.path, located.bytes):
+                raise _Lost
+            yield located.path
+            return
+
+        def fetch(spool: Spool) -> AbstractAsyncContextManager[Spooled]:
+            return self._fetched(located, spool)
+
+        async with self._cache.open(located.sha256, located.bytes, fetch) as path:
+            if path:
+                yield path
+                return
+        async with fetch(self.tools.spool) as fetched:
+            yield fetched.path
+
+    @asynccontextmanager
+    async def _fetched(self, located: Located, spool: Spool) -> AsyncIterator[Spooled]:
+        """The blob in a spool. Raises _Lost if the blob store does not have it as it was uploaded."""
+        async with spool.writer(located.bytes, "the stored image") as writer:
             try:
-                async with self._session.get(located.url or "", timeout=timeout) as response:
-                    found = response.status not in _MISSING
-                    if found:
-                        response.raise_for_status()
-                        async for chunk in response.content.iter_any():
-                            await writer.write(chunk)
+                async with self._session.get(located.url or "") as response:
+                    if response.status in _MISSING or (response.content_length or located.bytes) != located.bytes:
+                        raise _Lost
+                    response.raise_for_status()
+                    async for chunk in response.content.iter_any():
+                        await writer.write(chunk)
             except TimeoutError as error:
                 raise GatewayTimeout("the blob store was too slow; retry later") from error
+            except ContentTooLarge as error:
+                raise _Lost from error
             except aiohttp.ClientError as error:
                 raise Unavailable("the blob store does not respond; retry later") from error
-            yield await writer.finish() if found else None
+            fetched = await writer.finish()
+            if fetched.sha256 != located.sha256:
+                raise _Lost
+            yield fetched
 
 
 def _is_whole(path: Path, size: int) -> bool:

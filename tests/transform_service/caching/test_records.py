@@ -86,6 +86,36 @@ async def test_a_record_requested_before_the_deletion_does_not_come_back(storage
         await locator.locate(ID)
 
 
+async def test_a_dropped_record_is_requested_again_and_does_not_come_back(storage: Storage) -> None:
+    """The image was found damaged: storage says so, and says when it is whole again."""
+    store = MemoryStore(100_000)
+    locator = CachedLocator(storage, store, PLACES)
+    await locator.locate(ID)
+    await locator.drop(ID)
+    storage.deleted = True
+    with pytest.raises(Gone):
+        await locator.locate(ID)
+    storage.deleted = False
+
+    class Slow(Storage):
+        async def locate(self, image_id: str) -> Located:
+            located = await super().locate(image_id)
+            await locator.drop(image_id)  # found damaged while the response arrives
+            return located
+
+    await CachedLocator(Slow(), store, PLACES).locate(ID)
+    requests = storage.requests
+    await locator.locate(ID)
+    assert storage.requests == requests + 1
+
+
+async def test_dropping_fails_while_the_store_is_down(storage: Storage, unused_tcp_port: int) -> None:
+    store = redis_store(f"redis://127.0.0.1:{unused_tcp_port}/0")
+    with pytest.raises(Unavailable):
+        await CachedLocator(storage, store, PLACES).drop(ID)
+    await store.close()
+
+
 async def test_confirming_bypasses_the_cache(storage: Storage, locator: CachedLocator) -> None:
     await locator.locate(ID)
     storage.deleted = True

@@ -1,0 +1,47 @@
+"""strace: what a process asks of the kernel, and faults in the answers."""
+
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from tests.servers import program
+
+
+def threads(pids: Sequence[int]) -> list[int]:
+    """All threads of these processes."""
+    found: list[int] = []
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir()]
+    return found
+
+
+@contextmanager
+def strace(pids: Sequence[int], output: Path, *options: str) -> Iterator[None]:
+    """Attach to these processes and what they start, until the context ends."""
+    attached = [option for pid in pids for option in ("-p", str(pid))]
+    command = [program("strace"), "-f", "-y", "-s", "40", "-o", str(output), *options, *attached]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        _wait_until_traced(process, pids)
+        yield
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def _wait_until_traced(process: "subprocess.Popen[str]", pids: Sequence[int]) -> None:
+    deadline = time.monotonic() + 20
+    while not all(_is_traced(pid) for pid in threads(pids)):
+        assert process.poll() is None, process.communicate()[1]
+        assert time.monotonic() < deadline, "strace did not attach"
+        time.sleep(0.01)
+
+
+def _is_traced(pid: int) -> bool:
+    try:
+        return "TracerPid:\t0\n" not in Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return True  # it has ended

@@ -1,0 +1,224 @@
+"""A cache of originals on the local disk, for blobs in object stores, limited in bytes.
+
+The files in the folder are its only index, so several processes can share it, and it outlasts them. Each file is a
+whole original, named by its SHA-256. Its modification time says when it was last used. Nothing is synced; instead, each
+process verifies a file when it uses it for the first time.
+"""
+
+import asyncio
+import fcntl
+import hashlib
+import itertools
+import logging
+import os
+import re
+import threading
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from service_kit.errors import InsufficientStorage
+from service_kit.spool import Spool, Spooled
+from transform_service.metrics import SOURCE_CACHE, SOURCE_CACHE_BYTES, SOURCE_CACHE_LIMIT
+
+_NAME = re.compile("[0-9a-f]{64}")
+_LEAST = 16 * 1024
+"""What the smallest file counts as: its block, its inode, and what processes remember of it."""
+_SLACK = 1 / 16
+"""The share of the limit that is free after an eviction, and that a process adds before it measures the folder again:
+other processes may have added to it."""
+_LOCK = "lock"
+
+Fetch = Callable[[Spool], AbstractAsyncContextManager[Spooled]]
+"""Fetches an original into a spool, and verifies it."""
+
+logger = logging.getLogger(__name__)
+
+
+class _NoRoom(Exception):
+    pass
+
+
+@dataclass(eq=False, slots=True)
+class _Flight:
+    """A fetch, and the number of requests that are waiting for it."""
+
+    task: asyncio.Task[bool]
+    waiting: int = 0
+
+
+class DiskCache:
+    """Originals in `folder`: those used last, as many as fit into `limit` bytes. A limit of 0 turns the cache off.
+
+    Processes that share the folder may together exceed the limit, by a sixteenth for each process but one.
+    """
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._spool = Spool(folder)
+        self._limit = limit
+        self._flights: dict[str, _Flight] = {}
+        self._verified: OrderedDict[str, None] = OrderedDict()
+        """The originals that this process has verified, as many as the cache can hold."""
+        self._changing = threading.Lock()
+        self._size = -1
+        """The bytes of all files; negative before the first use."""
+        self._added = 0
+        """The bytes that this process has added since it measured the folder."""
+        self._fetching: dict[object, int] = {}
+        """The bytes of each fetch, in the order in which they began."""
+        if limit:
+            SOURCE_CACHE_LIMIT.set(limit)
+
+    @asynccontextmanager
+    async def open(self, sha256: str, size: int, fetch: Fetch) -> AsyncIterator[Path | None]:
+        """An original of `size` bytes as a file of the caller's own; None if the cache has no room for it.
+
+        Simultaneous callers share one fetch. Raises what `fetch` raises, but never InsufficientStorage.
+        """
+        if max(size, _LEAST) > self._limit or not _NAME.fullmatch(sha256):
+            yield None
+            return
+        with self._private() as path:
+            if await asyncio.to_thread(self._take, sha256, size, path):
+                SOURCE_CACHE.labels("hit").inc()
+                yield path
+                return
+            kept = await self._shared(sha256, size, fetch)
+            # Another process may have evicted it already.
+            yield path if kept and await asyncio.to_thread(self._take, sha256, size, path) else None
+
+    async def forget(self, sha256: str) -> None:
+        """Remove an original. Requests that are using it keep it."""
+        self._verified.pop(sha256, None)
+        if self._limit and _NAME.fullmatch(sha256):
+            await asyncio.to_thread((self._folder / sha256).unlink, missing_ok=True)
+
+    @contextmanager
+    def _private(self) -> Iterator[Path]:
+        path = self._folder / os.urandom(16).hex()  # a name that Spool.sweep knows
+        try:
+            yield path
+        finally:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+
+    def _take(self, sha256: str, size: int, path: Path) -> bool:
+        """Link an original to `path`, so that the file stays until the caller is done, whoever evicts it."""
+        cached = self._folder / sha256
+        try:
+            os.link(cached, path)
+            os.utime(path)
+            if path.stat().st_size == size and (sha256 in self._verified or _hash(path) == sha256):
+                self._remember(sha256)
+                return True
+            logger.warning("the source cache had a damaged file, which is fetched again: %s", cached)
+            cached.unlink(missing_ok=True)
+            path.unlink()
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            logger.warning("the source cache is out of order: %s", error)
+        return False
+
+    def _remember(self, sha256: str) -> None:
+        self._verified[sha256] = None
+        while len(self._verified) > self._limit // _LEAST:
+            self._verified.popitem(last=False)
+
+    async def _shared(self, sha256: str, size: int, fetch: Fetch) -> bool:
+        flight = self._flights.get(sha256)
+        SOURCE_CACHE.labels("shared" if flight else "miss").inc()
+        if flight is None:
+            flight = self._flights[sha256] = _Flight(asyncio.create_task(self._fetch(sha256, size, fetch)))
+            flight.task.add_done_callback(lambda _: self._land(sha256, flight))
+        flight.waiting += 1
+        try:
+            return await asyncio.shield(flight.task)
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting and not flight.task.done():
+                self._land(sha256, flight)
+                flight.task.cancel()
+
+    def _land(self, sha256: str, flight: _Flight) -> None:
+        if self._flights.get(sha256) is flight:
+            del self._flights[sha256]
+
+    async def _fetch(self, sha256: str, size: int, fetch: Fetch) -> bool:
+        """Fetch and keep an original. Returns whether it was kept."""
+        counted = max(size, _LEAST)
+        me = object()
+        self._fetching[me] = counted
+        try:
+            await asyncio.to_thread(self._make_room, me)
+            async with fetch(self._spool) as fetched:
+                await asyncio.to_thread(fetched.path.rename, self._folder / sha256)
+            self._remember(sha256)
+            self._added += counted
+            self._size += counted
+        except _NoRoom:
+            return False
+        except (InsufficientStorage, OSError) as error:
+            logger.warning("the source cache cannot keep an original: %s", error)
+            await asyncio.to_thread(self._halve)
+            return False
+        finally:
+            del self._fetching[me]
+        SOURCE_CACHE_BYTES.set(self._size)
+        return True
+
+    def _make_room(self, me: object) -> None:
+        """Evict files if a fetch and those before it do not fit. Raises _NoRoom if they do not fit without any file."""
+        slack = int(self._limit * _SLACK)
+        with self._changing:
+            if self._size < 0:
+                self._spool.prepare()
+            before = itertools.takewhile(lambda each: each[0] is not me, [*self._fetching.items()])
+            room = self._limit - self._fetching.get(me, 0) - sum(size for _, size in before)
+            if self._size < 0 or self._size > room or self._added > slack:
+                self._evict(room, slack)
+            if self._size > room:
+                raise _NoRoom
+
+    def _halve(self) -> None:
+        """Make room on a disk that others have filled."""
+        with self._changing, suppress(OSError):
+            self._evict(self._size // 2)
+
+    def _evict(self, limit: int, slack: int = 0) -> None:
+        """If the files exceed `limit` bytes, remove those that were not used for longest, and `slack` bytes more."""
+        with (self._folder / _LOCK).open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            files = sorted(_measured(self._folder))
+            total = sum(size for _, size, _ in files)
+            target = limit if total <= limit else limit - slack
+            for _, size, path in files:
+                if total <= target:
+                    break
+                if _NAME.fullmatch(path.name):  # the others are in use
+                    path.unlink(missing_ok=True)
+                    self._verified.pop(path.name, None)
+                    total -= size
+            self._size, self._added = total, 0
+            SOURCE_CACHE_BYTES.set(total)
+
+
+def _measured(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """When each file was used last, and what it counts as. A file with several names counts once."""
+    seen: set[int] = set()
+    with os.scandir(folder) as found:
+        entries = sorted(found, key=lambda entry: len(entry.name), reverse=True)  # private names are shorter
+    for entry in entries:
+        with suppress(FileNotFoundError):
+            status = entry.stat(follow_symlinks=False)
+            if entry.name != _LOCK and status.st_ino not in seen:
+                seen.add(status.st_ino)
+                yield status.st_mtime, max(status.st_size, _LEAST), Path(entry.path)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
