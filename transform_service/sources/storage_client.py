@@ -7,6 +7,7 @@ from service_kit.errors import Gone, NotFound, ServiceError, Unavailable
 from service_kit.http import tracing
 from service_kit.http.paths import LOCATION
 from service_kit.observing.logging import request_id
+from transform_service.sources._bounded import bounded
 
 _KNOWN: dict[int, type[ServiceError]] = {404: NotFound, 410: Gone}
 
@@ -15,7 +16,9 @@ class StorageClient:
     """A Locator that asks the storage service at `base_url`, for at most `seconds` each time."""
 
     def __init__(self, base_url: str, seconds: float) -> None:
-        self._session = aiohttp.ClientSession(base_url, timeout=aiohttp.ClientTimeout(total=seconds))
+        self._session = aiohttp.ClientSession(
+            base_url, connector=bounded(aiohttp.TCPConnector()), timeout=aiohttp.ClientTimeout(total=seconds)
+        )
 
     async def locate(self, image_id: str) -> Located:
         """See Locator."""

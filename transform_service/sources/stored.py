@@ -13,6 +13,7 @@ from service_kit.errors import BadRequest, GatewayTimeout, Unavailable
 from service_kit.http.delivery import IMMUTABLE
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spooled
+from transform_service.sources._bounded import bounded
 from transform_service.sources.base import Source, SourceImage, source
 
 _MISSING = {404, 410}
@@ -24,7 +25,7 @@ class StoredSource(Source):
 
     async def start(self) -> None:
         """Open a session for object stores. It is unused if blobs are files."""
-        self._session = aiohttp.ClientSession()
+        self._session = aiohttp.ClientSession(connector=bounded(aiohttp.TCPConnector()), auto_decompress=False)
 
     async def close(self) -> None:
         """Close the session."""
