@@ -16,6 +16,8 @@ from pathlib import Path
 from service_kit.errors import ContentTooLarge, InsufficientStorage
 
 _FLUSH_BYTES = 1024**2
+_PENDING_BYTES = 32 * 1024**2
+"""Bytes that all files together may have in memory. Beyond that, each chunk is written at once."""
 _LEFT_SECONDS = 3600
 _OUR_NAME = re.compile("[0-9a-f]{32}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -46,6 +48,8 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.pending = 0
+        """Bytes in memory that wait to be written."""
 
     def prepare(self) -> None:
         """Create the folder, and remove files that a crash left there. Raises OSError if the folder is unusable."""
@@ -87,7 +91,7 @@ class Spool:
 
         `what` names the contents in errors.
         """
-        writer = SpoolWriter(self.new_path(), limit, what)
+        writer = SpoolWriter(self, limit, what)
         try:
             yield writer
         finally:
@@ -101,10 +105,14 @@ def _remove_if_left(file: Path) -> None:
 
 
 class SpoolWriter:
-    """Hashes chunks and writes them to a file, outside the event loop. Keeps at most about 1 MiB in memory."""
+    """Hashes chunks and writes them to a file, outside the event loop.
 
-    def __init__(self, path: Path, limit: int, what: str) -> None:
-        self._path = path
+    Keeps at most about 1 MiB in memory, and less if many clients that upload slowly let it keep that much.
+    """
+
+    def __init__(self, spool: Spool, limit: int, what: str) -> None:
+        self._spool = spool
+        self._path = path = spool.new_path()
         self._limit = limit
         self._what = what
         self._size = 0
@@ -121,7 +129,8 @@ class SpoolWriter:
         if self._size > self._limit:
             raise ContentTooLarge(f"{self._what} is larger than {self._limit} bytes")
         self._pending += chunk
-        if len(self._pending) >= _FLUSH_BYTES:
+        self._spool.pending += len(chunk)
+        if len(self._pending) >= _FLUSH_BYTES or self._spool.pending > _PENDING_BYTES:
             await self._flush()
 
     async def finish(self) -> Spooled:
@@ -132,12 +141,19 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Close the file, and remove it unless it was moved away."""
+        self._forget()
         self._file.close()
         self._path.unlink(missing_ok=True)
 
     async def _flush(self) -> None:
-        pending, self._pending = self._pending, bytearray()
+        pending = self._forget()
         await asyncio.to_thread(self._store, pending)
+
+    def _forget(self) -> bytearray:
+        """What is in memory, which is empty afterwards."""
+        pending, self._pending = self._pending, bytearray()
+        self._spool.pending -= len(pending)
+        return pending
 
     def _store(self, pending: bytearray) -> None:
         with room_for(self._what):

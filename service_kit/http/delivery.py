@@ -2,7 +2,8 @@
 
 import logging
 from collections.abc import AsyncIterable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 
 from aiohttp import web
 
@@ -11,6 +12,9 @@ from service_kit.http.purges import KEYS_HEADER, surrogate_keys
 
 IMMUTABLE = "public, max-age=31536000, immutable"
 """For images by ID: their content never changes."""
+
+_DATE = 64
+"""More characters than any HTTP date has."""
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +40,7 @@ def is_unchanged(request: web.Request, etag: str, modified: datetime | None = No
     known = request.if_none_match
     if known is not None:
         return _is_any(request, "If-None-Match") or any(tag.value == etag for tag in known)
-    since = request.if_modified_since
+    since = _moment(request.headers.get("If-Modified-Since", ""))
     return bool(modified and since and modified.replace(microsecond=0) <= since)
 
 
@@ -47,6 +51,17 @@ def check_match(request: web.Request, etag: str) -> None:
         return
     if not any(tag.value == etag and not tag.is_weak for tag in expected):
         raise PreconditionFailed(f'If-Match does not list the ETag of the image, which is "{etag}"')
+
+
+def _moment(text: str) -> datetime | None:
+    """An HTTP date (RFC 9110, section 5.6.7); None for anything else, which has to be ignored.
+
+    aiohttp's own property fails on numbers that no calendar has.
+    """
+    try:
+        return None if len(text) > _DATE else parsedate_to_datetime(text).replace(tzinfo=UTC)
+    except (ValueError, TypeError, OverflowError):
+        return None
 
 
 def _is_any(request: web.Request, header: str) -> bool:
