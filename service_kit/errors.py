@@ -90,6 +90,12 @@ class URITooLong(ServiceError):
     status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
+class ExpectationFailed(ServiceError):
+    """The client expects something unknown."""
+
+    status = HTTPStatus.EXPECTATION_FAILED
+
+
 class HeadersTooLarge(ServiceError):
     """The headers are larger than any client needs."""
 

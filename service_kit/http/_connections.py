@@ -20,7 +20,14 @@ from aiohttp.http_exceptions import LineTooLong
 from aiohttp.streams import EMPTY_PAYLOAD
 from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from service_kit.errors import BadRequest, HeadersTooLarge, RequestTimedOut, ServiceError, Unavailable
+from service_kit.errors import (
+    BadRequest,
+    ExpectationFailed,
+    HeadersTooLarge,
+    RequestTimedOut,
+    ServiceError,
+    Unavailable,
+)
 from service_kit.http._body import RATE, Refused
 from service_kit.http.metrics import CONNECTIONS, CONNECTIONS_ENDED
 from service_kit.http.middlewares import refusal
@@ -228,6 +235,9 @@ class Server(web.Server):
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             assert isinstance(request, web.Request)
+            expected = request.headers.get("Expect", "")
+            if expected and expected.lower() != "100-continue":  # aiohttp fails if it is not UTF-8
+                return refusal(request, ExpectationFailed(f"the expectation {expected[:64]!r} is unknown; remove it"))
             if _is_reserved(request):
                 return await _answer_health_checks_only(request, made)
             try:
