@@ -15,10 +15,9 @@ MAX_BYTES = 256
 _WORD = r"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _TYPE = re.compile(rf"({_WORD}/{_WORD})[ \t]*")
 _DISPOSITION = re.compile(rf"({_WORD})[ \t]*")
-_PARAMETER = re.compile(
-    rf";[ \t]*+(?:({_WORD})="
-    r'(?:"((?:[^"\\]|\\.)*+)"|([^\s";]++)))?[ \t]*+'  # many clients do not quote a boundary with other characters
-)
+_UNQUOTED = r'[^\s";\x00-\x1f\x7f]++'
+"""More than RFC 9110 allows: many clients do not quote a boundary with a `/` or a `=`."""
+_PARAMETER = re.compile(rf';[ \t]*+(?:({_WORD})=(?:"((?:[^"\\]|\\.)*+)"|({_UNQUOTED})))?[ \t]*+')
 _ESCAPED = re.compile(r"\\(.)")
 
 

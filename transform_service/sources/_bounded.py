@@ -41,7 +41,7 @@ class _Bounded(ResponseHandler):
 
     def _begin(self) -> None:
         self._received = 0
-        self._messages = 0
+        self._interim = 0
         self._body: aiohttp.StreamReader | None = None
 
     def set_response_params(self, **params: Any) -> None:
@@ -52,9 +52,10 @@ class _Bounded(ResponseHandler):
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Take a response, interim or final, from the parser."""
         message, body = data
-        self._messages += 1
         if message.code >= 200 or message.code == 101:  # noqa: PLR2004
             self._body = body
+        else:
+            self._interim += 1
         super().feed_data(data, size)
 
     def data_received(self, data: bytes) -> None:
@@ -75,7 +76,7 @@ class _Bounded(ResponseHandler):
 
     def _problem(self) -> str:
         """What is wrong with what was received so far; empty if nothing is."""
-        if self._messages > _INTERIM + 1:
+        if self._interim > _INTERIM:
             return f"more than {_INTERIM} interim responses"
         body = self._body.total_bytes if self._body else 0
         if self._received - body > _OVERHEAD + body / _BODY_PER_OVERHEAD:
