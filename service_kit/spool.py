@@ -18,6 +18,8 @@ from service_kit.errors import ContentTooLarge, InsufficientStorage
 _FLUSH_BYTES = 1024**2
 _PENDING_BYTES = 32 * 1024**2
 """Bytes that all files together may have in memory. Beyond that, each chunk is written at once."""
+_WRITERS = 2
+"""Threads that hash and write at once. With more, the event loop would have to wait for a core."""
 _LEFT_SECONDS = 3600
 _OUR_NAME = re.compile("[0-9a-f]{32}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -50,6 +52,7 @@ class Spool:
         self.folder = folder
         self.pending = 0
         """Bytes in memory that wait to be written."""
+        self.writing = asyncio.Semaphore(_WRITERS)
 
     def prepare(self) -> None:
         """Create the folder, and remove files that a crash left there. Raises OSError if the folder is unusable."""
@@ -141,19 +144,18 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Close the file, and remove it unless it was moved away."""
-        self._forget()
+        self._spool.pending -= len(self._pending)
+        self._pending.clear()
         self._file.close()
         self._path.unlink(missing_ok=True)
 
     async def _flush(self) -> None:
-        pending = self._forget()
-        await asyncio.to_thread(self._store, pending)
-
-    def _forget(self) -> bytearray:
-        """What is in memory, which is empty afterwards."""
         pending, self._pending = self._pending, bytearray()
-        self._spool.pending -= len(pending)
-        return pending
+        try:
+            async with self._spool.writing:
+                await asyncio.to_thread(self._store, pending)
+        finally:
+            self._spool.pending -= len(pending)
 
     def _store(self, pending: bytearray) -> None:
         with room_for(self._what):

@@ -7,6 +7,8 @@ from clients that hang up or stall. They are common, so the log has only one lin
 import asyncio
 import fcntl
 import logging
+import os
+import socket
 import struct
 import termios
 import time
@@ -27,10 +29,12 @@ from service_kit.errors import (
     RequestTimedOut,
     ServiceError,
     Unavailable,
+    URITooLong,
 )
 from service_kit.http._body import RATE, Refused
 from service_kit.http.metrics import CONNECTIONS, CONNECTIONS_ENDED
 from service_kit.http.middlewares import refusal
+from service_kit.http.paths import MAX_URL
 from service_kit.http.problems import from_aiohttp
 from service_kit.http.request_log import log_hang_up
 from service_kit.settings import CommonSettings
@@ -153,17 +157,19 @@ class Connection(RequestHandler):
 
     # Deadlines
 
-    def check(self, now: float, settings: CommonSettings) -> None:
-        """Refuse or close the connection if the client has stalled. Called every now and then."""
+    def check(self, now: float, settings: CommonSettings) -> bool:
+        """Refuse or close the connection if the client has stalled, and return whether it has."""
         if self._wire is None or (self._wire.is_closing() and not self._wire.get_write_buffer_size()):
-            return
+            return False
         if self._does_not_read(now, settings.send_stall_seconds):
             CONNECTIONS_ENDED.labels("send").inc()
-            self._wire.abort()
-        elif self._head_began is not None and self._is_waiting:
-            seconds = _RESERVED_SECONDS if self.reserved else settings.header_seconds
-            if now - self._head_began > seconds:
-                self._head_is_late(seconds)
+            _reset(self._wire)
+            return True
+        seconds = _RESERVED_SECONDS if self.reserved else settings.header_seconds
+        late = self._head_began is not None and now - self._head_began > seconds and self._is_waiting
+        if late:
+            self._head_is_late(seconds)
+        return late
 
     def _head_is_late(self, seconds: float) -> None:
         CONNECTIONS_ENDED.labels("headers").inc()
@@ -209,7 +215,7 @@ class Connection(RequestHandler):
             error = exc.error
         else:
             super().handle_error(request, status, exc, message)  # logs
-            error = _explained(exc)
+            error = _explained(exc, self.max_line_size)
         response = refusal(request, error)
         response.force_close()
         return response
@@ -281,7 +287,8 @@ class Server(web.Server):
             await asyncio.sleep(min(1.0, shortest / 4))
             now = self._loop.time()
             for connection in self._ours():
-                connection.check(now, self.settings)
+                if connection.check(now, self.settings):
+                    await asyncio.sleep(0)  # let others proceed: thousands may have stalled together
 
     def _close_an_idle_one(self) -> bool:
         """Make room by closing a connection that waits for its client's next request. Returns whether there was one."""
@@ -292,7 +299,7 @@ class Server(web.Server):
         return idle is not None
 
     def _ours(self) -> Iterator[Connection]:
-        """The connections, the oldest first."""
+        """The connections at this moment, the oldest first."""
         return (connection for connection in self.connections if isinstance(connection, Connection))
 
     def _warn(self) -> None:
@@ -324,8 +331,19 @@ def _in_kernel(transport: asyncio.Transport) -> int:
     return 0
 
 
-def _explained(exc: BaseException | None) -> ServiceError:
+def _reset(transport: asyncio.Transport) -> None:
+    """Close a connection at once. Otherwise, the kernel keeps what the client does not read for minutes."""
+    with suppress(OSError, ValueError):
+        duplicate = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        with duplicate:
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _explained(exc: BaseException | None, longest_url: int) -> ServiceError:
     if isinstance(exc, LineTooLong):
+        if exc.args[1] == longest_url:
+            return URITooLong(f"the URL has more than {longest_url} bytes; the limit is {MAX_URL}")
         return HeadersTooLarge(f"a header is too large: {_first_line(exc)}")
     if isinstance(exc, HttpProcessingError):
         return BadRequest(f"the request is not valid HTTP: {_first_line(exc)}")

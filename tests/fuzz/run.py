@@ -104,7 +104,9 @@ def send(each: Case, target: Target, served: servers.Served, report: Report, kee
         try:
             response = _exchange(target, request.replace(b"{id}", image_id).replace(b"{missing}", b"0" * 32))
         except OSError as error:
-            raise Broken(f"{error!r}; {keeper.keep(each)}") from error
+            ended = served.process.poll()
+            state = "runs" if ended is None else f"ended with {ended}"
+            raise Broken(f"{error!r}; the service {state}; {keeper.keep(each)}") from error
         status = int(response.split(maxsplit=2)[1]) if response.startswith(b"HTTP/") else 0
         report.statuses[status] += 1
         if served.process.poll() is not None:

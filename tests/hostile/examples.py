@@ -4,6 +4,7 @@ To add one, append an Example to EXAMPLES: `python -m tests.hostile` and `test_e
 """
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ class Place:
 
     url: str
     image_id: str
+    large_id: str
+    """An image of 4 MiB."""
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A new connection."""
@@ -133,6 +136,50 @@ def _from_remote(first: bytes, repeated: bytes = b"") -> Attack:
 _ALLOWED = {"REMOTE_ALLOWED_NETWORKS": '["127.0.0.0/8"]', "REMOTE_PORTS": str([80, 443, _PORT])}
 
 _PART = b"--b\r\nContent-Disposition: form-data"
+
+
+def _stalled(data: bytes, number: int) -> Attack:
+    """Many connections that send the same, then nothing. The status is that of the last one."""
+
+    async def attack(place: Place) -> int:
+        connections = [await place.connect() for _ in range(number)]
+        for _, writer in connections:
+            writer.write(data)
+        statuses = await asyncio.gather(*(status_of(reader) for reader, _ in connections))
+        for _, writer in connections:
+            writer.transport.abort()
+        return statuses[-1]
+
+    return attack
+
+
+async def _unread(place: Place) -> int:
+    """Many clients that request an image and read nothing, until the service gives up."""
+    request = f"GET /v1/images/{place.large_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    connections = [await place.connect() for _ in range(50)]
+    for reader, writer in connections:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(request * 8)
+        del reader
+    await asyncio.gather(*(_until_closed(writer) for _, writer in connections))
+    return NO_ANSWER
+
+
+async def _until_closed(writer: asyncio.StreamWriter) -> None:
+    """Wait until the service has closed a connection on which nobody reads."""
+    connection = writer.get_extra_info("socket")
+    while connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED:
+        await asyncio.sleep(0.05)
+    writer.transport.abort()
+
+
+_ESTABLISHED = 1
+"""TCP's state, as in Linux's tcp_states.h."""
+_IMPATIENT = {"HEADER_SECONDS": "2", "UPLOAD_STALL_SECONDS": "2", "SEND_STALL_SECONDS": "2"}
+_HALF = b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 10000000\r\n\r\n" + bytes(
+    1_080_000
+)
+
 CONTENT_TYPES = [
     ("comments", "(a)" * 2700, {400}),
     ("parentheses", "(" * 4000, {400}),
@@ -194,4 +241,7 @@ EXAMPLES = [
     *(Example(f"remote: {name}", attack, statuses, settings=_ALLOWED) for name, attack, statuses in REMOTES),
     Example("upload: chunks of a byte", _chunked(b"1\r\nx\r\n" * MIB), {400, NO_ANSWER}),
     Example("upload: chunk extensions", _chunked((b"1;" + b"x" * 8000 + b"\r\nx\r\n") * 2000), {400, NO_ANSWER}),
+    Example("stalled: 500 halves of a head", _stalled(b"GET / HTTP/1.1\r\nX: ", 500), {408}, settings=_IMPATIENT),
+    Example("stalled: 150 uploads", _stalled(_HALF, 150), {408}, memory=220 * MIB, settings=_IMPATIENT),
+    Example("stalled: 50 clients that do not read", _unread, {NO_ANSWER}, settings=_IMPATIENT),
 ]

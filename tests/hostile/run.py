@@ -12,8 +12,8 @@ from pathlib import Path
 
 import aiohttp
 
-from tests import servers
-from tests.hostile.examples import JPEG, NO_ANSWER, Example, Place
+from tests import pictures, servers
+from tests.hostile.examples import JPEG, MIB, NO_ANSWER, Example, Place
 
 _PAUSE = 0.05
 _SECONDS = 20.0
@@ -40,15 +40,16 @@ def run(examples: Iterable[Example], folder: Path) -> Iterator[Outcome]:
         groups.setdefault(str(sorted(example.settings.items())), []).append(example)
     for number, group in enumerate(groups.values()):
         with servers.serve(folder / str(number), **group[0].settings) as served:
-            place = Place(served.url, asyncio.run(_upload(served.url)))
+            images = (asyncio.run(_upload(served.url, body)) for body in (JPEG, pictures.of_size(4 * MIB)))
+            place = Place(served.url, *images)
             for example in group:
                 yield _outcome(example, place, served)
 
 
-async def _upload(url: str) -> str:
+async def _upload(url: str, body: bytes) -> str:
     async with (
         aiohttp.ClientSession() as http,
-        http.post(f"{url}/v1/images", data=JPEG, headers={"Content-Type": "image/jpeg"}) as response,
+        http.post(f"{url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as response,
     ):
         return str((await response.json())["image_id"])
 
