@@ -1,6 +1,7 @@
 """A program that serves an application: command line, settings, start and stop."""
 
 import argparse
+import ctypes
 import logging
 import os
 import resource
@@ -21,6 +22,10 @@ from service_kit.settings import CommonSettings, read_settings
 
 _OTHER_FILES = 1024
 """Open files that are not connections of clients."""
+_M_MMAP_THRESHOLD = -3
+"""malloc.h"""
+_LARGE_BLOCK = 128 * 1024
+"""Bytes: glibc's own threshold at the start."""
 _BOOT_ERROR = 3
 """Tells gunicorn that a new worker would fail as well (Arbiter.WORKER_BOOT_ERROR)."""
 
@@ -86,6 +91,7 @@ class Program:
         shared = _common(settings)
         configure_logging(shared.log_level, shared.log_format)
         _allow_files(shared.max_connections + _OTHER_FILES)
+        _return_memory()
         return settings
 
     def _create_app(self, settings: Sequence[BaseSettings]) -> web.Application:
@@ -126,3 +132,13 @@ def _allow_files(number: int) -> None:
     needed = number if most == resource.RLIM_INFINITY else min(number, most)
     if allowed != resource.RLIM_INFINITY and allowed < needed:
         resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+
+
+def _return_memory() -> None:
+    """Make malloc return what a read from a client took as soon as it is freed.
+
+    Otherwise, glibc raises its threshold with the first such block, and keeps all later ones between small objects: 150
+    uploads of 1 MiB at once left 130 MiB behind.
+    """
+    with suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)

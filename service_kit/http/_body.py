@@ -58,6 +58,7 @@ class Body:
                 raise ContentTooLarge(f"the form is larger than {limit} bytes")
             patience = min(self._stall, patience - (clock() - began) + len(chunk) / RATE)
             yield chunk
+            del chunk  # the client may take long to send the next
             await asyncio.sleep(0)  # there may be more already, and then reading it does not wait
 
     def _late(self, *, overall: bool) -> str:

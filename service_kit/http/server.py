@@ -23,7 +23,7 @@ from service_kit.http.middlewares import Handler
 from service_kit.http.request_log import RequestLogger, flush, remember_response
 from service_kit.settings import CommonSettings
 
-_MAX_LINE = 64 * 1024  # above paths.MAX_URL, so that bound_url gets to explain the limit
+_MAX_LINE = 64 * 1024  # above paths.MAX_URL, so that _connections.py gets to explain the limit
 _FINISH_SECONDS = 20.0  # for requests to finish; with twice _CLOSE_SECONDS, well below gunicorn's timeout (30 s)
 _CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again after it has cancelled them
 _HURRY_SECONDS = 0.1

@@ -61,6 +61,7 @@ class _Saver:
         writer = await self.stack.enter_async_context(self.spool.writer(self.limit, "the image"))
         async for chunk in chunks:
             await writer.write(chunk)
+            del chunk  # the next may take long to arrive
         spooled = await writer.finish()
         if not spooled.bytes:
             raise BadRequest("the image is empty (0 bytes)")

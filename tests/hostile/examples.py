@@ -220,6 +220,7 @@ URLS = [
     ("full-width dots", "http://\uff0e\uff0e\uff0e/", {400}),
     ("a label of 2,000 letters", "http://" + "a" * 2000 + "/", {400}),
 ]
+_MANY_TYPES = "\r\n".join(["Accept: " + "image/webp;q=0.1," * 480] * 12)
 REMOTES = [
     ("100 Continue", _from_remote(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 3000), {502}),
     ("103 Early Hints", _from_remote(b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 3000), {502}),
@@ -239,6 +240,9 @@ EXAMPLES = [
     *(Example(f"header: {name}", _header(text), statuses) for name, text, statuses in HEADERS),
     *(Example(f"url: {name}", _url(text), statuses) for name, text, statuses in URLS),
     *(Example(f"remote: {name}", attack, statuses, settings=_ALLOWED) for name, attack, statuses in REMOTES),
+    Example("path: 60,000 slashes", lambda place: place.get("/" * 60_000), {414}),
+    Example("path: 30,000 dots", lambda place: place.get("/" + "./" * 30_000), {414}),
+    Example("header: accept, for .auto", _header(_MANY_TYPES, "/v1/images/{id}.auto"), {200}),
     Example("upload: chunks of a byte", _chunked(b"1\r\nx\r\n" * MIB), {400, NO_ANSWER}),
     Example("upload: chunk extensions", _chunked((b"1;" + b"x" * 8000 + b"\r\nx\r\n") * 2000), {400, NO_ANSWER}),
     Example("stalled: 500 halves of a head", _stalled(b"GET / HTTP/1.1\r\nX: ", 500), {408}, settings=_IMPATIENT),
