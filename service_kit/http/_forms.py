@@ -58,6 +58,7 @@ async def _contents(events: "AsyncIterator[MultipartSegment | bytes | None]") ->
         if not isinstance(event, bytes):
             return
         yield event
+        del event  # the next may take long to arrive
 
 
 async def _events(body: AsyncIterable[bytes], boundary: str) -> "AsyncIterator[MultipartSegment | bytes | None]":
@@ -73,6 +74,8 @@ async def _events(body: AsyncIterable[bytes], boundary: str) -> "AsyncIterator[M
         async for chunk in body:
             for event in parser.parse(chunk):
                 yield event
+                del event
+            del chunk  # the next may take long to arrive
         parser.close()  # type: ignore[no-untyped-call]
     except ParserLimitReached as error:
         raise BadRequest(

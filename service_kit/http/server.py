@@ -24,6 +24,7 @@ from service_kit.http.request_log import RequestLogger, flush, remember_response
 from service_kit.settings import CommonSettings
 
 _MAX_LINE = 64 * 1024  # above paths.MAX_URL, so that _connections.py gets to explain the limit
+_READ_AHEAD = 8 * 1024  # bytes of a body beyond which reading pauses; one read may have 256 kB
 _FINISH_SECONDS = 20.0  # for requests to finish; with twice _CLOSE_SECONDS, well below gunicorn's timeout (30 s)
 _CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again after it has cancelled them
 _HURRY_SECONDS = 0.1
@@ -86,6 +87,7 @@ class Runner(web.AppRunner):
             access_log=logger,  # ignored: RequestLogger has its own logger
             auto_decompress=False,  # uploads.py refuses compressed bodies, which may be bombs
             max_line_size=_MAX_LINE,
+            read_bufsize=_READ_AHEAD,
             shutdown_timeout=_CLOSE_SECONDS,
             handler_cancellation=True,  # a render whose client has gone is useless
         )

@@ -176,6 +176,10 @@ async def _until_closed(writer: asyncio.StreamWriter) -> None:
 _ESTABLISHED = 1
 """TCP's state, as in Linux's tcp_states.h."""
 _IMPATIENT = {"HEADER_SECONDS": "2", "UPLOAD_STALL_SECONDS": "2", "SEND_STALL_SECONDS": "2"}
+_HALF_A_FORM = (
+    b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    b"Content-Length: 10000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=image\r\n\r\n"
+) + bytes(1_080_000)
 _HALF = b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 10000000\r\n\r\n" + bytes(
     1_080_000
 )
@@ -246,6 +250,7 @@ EXAMPLES = [
     Example("upload: chunks of a byte", _chunked(b"1\r\nx\r\n" * MIB), {400, NO_ANSWER}),
     Example("upload: chunk extensions", _chunked((b"1;" + b"x" * 8000 + b"\r\nx\r\n") * 2000), {400, NO_ANSWER}),
     Example("stalled: 500 halves of a head", _stalled(b"GET / HTTP/1.1\r\nX: ", 500), {408}, settings=_IMPATIENT),
-    Example("stalled: 150 uploads", _stalled(_HALF, 150), {408}, memory=220 * MIB, settings=_IMPATIENT),
+    Example("stalled: 150 uploads", _stalled(_HALF, 150), {408}, settings=_IMPATIENT),
+    Example("stalled: 150 forms", _stalled(_HALF_A_FORM, 150), {408}, settings=_IMPATIENT),
     Example("stalled: 50 clients that do not read", _unread, {NO_ANSWER}, settings=_IMPATIENT),
 ]
