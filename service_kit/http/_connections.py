@@ -121,6 +121,20 @@ class Connection(RequestHandler):
         if self._upgraded:  # refused by the response; what follows is not HTTP
             self._refused = True
             self.close()
+        self._pause_if_behind()
+
+    def _resume_reading_if_drained(self) -> None:
+        """Parse what is left when most pipelined requests have been answered."""
+        super()._resume_reading_if_drained()
+        self._pause_if_behind()
+
+    def _pause_if_behind(self) -> None:
+        """Make aiohttp continue when the queue is shorter, even if its parser stopped before the queue was full.
+
+        That happens behind a body, and then nothing would wake the parser again (seen with 3.14.5).
+        """
+        if not self._buffer_paused and len(self._messages) > self._msg_queue_resume_size:
+            self._pause_reading_for_buffer()
 
     @property
     def _in_head(self) -> bool:

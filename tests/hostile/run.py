@@ -1,6 +1,7 @@
 """Runs examples against a real service, and measures what everybody else notices."""
 
 import asyncio
+import io
 import subprocess
 import sys
 import threading
@@ -49,7 +50,7 @@ def run(examples: Iterable[Example], folder: Path) -> Iterator[Outcome]:
 async def _upload(url: str, body: bytes) -> str:
     async with (
         aiohttp.ClientSession() as http,
-        http.post(f"{url}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as response,
+        http.post(f"{url}/v1/images", data=io.BytesIO(body), headers={"Content-Type": "image/jpeg"}) as response,
     ):
         return str((await response.json())["image_id"])
 
