@@ -79,6 +79,8 @@ class Example:
     """The statuses that it may get."""
     memory: int = 400 * MIB
     """The most bytes that the process tree may use meanwhile."""
+    cpu: float = 0.35
+    """The most processor seconds that the service may use, without its workers. Unlike waits, they know no load."""
     settings: dict[str, str] = field(default_factory=dict)
 
 
@@ -249,8 +251,10 @@ EXAMPLES = [
     Example("header: accept, for .auto", _header(_MANY_TYPES, "/v1/images/{id}.auto"), {200}),
     Example("upload: chunks of a byte", _chunked(b"1\r\nx\r\n" * MIB), {400, NO_ANSWER}),
     Example("upload: chunk extensions", _chunked((b"1;" + b"x" * 8000 + b"\r\nx\r\n") * 2000), {400, NO_ANSWER}),
-    Example("stalled: 500 halves of a head", _stalled(b"GET / HTTP/1.1\r\nX: ", 500), {408}, settings=_IMPATIENT),
-    Example("stalled: 150 uploads", _stalled(_HALF, 150), {408}, settings=_IMPATIENT),
-    Example("stalled: 150 forms", _stalled(_HALF_A_FORM, 150), {408}, settings=_IMPATIENT),
-    Example("stalled: 50 clients that do not read", _unread, {NO_ANSWER}, settings=_IMPATIENT),
+    Example(
+        "stalled: 500 halves of a head", _stalled(b"GET / HTTP/1.1\r\nX: ", 500), {408}, cpu=4.0, settings=_IMPATIENT
+    ),
+    Example("stalled: 150 uploads", _stalled(_HALF, 150), {408}, cpu=4.0, settings=_IMPATIENT),
+    Example("stalled: 150 forms", _stalled(_HALF_A_FORM, 150), {408}, cpu=4.0, settings=_IMPATIENT),
+    Example("stalled: 50 clients that do not read", _unread, {NO_ANSWER}, cpu=4.0, settings=_IMPATIENT),
 ]

@@ -15,6 +15,7 @@ import aiohttp
 
 from tests import pictures, servers
 from tests.hostile.examples import JPEG, MIB, NO_ANSWER, Example, Place
+from tests.hostile.targets import cpu_seconds
 
 _PAUSE = 0.05
 _SECONDS = 20.0
@@ -32,6 +33,8 @@ class Outcome:
     """The longest wait of a health check meanwhile, in milliseconds."""
     memory: int
     """The most bytes that the process tree used (Pss)."""
+    cpu: float
+    """The processor seconds that the service used, without its workers."""
 
 
 def run(examples: Iterable[Example], folder: Path) -> Iterator[Outcome]:
@@ -57,10 +60,10 @@ async def _upload(url: str, body: bytes) -> str:
 
 def _outcome(example: Example, place: Place, served: servers.Served) -> Outcome:
     with _polled(place.url) as waits, _watched(served) as peak:
-        began = time.monotonic()
+        began, cpu = time.monotonic(), cpu_seconds(served.process.pid)
         status = asyncio.run(_attack(example, place))
-        seconds = time.monotonic() - began
-    return Outcome(example, status, seconds, waits[0], peak[0])
+        seconds, spent = time.monotonic() - began, cpu_seconds(served.process.pid) - cpu
+    return Outcome(example, status, seconds, waits[0], peak[0], spent)
 
 
 async def _attack(example: Example, place: Place) -> int:

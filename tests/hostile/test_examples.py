@@ -1,18 +1,16 @@
-"""Nobody waits for a hostile request, and none is a 500."""
+"""No hostile request is a 500, or takes much of the event loop's time, or much memory."""
 
 from pathlib import Path
 
 from tests.hostile.examples import EXAMPLES
 from tests.hostile.run import run
 
-_LONGEST = 1000
-"""Milliseconds. The examples used to take 1 to 8 s; `make hostile` has the limit for an idle machine."""
-
 
 def test_no_example_breaks_its_limits(tmp_path: Path) -> None:
+    """`make hostile` also checks how long a health check waits, which depends on the load of the machine."""
     outcomes = list(run(EXAMPLES, tmp_path))
     assert len(outcomes) == len(EXAMPLES)
     for outcome in outcomes:
         assert outcome.status in outcome.example.statuses, outcome
-        assert outcome.wait < _LONGEST, outcome
+        assert outcome.cpu <= outcome.example.cpu, outcome
         assert outcome.memory < outcome.example.memory, outcome

@@ -34,7 +34,7 @@ class RemoteSource(Source):
     async def start(self) -> None:
         """Open one guarded session, without cookies and proxies, so that no fetch affects the next."""
         self._fetches = 0
-        "ü".encode("idna")  # loads tables, which would hold up the event loop for 50 ms later
+        URL("http://ü/")  # loads IDNA's tables, which would hold up the event loop for 35 ms later
         settings = self.tools.settings
         connector = guarded_connector(settings.remote_ports, settings.remote_allowed_networks)
         self._session = aiohttp.ClientSession(
