@@ -39,6 +39,14 @@ format: $(VENV)/.development  ## format the code and apply automatic fixes
 docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md
 	$(BIN)/python -m docs.generate
 
+.PHONY: hostile
+hostile: $(VENV)/.development  ## send hostile requests and show what others notice: status, wait, memory (ONLY=TEXT)
+	@$(BIN)/python -m tests.hostile $(ONLY)
+
+.PHONY: fuzz
+fuzz: $(VENV)/.development  ## send mutated files and requests for TIME=60 seconds (SEED=, REPLAY=FILE)
+	@$(BIN)/python -m tests.fuzz --seconds $(or $(TIME),60) $(if $(SEED),--seed $(SEED)) $(if $(REPLAY),--replay $(REPLAY))
+
 .PHONY: bench
 bench: $(VENV)/.development  ## compare speed, fidelity and memory with libvips, thumbor and ipx (25 minutes, needs Node.js; BEFORE=FOLDER)
 	@scripts/install-packages plasma-workspace-wallpapers

@@ -90,6 +90,18 @@ class URITooLong(ServiceError):
     status = HTTPStatus.REQUEST_URI_TOO_LONG
 
 
+class ExpectationFailed(ServiceError):
+    """The client expects something unknown."""
+
+    status = HTTPStatus.EXPECTATION_FAILED
+
+
+class HeadersTooLarge(ServiceError):
+    """The headers are larger than any client needs."""
+
+    status = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+
+
 class UnsupportedImage(ServiceError):
     """The file is not an image in a supported format."""
 

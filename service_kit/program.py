@@ -1,8 +1,10 @@
 """A program that serves an application: command line, settings, start and stop."""
 
 import argparse
+import ctypes
 import logging
 import os
+import resource
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +20,12 @@ from service_kit.http.server import Runner, serve_until_stopped
 from service_kit.observing.logging import configure_logging
 from service_kit.settings import CommonSettings, read_settings
 
+_OTHER_FILES = 1024
+"""Open files that are not connections of clients."""
+_M_MMAP_THRESHOLD = -3
+"""malloc.h"""
+_LARGE_BLOCK = 128 * 1024
+"""Bytes: glibc's own threshold at the start."""
 _BOOT_ERROR = 3
 """Tells gunicorn that a new worker would fail as well (Arbiter.WORKER_BOOT_ERROR)."""
 
@@ -68,7 +76,8 @@ class Program:
     async def application(self) -> Runner:
         """The application in its runner, for gunicorn's worker to start. Exits if it cannot."""
         try:
-            return Runner(self._create_app(self._read_settings()))
+            settings = self._read_settings()
+            return Runner(self._create_app(settings), _common(settings))
         except CannotStart as error:
             self._complain(error)
             sys.exit(_BOOT_ERROR)
@@ -79,8 +88,10 @@ class Program:
 
     def _read_settings(self) -> list[BaseSettings]:
         settings = read_settings(*self.settings)
-        common = next(each for each in settings if isinstance(each, CommonSettings))
-        configure_logging(common.log_level, common.log_format)
+        shared = _common(settings)
+        configure_logging(shared.log_level, shared.log_format)
+        _allow_files(shared.max_connections + _OTHER_FILES)
+        _return_memory()
         return settings
 
     def _create_app(self, settings: Sequence[BaseSettings]) -> web.Application:
@@ -108,4 +119,26 @@ class Program:
             with suppress(BrokenPipeError):  # the terminal may be gone
                 print(f"{self.name}: stopping", flush=True)
 
-        await serve_until_stopped(Runner(app), host, port, announce, stopping)
+        await serve_until_stopped(Runner(app, _common(settings)), host, port, announce, stopping)
+
+
+def _common(settings: Sequence[BaseSettings]) -> CommonSettings:
+    return next(each for each in settings if isinstance(each, CommonSettings))
+
+
+def _allow_files(number: int) -> None:
+    """Raise the limit on open files to `number` if the system allows it: most shells start with 1024."""
+    allowed, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = number if most == resource.RLIM_INFINITY else min(number, most)
+    if allowed != resource.RLIM_INFINITY and allowed < needed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (needed, most))
+
+
+def _return_memory() -> None:
+    """Make malloc return what a read from a client took as soon as it is freed.
+
+    Otherwise, glibc raises its threshold with the first such block, and keeps all later ones between small objects: 150
+    uploads of 1 MiB at once left 130 MiB behind.
+    """
+    with suppress(AttributeError):  # not glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, _LARGE_BLOCK)

@@ -57,6 +57,19 @@ class CommonSettings(BaseSettings):
         " Storing an upload there may take five times as long.",
     )
     upload_seconds: float = Field(300, gt=0, description="Time limit for receiving an upload, in seconds.")
+    upload_stall_seconds: float = Field(
+        30, gt=0, description="Time for which an upload may pause, or arrive at less than 1 KiB per second, in seconds."
+    )
+    header_seconds: float = Field(10, gt=0, description="Time limit for the headers of a request, in seconds.")
+    send_stall_seconds: float = Field(
+        30, gt=0, description="Time for which a client may read less than 1 KiB per second, in seconds."
+    )
+    keepalive_seconds: float = Field(
+        75, gt=0, description="Time for which an idle connection stays open, in seconds; more than that of a proxy."
+    )
+    max_connections: int = Field(
+        2000, gt=0, description="Limit on the connections of a process. Beyond it, requests get 503."
+    )
     max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
     max_frames: int = Field(100, gt=0, description="Frame limit of an animation, and page limit of a TIFF.")
     sandbox: Sandbox = Field(

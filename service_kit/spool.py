@@ -16,6 +16,10 @@ from pathlib import Path
 from service_kit.errors import ContentTooLarge, DiskFailed, InsufficientStorage
 
 _FLUSH_BYTES = 1024**2
+_PENDING_BYTES = 32 * 1024**2
+"""Bytes that all files together may have in memory. Beyond that, each chunk is written at once."""
+_WRITERS = 2
+"""Threads that hash and write at once. With more, the event loop would have to wait for a core."""
 _LEFT_SECONDS = 3600
 _OUR_NAME = re.compile("[0-9a-f]{32}")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -78,6 +82,9 @@ class Spool:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.pending = 0
+        """Bytes in memory that wait to be written."""
+        self.writing = asyncio.Semaphore(_WRITERS)
 
     def prepare(self) -> None:
         """Create the folder, and remove files that a crash left there. Raises OSError if the folder is unusable."""
@@ -119,7 +126,7 @@ class Spool:
 
         `what` names the contents in errors. The file may be moved away before.
         """
-        writer = SpoolWriter(self.new_path(), limit, what)
+        writer = SpoolWriter(self, limit, what)
         try:
             yield writer
         finally:
@@ -133,10 +140,14 @@ def _remove_if_left(file: Path) -> None:
 
 
 class SpoolWriter:
-    """Hashes chunks and writes them to a file, outside the event loop. Keeps at most about 1 MiB in memory."""
+    """Hashes chunks and writes them to a file, outside the event loop.
 
-    def __init__(self, path: Path, limit: int, what: str) -> None:
-        self._path = path
+    Keeps at most about 1 MiB in memory, and less if many clients that upload slowly let it keep that much.
+    """
+
+    def __init__(self, spool: Spool, limit: int, what: str) -> None:
+        self._spool = spool
+        self._path = path = spool.new_path()
         self._limit = limit
         self._what = what
         self._size = 0
@@ -154,7 +165,8 @@ class SpoolWriter:
         if self._size > self._limit:
             raise ContentTooLarge(f"{self._what} is larger than {self._limit} bytes")
         self._pending += chunk
-        if len(self._pending) >= _FLUSH_BYTES:
+        self._spool.pending += len(chunk)
+        if len(self._pending) >= _FLUSH_BYTES or self._spool.pending > _PENDING_BYTES:
             await self._flush()
 
     async def finish(self) -> Spooled:
@@ -165,12 +177,18 @@ class SpoolWriter:
 
     def close(self) -> None:
         """Close the file, and remove it unless someone has a claim on it. Call this once."""
+        self._spool.pending -= len(self._pending)
+        self._pending.clear()
         self._file.close()
         self._claims.drop()
 
     async def _flush(self) -> None:
         pending, self._pending = self._pending, bytearray()
-        await asyncio.to_thread(self._store, pending)
+        try:
+            async with self._spool.writing:
+                await asyncio.to_thread(self._store, pending)
+        finally:
+            self._spool.pending -= len(pending)
 
     def _store(self, pending: bytearray) -> None:
         with room_for(self._what):

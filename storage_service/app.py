@@ -81,7 +81,7 @@ async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None
     while True:
         await asyncio.sleep(seconds)
         try:
-            spool.sweep()
+            await asyncio.to_thread(spool.sweep)
             removed = await library.sweep(timedelta(seconds=seconds))
         except (ServiceError, OSError) as error:  # the next sweep may succeed
             logger.warning("the sweep failed: %s", error)

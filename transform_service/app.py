@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from imaging.locator import Locator
+from imaging.tasks import READ_HEADER
 from service_kit.http import middlewares, paths, purges, request_log, server, tracing
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
@@ -33,7 +34,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
     app.on_startup.append(server.freeze_objects)
-    worker.preload([RENDER])
+    worker.preload([READ_HEADER, RENDER])
     return app
 
 

@@ -1,26 +1,220 @@
-"""Connections that answer with problem+json even for errors that middlewares do not see.
+"""Connections with bounds, and with problem+json even for errors that middlewares do not see.
 
 Such errors come from requests that are not valid HTTP, from `Expect`, which aiohttp handles before the middlewares, and
-from clients that hang up. The last are common, so the log has only one line for each.
+from clients that hang up or stall. They are common, so the log has only one line for each.
 """
 
 import asyncio
-from typing import Any
+import fcntl
+import logging
+import os
+import socket
+import struct
+import termios
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any, cast
 
-from aiohttp import web
+from aiohttp import StreamReader, web
 from aiohttp.http import HttpProcessingError
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import LineTooLong
+from aiohttp.streams import EMPTY_PAYLOAD
+from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
-from service_kit.errors import BadRequest, ServiceError
+from service_kit.errors import (
+    BadRequest,
+    ExpectationFailed,
+    HeadersTooLarge,
+    RequestTimedOut,
+    ServiceError,
+    Unavailable,
+    URITooLong,
+)
+from service_kit.http._body import RATE, Refused
+from service_kit.http.metrics import CONNECTIONS, CONNECTIONS_ENDED
 from service_kit.http.middlewares import refusal
+from service_kit.http.paths import MAX_URL
 from service_kit.http.problems import from_aiohttp
 from service_kit.http.request_log import log_hang_up
+from service_kit.settings import CommonSettings
+
+_PIECE = 16 * 1024
+"""Bytes that are parsed at once: a read may have 256 kB, which are 43,000 chunks of a byte."""
+_OVERHEAD = 64 * 1024
+"""Bytes that chunking may add to a body, and how many bytes of the body allow one more: chunks of 60 bytes are fine."""
+_BODY_PER_OVERHEAD = 8
+_HEAD = 128 * 1024
+"""Bytes of a request's URL and headers together."""
+_RESERVE = 32
+"""Connections beyond MAX_CONNECTIONS, for health checks. Others get 503 there."""
+_RESERVED_SECONDS = 2.0
+"""For the headers on such a connection."""
+_WARNING_SECONDS = 60.0
+
+logger = logging.getLogger(__name__)
 
 
 class Connection(RequestHandler):
     """One client's connection."""
 
-    __slots__ = ()
+    __slots__ = ("_backlog", "_body", "_chunked", "_head_began", "_held", "_received", "_refused", "_wire", "reserved")
+
+    def __init__(self, manager: "Server", **options: Any) -> None:
+        super().__init__(manager, **options)
+        self.reserved = False
+        """Whether only health checks are answered here."""
+        self._wire: asyncio.Transport | None = None
+        self._head_began: float | None = self._loop.time()
+        self._body: StreamReader | None = None
+        self._chunked = False
+        self._received = 0
+        self._held = b""
+        self._refused = False
+        self._backlog: tuple[float, int] | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin."""
+        self._wire = cast("asyncio.Transport", transport)  # uvloop's has no such base class
+        CONNECTIONS.inc()
+        super().connection_made(transport)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """End."""
+        if self._wire is not None:
+            self._wire = None
+            CONNECTIONS.dec()
+        super().connection_lost(exc)
+
+    # What a client sends
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what the client sent, piece by piece if chunks may be in it, unless the handler is behind."""
+        if self._refused:
+            return
+        in_head, known = self._in_head, self._request_count
+        if not in_head and not self._chunked and not self._held:
+            self._parse(data)
+            return
+        if not data:  # the handler has caught up: first what the parser still has
+            self._parse(data)
+        self._held += data
+        while self._held and not self._reading_paused and len(self._messages) < self._max_msg_queue_size:
+            piece, self._held = self._held[:_PIECE], self._held[_PIECE:]
+            self._parse(piece)
+            if self._refused:
+                return
+        if in_head and data and self._head_began is None and self._request_count == known:
+            self._head_began = self._loop.time()
+
+    def _parse(self, piece: bytes) -> None:
+        in_head, known = self._in_head, self._request_count
+        super().data_received(piece)
+        if self._request_count > known:
+            message, self._body = self._messages[-1]
+            self._chunked = getattr(message, "chunked", False)
+            self._received, self._head_began = 0, None
+            self._refused = isinstance(message, _ErrInfo)
+        else:
+            self._received += len(piece)
+            self._check_volume(in_head)
+        if self._upgraded:  # refused by the response; what follows is not HTTP
+            self._refused = True
+            self.close()
+        self._pause_if_behind()
+
+    def _resume_reading_if_drained(self) -> None:
+        """Parse what is left when most pipelined requests have been answered."""
+        super()._resume_reading_if_drained()
+        self._pause_if_behind()
+
+    def _pause_if_behind(self) -> None:
+        """Make aiohttp continue when the queue is shorter, even if its parser stopped before the queue was full.
+
+        That happens behind a body, and then nothing would wake the parser again (seen with 3.14.5).
+        """
+        if not self._buffer_paused and len(self._messages) > self._msg_queue_resume_size:
+            self._pause_reading_for_buffer()
+
+    @property
+    def _in_head(self) -> bool:
+        """Whether the next byte belongs to the URL or the headers of a request."""
+        return self._body is None or self._body.is_eof()
+
+    def _check_volume(self, in_head: bool) -> None:
+        """Refuse headers that are too large, and bodies with more framing than they need."""
+        if in_head:
+            if self._received > _HEAD:
+                self._refuse(HeadersTooLarge(f"the URL and the headers have more than {_HEAD} bytes"))
+        elif self._in_head:
+            self._received = 0  # that was the end of a body
+        elif self._chunked:
+            assert self._body is not None
+            body = self._body.total_bytes
+            if self._received - body > _OVERHEAD + body / _BODY_PER_OVERHEAD:
+                self._break_off(
+                    BadRequest("the body has too many small chunks, or chunk extensions; send larger chunks")
+                )
+
+    def _refuse(self, error: ServiceError) -> None:
+        """Answer a request whose headers are incomplete, and close the connection."""
+        self._refused, self._held = True, b""
+        self._messages.append((_ErrInfo(error.status, Refused(error), error.detail), EMPTY_PAYLOAD))
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _break_off(self, error: ServiceError) -> None:
+        """Fail the request whose body is arriving, and close the connection."""
+        assert self._body is not None
+        self._refused, self._held = True, b""
+        self._body.set_exception(Refused(error))
+
+    # Deadlines
+
+    def check(self, now: float, settings: CommonSettings) -> bool:
+        """Refuse or close the connection if the client has stalled, and return whether it has."""
+        if self._wire is None or (self._wire.is_closing() and not self._wire.get_write_buffer_size()):
+            return False
+        if self._does_not_read(now, settings.send_stall_seconds):
+            CONNECTIONS_ENDED.labels("send").inc()
+            _reset(self._wire)
+            return True
+        seconds = _RESERVED_SECONDS if self.reserved else settings.header_seconds
+        late = self._head_began is not None and now - self._head_began > seconds and self._is_waiting
+        if late:
+            self._head_is_late(seconds)
+        return late
+
+    def _head_is_late(self, seconds: float) -> None:
+        CONNECTIONS_ENDED.labels("headers").inc()
+        if self._received:
+            self._refuse(RequestTimedOut(f"the headers did not arrive within {seconds:g} s"))
+        else:
+            self.force_close()
+
+    def _does_not_read(self, now: float, seconds: float) -> bool:
+        """Whether the client takes less than RATE for that long, although there is more for it."""
+        assert self._wire is not None
+        waiting = self._wire.get_write_buffer_size()
+        if not waiting:
+            self._backlog = None
+            return False
+        waiting += _in_kernel(self._wire)
+        if self._backlog is None or waiting > self._backlog[1] or self._backlog[1] - waiting >= RATE * seconds:
+            self._backlog = now, waiting
+        return now - self._backlog[0] >= seconds
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether no request is in progress."""
+        return self._waiter is not None and not self._waiter.done()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the client has sent a request, and nothing since."""
+        return self._is_waiting and self._head_began is None and not self.reserved
+
+    # Errors
 
     def handle_error(
         self,
@@ -30,12 +224,12 @@ class Connection(RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """The response to a request that failed. Raises ConnectionError if a response has begun already."""
-        super().handle_error(request, status, exc, message)  # logs
         assert isinstance(request, web.Request)
-        if isinstance(exc, HttpProcessingError):
-            error: ServiceError = BadRequest(f"the request is not valid HTTP: {_first_line(exc)}")
+        if isinstance(exc, Refused):
+            error = exc.error
         else:
-            error = ServiceError("internal error; report it with this request ID")
+            super().handle_error(request, status, exc, message)  # logs
+            error = _explained(exc, self.max_line_size)
         response = refusal(request, error)
         response.force_close()
         return response
@@ -50,33 +244,137 @@ class Connection(RequestHandler):
 
 
 class Server(web.Server):
-    """Creates a Connection for every client."""
+    """Creates a Connection for every client, up to MAX_CONNECTIONS, and watches over them."""
+
+    settings: CommonSettings
+    _warned = -_WARNING_SECONDS
 
     @classmethod
-    def like(cls, made: web.Server) -> "Server":
+    def like(cls, made: web.Server, settings: CommonSettings) -> "Server":
         """A server with the handler and the options of a server that aiohttp made."""
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
+            assert isinstance(request, web.Request)
+            try:
+                _check_head(request)
+            except ServiceError as error:
+                return refusal(request, error)
+            if _is_reserved(request):
+                return await _answer_health_checks_only(request, made)
             try:
                 return await made.request_handler(request)
             except asyncio.CancelledError:
                 log_hang_up(request)
                 raise
             except web.HTTPException as error:
-                assert isinstance(request, web.Request)
                 return refusal(request, from_aiohttp(request, error))
 
-        return cls(
+        server = cls(
             handle,
             request_factory=made.request_factory,
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,  # noqa: SLF001
             **made._kwargs,  # noqa: SLF001
         )
+        server.settings = settings
+        return server
 
     def __call__(self) -> Connection:
         """The handler of a new connection."""
         return Connection(self, loop=self._loop, **self._kwargs)
+
+    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection. If there are too many, close an idle one, or reserve this one, or close it."""
+        super().connection_made(handler, transport)
+        beyond = len(self._connections) - self.settings.max_connections
+        if beyond > 0 and not self._close_an_idle_one():
+            CONNECTIONS_ENDED.labels("crowded").inc()
+            self._warn()
+            assert isinstance(handler, Connection)
+            handler.reserved = True
+            if beyond > _RESERVE:
+                transport.abort()
+
+    async def watch(self) -> None:
+        """Check the deadlines of all connections, for ever."""
+        shortest = min(self.settings.header_seconds, self.settings.send_stall_seconds)
+        while True:
+            await asyncio.sleep(min(1.0, shortest / 4))
+            now = self._loop.time()
+            for connection in self._ours():
+                if connection.check(now, self.settings):
+                    await asyncio.sleep(0)  # let others proceed: thousands may have stalled together
+
+    def _close_an_idle_one(self) -> bool:
+        """Make room by closing a connection that waits for its client's next request. Returns whether there was one."""
+        idle = next((connection for connection in self._ours() if connection.is_idle), None)
+        if idle:
+            CONNECTIONS_ENDED.labels("idle").inc()
+            idle.force_close()
+        return idle is not None
+
+    def _ours(self) -> Iterator[Connection]:
+        """The connections at this moment, the oldest first."""
+        return (connection for connection in self.connections if isinstance(connection, Connection))
+
+    def _warn(self) -> None:
+        if time.monotonic() - self._warned >= _WARNING_SECONDS:
+            self._warned = time.monotonic()
+            logger.warning(
+                "%d connections are open; others are refused (MAX_CONNECTIONS)", self.settings.max_connections
+            )
+
+
+def _check_head(request: web.Request) -> None:
+    """Raise URITooLong or ExpectationFailed for what would take aiohttp's router long, or make aiohttp fail.
+
+    The router's time grows with the square of the number of slashes: it took half a second for 60,000.
+    """
+    if len(request.raw_path) > MAX_URL:
+        raise URITooLong(f"the URL has {len(request.raw_path)} bytes; the limit is {MAX_URL}")
+    expected = request.headers.get("Expect", "")
+    if expected and expected.lower() != "100-continue":
+        raise ExpectationFailed(f"the expectation {expected[:64]!r} is unknown; remove it")
+
+
+async def _answer_health_checks_only(request: web.Request, server: web.Server) -> web.StreamResponse:
+    if request.path.endswith("/healthcheck"):
+        response = await server.request_handler(request)
+    else:
+        response = refusal(request, Unavailable("too many connections are open; retry later"))
+    response.force_close()
+    return response
+
+
+def _is_reserved(request: web.BaseRequest) -> bool:
+    return isinstance(request.protocol, Connection) and request.protocol.reserved
+
+
+def _in_kernel(transport: asyncio.Transport) -> int:
+    """The bytes that the kernel has not delivered yet. A slow client takes them long before it takes more from us."""
+    connection = transport.get_extra_info("socket")
+    with suppress(OSError, ValueError):
+        return int(struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+    return 0
+
+
+def _reset(transport: asyncio.Transport) -> None:
+    """Close a connection at once. Otherwise, the kernel keeps what the client does not read for minutes."""
+    with suppress(OSError, ValueError):
+        duplicate = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
+        with duplicate:
+            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    transport.abort()
+
+
+def _explained(exc: BaseException | None, longest_url: int) -> ServiceError:
+    if isinstance(exc, LineTooLong):
+        if exc.args[1] == longest_url:
+            return URITooLong(f"the URL has more than {longest_url} bytes; the limit is {MAX_URL}")
+        return HeadersTooLarge(f"a header is too large: {_first_line(exc)}")
+    if isinstance(exc, HttpProcessingError):
+        return BadRequest(f"the request is not valid HTTP: {_first_line(exc)}")
+    return ServiceError("internal error; report it with this request ID")
 
 
 def _first_line(error: BaseException) -> str:

@@ -42,6 +42,21 @@ _RECEIVED = Counter("imgsvc_request_bytes", "Bytes of request bodies received.",
 _SENT = Counter("imgsvc_response_bytes", "Bytes of responses sent, including headers.", ["route"])
 IN_PROGRESS = Gauge("imgsvc_requests_in_progress", "Requests in progress.", multiprocess_mode="livesum")
 
+CONNECTIONS = Gauge("imgsvc_connections", "Connections open.", multiprocess_mode="livesum")
+CONNECTIONS_ENDED = Counter(
+    "imgsvc_connections_ended",
+    "Connections that the service refused or closed: because the headers did not arrive in time (headers), the client"
+    " did not read (send), or MAX_CONNECTIONS was reached: the new one (crowded), or an idle one instead (idle).",
+    ["reason"],
+)
+EVENT_LOOP_LAG = Histogram(
+    "imgsvc_event_loop_lag_seconds",
+    "How late the event loop was, measured ten times a second. Meanwhile, every client waits.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0),
+)
+for _reason in ("headers", "send", "crowded", "idle"):
+    CONNECTIONS_ENDED.labels(_reason)  # a series that begins with its first count has no increase
+
 
 def count_request(  # noqa: PLR0917
     method: str, route: str, status: int, received: int, sent: int, seconds: float, spans: dict[str, float]

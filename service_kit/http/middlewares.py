@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 
-from service_kit.errors import ServiceError, URITooLong
+from service_kit.errors import ServiceError
 from service_kit.http.identity import request_id_of
-from service_kit.http.paths import MAX_URL
 from service_kit.http.problems import from_aiohttp, no_such_path, problem_response
 from service_kit.http.timing import spans_of
 from service_kit.observing import spans
@@ -48,14 +47,6 @@ async def explain_errors(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 @web.middleware
-async def bound_url(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Refuse URLs that are longer than any real chain needs."""
-    if len(request.raw_path) > MAX_URL:
-        raise URITooLong(f"the URL has {len(request.raw_path)} bytes; the limit is {MAX_URL}")
-    return await handler(request)
-
-
-@web.middleware
 async def refuse_escapes(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse percent escapes in a path. The API needs none, and nginx and aiohttp interpret them differently."""
     if "%" in request.raw_path.partition("?")[0]:
@@ -63,7 +54,7 @@ async def refuse_escapes(request: web.Request, handler: Handler) -> web.StreamRe
     return await handler(request)
 
 
-MIDDLEWARES = (identify, explain_errors, bound_url, refuse_escapes)
+MIDDLEWARES = (identify, explain_errors, refuse_escapes)
 
 
 def refusal(request: web.Request, error: ServiceError) -> web.Response:

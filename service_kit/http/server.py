@@ -17,11 +17,14 @@ from aiohttp import web
 
 from service_kit.errors import CannotStart, ServiceError
 from service_kit.http import _connections as connections
+from service_kit.http.lag import measure_lag
 from service_kit.http.metrics import IN_PROGRESS
 from service_kit.http.middlewares import Handler
 from service_kit.http.request_log import RequestLogger, flush, remember_response
+from service_kit.settings import CommonSettings
 
-_MAX_LINE = 64 * 1024  # above paths.MAX_URL, so that bound_url gets to explain the limit
+_MAX_LINE = 64 * 1024  # above paths.MAX_URL, so that _connections.py gets to explain the limit
+_READ_AHEAD = 8 * 1024  # bytes of a body beyond which reading pauses; one read may have 256 kB
 _FINISH_SECONDS = 20.0  # for requests to finish; with twice _CLOSE_SECONDS, well below gunicorn's timeout (30 s)
 _CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again after it has cancelled them
 _HURRY_SECONDS = 0.1
@@ -75,22 +78,28 @@ class InFlight:
 class Runner(web.AppRunner):
     """Runs an application. `cleanup` stops listening, lets requests finish, then shuts down the application."""
 
-    def __init__(self, app: web.Application) -> None:
+    def __init__(self, app: web.Application, settings: CommonSettings | None = None) -> None:
+        self._settings = settings or CommonSettings()
         super().__init__(
             app,
+            keepalive_timeout=self._settings.keepalive_seconds,
             access_log_class=RequestLogger,
             access_log=logger,  # ignored: RequestLogger has its own logger
             auto_decompress=False,  # uploads.py refuses compressed bodies, which may be bombs
             max_line_size=_MAX_LINE,
+            read_bufsize=_READ_AHEAD,
             shutdown_timeout=_CLOSE_SECONDS,
             handler_cancellation=True,  # a render whose client has gone is useless
         )
         self._in_flight = InFlight()
+        self._watching: list[asyncio.Task[None]] = []
         app.middlewares.insert(0, self._in_flight.count)
         app.on_response_prepare.extend((self._in_flight.close_when_stopping, remember_response))
 
     async def _make_server(self) -> web.Server:
-        return connections.Server.like(await super()._make_server())
+        server = connections.Server.like(await super()._make_server(), self._settings)
+        self._watching = [asyncio.create_task(server.watch()), asyncio.create_task(measure_lag())]
+        return server
 
     def _reg_site(self, site: web.BaseSite) -> None:
         site._backlog = _BACKLOG  # noqa: SLF001  # gunicorn's worker offers no other way to set it
@@ -107,6 +116,8 @@ class Runner(web.AppRunner):
             await site.stop()
         await asyncio.sleep(_ARRIVING_SECONDS)
         await self._in_flight.finish(_FINISH_SECONDS)
+        for task in self._watching:
+            task.cancel()
         await super().cleanup()
         flush()
 

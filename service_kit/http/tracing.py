@@ -6,6 +6,7 @@ environment variables set the sampling, the name of the service and everything e
 
 import os
 import time
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -76,13 +77,13 @@ def _middleware(provider: "TracerProvider") -> Middleware:
     async def traced(request: web.Request, handler: Handler) -> web.StreamResponse:
         attributes = {
             "http.request.method": request.method,
-            "url.path": request.path[:_LONGEST],
-            "url.query": request.query_string[:_LONGEST],
+            "url.path": _text(request.path[:_LONGEST]),
+            "url.query": _text(request.query_string[:_LONGEST]),
         }
         began = time.time_ns()
         with tracer.start_as_current_span(
             request.method,
-            context=propagate.extract(request.headers),
+            context=propagate.extract(_context(request, propagate.get_global_textmap().fields)),
             kind=trace.SpanKind.SERVER,
             attributes=attributes,
         ) as span:
@@ -103,3 +104,14 @@ def _middleware(provider: "TracerProvider") -> Middleware:
             return response
 
     return traced
+
+
+def _context(request: web.Request, names: Iterable[str]) -> dict[str, str]:
+    """The headers that carry a trace. OpenTelemetry fails on bytes that are not UTF-8, and logs every odd baggage."""
+    found = ((name, request.headers.get(name)) for name in names if name != "baggage")
+    return {name: value for name, value in found if value and value.isascii()}
+
+
+def _text(text: str) -> str:
+    """Text that can be sent: without what stands for bytes that are not UTF-8."""
+    return text.encode(errors="replace").decode()

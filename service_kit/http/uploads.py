@@ -1,21 +1,20 @@
 """Reads what clients post into the spool: a form with a file, or a raw image."""
 
-import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
 
-from aiohttp import BodyPartReader, MultipartReader, StreamReader, web
-from aiohttp.http import HttpProcessingError
+from aiohttp import web
 
-from service_kit.errors import BadRequest, ContentTooLarge, RequestTimedOut, UnsupportedEncoding
+from service_kit.errors import BadRequest, UnsupportedEncoding
+from service_kit.http import _forms as forms
+from service_kit.http import media_types
+from service_kit.http._body import Body
 from service_kit.settings import CommonSettings
 from service_kit.spool import Spool, Spooled
 
 FILE_FIELD = "image"
-_CHUNK = 256 * 1024
-_MAX_PARTS = 32
 _MAX_TEXT = 8192
 _MAX_AROUND = 1024**2
 """How many bytes larger than its file a form may be. nginx has the same limit (nginx/configure.sh)."""
@@ -29,38 +28,6 @@ class Form:
     texts: dict[str, str] = field(default_factory=dict)
 
 
-class _Counted(StreamReader):
-    """The body of a request. Counts all bytes that MultipartReader reads or skips."""
-
-    def __init__(self, body: StreamReader, limit: int) -> None:
-        self._body = body
-        self._limit = limit
-        self._count = 0
-
-    async def read(self, n: int = -1) -> bytes:
-        """See StreamReader. Raises ContentTooLarge if the body as a whole exceeds the limit."""
-        return self._counted(await self._body.read(n))
-
-    async def readline(self, *, max_line_length: int | None = None) -> bytes:
-        """See StreamReader. Raises ContentTooLarge if the body as a whole exceeds the limit."""
-        return self._counted(await self._body.readline(max_line_length=max_line_length))
-
-    def at_eof(self) -> bool:
-        """See StreamReader."""
-        return self._body.at_eof()
-
-    def unread_data(self, data: bytes) -> None:
-        """See StreamReader."""
-        self._count -= len(data)
-        self._body.unread_data(data)
-
-    def _counted(self, data: bytes) -> bytes:
-        self._count += len(data)
-        if self._count > self._limit:
-            raise ContentTooLarge(f"the form is larger than {self._limit} bytes")
-        return data
-
-
 @asynccontextmanager
 async def read_form(request: web.Request, spool: Spool, settings: CommonSettings) -> AsyncIterator[Form]:
     """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
@@ -70,17 +37,9 @@ async def read_form(request: web.Request, spool: Spool, settings: CommonSettings
     arrive in time. Without that limit, each read could succeed while all of them together take hours.
     """
     _refuse_encodings(request)
+    content_type = media_types.media_type(request.headers.get("Content-Type", "application/octet-stream"))
     async with AsyncExitStack() as stack:
-        try:
-            async with asyncio.timeout(settings.upload_seconds):
-                form = await _read(request, spool, settings.max_upload_bytes, stack)
-        except TimeoutError as error:
-            raise RequestTimedOut(f"the body did not arrive within {settings.upload_seconds:g} s") from error
-        except (web.RequestPayloadError, HttpProcessingError) as error:
-            raise BadRequest(
-                "the body is incomplete, or does not match its Transfer-Encoding header; send it again"
-            ) from error
-        yield form
+        yield await _read(content_type, Body(request, settings), _Saver(spool, settings.max_upload_bytes, stack))
 
 
 def _refuse_encodings(request: web.Request) -> None:
@@ -89,87 +48,75 @@ def _refuse_encodings(request: web.Request) -> None:
         raise UnsupportedEncoding(f"the body has the Content-Encoding {encodings[:64]!r}; send it uncompressed")
 
 
-async def _read(request: web.Request, spool: Spool, limit: int, stack: AsyncExitStack) -> Form:
-    content_type = request.content_type
-    if content_type == "multipart/form-data":
-        return await _read_multipart(request, spool, limit, stack)
-    if content_type == "application/x-www-form-urlencoded":
-        return await _read_urlencoded(request)
-    if content_type.startswith("image/"):
-        return Form(await _spool(request.content.iter_chunked(_CHUNK), spool, limit, stack))
+@dataclass(frozen=True, slots=True)
+class _Saver:
+    """Writes a file to the spool, where it stays until the end of a context."""
+
+    spool: Spool
+    limit: int
+    stack: AsyncExitStack
+
+    async def save(self, chunks: AsyncIterable[bytes]) -> Spooled:
+        """Save a file. Raises BadRequest if it is empty, ContentTooLarge, and InsufficientStorage."""
+        writer = await self.stack.enter_async_context(self.spool.writer(self.limit, "the image"))
+        async for chunk in chunks:
+            await writer.write(chunk)
+            del chunk  # the next may take long to arrive
+        spooled = await writer.finish()
+        if not spooled.bytes:
+            raise BadRequest("the image is empty (0 bytes)")
+        return spooled
+
+
+async def _read(content_type: media_types.Value, body: Body, saver: _Saver) -> Form:
+    if content_type.name == "multipart/form-data":
+        boundary = forms.boundary_of(content_type)
+        return await _read_multipart(forms.parts(body.chunks(saver.limit + _MAX_AROUND), boundary), saver)
+    if content_type.name == "application/x-www-form-urlencoded":
+        return await _read_urlencoded(body)
+    if content_type.name.startswith("image/"):
+        return Form(await saver.save(body.chunks(saver.limit + _MAX_AROUND)))
     raise BadRequest(
-        f"the content type {content_type} is not supported; send multipart/form-data with a file in the field"
+        f"the content type {content_type.name} is not supported; send multipart/form-data with a file in the field"
         f" {FILE_FIELD!r}, or raw bytes with an image/* content type"
     )
 
 
-async def _read_multipart(request: web.Request, spool: Spool, limit: int, stack: AsyncExitStack) -> Form:
+async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver) -> Form:
     form = Form()
-    body = _Counted(request.content, limit + _MAX_AROUND)
-    try:
-        async for part in _parts(MultipartReader(request.headers, body)):
-            await _read_part(part, form, spool, limit, stack)
-    except (ValueError, AssertionError, RuntimeError, HttpProcessingError) as error:
-        # aiohttp raises these for bodies that violate RFC 7578. Their texts are about its internals.
-        raise BadRequest("the multipart body is malformed or incomplete") from error
+    async for part in parts:
+        name = part.name
+        if name in form.texts or (name == FILE_FIELD and form.file):
+            raise BadRequest(f"the field {name[:64]!r} appears twice in the form; send each field once")
+        if name == FILE_FIELD:
+            form.file = await saver.save(part.contents)
+        elif not part.is_file:
+            form.texts[name] = await _text(part)
     return form
 
 
-async def _read_part(part: BodyPartReader, form: Form, spool: Spool, limit: int, stack: AsyncExitStack) -> None:
-    name = (part.name or "").lower()
-    if name in form.texts or (name == FILE_FIELD and form.file):
-        raise BadRequest(f"the field {name[:64]!r} appears twice in the form; send each field once")
-    if name == FILE_FIELD:
-        form.file = await _spool(_chunks(part), spool, limit, stack)
-    elif part.filename is None:
-        form.texts[name] = await _text(part)
+async def _text(part: forms.Part) -> str:
+    text = bytearray()
+    async for chunk in part.contents:
+        text += chunk
+        if len(text) > _MAX_TEXT:
+            raise BadRequest(f"the field {part.name[:64]!r} is larger than {_MAX_TEXT} bytes")
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise BadRequest(f"the field {part.name[:64]!r} is not UTF-8") from error
 
 
-async def _read_urlencoded(request: web.Request) -> Form:
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(_MAX_TEXT):
-        body += chunk
-        if len(body) > _MAX_TEXT:
+async def _read_urlencoded(body: Body) -> Form:
+    text = bytearray()
+    async for chunk in body.chunks(_MAX_AROUND):
+        text += chunk
+        if len(text) > _MAX_TEXT:
             raise BadRequest(
                 f"the urlencoded form is larger than {_MAX_TEXT} bytes; send files as"
                 " multipart/form-data, or as raw bytes with an image/* content type"
             )
-    fields = [(name.lower(), value) for name, value in parse_qsl(body.decode(errors="replace"))]
+    fields = [(name.lower(), value) for name, value in parse_qsl(text.decode(errors="replace"))]
     if len(texts := dict(fields)) < len(fields):
         raise BadRequest("a field appears twice in the form; send each field once")
     return Form(texts=texts)
-
-
-async def _parts(reader: MultipartReader) -> AsyncIterator[BodyPartReader]:
-    for _ in range(_MAX_PARTS):
-        part = await reader.next()
-        if part is None:
-            return
-        if not isinstance(part, BodyPartReader):
-            raise BadRequest("nested multipart bodies are not supported")
-        yield part
-    raise BadRequest(f"the form has more than {_MAX_PARTS} parts")
-
-
-async def _chunks(part: BodyPartReader) -> AsyncIterator[bytes]:
-    while not part.at_eof():
-        yield await part.read_chunk(_CHUNK)
-
-
-async def _text(part: BodyPartReader) -> str:
-    text = bytearray()
-    async for chunk in _chunks(part):
-        text += chunk
-        if len(text) > _MAX_TEXT:
-            raise BadRequest(f"the field {part.name!r} is larger than {_MAX_TEXT} bytes")
-    return text.decode()
-
-
-async def _spool(chunks: AsyncIterator[bytes], spool: Spool, limit: int, stack: AsyncExitStack) -> Spooled:
-    writer = await stack.enter_async_context(spool.writer(limit, "the image"))
-    async for chunk in chunks:
-        await writer.write(chunk)
-    spooled = await writer.finish()
-    if not spooled.bytes:
-        raise BadRequest("the image is empty (0 bytes)")
-    return spooled

@@ -96,7 +96,10 @@ async def delete(request: web.Request) -> web.Response:
 async def locate(request: web.Request) -> web.Response:
     """The header of an image and where its bytes are, for the transform service."""
     image_id = request.match_info["image_id"]
-    fallback = request.url.with_path(paths.image_url(image_id)).with_query(None)
+    try:
+        fallback = request.url.with_path(paths.image_url(image_id)).with_query(None)
+    except ValueError as error:
+        raise BadRequest("the Host header is not valid") from error
     with spans.during("record"):
         located = await request.app[LIBRARY].locate(image_id, str(fallback))
     return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)

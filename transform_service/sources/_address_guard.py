@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from transform_service.sources._bounded import bounded
+
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
@@ -55,4 +57,4 @@ def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> a
             raise AddressRefused("the address is not public, or the port is not allowed")
         return socket.socket(family, kind, protocol)
 
-    return aiohttp.TCPConnector(socket_factory=guarded_socket)
+    return bounded(aiohttp.TCPConnector(socket_factory=guarded_socket))

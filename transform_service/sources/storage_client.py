@@ -12,6 +12,7 @@ from service_kit.http import tracing
 from service_kit.http.paths import LOCATION
 from service_kit.observing.logging import request_id
 from transform_service.caching.places import BlobPlaces
+from transform_service.sources._bounded import bounded
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,9 @@ class StorageClient:
     """
 
     def __init__(self, base_url: str, seconds: float, places: BlobPlaces) -> None:
-        self._session = aiohttp.ClientSession(base_url, timeout=aiohttp.ClientTimeout(total=seconds))
+        self._session = aiohttp.ClientSession(
+            base_url, connector=bounded(aiohttp.TCPConnector()), timeout=aiohttp.ClientTimeout(total=seconds)
+        )
         self._places = places
 
     async def locate(self, image_id: str) -> Located:

@@ -12,6 +12,7 @@ from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unav
 from service_kit.http.delivery import IMMUTABLE
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
+from transform_service.sources._bounded import bounded
 from transform_service.sources._disk_cache import DiskCache
 from transform_service.sources.base import Source, SourceImage, Tools, source
 
@@ -36,7 +37,8 @@ class StoredSource(Source):
     async def start(self) -> None:
         """Open a session for object stores. It is unused if blobs are files."""
         timeout = aiohttp.ClientTimeout(total=self.tools.settings.blob_seconds)
-        self._session = aiohttp.ClientSession(timeout=timeout)
+        connector = bounded(aiohttp.TCPConnector())
+        self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 
     async def close(self) -> None:
         """Close the session."""

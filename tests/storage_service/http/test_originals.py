@@ -64,6 +64,18 @@ async def test_a_star_matches_any_content_only_without_quotes(storage: Storage) 
         assert response.status == status
 
 
+async def test_an_etag_may_be_anywhere_in_several_headers(storage: Storage) -> None:
+    url, etag = f"{storage.url}/v1/images/{await storage.upload(BODY)}", f'"{hashlib.sha256(BODY).hexdigest()}"'
+    for values, status in (
+        (["nonsense, W/", f'"x", W/{etag}'], 304),
+        ([etag[1:-1]], 200),
+        ([f"{etag[:-2]}"], 200),
+        (["", "*"], 200),
+    ):
+        async with storage.http.get(url, headers=[("If-None-Match", value) for value in values]) as response:
+            assert response.status == status, values
+
+
 async def test_the_last_zero_bytes_are_not_a_range(storage: Storage) -> None:
     response, _ = await storage.get(f"/v1/images/{await storage.upload(BODY)}", Range="bytes=-0")
     assert (response.status, response.headers["Content-Range"]) == (416, f"bytes */{len(BODY)}")

@@ -37,6 +37,8 @@ OLD_SAFARI = "image/png,image/svg+xml,image/*;q=0.8,video/*;q=0.8,*/*;q=0.5"
         ("", "jpeg"),
         (",;=\x00,q=1;;", "jpeg"),
         ("image/webpx,ximage/avif", "jpeg"),
+        ("image/webp," * 90, "webp"),
+        ("image/webp," * 100, "jpeg"),  # too long to be a browser's
     ],
 )
 def test_the_preferred_format_wins(accept: str, chosen: str) -> None:

@@ -1,0 +1,260 @@
+"""Cheap requests that made others wait, exhausted memory or failed with 500. Each stands for a kind.
+
+To add one, append an Example to EXAMPLES: `python -m tests.hostile` and `test_examples.py` run them all.
+"""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlsplit
+
+from tests import pictures
+from tests.servers import free_port
+
+KIB, MIB = 1024, 1024**2
+JPEG = pictures.jpeg(64, 48)
+_PORT = free_port()
+NO_ANSWER = 0
+"""Stands for a connection that the service closed without a response."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A running service."""
+
+    url: str
+    image_id: str
+    large_id: str
+    """An image of 4 MiB."""
+
+    async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A new connection."""
+        where = urlsplit(self.url)
+        return await asyncio.open_connection(where.hostname, where.port)
+
+    async def send(self, *pieces: bytes) -> int:
+        """Send raw bytes, and return the status of the response."""
+        reader, writer = await self.connect()
+        try:
+            with suppress(ConnectionError):  # refused before everything was sent
+                for piece in pieces:
+                    writer.write(piece)
+                    await writer.drain()
+            return await status_of(reader)
+        finally:
+            writer.transport.abort()
+
+    async def get(self, target: str, headers: str = "") -> int:
+        """The status of a GET."""
+        return await self.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
+
+    async def post(self, content_type: str, body: bytes, headers: str = "", path: str = "/v1/images") -> int:
+        """The status of a POST."""
+        head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {content_type}\r\n{headers}"
+        length = "" if "Transfer-Encoding" in headers else f"Content-Length: {len(body)}\r\n"
+        return await self.send((head + length + "\r\n").encode("latin-1"), body)
+
+
+async def status_of(reader: asyncio.StreamReader) -> int:
+    """The status of the next response, or NO_ANSWER."""
+    with suppress(ConnectionError):
+        line = await reader.readline()
+        if line:
+            return int(line.split()[1])
+    return NO_ANSWER
+
+
+Attack = Callable[[Place], Awaitable[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """Something that a client or a remote server may do."""
+
+    name: str
+    attack: Attack
+    statuses: set[int]
+    """The statuses that it may get."""
+    memory: int = 400 * MIB
+    """The most bytes that the process tree may use meanwhile."""
+    cpu: float = 0.35
+    """The most processor seconds that the service may use, without its workers. Unlike waits, they know no load."""
+    settings: dict[str, str] = field(default_factory=dict)
+
+
+def _content_type(text: str) -> Attack:
+    return lambda place: place.post(text, b"x")
+
+
+def _form(body: bytes, boundary: str = "b") -> Attack:
+    return lambda place: place.post(f"multipart/form-data; boundary={boundary}", body)
+
+
+def _header(text: str, target: str = "/v1/images/{id}") -> Attack:
+    return lambda place: place.get(target.format(id=place.image_id), text + "\r\n")
+
+
+def _url(url: str) -> Attack:
+    return lambda place: place.get(f"/v1/transform?thumb=9&url={quote(url)}")
+
+
+def _chunked(body: bytes) -> Attack:
+    return lambda place: place.post("image/jpeg", body, "Transfer-Encoding: chunked\r\n")
+
+
+_OK = b"HTTP/1.1 200 OK\r\n"
+_CHUNKED = _OK + b"Transfer-Encoding: chunked\r\n\r\n"
+
+
+@asynccontextmanager
+async def _remote(first: bytes, repeated: bytes) -> AsyncIterator[str]:
+    """A remote server that sends `first`, then `repeated` until nobody listens."""
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.CancelledError):
+            writer.write(first)
+            while repeated:
+                writer.write(repeated)
+                await writer.drain()
+        writer.transport.abort()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", _PORT)
+    try:
+        yield f"http://127.0.0.1:{_PORT}/x"
+    finally:
+        server.close()
+
+
+def _from_remote(first: bytes, repeated: bytes = b"") -> Attack:
+    async def attack(place: Place) -> int:
+        async with _remote(first, repeated) as url:
+            return await _url(url)(place)
+
+    return attack
+
+
+_ALLOWED = {"REMOTE_ALLOWED_NETWORKS": '["127.0.0.0/8"]', "REMOTE_PORTS": str([80, 443, _PORT])}
+
+_PART = b"--b\r\nContent-Disposition: form-data"
+
+
+def _stalled(data: bytes, number: int) -> Attack:
+    """Many connections that send the same, then nothing. The status is that of the last one."""
+
+    async def attack(place: Place) -> int:
+        connections = [await place.connect() for _ in range(number)]
+        for _, writer in connections:
+            writer.write(data)
+        statuses = await asyncio.gather(*(status_of(reader) for reader, _ in connections))
+        for _, writer in connections:
+            writer.transport.abort()
+        return statuses[-1]
+
+    return attack
+
+
+async def _unread(place: Place) -> int:
+    """Many clients that request an image and read nothing, until the service gives up."""
+    request = f"GET /v1/images/{place.large_id} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    connections = [await place.connect() for _ in range(50)]
+    for reader, writer in connections:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        writer.write(request * 8)
+        del reader
+    await asyncio.gather(*(_until_closed(writer) for _, writer in connections))
+    return NO_ANSWER
+
+
+async def _until_closed(writer: asyncio.StreamWriter) -> None:
+    """Wait until the service has closed a connection on which nobody reads."""
+    connection = writer.get_extra_info("socket")
+    while connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] == _ESTABLISHED:
+        await asyncio.sleep(0.05)
+    writer.transport.abort()
+
+
+_ESTABLISHED = 1
+"""TCP's state, as in Linux's tcp_states.h."""
+_IMPATIENT = {"HEADER_SECONDS": "2", "UPLOAD_STALL_SECONDS": "2", "SEND_STALL_SECONDS": "2"}
+_HALF_A_FORM = (
+    b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    b"Content-Length: 10000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=image\r\n\r\n"
+) + bytes(1_080_000)
+_HALF = b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: 10000000\r\n\r\n" + bytes(
+    1_080_000
+)
+
+CONTENT_TYPES = [
+    ("comments", "(a)" * 2700, {400}),
+    ("parentheses", "(" * 4000, {400}),
+    ("continuations", "multipart/form-data" + "".join(f";boundary*{n}*=a" for n in range(400)), {400}),
+    ("boundary*0*", "multipart/form-data;boundary*0*", {400}),
+    ("quotes", 'multipart/form-data; boundary="' + '\\"' * 3000, {400}),
+    ("boundary without end", "multipart/form-data; boundary=" + "b" * 7000, {400}),
+]
+BODIES = [
+    ("newlines", b"\n" * 8 * MIB, {400}),
+    ("carriage returns", b"\r" * 8 * MIB, {400}),
+    ("lines", b"\r\n" * 4 * MIB, {400}),
+    ("hyphens", b"--" * 4 * MIB, {400}),
+    ("almost boundaries", b"\r\n--bb" * MIB, {400}),
+    ("newlines in a file", _PART + b'; name="image"\r\n\r\n' + b"\n" * 8 * MIB, {400}),
+    ("newlines after the end", b"--b--\r\n" + b"\n" * 8 * MIB, {400}),
+    ("part headers", b"--b\r\n" + b"X-Header: y\r\n" * 100_000, {400}),
+    ("a part header", b"--b\r\nContent-Disposition: " + b"form-data; name=" * 500_000, {400}),
+    (
+        "filename*0*",
+        b"--b\r\nContent-Disposition: form-data" + b"; filename*0*=x" * 500 + b"\r\n\r\nx\r\n--b--\r\n",
+        {400},
+    ),
+    ("quotes in a part", _PART + b'; name="' + b'\\";a="' * 650 + b"\r\n\r\n", {400}),
+    ("parts", (_PART + b'; name="n"\r\n\r\nx\r\n') * 50_000, {400}),
+]
+HEADERS = [
+    ("a year of twenty digits", "If-Modified-Since: Thu, 01 Jan 99999999999999999999 00:00:00 GMT", {200}),
+    ("a day of twenty digits", "If-Modified-Since: Thu, 99999999999999999999 Jan 2026 00:00:00 GMT", {200}),
+    ("etags", "\r\n".join(["If-None-Match: " + '"a",' * 2000] * 100), {200, 431}),
+    ("half etags", "If-None-Match: " + 'W/"' * 2700, {200}),
+    ("a range of 5,000 digits", "Range: bytes=" + "9" * 5000 + "-", {200, 416}),
+    ("ranges", "Range: bytes=" + "0-0," * 2000, {200}),
+    ("accept", "\r\n".join(["Accept: " + "image/webp;q=0.1," * 480] * 100), {200, 431}),
+]
+URLS = [
+    ("xn--a*", "http://xn--a*/", {400}),
+    ("full-width dots", "http://\uff0e\uff0e\uff0e/", {400}),
+    ("a label of 2,000 letters", "http://" + "a" * 2000 + "/", {400}),
+]
+_MANY_TYPES = "\r\n".join(["Accept: " + "image/webp;q=0.1," * 480] * 12)
+REMOTES = [
+    ("100 Continue", _from_remote(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 3000), {502}),
+    ("103 Early Hints", _from_remote(b"", b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" * 3000), {502}),
+    ("chunks of a byte", _from_remote(_CHUNKED, b"1\r\nx\r\n" * 10_000), {502}),
+    ("chunk extensions", _from_remote(_CHUNKED, b"1;" + b"x" * 8000 + b"\r\nx\r\n"), {502}),
+    ("an endless chunk extension", _from_remote(_CHUNKED + b"1;", b"x" * 65536), {502}),
+    ("an endless status line", _from_remote(b"HTTP/1.1 200 ", b"x" * 65536), {502}),
+    ("header lines", _from_remote(_OK, b"X: y\r\n" * 10_000), {502}),
+    ("an endless header line", _from_remote(_OK + b"X: ", b"x" * 65536), {502}),
+    ("trailers", _from_remote(_CHUNKED + b"1\r\nx\r\n0\r\n", b"X: y\r\n" * 10_000), {502, 415}),
+    ("newlines", _from_remote(b"", b"\r\n" * 30_000), {502}),
+]
+
+EXAMPLES = [
+    *(Example(f"Content-Type: {name}", _content_type(text), statuses) for name, text, statuses in CONTENT_TYPES),
+    *(Example(f"form: {name}", _form(body), statuses) for name, body, statuses in BODIES),
+    *(Example(f"header: {name}", _header(text), statuses) for name, text, statuses in HEADERS),
+    *(Example(f"url: {name}", _url(text), statuses) for name, text, statuses in URLS),
+    *(Example(f"remote: {name}", attack, statuses, settings=_ALLOWED) for name, attack, statuses in REMOTES),
+    Example("path: 60,000 slashes", lambda place: place.get("/" * 60_000), {414}),
+    Example("path: 30,000 dots", lambda place: place.get("/" + "./" * 30_000), {414}),
+    Example("header: accept, for .auto", _header(_MANY_TYPES, "/v1/images/{id}.auto"), {200}),
+    Example("upload: chunks of a byte", _chunked(b"1\r\nx\r\n" * MIB), {400, NO_ANSWER}),
+    Example("upload: chunk extensions", _chunked((b"1;" + b"x" * 8000 + b"\r\nx\r\n") * 2000), {400, NO_ANSWER}),
+    Example(
+        "stalled: 500 halves of a head", _stalled(b"GET / HTTP/1.1\r\nX: ", 500), {408}, cpu=4.0, settings=_IMPATIENT
+    ),
+    Example("stalled: 150 uploads", _stalled(_HALF, 150), {408}, cpu=4.0, settings=_IMPATIENT),
+    Example("stalled: 150 forms", _stalled(_HALF_A_FORM, 150), {408}, cpu=4.0, settings=_IMPATIENT),
+    Example("stalled: 50 clients that do not read", _unread, {NO_ANSWER}, cpu=4.0, settings=_IMPATIENT),
+]

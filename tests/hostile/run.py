@@ -1,0 +1,109 @@
+"""Runs examples against a real service, and measures what everybody else notices."""
+
+import asyncio
+import io
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from tests import pictures, servers
+from tests.hostile.examples import JPEG, MIB, NO_ANSWER, Example, Place
+from tests.hostile.targets import cpu_seconds
+
+_PAUSE = 0.05
+_SECONDS = 20.0
+"""For one example."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What an example did."""
+
+    example: Example
+    status: int
+    seconds: float
+    wait: float
+    """The longest wait of a health check meanwhile, in milliseconds."""
+    memory: int
+    """The most bytes that the process tree used (Pss)."""
+    cpu: float
+    """The processor seconds that the service used, without its workers."""
+
+
+def run(examples: Iterable[Example], folder: Path) -> Iterator[Outcome]:
+    """Run each example, in one service for all that have the same settings."""
+    groups: dict[str, list[Example]] = {}
+    for example in examples:
+        groups.setdefault(str(sorted(example.settings.items())), []).append(example)
+    for number, group in enumerate(groups.values()):
+        with servers.serve(folder / str(number), **group[0].settings) as served:
+            images = (asyncio.run(_upload(served.url, body)) for body in (JPEG, pictures.of_size(4 * MIB)))
+            place = Place(served.url, *images)
+            for example in group:
+                yield _outcome(example, place, served)
+
+
+async def _upload(url: str, body: bytes) -> str:
+    async with (
+        aiohttp.ClientSession() as http,
+        http.post(f"{url}/v1/images", data=io.BytesIO(body), headers={"Content-Type": "image/jpeg"}) as response,
+    ):
+        return str((await response.json())["image_id"])
+
+
+def _outcome(example: Example, place: Place, served: servers.Served) -> Outcome:
+    with _polled(place.url) as waits, _watched(served) as peak:
+        began, cpu = time.monotonic(), cpu_seconds(served.process.pid)
+        status = asyncio.run(_attack(example, place))
+        seconds, spent = time.monotonic() - began, cpu_seconds(served.process.pid) - cpu
+    return Outcome(example, status, seconds, waits[0], peak[0], spent)
+
+
+async def _attack(example: Example, place: Place) -> int:
+    try:
+        async with asyncio.timeout(_SECONDS):
+            return await example.attack(place)
+    except TimeoutError:
+        return NO_ANSWER
+
+
+@contextmanager
+def _polled(url: str) -> Iterator[list[float]]:
+    """Poll a health check. At the end, the list has the longest wait in milliseconds."""
+    command = [sys.executable, "-m", "tests.hostile.poll", url]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": servers.ROOT}
+    with subprocess.Popen(command, **pipes) as poller:  # type: ignore[call-overload]
+        poller.stdout.readline()
+        waits: list[float] = []
+        time.sleep(2 * _PAUSE)
+        try:
+            yield waits
+        finally:
+            text, _ = poller.communicate()
+        assert poller.returncode == 0
+        waits.append(float(text))
+
+
+@contextmanager
+def _watched(served: servers.Served) -> Iterator[list[int]]:
+    """Sample the memory of the process tree. At the end, the list has the peak in bytes."""
+    done, peak = threading.Event(), [served.memory()]
+
+    def watch() -> None:
+        while not done.wait(_PAUSE):
+            peak[0] = max(peak[0], served.memory())
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        done.set()
+        thread.join()

@@ -1,0 +1,16 @@
+"""No hostile request is a 500, or takes much of the event loop's time, or much memory."""
+
+from pathlib import Path
+
+from tests.hostile.examples import EXAMPLES
+from tests.hostile.run import run
+
+
+def test_no_example_breaks_its_limits(tmp_path: Path) -> None:
+    """`make hostile` also checks how long a health check waits, which depends on the load of the machine."""
+    outcomes = list(run(EXAMPLES, tmp_path))
+    assert len(outcomes) == len(EXAMPLES)
+    for outcome in outcomes:
+        assert outcome.status in outcome.example.statuses, outcome
+        assert outcome.cpu <= outcome.example.cpu, outcome
+        assert outcome.memory < outcome.example.memory, outcome
