@@ -162,14 +162,13 @@ def ended():
     return sum(map(float, ends))
 
 def renderers():
-    loaded = {}
+    loaded, parents = set(), {}
     for process in pathlib.Path("/proc").glob("[0-9]*"):
-        try:
-            if "libvips" in (process / "maps").read_text():
-                loaded[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            pass
-    return {pid for pid, parent in loaded.items() if parent in loaded}
+        with contextlib.suppress(OSError):
+            parents[int(process.name)] = int((process / "stat").read_text().rpartition(")")[2].split()[1])
+            if "libvips" in (process / "maps").read_text():  # the fork server; nobody may read those of the renderers
+                loaded.add(int(process.name))
+    return {pid for pid, parent in parents.items() if parent in loaded}
 
 # A renderer that is killed before it has started does not count, so ask the service how many ended.
 last = time.monotonic() + 60
