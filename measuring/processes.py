@@ -41,7 +41,7 @@ class Tree:
 
     def proportional(self) -> int:
         """Bytes, with shared pages counted once (PSS)."""
-        return int(self._total(lambda process: process.memory_full_info().pss))
+        return int(self._total(_proportional))
 
     def descriptors(self) -> int:
         """Open files."""
@@ -67,6 +67,13 @@ def high_water(pid: int | str = "self") -> int:
 
 def _resident(process: psutil.Process) -> float:
     return float(process.memory_info().rss)
+
+
+def _proportional(process: psutil.Process) -> float:
+    try:
+        return float(process.memory_full_info().pss)
+    except psutil.AccessDenied:  # only root may read that of a sandboxed worker
+        return _resident(process)
 
 
 def _sum(processes: Sequence[psutil.Process], of: Callable[[psutil.Process], float]) -> float:

@@ -102,13 +102,14 @@ class Served:
         return Tree(self.process.pid)
 
     def renderers(self) -> list[int]:
-        """The IDs of processes that have libvips loaded, without the fork server that started them."""
-        parents = {}
+        """The IDs of the fork server's children. It has libvips loaded; only root may read that of its children."""
+        loaded, parents = set(), {}
         for process in self.tree.processes():
             with suppress(OSError, psutil.Error):
+                parents[process.pid] = process.ppid()
                 if "libvips" in Path(f"/proc/{process.pid}/maps").read_text():
-                    parents[process.pid] = process.ppid()
-        return [pid for pid, parent in parents.items() if parent in parents]
+                    loaded.add(process.pid)
+        return [pid for pid, parent in parents.items() if parent in loaded]
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from measuring.servers import ROOT, await_port, free_port
+from service_kit.processes.memory import resident_bytes
 
 __all__ = ["ROOT", "await_port", "free_port"]
 
@@ -148,23 +149,28 @@ class Served:
         return found
 
     def renderers(self) -> list[int]:
-        """The processes that have loaded libvips, without the fork server that started them."""
-        loaded = [pid for pid in self.tree() if "libvips" in _maps(pid)]
-        return [pid for pid in loaded if _parent(pid) in loaded]
+        """The children of the fork server, which has loaded libvips. Only root may read their own maps."""
+        tree = self.tree()
+        loaded = {pid for pid in tree if "libvips" in _maps(pid)}
+        return [pid for pid in tree if _parent(pid) in loaded]
 
     def memory(self, field: str = "Pss") -> int:
         """The bytes that the whole tree uses. Pss counts shared pages once, Rss in every process."""
         total = 0
         for pid in self.tree():
             with suppress(FileNotFoundError, ProcessLookupError):
-                rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                try:
+                    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+                except PermissionError:  # only root may read it of a worker
+                    total += resident_bytes(pid)
+                    continue
                 match = re.search(rf"^{field}:\s+(\d+) kB", rollup, re.MULTILINE)
                 total += int(match[1]) * 1024 if match else 0
         return total
 
 
 def _maps(pid: int) -> str:
-    with suppress(FileNotFoundError, ProcessLookupError):
+    with suppress(FileNotFoundError, PermissionError, ProcessLookupError):
         return Path(f"/proc/{pid}/maps").read_text()
     return ""
 
