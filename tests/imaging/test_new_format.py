@@ -21,9 +21,10 @@ from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
 
-def _check(data: mmap, _limits: InputLimits) -> None:
+def _check(data: mmap, _limits: InputLimits) -> int:
     if data.find(b"refuse me") > 0:
         raise UnprocessableImage("the image has a comment that nobody likes; remove it")
+    return 0
 
 
 def _save(image: Image, target: Target, quality: int) -> None:
