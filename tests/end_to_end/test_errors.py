@@ -161,7 +161,7 @@ async def test_flipped_bits_are_noticed(service: Service) -> None:
     await _get(service, f"/v1/images/{image_id}?thumb=50", 422)
 
 
-@pytest.mark.parametrize("suffix", [".png", ".webp", ".gif", ".jpg", ".tif"])
+@pytest.mark.parametrize("suffix", [".png", ".gif", ".jpg", ".tif"])
 async def test_a_damaged_image_is_not_passed_on_as_a_conversion(service: Service, suffix: str) -> None:
     """The original stays available as it was uploaded; the contract says so."""
     body = pictures.noise(200, 150).write_to_buffer(f"{suffix}[compression=deflate]" if suffix == ".tif" else suffix)

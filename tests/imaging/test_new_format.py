@@ -16,7 +16,8 @@ TOY = '''
 import re
 from mmap import mmap
 
-from imaging.formats.base import Format, InputLimits, Rate, Reader, Writer, register
+from imaging.formats.base import Format, Rate, Reader, Writer, register
+from imaging.limits import InputLimits
 from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
