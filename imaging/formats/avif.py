@@ -71,6 +71,6 @@ AVIF = register(
         alpha=True,
         reader=Reader(loader="heifload", loader_class="Heif", rate=Rate(28, 18.5), check=_check, scaled=_scaled),
         # The default quality looks about as good as that of JPEG and WebP (imgproxy's and libvips' defaults).
-        writer=Writer(save=_save, rate=_write_rate, default_quality=60, auto_rank=2),
+        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=24, default_quality=60, auto_rank=2),
     )
 )

@@ -122,6 +122,8 @@ class Writer:
     """Writes the image to a new file, with a quality from 0 to 100."""
     rate: Callable[[int, int], Rate]
     """The cost of one pixel, given the number of pixels of the result and the quality."""
+    alpha_bytes: float = 0.0
+    """Bytes of memory in addition, for each pixel of an image with alpha, which has an encoder of its own."""
     default_quality: int = LOSSLESS
     auto_rank: int = 0
     """`format=auto` considers formats above 0 and prefers the highest."""

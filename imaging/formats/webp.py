@@ -139,7 +139,7 @@ WEBP = register(
             shrink=_shrink,
             scaled=_scaled,
         ),
-        writer=Writer(save=_save, rate=_write_rate, default_quality=79, auto_rank=1),
+        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=35, default_quality=79, auto_rank=1),
         strip=_strip,
     )
 )

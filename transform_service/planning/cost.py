@@ -36,7 +36,7 @@ _OVERLAID = 12.0
 def estimate(plan: Plan) -> Cost:
     """The cost of rendering `plan`."""
     header = plan.header
-    stored = Frame(header.size)
+    stored = Frame(header.size, header.alpha)
     decoding = _reading(header, decoder_shrink(plan))
     nanoseconds, held, frame = _loading(plan, stored)
     processing, buffers, frame = _processing(plan, frame)
@@ -44,6 +44,8 @@ def estimate(plan: Plan) -> Cost:
     encoding = _NOTHING if plan.verify else plan.encoding.format.encoder.rate(pixels, plan.encoding.effective_quality)
     nanoseconds += decoding.nanoseconds * stored.size.pixels + processing + encoding.nanoseconds * pixels
     held += decoding.bytes * stored.size.pixels + buffers + encoding.bytes * pixels
+    if frame.alpha and not plan.verify:
+        held += plan.encoding.format.encoder.alpha_bytes * pixels
     held += header.held_bytes + _rows(stored.size.shrunk(decoder_shrink(plan)), header.pixel_bytes)
     held += _rows(frame.size, _BUFFERED)
     if plan.frames > 1 and not plan.verify:  # frames are rendered one after the other, but all results are kept
