@@ -35,10 +35,6 @@ __all__ = [
 
 _OPERATION_BLOCKED = 1 << 5  # VIPS_OPERATION_BLOCKED
 _M_ARENA_MAX = -8  # malloc.h
-_STACK_BYTES = 2 * 1024**2
-"""Of each thread: what libvips needs (vips_init). glibc reserves 8 MiB, which count where memory is limited."""
-_ATTRIBUTE_BYTES = 64
-"""At least sizeof(pthread_attr_t)."""
 _MOST_MESSAGES, _MESSAGE_LENGTH = 1000, 200
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FATAL = 1 << 1 | 1 << 2  # G_LOG_FLAG_FATAL, G_LOG_LEVEL_ERROR
@@ -87,10 +83,6 @@ def lock_down() -> None:
     if _libc:
         _libc.mallopt(_M_ARENA_MAX, 1)
         _statm.append(os.open("/proc/self/statm", os.O_RDONLY))
-        attributes = ctypes.create_string_buffer(_ATTRIBUTE_BYTES)
-        _libc.pthread_getattr_default_np(attributes)
-        _libc.pthread_attr_setstacksize(attributes, ctypes.c_size_t(_STACK_BYTES))
-        _libc.pthread_setattr_default_np(attributes)
     _end_without_memory()
     enabled, expected = enabled_loaders(), {reader.loader for reader in readers}
     if enabled != expected:

@@ -16,7 +16,7 @@ from transform_service.operations.base import Operation
 from transform_service.planning.plan import Cost, Plan
 
 _BASE_SECONDS, _BASE_BYTES = 0.002, 14 * 1024**2
-"""The bytes include the stacks of libvips' threads, and the tables of a colour conversion."""
+"""The bytes include the tables of a colour conversion."""
 _RGB_BYTES = 3
 """Rates of readers are those of 8-bit RGB."""
 _ROWS_HELD, _LEAST_ROWS_HELD, _COPIES_OF_ROWS = 1200, 300, 2
