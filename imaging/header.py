@@ -7,6 +7,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
 from imaging.formats import FORMATS, Format
 from imaging.geometry import Size
 
+_QUARTER_TURNED = 5
+"""EXIF orientations from here on swap the sides."""
+
 
 def _known(name: str) -> str:
     if name not in FORMATS:
@@ -34,6 +37,12 @@ class Header(BaseModel):
     alpha: bool
     progressive: bool
     """Whether it is a progressive JPEG or an interlaced PNG."""
+    bands: int = 4
+    """Colours, alpha and whatever else a pixel has."""
+    sample_bytes: int = 1
+    """Bytes of one band of a pixel, as libvips decodes it."""
+    held_bytes: int = 0
+    """What its decoder holds in addition to pixels, at most: metadata, tables, the largest strip."""
 
     @property
     def image_format(self) -> Format:
@@ -44,3 +53,13 @@ class Header(BaseModel):
     def size(self) -> Size:
         """The size of a frame, as stored."""
         return Size(self.width, self.height)
+
+    @property
+    def upright_size(self) -> Size:
+        """The size of a frame after its orientation is applied."""
+        return self.size.swapped() if self.orientation >= _QUARTER_TURNED else self.size
+
+    @property
+    def pixel_bytes(self) -> int:
+        """Bytes of a decoded pixel."""
+        return self.bands * self.sample_bytes

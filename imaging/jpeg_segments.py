@@ -1,4 +1,4 @@
-"""The segments of a JPEG file (ISO 10918-1, annex B)."""
+"""The segments of a JPEG file (ISO 10918-1, annex B), as libjpeg finds them."""
 
 import re
 import struct
@@ -9,10 +9,13 @@ from mmap import mmap
 END, SCAN, QUANTISATION, PROGRESSIVE_FRAME = 0xD9, 0xDA, 0xDB, 0xC2
 _FIRST = 2
 """The position of the first segment, after the start-of-image marker."""
-_MARKER = re.compile(rb"\xff+([^\xff\x00\xd0-\xd7])")
+_MARKER = re.compile(rb"\xff+([^\xff\x00])")
+"""The next marker. libjpeg skips what precedes it: some cameras leave bytes between segments."""
 _NEXT_MARKER = re.compile(rb"\xff[^\xff\x00\xd0-\xd7]")
 """Finds the end of entropy-coded data, in which every FF is escaped (00) or starts a restart marker. Twenty times as
 fast as _MARKER."""
+_ALONE = {0x01, *range(0xD0, 0xD9)}
+"""Markers without contents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,8 @@ class Segment:
     """The second byte of the marker."""
     start: int
     end: int
+    coded: int = 0
+    """The position of a scan's entropy-coded data."""
 
     @property
     def body(self) -> int:
@@ -31,23 +36,24 @@ class Segment:
 
 
 def segments(data: bytes | mmap) -> Iterator[Segment]:
-    """The segments of a file up to the end of the image, or up to the first broken one.
+    """The segments of a file up to the end of the image, or up to where the file ends.
 
     Raises struct.error if the file ends within the head of a segment.
     """
     position = _FIRST
-    while position < len(data):
-        found = _MARKER.match(data, position)
-        if not found:
-            return
+    while found := _MARKER.search(data, position):
         start, marker = found.end() - 2, found[1][0]
-        if marker == END:
-            yield Segment(marker, start, start + 2)
-            return
-        position = start + 2 + struct.unpack_from(">H", data, start + 2)[0]
+        coded = 0
+        if marker in _ALONE or marker == END:
+            position = start + 2
+        else:
+            position = start + 2 + struct.unpack_from(">H", data, start + 2)[0]
         if marker == SCAN:
+            coded = position
             following = _NEXT_MARKER.search(data, position)
             if not following:
                 return
             position = following.start()
-        yield Segment(marker, start, position)
+        yield Segment(marker, start, position, coded)
+        if marker == END:
+            return

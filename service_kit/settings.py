@@ -71,6 +71,7 @@ class CommonSettings(BaseSettings):
         2000, gt=0, description="Limit on the connections of a process. Beyond it, requests get 503."
     )
     max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
+    max_input_side: int = Field(32_768, gt=0, description="Limit on the longer side of an image, in pixels.")
     max_frames: int = Field(100, gt=0, description="Frame limit of an animation, and page limit of a TIFF.")
     sandbox: Sandbox = Field(
         "auto",

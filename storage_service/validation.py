@@ -14,7 +14,7 @@ class Validator:
     """The validator processes."""
 
     def __init__(self, settings: StorageSettings) -> None:
-        self._limits = InputLimits(settings.max_pixels, settings.max_frames)
+        self._limits = InputLimits(settings.max_pixels, settings.max_frames, settings.max_input_side)
         self._seconds = settings.validation_seconds
         setup = Setup(
             LOCK_DOWN, (READ_HEADER,), RELEASE_MEMORY, sandbox=settings.sandbox, most_memory=4 * READ_HEADER_BYTES

@@ -35,7 +35,7 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
 
 async def _read_header(path: Path, operations: Steps, settings: TransformSettings) -> Header:
     """Read the header in a worker process, as the service does."""
-    limits = InputLimits(settings.max_pixels, settings.max_frames)
+    limits = InputLimits(settings.max_pixels, settings.max_frames, settings.max_input_side)
     workers = WorkerPool(1, setup=Setup(LOCK_DOWN, (READ_HEADER,), sandbox=settings.sandbox), queue=1)
     with path.open("rb") as file:
         await workers.start()
@@ -67,6 +67,11 @@ def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterat
     if buffered:
         yield "in memory", f"the pixels are computed into memory before {', and before '.join(buffered)}"
     yield "output", _output(made)
+    if made.overlays:
+        yield (
+            "overlays",
+            f"{len(made.overlays)}, whose decoding is not in the cost: this command has no storage service",
+        )
     lane = "heavy" if planned.cost.heavy else "small"
     yield (
         "cost",

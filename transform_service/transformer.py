@@ -2,11 +2,15 @@
 
 import asyncio
 import contextlib
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imaging.formats import Format
+from cachetools import LRUCache
+
+from imaging.formats import Format, InputLimits
+from imaging.header import Header
 from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.observing import spans
 from service_kit.processes.pool import DeadlinePassed
@@ -15,13 +19,16 @@ from service_kit.spool import Spool
 from transform_service.caching.results import ResultCache
 from transform_service.metrics import RENDERS, RESULTS
 from transform_service.operations.base import Steps
+from transform_service.planning.cost import decoder_shrink
 from transform_service.planning.plan import OutputLimits, Plan, Planned
-from transform_service.planning.planner import of_page, page_to_read, plan
+from transform_service.planning.planner import of_page, page_to_read, plan, verification, with_overlays
 from transform_service.result import Result, Timings
 from transform_service.scheduling.renderers import Renderers, RenderSource
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceImage
 
+_VERIFIED = 10_000
+"""The number of contents; about 2 MB."""
 _HIT, _WAITED, _ORIGINAL = Timings("hit"), Timings("waited"), Timings("original")
 
 
@@ -52,16 +59,20 @@ class Transformer:
     ) -> None:
         """`stored` is the source of overlays."""
         self._limits = OutputLimits(settings.max_pixels, settings.max_output_side)
+        self._input_limits = InputLimits(settings.max_pixels, settings.max_frames, settings.max_input_side)
         self._entry_bytes = settings.result_cache_entry_bytes
         self._renderers = renderers
         self._cache = cache
         self._spool = spool
         self._stored = stored
         self._flights: dict[str, _Flight] = {}
+        self._verified: LRUCache[str, bool] = LRUCache(_VERIFIED)
+        """Contents of which all pixels were decoded, by hash."""
 
     async def plan(self, image: SourceImage, operations: Steps, output: Format) -> Planned:
         """Plan a request. Decodes no pixels."""
         header = image.header
+        self._check(header)
         page = page_to_read(operations, header)
         if page is not None:
             async with image.local() as path:
@@ -77,6 +88,9 @@ class Transformer:
         async with contextlib.AsyncExitStack() as stack:
             # Open the overlays even for cached results: one may have been deleted since.
             overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.overlays]
+            planned = with_overlays(planned, self._headers(planned, overlays))
+            for each in self._unverified(image, planned, overlays):
+                await self._verify(each)
             if planned.plan is None:
                 path = await stack.enter_async_context(image.local())
                 result = Result.from_file(path, _ORIGINAL)
@@ -90,6 +104,39 @@ class Transformer:
                 await _confirm(image, *overlays)
                 spans.lap("source")
         return result
+
+    def _headers(self, planned: Planned, overlays: Sequence[SourceImage]) -> dict[str, Header]:
+        headers = {image_id: image.header for image_id, image in zip(planned.overlays, overlays, strict=True)}
+        for image_id, header in headers.items():
+            try:
+                self._check(header)
+            except UnprocessableImage as error:
+                raise UnprocessableImage(f"the overlay {image_id}: {error.detail}") from error
+        return headers
+
+    def _check(self, header: Header) -> None:
+        """Check a stored header again: it may be from a time with other limits."""
+        self._input_limits.check_size(header.width, header.height)
+        self._input_limits.check_bands(header.bands)
+
+    def _unverified(self, image: SourceImage, planned: Planned, overlays: Sequence[SourceImage]) -> list[SourceImage]:
+        """The images whose damage the render would not notice."""
+        made = planned.plan
+        overlooked = [each for each in overlays if each.header.image_format.reader.overlooks(each.header, math.inf)]
+        if made is None or made.header.image_format.reader.overlooks(made.header, decoder_shrink(made)):
+            overlooked.append(image)
+        return [each for each in overlooked if each.sha256 not in self._verified]
+
+    async def _verify(self, image: SourceImage) -> None:
+        """Decode the whole file once. Raises UnprocessableImage if it is damaged."""
+        planned = verification(image.header, image.sha256, self._limits)
+        assert planned.plan
+        try:
+            await self._shared(_Job(image, (), planned.plan, planned))
+        except Unavailable:
+            await _confirm(image)
+            raise
+        self._verified[image.sha256] = True
 
     async def _shared(self, job: _Job) -> Result:
         key = job.planned.key

@@ -8,11 +8,11 @@ from imaging.formats.base import (
     SNIFF_BYTES,
     Format,
     ImageFile,
-    InputLimits,
     Rate,
     by_extension,
     sniff,
 )
+from imaging.limits import InputLimits
 from service_kit.plugins import discover
 
 discover(sys.modules[__name__])

@@ -1,16 +1,48 @@
 """AVIF (AV1 Image File Format 1.1)."""
 
 import re
+import struct
+from mmap import mmap
 
 from imaging.formats.base import KEEP_NO_METADATA, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
+from imaging.isobmff import boxes
+from imaging.limits import InputLimits
 from imaging.scaling import scale
 from imaging.types import Image, Target
+from service_kit.errors import UnprocessableImage
 
 EFFORT = 1
 """Out of 9; see docs/adr/0007."""
 _LARGE_PIXELS = 4_000_000
 """Larger images are encoded with effort 0, which takes 0.06 instead of 0.2 s per megapixel."""
+
+_MAX_BOXES = 5000
+"""A grid has four boxes for each of its items, and libvips decodes 16 items at most."""
+_TABLES = {
+    b"colr", b"idat", b"iloc", b"infe", b"ipma", b"iref", b"uuid", b"udta", b"stts", b"ctts", b"stsc", b"stsz", b"stz2",
+    b"stco", b"co64", b"stss", b"sgpd", b"sbgp", b"saio", b"saiz", b"elst",
+}  # fmt: skip
+"""Profiles, and what libheif reads into memory before it decodes a picture."""
+_COPIES = 4
+
+
+def _check(data: mmap, limits: InputLimits) -> int:
+    """Limit the boxes, the size of each picture in the file, the profiles and the metadata.
+
+    Pictures are the main one, its tiles, its alpha, its thumbnails. All of them have their size in an `ispe` box
+    (ISO 23008-12, section 6.5.3), and AV1 its own in the configuration.
+    """
+    tables = 0
+    for number, box in enumerate(boxes(data)):
+        if number == _MAX_BOXES:
+            raise UnprocessableImage(f"the image has more than {_MAX_BOXES} boxes; save it again with another program")
+        if box.name == b"ispe":
+            limits.check_size(*struct.unpack_from(">II", data, box.body + 4))
+        elif box.name in _TABLES:
+            tables += box.end - box.body
+            limits.check_metadata(tables)
+    return _COPIES * (tables + min(len(data), limits.max_metadata))
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
@@ -26,7 +58,7 @@ def _save(image: Image, target: Target, quality: int) -> None:
 
 
 def _write_rate(pixels: int, _quality: int) -> Rate:
-    return Rate(60 if pixels > _LARGE_PIXELS else 200, 20)
+    return Rate(60 if pixels > _LARGE_PIXELS else 200, 26)
 
 
 AVIF = register(
@@ -37,8 +69,8 @@ AVIF = register(
         # Looks for the AVIF brands in the ftyp box.
         signature=re.compile(rb".{4}ftyp(?=avif|mif1|msf1)(.{8}(.{4})*?)?avi[fs]", re.DOTALL),
         alpha=True,
-        reader=Reader(loader="heifload", loader_class="Heif", rate=Rate(28, 16), scaled=_scaled),
+        reader=Reader(loader="heifload", loader_class="Heif", rate=Rate(28, 18.5), check=_check, scaled=_scaled),
         # The default quality looks about as good as that of JPEG and WebP (imgproxy's and libvips' defaults).
-        writer=Writer(save=_save, rate=_write_rate, default_quality=60, auto_rank=2),
+        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=24, default_quality=60, auto_rank=2),
     )
 )

@@ -5,17 +5,17 @@ that take pixels run in worker processes, on images that `imaging.pixels` has op
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from itertools import islice
 from mmap import mmap
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from imaging.geometry import Size
+from imaging.limits import InputLimits
 from imaging.scaling import scale
 from imaging.types import Image, Target
-from service_kit.errors import NotAcceptable, UnprocessableImage
+from service_kit.errors import NotAcceptable
 
 if TYPE_CHECKING:
     from imaging.header import Header
@@ -24,15 +24,6 @@ LOSSLESS = 100
 """The quality that means lossless, in formats that support it."""
 KEEP_NO_METADATA = 0
 """For libvips' savers: write neither EXIF nor XMP nor a profile (VIPS_FOREIGN_KEEP_NONE)."""
-
-
-@dataclass(frozen=True, slots=True)
-class InputLimits:
-    """The largest image that the service accepts."""
-
-    max_pixels: int
-    """Pixels of all frames together."""
-    max_frames: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +52,24 @@ class ImageFile(Protocol):
         """Decode a JPEG with Pillow, `shrink` times smaller. None unless the pixels are those of libvips."""
 
 
-def accept_any(_data: mmap, _limits: InputLimits) -> None:
+def accept_any(data: mmap, _limits: InputLimits) -> int:
     """Check nothing: for formats whose header bounds the work of a decoder."""
+    return len(data)
 
 
 def read_all(_data: mmap, _shrink: float) -> float:
     """Read the whole file."""
     return 1.0
+
+
+def never_damaged(_messages: Sequence[str]) -> bool:
+    """Nothing: for decoders that fail if pixels are damaged."""
+    return False
+
+
+def never_overlooked(_header: "Header", _shrink: float) -> bool:
+    """Nothing: for formats whose damage is always noticed."""
+    return False
 
 
 def never_shrink(_factor: float) -> float:
@@ -94,8 +96,14 @@ class Reader:
     """The same for a progressive or interlaced file, if it differs."""
     shrunk_rate: Rate | None = None
     """The same if the decoder shrinks the image while it reads."""
-    check: Callable[[mmap, InputLimits], None] = accept_any
-    """Raises UnprocessableImage for structures that would keep a decoder busy before it reports the image's size."""
+    check: Callable[[mmap, InputLimits], int] = accept_any
+    """Raises UnprocessableImage for a size or a structure that would cost a decoder too much before it reports the
+    size, and for damage that the decoder overlooks. Returns the bytes that the decoder holds in addition to pixels, at
+    most: metadata, tables, the largest strip."""
+    damaged: Callable[[Sequence[str]], bool] = never_damaged
+    """Whether these messages of libvips mean that it made up pixels: for decoders that only warn about damage."""
+    overlooks: Callable[["Header", float], bool] = never_overlooked
+    """Whether the decoder that makes each side so many times smaller would not notice damage."""
     interlacing: str = "interlaced"
     """What a header that says `progressive` is called in this format."""
     share_read: Callable[[mmap, float], float] = read_all
@@ -114,6 +122,8 @@ class Writer:
     """Writes the image to a new file, with a quality from 0 to 100."""
     rate: Callable[[int, int], Rate]
     """The cost of one pixel, given the number of pixels of the result and the quality."""
+    alpha_bytes: float = 0.0
+    """Bytes of memory in addition, for each pixel of an image with alpha, which has an encoder of its own."""
     default_quality: int = LOSSLESS
     auto_rank: int = 0
     """`format=auto` considers formats above 0 and prefers the highest."""
@@ -205,9 +215,3 @@ def by_extension(extension: str) -> Format:
 def writable_extensions() -> Iterator[str]:
     """The extensions that a client may request."""
     return (extension for extension, fmt in EXTENSIONS.items() if fmt.writer)
-
-
-def refuse_more_frames(frames: Iterator[object], limit: int) -> None:
-    """Raise UnprocessableImage if `frames`, which walks the structure of a file, yields more than `limit`."""
-    if next(islice(frames, limit, None), None) is not None:
-        raise UnprocessableImage(f"the image has more than {limit} frames")

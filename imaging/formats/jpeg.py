@@ -1,15 +1,20 @@
 """JPEG (ISO 10918-1)."""
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from io import BytesIO
 from mmap import mmap
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
-from imaging import jpeg_scans, jpeg_segments
+from imaging import jpeg_checks, jpeg_scans, jpeg_segments
 from imaging.formats.base import KEEP_NO_METADATA, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
 from imaging.scaling import scale, shrink_factor
 from imaging.types import Image, Target
+
+if TYPE_CHECKING:
+    from imaging.header import Header
 
 _SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
 """The least factor at which libvips lets libjpeg shrink, and by how much. libvips leaves a factor of 2 to its own,
@@ -21,6 +26,8 @@ _OPTIMIZED_PIXELS = 16_000_000
 """Up to this size, Huffman tables are optimised. That saves 4 %, but keeps all coefficients in memory: 3 to 6 bytes per
 pixel."""
 _LARGE_PIXELS = 4_000_000
+_WARNINGS = re.compile(r"read gave (\d+) warnings")
+_PADDING = re.compile(r"\b\d{1,3} extraneous bytes before marker 0xd9")
 
 # Of the application segments, those of JFIF and Adobe stay: they define what the colours mean.
 _COMMENT = 0xFE
@@ -51,6 +58,23 @@ def _shrunk(file: ImageFile, shrink: int) -> Image:
     return file.load(shrink=shrink)
 
 
+def _damaged(messages: Sequence[str]) -> bool:
+    """Whether libjpeg has warned about pixels. libvips reports the number of warnings of each decoder.
+
+    It opens a file twice: for the header, then for everything. Bytes between the header's segments are harmless, and
+    then both numbers are the same. So are zeros before the end of a progressive file.
+    """
+    counts = [int(found[1]) for message in messages if (found := _WARNINGS.search(message))]
+    if counts == [1] and any(_PADDING.search(message) for message in messages):
+        return False
+    return any(number % 2 for number in Counter(counts).values())
+
+
+def _overlooks(header: "Header", shrink: float) -> bool:
+    """Pillow, which decodes progressive files if they get smaller, ignores libjpeg's warnings."""
+    return header.progressive and shrink > 1
+
+
 def _save(image: Image, target: Target, quality: int) -> None:
     pixels = image.width * image.height
     image.jpegsave_target(
@@ -64,7 +88,7 @@ def _save(image: Image, target: Target, quality: int) -> None:
 
 def _write_rate(pixels: int, _quality: int) -> Rate:
     if pixels > _OPTIMIZED_PIXELS:  # streamed
-        return Rate(6, 0.6)
+        return Rate(6, 0)
     return Rate(16 if pixels > _LARGE_PIXELS else 20, 7)
 
 
@@ -90,10 +114,13 @@ JPEG = register(
         reader=Reader(
             loader="jpegload",
             loader_class="Jpeg",
-            rate=Rate(6, 0.8),
+            rate=Rate(6, 0),
             interlaced_rate=Rate(18, 7),
-            shrunk_rate=Rate(2, 0.3),
+            shrunk_rate=Rate(2, 0),
             interlacing="progressive",
+            check=jpeg_checks.check,
+            damaged=_damaged,
+            overlooks=_overlooks,
             share_read=_share_read,
             shrink=_shrink,
             scaled=_scaled,

@@ -12,13 +12,13 @@ from imaging.formats.base import (
     LOSSLESS,
     Format,
     ImageFile,
-    InputLimits,
     Rate,
     Reader,
     Writer,
     register,
 )
 from imaging.geometry import Size
+from imaging.limits import InputLimits
 from imaging.scaling import scale, scale_peeking
 from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
@@ -27,25 +27,27 @@ _SIGNATURE_BYTES = 8
 _CRC_BYTES = 4
 _MAX_CHUNKS = 200_000
 """libpng writes chunks of 8 KiB, so a file of 64 MiB has 8,192."""
-_MAX_TEXT_BYTES = 8 * 1024**2
 _PIECE_BYTES = 64 * 1024
-_TEXT = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf"}
+_TEXT = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"sPLT"}
+"""Chunks that a decoder keeps, however large they are. It skips those that it does not know."""
+_COPIES = 4
+"""libpng keeps the packed and the unpacked text, libvips copies it into the image."""
 _KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
 
-def _check(data: mmap, _limits: InputLimits) -> None:
-    """Limit the unpacked size of text, profile and EXIF together, and the number of chunks.
+def _check(data: mmap, limits: InputLimits) -> int:
+    """Limit the size, the unpacked size of text, profile and EXIF together, and the number of chunks.
 
     A chunk of a few kB can unpack to 8 MB, and a file may have any number of them. Decoders limit each chunk
     but not the sum: a file of 2.3 MB with 300 such chunks took libvips to 2.2 GB.
     """
+    if data[_SIGNATURE_BYTES + 4 : _SIGNATURE_BYTES + 8] == b"IHDR":
+        limits.check_size(*struct.unpack_from(">II", data, _SIGNATURE_BYTES + 8))
     total = 0
     for name, content in _text_chunks(data):
-        total += _unpacked_size(name, content, _MAX_TEXT_BYTES - total + 1)
-        if total > _MAX_TEXT_BYTES:
-            raise UnprocessableImage(
-                f"the image has more than {_MAX_TEXT_BYTES // 1024**2} MiB of metadata; remove its metadata"
-            )
+        total += _unpacked_size(name, content, limits.max_metadata - total + 1)
+        limits.check_metadata(total)
+    return _COPIES * total
 
 
 def _chunks(data: mmap) -> Iterator[tuple[bytes, int, int]]:
@@ -111,7 +113,7 @@ def _save(image: Image, target: Target, quality: int) -> None:
 
 
 def _write_rate(_pixels: int, quality: int) -> Rate:
-    return Rate(135, 6) if quality < LOSSLESS else Rate(40, 1.2)
+    return Rate(135, 6) if quality < LOSSLESS else Rate(40, 0)
 
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
@@ -134,8 +136,8 @@ PNG = register(
         reader=Reader(
             loader="pngload",
             loader_class="Png",
-            rate=Rate(8, 1.2),
-            interlaced_rate=Rate(20, 4.5),
+            rate=Rate(8, 0),
+            interlaced_rate=Rate(20, 3.2),
             check=_check,
             scaled=_scaled,
         ),

@@ -2,7 +2,9 @@
 
 import re
 import struct
-from collections.abc import Iterator
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from mmap import mmap
 
 from imaging.formats.base import (
@@ -10,38 +12,180 @@ from imaging.formats.base import (
     LOSSLESS,
     Format,
     ImageFile,
-    InputLimits,
     Rate,
     Reader,
     Writer,
-    refuse_more_frames,
     register,
 )
 from imaging.geometry import Size
+from imaging.limits import InputLimits
 from imaging.scaling import scale_peeking
 from imaging.types import Image, Target
+from service_kit.errors import UnprocessableImage
 
 _BIG = 43
+_MAX_ENTRIES = 1000
+"""Of a directory. Cameras and scanners write fewer than 100."""
+_TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}
+_INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
+_MAX_INTEGERS = 4_000_000
+"""Strips or tiles of a page. More do not fit into the memory that libvips allows libtiff."""
+_WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES = 256, 257, 258, 259, 262, 277, 278, 284
+_STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_BYTES = 279, 322, 323, 325
+_METADATA = {270, 700, 33723, 34377, 34675}
+"""Description, XMP, IPTC, Photoshop's resources, profile: libvips copies them."""
+_SEPARATE, _PALETTE, _YCBCR, _OLD_JPEG = 2, 3, 6, 6
+_AS_RGBA = {_PALETTE, _YCBCR}
+_LONG_STRIP, _FEW_ROWS = 128, 16
+"""libvips reads longer strips row by row if it can, and caches at least this many rows."""
+_DAMAGE = re.compile(
+    r"Corrupt JPEG data|Discarding \d+ bytes|Bad code word|Line length mismatch|Premature EO|Buffer overrun"
+)
+"""Warnings of the decoders for JPEG, PackBits and fax (libtiff's tif_jpeg.c, tif_packbits.c, tif_fax3.h)."""
+_STRIPS_HELD, _TILES_DECODED, _COPIES = 6, 3, 4
 
 
-def _check(data: mmap, limits: InputLimits) -> None:
-    """Count the pages before libvips does: for a TIFF with half a million, it took 5 s to report their number."""
-    refuse_more_frames(_pages(data), limits.max_frames)
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """How a file writes numbers (TIFF 6.0, section 2)."""
+
+    order: str
+    count: str
+    pointer: str
+
+    @classmethod
+    def of(cls, data: mmap) -> "_Layout":
+        order = "<" if data[:2] == b"II" else ">"
+        big = struct.unpack_from(order + "H", data, 2)[0] == _BIG
+        return cls(order, "Q" if big else "H", "Q" if big else "I")
+
+    @property
+    def pointer_bytes(self) -> int:
+        return struct.calcsize("=" + self.pointer)
+
+    def number(self, kind: str, data: mmap, position: int) -> int:
+        return int(struct.unpack_from(self.order + kind, data, position)[0])
 
 
-def _pages(data: mmap) -> Iterator[int]:
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A field of a directory: its type, the number of its values, and where they are."""
+
+    kind: int
+    count: int
+    position: int
+
+    @property
+    def bytes(self) -> int:
+        return _TYPE_BYTES.get(self.kind, 1) * self.count
+
+
+def _check(data: mmap, limits: InputLimits) -> int:
+    """Limit size, bands, pages, fields and metadata of each page.
+
+    For a TIFF with half a million pages, libvips took 5 s to report their number. It reads bands that nobody sees, and
+    a strip or a row of tiles as a whole.
+    """
+    layout, held, pixels = _Layout.of(data), 0, 0
+    for number, position in enumerate(_pages(data, layout), 1):
+        limits.check_frames(number)
+        page = _Page(data, layout, dict(_entries(data, layout, position)))
+        limits.check_size(page.width, page.height)
+        pixels += page.width * page.height
+        limits.check_pixels(pixels, f"in {number} pages")
+        limits.check_bands(page.bands)
+        limits.check_metadata(page.metadata)
+        held = max(held, page.held())
+    return held
+
+
+def _pages(data: mmap, layout: _Layout) -> Iterator[int]:
     """The position of each directory in the chain (TIFF 6.0, section 2). A chain that loops ends where it closes."""
-    order = "<" if data[:2] == b"II" else ">"
-    big = struct.unpack_from(order + "H", data, 2)[0] == _BIG
-    count, pointer, entry = ("Q", "Q", 20) if big else ("H", "I", 12)
+    entry = 4 + 2 * layout.pointer_bytes
     seen: set[int] = set()
-    (position,) = struct.unpack_from(order + pointer, data, 8 if big else 4)
+    position = layout.number(layout.pointer, data, layout.pointer_bytes)
     while position and position not in seen:
         seen.add(position)
         yield position
-        (entries,) = struct.unpack_from(order + count, data, position)
-        position += struct.calcsize("=" + count) + entries * entry
-        (position,) = struct.unpack_from(order + pointer, data, position)
+        entries = layout.number(layout.count, data, position)
+        position += struct.calcsize("=" + layout.count) + entries * entry
+        position = layout.number(layout.pointer, data, position)
+
+
+def _entries(data: mmap, layout: _Layout, position: int) -> Iterator[tuple[int, _Entry]]:
+    """The fields of a directory, by tag. Raises struct.error if it is not complete."""
+    size = layout.pointer_bytes
+    entries = layout.number(layout.count, data, position)
+    position += struct.calcsize("=" + layout.count)
+    layout.number(layout.pointer, data, position + entries * (4 + 2 * size))
+    if entries > _MAX_ENTRIES:
+        raise UnprocessableImage(
+            f"the image has a directory of more than {_MAX_ENTRIES} fields; save it again with another program"
+        )
+    for start in range(position, position + entries * (4 + 2 * size), 4 + 2 * size):
+        tag, kind, count = struct.unpack_from(f"{layout.order}HH{layout.pointer}", data, start)
+        value = start + 4 + size
+        inside = _TYPE_BYTES.get(kind, 1) * count <= size
+        yield tag, _Entry(kind, count, value if inside else layout.number(layout.pointer, data, value))
+
+
+class _Page:
+    """The fields of a page that decide what its decoder holds."""
+
+    def __init__(self, data: mmap, layout: _Layout, entries: dict[int, _Entry]) -> None:
+        self._data = data
+        self._layout = layout
+        self._entries = entries
+        self.width, self.height = self._first(_WIDTH, 0), self._first(_HEIGHT, 0)
+        self.bands = self._first(_SAMPLES, 1)
+
+    @property
+    def metadata(self) -> int:
+        """Bytes of profile, XMP and the like."""
+        return sum(entry.bytes for tag, entry in self._entries.items() if tag in _METADATA)
+
+    def held(self) -> int:
+        """What libtiff and libvips hold at once (tiff2vips.c): fields, and the largest strip or two rows of tiles."""
+        fields = _COPIES * sum(min(entry.bytes, len(self._data)) for entry in self._entries.values())
+        photometric, compression = self._first(_PHOTOMETRIC, 0), self._first(_COMPRESSION, 1)
+        pixel = max(1, self._first(_BITS, 8) // 8) * self.bands
+        if photometric in _AS_RGBA or compression == _OLD_JPEG:
+            pixel = max(pixel, 4)
+        if _TILE_WIDTH in self._entries:
+            return fields + self._tiles(pixel) + self._largest(_TILE_BYTES)
+        strip = min(self._first(_ROWS, self.height), self.height)
+        separate = self._first(_PLANES, 1) == _SEPARATE
+        whole = strip <= _LONG_STRIP or separate or photometric == _YCBCR or compression == _OLD_JPEG
+        lines = max(_FEW_ROWS, strip if whole else 1)
+        return fields + _STRIPS_HELD * lines * self.width * pixel + self._largest(_STRIP_BYTES)
+
+    def _tiles(self, pixel: int) -> int:
+        width, height = max(1, self._first(_TILE_WIDTH, 1)), max(1, self._first(_TILE_HEIGHT, 1))
+        across = -(-self.width // width)
+        cached = min(2 * (1 + self.width // width), across * -(-self.height // height))
+        inside = min(width, self.width) * min(height, self.height)
+        return (cached * inside + _TILES_DECODED * width * height) * pixel
+
+    def _first(self, tag: int, default: int) -> int:
+        entry = self._entries.get(tag)
+        if entry is None or entry.kind not in _INTEGERS or not entry.count:
+            return default
+        return self._layout.number(_INTEGERS[entry.kind], self._data, entry.position)
+
+    def _largest(self, tag: int) -> int:
+        """The largest of the packed sizes of all strips or tiles; libtiff reads one as a whole."""
+        entry = self._entries.get(tag)
+        if entry is None or entry.kind not in _INTEGERS or entry.count > _MAX_INTEGERS:
+            return len(self._data)
+        sizes = array(_INTEGERS[entry.kind], self._data[entry.position : entry.position + entry.bytes])
+        if self._layout.order != "<":
+            sizes.byteswap()
+        return min(len(self._data), max(sizes, default=0))
+
+
+def _damaged(messages: Sequence[str]) -> bool:
+    """Whether one of libtiff's decoders filled in pixels."""
+    return any(_DAMAGE.search(message) for message in messages)
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
@@ -56,7 +200,7 @@ def _save(image: Image, target: Target, quality: int) -> None:
 
 
 def _write_rate(_pixels: int, _quality: int) -> Rate:
-    return Rate(40, 1.2)
+    return Rate(40, 0)
 
 
 TIFF = register(
@@ -66,7 +210,9 @@ TIFF = register(
         extensions=("tiff", "tif"),
         signature=re.compile(rb"II[*+]\0|MM\0[*+]"),
         alpha=True,
-        reader=Reader(loader="tiffload", loader_class="Tiff", rate=Rate(8, 1.5), check=_check, scaled=_scaled),
+        reader=Reader(
+            loader="tiffload", loader_class="Tiff", rate=Rate(8, 0), check=_check, damaged=_damaged, scaled=_scaled
+        ),
         writer=Writer(save=_save, rate=_write_rate),
     )
 )

@@ -10,14 +10,13 @@ from imaging.formats.base import (
     KEEP_NO_METADATA,
     Format,
     ImageFile,
-    InputLimits,
     Rate,
     Reader,
     Writer,
-    refuse_more_frames,
     register,
 )
 from imaging.geometry import Size
+from imaging.limits import InputLimits
 from imaging.scaling import scale
 from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
@@ -27,26 +26,51 @@ _MAX_CHUNKS = 10_000
 _EFFORT = 2
 """Out of 6; see docs/adr/0007."""
 _METADATA = {b"EXIF", b"XMP ", b"ICCP"}
+_CANVAS, _FRAME = b"VP8X", b"ANMF"
+_FRAME_HEAD = 16
+_PIXELS = {b"VP8 ", b"VP8L"}
+_HOLE = bytes(4096)
+"""A block of a disk. The arithmetic and prefix codes of both bitstreams do not produce such a run."""
+_COPIES = 3
+"""libwebp copies metadata, and libvips copies it into the image."""
 _METADATA_FLAGS = 0x20 | 0x08 | 0x04
 """Bits in the first byte of the VP8X chunk that announce metadata chunks (RFC 9649, section 2.7)."""
 
 
-def _check(data: mmap, limits: InputLimits) -> None:
-    """Count the frames before libvips does: for a WebP with a million, it took over a minute to report their number."""
-    refuse_more_frames(_frames(data), limits.max_frames)
+def _check(data: mmap, limits: InputLimits) -> int:
+    """Limit the canvas, the frames, the metadata and the chunks, and look for zeros.
+
+    For a WebP with a million frames, libvips took over a minute to report their number. Pixels have no checksum, so
+    libwebp decodes zeros to some colours.
+    """
+    metadata = frames = 0
+    for name, position, length in _chunks(data):
+        if name == _CANVAS:
+            width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (position + 12, position + 15))
+            limits.check_size(width, height)
+        elif name in _METADATA:
+            metadata += length
+            limits.check_metadata(metadata)
+        elif name == _FRAME:
+            frames += 1
+            limits.check_frames(frames)
+        elif name in _PIXELS and position + 8 + length > len(data):
+            raise UnprocessableImage("the image is corrupt or truncated: it ends within its pixels")
+        elif name in _PIXELS and data.find(_HOLE, position + 8, position + 8 + length) >= 0:
+            raise UnprocessableImage("the image is corrupt or truncated: a part of it consists of zeros")
+    return _COPIES * metadata
 
 
-def _frames(data: mmap) -> Iterator[int]:
-    """The position of each ANMF chunk (RFC 9649, section 2.7)."""
+def _chunks(data: mmap) -> Iterator[tuple[bytes, int, int]]:
+    """Name, position and content length of each chunk, also of those in frames (RFC 9649, sections 2.3 and 2.7)."""
     (size,) = struct.unpack_from("<I", data, 4)
     position, end = 12, min(8 + size, len(data))
     for _ in range(_MAX_CHUNKS):
         if position + 8 > end:
             return
         name, length = struct.unpack_from("<4sI", data, position)
-        if name == b"ANMF":
-            yield position
-        position += 8 + length + length % 2
+        yield name, position, length
+        position += 8 + (_FRAME_HEAD if name == _FRAME and length >= _FRAME_HEAD else length + length % 2)
     raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again with another program")
 
 
@@ -109,13 +133,13 @@ WEBP = register(
         reader=Reader(
             loader="webpload",
             loader_class="Webp",
-            rate=Rate(22, 8.5),
+            rate=Rate(22, 15),
             shrunk_rate=Rate(8, 4.6),
             check=_check,
             shrink=_shrink,
             scaled=_scaled,
         ),
-        writer=Writer(save=_save, rate=_write_rate, default_quality=79, auto_rank=1),
+        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=35, default_quality=79, auto_rank=1),
         strip=_strip,
     )
 )

@@ -2,8 +2,9 @@
 
 import struct
 from collections.abc import Mapping
-from functools import lru_cache
-from itertools import pairwise
+from hashlib import sha256
+
+from cachetools import LRUCache
 
 _PRIMARIES = {
     b"rXYZ": (0.4361, 0.2225, 0.0139),
@@ -18,9 +19,23 @@ _SAMPLES = (0.0, 0.02, 0.04, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
 _FIXED = 65536.0
 
 
-@lru_cache(maxsize=64)
+_LARGEST = 64 * 1024
+"""Bytes. Profiles of sRGB have 0.5 to 8 kB; larger ones hold tables."""
+_known: LRUCache[bytes, bool] = LRUCache(64)
+"""What is known about recent profiles, by digest."""
+
+
 def is_srgb(profile: bytes) -> bool:
     """Whether a profile (ICC.1:2022) describes sRGB, to within one step of 8 bits; False when in doubt."""
+    if len(profile) > _LARGEST:
+        return False
+    digest = sha256(profile).digest()
+    if digest not in _known:
+        _known[digest] = _describes_srgb(profile)
+    return _known[digest]
+
+
+def _describes_srgb(profile: bytes) -> bool:
     try:
         tags = _tags(profile)
         if profile[16:20] != b"RGB " or tags.keys() & _TABLES:
@@ -56,12 +71,11 @@ def _table(tag: bytes, x: float) -> float:
     (count,) = struct.unpack_from(">I", tag, 8)
     if count == 0:
         return x
-    values = struct.unpack_from(f">{count}H", tag, 12)
     if count == 1:
-        return float(x ** (values[0] / 256))
+        return float(x ** (struct.unpack_from(">H", tag, 12)[0] / 256))
     place = x * (count - 1)
     index = min(int(place), count - 2)
-    below, above = list(pairwise(values))[index]
+    below, above = struct.unpack_from(">2H", tag, 12 + 2 * index)
     return float((below + (above - below) * (place - index)) / 65535)
 
 

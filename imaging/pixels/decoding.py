@@ -26,7 +26,11 @@ class OpenFile:
         """See ImageFile."""
         if self.page:
             options["page"] = self.page
-        return vips.load(self.data, self.header.image_format.reader.loader, fail_on="error", **options)
+        loader = self.header.image_format.reader.loader
+        image = vips.load(self.data, loader, fail_on="error", **options)
+        if image.get_typeof("tile-width"):  # of a broken tile, libvips would only warn
+            image = vips.load(self.data, loader, fail_on="warning", **options)
+        return image
 
     def load_with_pillow(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""
@@ -36,6 +40,15 @@ class OpenFile:
 def whole(data: mmap, header: Header, page: int = 0) -> pyvips.Image:
     """A frame with all its pixels, to be read once from top to bottom."""
     return OpenFile(data, header, page).load()
+
+
+def verify(data: mmap, header: Header) -> None:
+    """Decode all frames and forget them. Inside `vips.decoding`, this raises UnprocessableImage for a broken file."""
+    if header.image_format.animated:
+        OpenFile(data, header).load(n=-1).avg()
+        return
+    for page in range(header.frames):
+        OpenFile(data, header, page).load().avg()
 
 
 def scaled(data: mmap, header: Header, page: int, target: Size) -> pyvips.Image:

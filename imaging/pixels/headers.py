@@ -2,7 +2,6 @@
 
 import os
 import struct
-from contextlib import suppress
 from mmap import mmap
 from typing import Any, BinaryIO
 
@@ -10,6 +9,9 @@ from imaging.formats import FORMATS, SNIFF_BYTES, Format, InputLimits, sniff
 from imaging.header import Header
 from imaging.pixels import vips
 from service_kit.errors import UnprocessableImage, UnsupportedImage
+
+_SAMPLE_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4, "double": 8}
+"""By libvips' names. Its other samples are complex numbers."""
 
 
 def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
@@ -20,10 +22,10 @@ def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
     """
     fmt = _sniffed(os.pread(file.fileno(), SNIFF_BYTES, 0))
     data = vips.mapped(file)
-    _check_structure(data, fmt, limits)
+    held_bytes = _check_structure(data, fmt, limits)
     with vips.decoding("the image"):
         image = vips.load(data, fmt.reader.loader, **({"page": page} if page else {}))
-        header = _header(fmt.name, image)
+        header = _header(fmt.name, image, held_bytes)
     _check_limits(header, limits)
     return header
 
@@ -35,13 +37,22 @@ def _sniffed(head: bytes) -> Format:
     return fmt
 
 
-def _check_structure(data: mmap, fmt: Format, limits: InputLimits) -> None:
-    """Run the format's own check. It ends at truncated or malformed data: libvips reports what is wrong with that."""
-    with suppress(IndexError, OverflowError, struct.error):
-        fmt.reader.check(data, limits)
+def _check_structure(data: mmap, fmt: Format, limits: InputLimits) -> int:
+    """Run the format's own check. It ends at truncated or malformed data: libvips reports what is wrong with that.
+
+    Returns the bytes that the decoder holds in addition to pixels.
+    """
+    try:
+        return fmt.reader.check(data, limits)
+    except (IndexError, KeyError, OverflowError, ValueError, struct.error):
+        return len(data)
 
 
-def _header(fmt: str, image: Any) -> Header:
+def _header(fmt: str, image: Any, held_bytes: int) -> Header:
+    if image.format not in _SAMPLE_BYTES:
+        raise UnprocessableImage(
+            f"the image has samples of the kind {image.format!r}; save it with 8 or 16 bits per sample"
+        )
     orientation = _integer(image, "orientation", 1)
     return Header(
         format=fmt,
@@ -52,16 +63,18 @@ def _header(fmt: str, image: Any) -> Header:
         colour_space=image.interpretation,
         alpha=image.hasalpha(),
         progressive=bool(_integer(image, "interlaced", 0)),
+        bands=image.bands,
+        sample_bytes=_SAMPLE_BYTES[image.format],
+        held_bytes=held_bytes,
     )
 
 
 def _check_limits(header: Header, limits: InputLimits) -> None:
-    if header.frames > limits.max_frames:
-        raise UnprocessableImage(f"the image has more than {limits.max_frames} frames")
-    pixels = header.size.pixels * header.frames
-    if pixels > limits.max_pixels:
-        size = f"{header.size}" + (f" x {header.frames} frames" if header.frames > 1 else "")
-        raise UnprocessableImage(f"the image has {pixels} pixels ({size}); the limit is {limits.max_pixels}")
+    limits.check_frames(header.frames)
+    limits.check_size(header.width, header.height)
+    limits.check_bands(header.bands)
+    frames = f" x {header.frames} frames" if header.frames > 1 else ""
+    limits.check_pixels(header.size.pixels * header.frames, f"{header.size}{frames}")
 
 
 def _integer(image: Any, name: str, default: int) -> int:

@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import logging
 import os
 import platform
 import re
@@ -10,7 +11,7 @@ from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
 from typing import Any, BinaryIO
 
-from imaging.formats import FORMATS
+from imaging.formats import FORMATS, Format
 from service_kit.errors import MemoryExceeded, UnprocessableImage
 from service_kit.processes.worker import end_out_of_memory
 
@@ -34,6 +35,7 @@ __all__ = [
 
 _OPERATION_BLOCKED = 1 << 5  # VIPS_OPERATION_BLOCKED
 _M_ARENA_MAX = -8  # malloc.h
+_MOST_MESSAGES, _MESSAGE_LENGTH = 1000, 200
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FATAL = 1 << 1 | 1 << 2  # G_LOG_FLAG_FATAL, G_LOG_LEVEL_ERROR
 _NO_MEMORY = re.compile(
@@ -126,15 +128,38 @@ def _end_without_memory() -> None:
     pyvips.glib_lib.g_log_set_handler(b"GLib", _FATAL, _on_fatal_error, pyvips.ffi.NULL)
 
 
+class _Messages(logging.Handler):
+    """Collects libvips' warnings, which pyvips logs."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.texts: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Keep the start of a message."""
+        if len(self.texts) < _MOST_MESSAGES:
+            self.texts.append(record.getMessage()[:_MESSAGE_LENGTH])
+
+
 @contextmanager
-def decoding(what: str) -> Iterator[None]:
+def decoding(what: str, *formats: Format) -> Iterator[None]:
     """Turn libvips' errors about broken data into UnprocessableImage, with the reason but without paths.
 
-    A full disk, which libvips reports only as text, becomes an OSError again.
+    The same happens if libvips only warned about damage, as its decoders of some `formats` do. A full disk, which
+    libvips reports only as text, becomes an OSError again.
     """
     pyvips.vips_lib.vips_error_clear()  # otherwise the reason would be a warning about the previous image
+    messages, logger = _Messages(), logging.getLogger("pyvips")
+    logger.addHandler(messages)
     try:
         yield
+        buffer = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+        texts = [*messages.texts, *buffer.splitlines()]
+        # An operation can succeed after an error in one of its threads, with pixels missing (seen without memory).
+        if any(_NO_MEMORY.search(text) for text in texts):
+            raise MemoryExceeded
+        if any(fmt.reader.damaged(texts) for fmt in formats):
+            raise UnprocessableImage(f"{what} is corrupt or truncated: its decoder had to make up pixels")
     except pyvips.Error as error:
         errors = error.detail.strip() or error.message
         if os.strerror(errno.ENOSPC) in errors:
@@ -145,6 +170,5 @@ def decoding(what: str) -> Iterator[None]:
         if "/" in reason:
             reason = "the decoder gave up"
         raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}") from None
-    # An operation can succeed after an error in one of its threads, with pixels missing (seen without memory).
-    if _NO_MEMORY.search(pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")):
-        raise MemoryExceeded
+    finally:
+        logger.removeHandler(messages)

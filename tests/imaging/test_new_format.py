@@ -16,14 +16,16 @@ TOY = '''
 import re
 from mmap import mmap
 
-from imaging.formats.base import Format, InputLimits, Rate, Reader, Writer, register
+from imaging.formats.base import Format, Rate, Reader, Writer, register
+from imaging.limits import InputLimits
 from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
 
-def _check(data: mmap, _limits: InputLimits) -> None:
+def _check(data: mmap, _limits: InputLimits) -> int:
     if data.find(b"refuse me") > 0:
         raise UnprocessableImage("the image has a comment that nobody likes; remove it")
+    return 0
 
 
 def _save(image: Image, target: Target, quality: int) -> None:

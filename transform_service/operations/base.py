@@ -35,8 +35,11 @@ class Reads(enum.Enum):
 class Overlays(Protocol):
     """The overlays that operations name, in renderer processes."""
 
-    def load(self, image_id: str, box: Size, *, enlarge: bool) -> Image:
-        """Decode an overlay and scale it to fit inside `box`. Enlarges it only if `enlarge` is true."""
+    def size(self, image_id: str) -> Size:
+        """The size of an overlay, upright."""
+
+    def load(self, image_id: str, target: Size) -> Image:
+        """Decode an overlay, upright, scaled to `target`."""
 
 
 class Operation(BaseModel):
@@ -115,6 +118,10 @@ class Operation(BaseModel):
     def overlays(self) -> tuple[str, ...]:
         """The IDs of the overlays that this step needs."""
         return ()
+
+    def overlay_size(self, overlay: Size, size: Size) -> Size:
+        """The size that an overlay gets on an image of `size`."""
+        return overlay
 
     # Computing pixels, in renderer processes.
 

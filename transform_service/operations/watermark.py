@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 
 from imaging.alpha import with_alpha
-from imaging.geometry import Frame, Size, offset
+from imaging.geometry import Box, Frame, Size, offset
 from imaging.types import Image
 from service_kit.errors import BadRequest
 from service_kit.ids import checked_image_id
@@ -66,18 +66,23 @@ class Watermark(Operation):
         """The image ID of the watermark."""
         return (self.image_id,)
 
+    def overlay_size(self, overlay: Size, size: Size) -> Size:
+        """As large as fits into the image, or into the share of it that `scale` allows."""
+        box = Box.of(size.scaled(self.scale or 1))
+        shrink = max(box.shrinks(overlay))
+        return overlay.shrunk(shrink if self.scale else max(1.0, shrink))
+
     def apply_with(self, image: Image, overlays: Overlays) -> Image:
         """Compose the watermark over the image. Opaque images stay opaque."""
         size = Size(image.width, image.height)
-        box = size.scaled(self.scale or 1)
-        mark = self._mark(overlays, box)
+        mark = self._mark(overlays, self.overlay_size(overlays.size(self.image_id), size))
         left, top = offset(self.place, Size(mark.width, mark.height), size)
         image = image.colourspace("srgb")
         composed = image.composite2(mark, "over", x=left, y=top).cast("uchar")
         return composed if image.hasalpha() else composed.extract_band(0, n=3)
 
-    def _mark(self, overlays: Overlays, box: Size) -> Image:
-        mark = overlays.load(self.image_id, box, enlarge=self.scale is not None)
+    def _mark(self, overlays: Overlays, target: Size) -> Image:
+        mark = overlays.load(self.image_id, target)
         mark = with_alpha(mark.colourspace("srgb"))
         faint = mark.extract_band(3) * self.opacity
         return mark.extract_band(0, n=3).bandjoin(faint.cast("uchar")).copy_memory()

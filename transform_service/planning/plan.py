@@ -1,6 +1,7 @@
 """What a renderer has to do, its limits, its cost, and its report."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated
 
 from pydantic import Field
@@ -64,6 +65,10 @@ class Plan:
     """The number of frames to decode and encode."""
     unchanged: bool = False
     """Whether only the metadata has to go, so that the encoded pixels can perhaps be kept."""
+    verify: bool = False
+    """Whether the result is only that all of the file decodes."""
+    overlay_headers: Mapping[str, Header] = field(default_factory=dict)
+    """The headers of the overlays, by ID. A renderer needs all of them."""
 
     @property
     def operations(self) -> Steps:
@@ -100,6 +105,7 @@ class Planned:
     key: str
     """The same for equal results: it depends on the content, the steps and the encoding."""
     cost: Cost
+    """Without overlays, unless the plan has their headers."""
 
     @property
     def overlays(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Turns a chain and a header into a plan: decoding, steps, encoding, limits, cost, key."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 from imaging.encoding import Encoding
 from imaging.formats import Format
@@ -69,6 +70,21 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
     return Planned(made, _key(sha256, made), estimate(made))
 
 
+def verification(header: Header, sha256: str, limits: OutputLimits) -> Planned:
+    """The plan that decodes a whole file, to find damage."""
+    frames = header.frames if header.image_format.animated else 1
+    made = Plan(header, None, (), Encoding(header.image_format), limits, 0, frames, verify=True)
+    return Planned(made, _key(sha256, made), estimate(made))
+
+
+def with_overlays(planned: Planned, headers: Mapping[str, Header]) -> Planned:
+    """The same plan with the headers of its overlays, and with their cost."""
+    if planned.plan is None or not headers:
+        return planned
+    made = replace(planned.plan, overlay_headers=headers)
+    return replace(planned, plan=made, cost=estimate(made))
+
+
 def _page(operations: Steps, header: Header) -> int | None:
     numbers = [step.number for step in operations if isinstance(step, Page)]
     if any(numbers[1:]):
@@ -116,5 +132,6 @@ def _buffered(steps: Steps, *, streamed: bool) -> Iterator[Step]:
 
 def _key(sha256: str, made: Plan) -> str:
     steps = "&".join(map(str, made.operations))
-    text = f"{sha256}|{made.page}|{made.frames}|{steps}|{made.encoding}"
+    purpose = "verify" if made.verify else made.encoding
+    text = f"{sha256}|{made.page}|{made.frames}|{steps}|{purpose}"
     return hashlib.sha256(text.encode()).hexdigest()

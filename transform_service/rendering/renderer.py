@@ -5,18 +5,24 @@ from collections.abc import Mapping
 from mmap import mmap
 from typing import BinaryIO
 
+from imaging.formats import Format
 from imaging.geometry import Frame, Size
+from imaging.header import Header
 from imaging.pixels import decoding, vips
 from imaging.pixels.colour import srgb
 from imaging.pixels.stripping import strip
 from imaging.pixels.vips import pyvips
+from imaging.scaling import scale
 from service_kit.spool import room_for
 from transform_service.operations.base import Overlays, load_operations
 from transform_service.planning.plan import Plan, RenderReport, Step
+from transform_service.planning.rules import upright
 
 _MOST_KEPT = 96 * 1024**2
 """Above this many resident bytes, memory is returned at once, not only when the process is idle."""
 
+_SOUND = b"sound"
+"""The result of a verification."""
 _SMALL_PIXELS = 1_000_000
 """Results up to this size are computed completely before they are encoded, so that both can be timed. Larger ones are
 encoded while they are computed, with only some rows in memory."""
@@ -33,9 +39,12 @@ def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], outpu
     started = rendered = time.perf_counter()
     data = vips.mapped(source)
     try:
-        with room_for("the result"), vips.decoding("the image"):
-            if not (plan.unchanged and strip(data, plan.header, output, plan.frames)):
-                image = _rendered(data, plan, _OverlayFiles(overlays))
+        with room_for("the result"), vips.decoding("the image", *_formats(plan)):
+            if plan.verify:
+                decoding.verify(data, plan.header)
+                output.write(_SOUND)
+            elif not (plan.unchanged and strip(data, plan.header, output, plan.frames)):
+                image = _rendered(data, plan, _OverlayFiles(overlays, plan.overlay_headers))
                 if image.width * image.height <= _SMALL_PIXELS:
                     image = image.copy_memory()
                     rendered = time.perf_counter()
@@ -50,20 +59,33 @@ def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], outpu
             vips.release_memory()
 
 
+def _formats(plan: Plan) -> set[Format]:
+    return {header.image_format for header in (plan.header, *plan.overlay_headers.values())}
+
+
 class _OverlayFiles:
     """See Overlays."""
 
-    def __init__(self, files: Mapping[str, BinaryIO]) -> None:
+    def __init__(self, files: Mapping[str, BinaryIO], headers: Mapping[str, Header]) -> None:
         self._files = files
+        self._headers = headers
 
-    def load(self, image_id: str, box: Size, *, enlarge: bool) -> pyvips.Image:
+    def size(self, image_id: str) -> Size:
         """See Overlays."""
-        mode = "both" if enlarge else "down"
-        return srgb(
-            pyvips.Image.thumbnail_buffer(
-                memoryview(vips.mapped(self._files[image_id])), box.width, height=box.height, size=mode, fail_on="error"
-            )
-        )
+        return self._headers[image_id].upright_size
+
+    def load(self, image_id: str, target: Size) -> pyvips.Image:
+        """See Overlays."""
+        header, data = self._headers[image_id], vips.mapped(self._files[image_id])
+        stored = target.swapped() if header.upright_size != header.size else target
+        if header.size.contains(stored):
+            image = decoding.scaled(data, header, 0, stored)
+        else:
+            image = scale(decoding.whole(data, header), stored)
+        image = srgb(_without_orientation(image))
+        for turn in upright(header.orientation):
+            image = turn.apply(image.copy_memory())
+        return image
 
 
 def _rendered(data: mmap, plan: Plan, overlays: Overlays) -> pyvips.Image:

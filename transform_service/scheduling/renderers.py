@@ -59,7 +59,7 @@ class Renderers:
 
     def __init__(self, settings: TransformSettings) -> None:
         self._settings = settings
-        self._limits = InputLimits(settings.max_pixels, settings.max_frames)
+        self._limits = InputLimits(settings.max_pixels, settings.max_frames, settings.max_input_side)
         memory = settings.render_memory_bytes or int(available_memory() * _SHARE)
         self._any = _pool(settings.renderers, _NICENESS_FOR_HEAVY, memory, settings)
         self._small = _pool(1, _NICENESS, memory, settings)

@@ -16,7 +16,7 @@ from tests.files import header_of, render_file
 from transform_service.chain import parse
 from transform_service.operations.base import Operation, load_operations
 from transform_service.planning.plan import OutputLimits
-from transform_service.planning.planner import plan
+from transform_service.planning.planner import plan, with_overlays
 
 EXAMPLES = [example for operation in load_operations().values() for example in operation.examples]
 MARK = (pyvips.Image.black(20, 10, bands=4).copy(interpretation="srgb") + [0, 255, 0, 128]).cast("uchar")
@@ -40,8 +40,10 @@ def rendered(source: Path, query: str, output: str = "png") -> pyvips.Image:
     target = source.with_suffix(f".out.{output}")
     target.unlink(missing_ok=True)
     mark = source.with_name("mark.png")
-    if made.plan.overlays and not mark.exists():
-        MARK.write_to_file(str(mark))
+    if made.plan.overlays:
+        if not mark.exists():
+            MARK.write_to_file(str(mark))
+        made = with_overlays(made, dict.fromkeys(made.plan.overlays, header_of(mark)))
     render_file(source, made.plan, target, dict.fromkeys(made.plan.overlays, mark))
     return pictures.decode(target.read_bytes())
 
