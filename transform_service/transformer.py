@@ -218,7 +218,7 @@ class Transformer:
             async with contextlib.AsyncExitStack() as stack:
                 path = await stack.enter_async_context(job.image.local())
                 overlays = {
-                    image_id: await stack.enter_async_context(overlay.local())
+                    image_id: RenderSource(await stack.enter_async_context(overlay.local()), overlay.sha256)
                     for image_id, overlay in zip(job.plan.overlays, job.overlays, strict=True)
                 }
                 RENDERS.inc()

@@ -115,6 +115,19 @@ async def test_a_victim_with_an_evil_overlay_is_refused_only_with_it(
     assert await get(http, service, f"{other}.png?watermark={evil}") == (200, "")
 
 
+async def test_an_overlay_that_crashes_its_decoder_is_refused_on_every_image(
+    http: aiohttp.ClientSession, service: Served
+) -> None:
+    evil = await upload(http, service, toy(251, 90))
+    victims = [await upload(http, service, pictures.jpeg(90, 70 + number)) for number in range(3)]
+    for victim in victims[:2]:
+        assert (await get(http, service, f"{victim}.png?watermark={evil}"))[0] == 503
+    status, detail = await get(http, service, f"{victims[2]}.png?watermark={evil}&thumb=30")
+    assert (status, detail.partition(" 2 times")[0]) == (422, "an overlay crashed its decoder")
+    for victim in victims:
+        assert await get(http, service, f"{victim}.png?blur=1") == (200, "")
+
+
 async def test_a_crashing_chain_is_refused_and_its_image_is_not(http: aiohttp.ClientSession, service: Served) -> None:
     victim = await upload(http, service, pictures.jpeg(90, 63))
     for chain in ("boom", "boom&flip", "thumb=20&boom", "boom&grayscale", "thumb=21&boom", "boom"):

@@ -39,7 +39,8 @@ _MARGIN = 64 * 1024**2
 """The memory that a render may take beyond its estimate: threads, libraries, and what the previous render left."""
 _READING = Cost(0.003, 4 * 1024**2)
 """The cost of reading a header."""
-_GLANCE = (Step(Resize(box=Box(16, 16)), buffered=False),)
+_SMALL = Resize(box=Box(16, 16))
+_GLANCE = (Step(_SMALL, buffered=False),)
 """Reads all pixels, so that they are decoded, and leaves almost nothing to encode."""
 
 
@@ -93,24 +94,26 @@ class Renderers:
         RENDERERS_MEMORY.set(sum(map(resident_bytes, pids)))
 
     async def render(
-        self, source: RenderSource, planned: Planned, overlays: Mapping[str, Path], output: Path
+        self, source: RenderSource, planned: Planned, overlays: Mapping[str, RenderSource], output: Path
     ) -> RenderReport:
         """Run a plan. Raises the errors of rendering/renderer.py, Admission and Quarantine.
 
         Raises DeadlinePassed if waiting and rendering take longer than RENDER_SECONDS. A cancelled call kills its
-        renderer. A crash counts against the content only if its decoder crashes alone (docs/adr/0048).
+        renderer. A crash counts against an image or an overlay only if its decoder crashes alone (docs/adr/0048).
         """
         plan, started = planned.plan, time.perf_counter()
         assert plan
         decoding_only = not plan.steps
         self._quarantine.check(source.sha256)
+        for overlay in overlays.values():
+            self._quarantine.check(overlay.sha256, "an overlay crashed its decoder")
         blamed = (source.sha256,) if decoding_only else (planned.key, "this transformation crashed its process")
         try:
             with self._quarantine.watch(*blamed):
                 return await self._render(source, planned, overlays, output)
         except ServiceError as error:
             if is_crash(error) and not decoding_only:
-                await self._try_alone(source, plan, output, time.perf_counter() - started)
+                await self._find_culprit(source, plan, overlays, output, started)
             raise
 
     async def read_header(self, source: RenderSource, page: int = 0) -> Header:
@@ -119,21 +122,35 @@ class Renderers:
             return await self._run(_READING, READ_HEADER, file, self._limits, page, memory=READ_HEADER_BYTES)
 
     async def _render(
-        self, source: RenderSource, planned: Planned, overlays: Mapping[str, Path], output: Path, spent: float = 0.0
+        self,
+        source: RenderSource,
+        planned: Planned,
+        overlays: Mapping[str, RenderSource],
+        output: Path,
+        spent: float = 0.0,
     ) -> RenderReport:
         plan, cost = planned.plan, planned.cost
         with ExitStack() as files:
             image = files.enter_context(_opened(source.path))
-            marks = {image_id: files.enter_context(_opened(path)) for image_id, path in overlays.items()}
+            marks = {image_id: files.enter_context(_opened(each.path)) for image_id, each in overlays.items()}
             target = files.enter_context(output.open("x+b", buffering=0))
             return await self._run(cost, RENDER, image, plan, marks, target, memory=cost.bytes + _MARGIN, spent=spent)
 
-    async def _try_alone(self, source: RenderSource, plan: Plan, output: Path, spent: float) -> None:
-        """Find out whether the image or the rest of a plan is to blame: decode the image as the plan does, alone."""
-        output.unlink(missing_ok=True)  # noqa: ASYNC240  # as quick as the opening of files in _render
-        alone = replace(plan, steps=_GLANCE, encoding=Encoding(by_extension("png")), unchanged=False)
-        with suppress(ServiceError), self._quarantine.watch(source.sha256):
-            await self._render(source, Planned(alone, source.sha256, estimate(alone)), {}, output, spent)
+    async def _find_culprit(
+        self, source: RenderSource, plan: Plan, overlays: Mapping[str, RenderSource], output: Path, started: float
+    ) -> None:
+        """After a crash, decode each image of a plan alone, as the plan does. One that crashes again is to blame."""
+        alone = replace(
+            plan, steps=_GLANCE, encoding=Encoding(by_extension("png")), unchanged=False, overlay_headers={}
+        )
+        looks = [(source, alone)]
+        for image_id, header in plan.overlay_headers.items():
+            looks.append((overlays[image_id], replace(alone, header=header, load=_SMALL, steps=(), page=0, frames=1)))
+        for image, look in looks:
+            output.unlink(missing_ok=True)  # noqa: ASYNC240  # as quick as the opening of files in _render
+            spent = time.perf_counter() - started
+            with suppress(ServiceError), self._quarantine.watch(image.sha256):
+                await self._render(image, Planned(look, image.sha256, estimate(look)), {}, output, spent)
 
     async def _run(self, cost: Cost, task: Task[T], *arguments: object, memory: int, spent: float = 0.0) -> T:
         seconds = self._settings.render_seconds
