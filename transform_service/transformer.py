@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,7 +18,6 @@ from service_kit.spool import Spool
 from transform_service.caching.results import ResultCache
 from transform_service.metrics import RENDERS, RESULTS
 from transform_service.operations.base import Steps
-from transform_service.planning.cost import decoder_shrink
 from transform_service.planning.plan import OutputLimits, Plan, Planned
 from transform_service.planning.planner import of_page, page_to_read, plan, verification, with_overlays
 from transform_service.result import Result, Timings
@@ -89,9 +87,8 @@ class Transformer:
             # Open the overlays even for cached results: one may have been deleted since.
             overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.overlays]
             planned = with_overlays(planned, self._headers(planned, overlays))
-            for each in self._unverified(image, planned, overlays):
-                await self._verify(each)
             if planned.plan is None:
+                await self._verify(image)
                 path = await stack.enter_async_context(image.local())
                 result = Result.from_file(path, _ORIGINAL)
             else:
@@ -119,16 +116,10 @@ class Transformer:
         self._input_limits.check_size(header.width, header.height)
         self._input_limits.check_bands(header.bands)
 
-    def _unverified(self, image: SourceImage, planned: Planned, overlays: Sequence[SourceImage]) -> list[SourceImage]:
-        """The images whose damage the render would not notice."""
-        made = planned.plan
-        overlooked = [each for each in overlays if each.header.image_format.reader.overlooks(each.header, math.inf)]
-        if made is None or made.header.image_format.reader.overlooks(made.header, decoder_shrink(made)):
-            overlooked.append(image)
-        return [each for each in overlooked if each.sha256 not in self._verified]
-
     async def _verify(self, image: SourceImage) -> None:
         """Decode the whole file once. Raises UnprocessableImage if it is damaged."""
+        if image.sha256 in self._verified:
+            return
         planned = verification(image.header, image.sha256, self._limits)
         assert planned.plan
         try:

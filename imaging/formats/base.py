@@ -48,8 +48,8 @@ class ImageFile(Protocol):
     def load(self, **options: float) -> Image:
         """Open the file with the libvips loader of its format, which takes the `options`."""
 
-    def load_with_pillow(self, data: BytesIO | mmap, shrink: int) -> Image | None:
-        """Decode a JPEG with Pillow, `shrink` times smaller. None unless the pixels are those of libvips."""
+    def load_progressive(self, data: BytesIO | mmap, shrink: int) -> Image | None:
+        """Decode a progressive JPEG, `shrink` times smaller. None unless the pixels are those of libvips."""
 
 
 def accept_any(data: mmap, _limits: InputLimits) -> int:
@@ -64,11 +64,6 @@ def read_all(_data: mmap, _shrink: float) -> float:
 
 def never_damaged(_messages: Sequence[str]) -> bool:
     """Nothing: for decoders that fail if pixels are damaged."""
-    return False
-
-
-def never_overlooked(_header: "Header", _shrink: float) -> bool:
-    """Nothing: for formats whose damage is always noticed."""
     return False
 
 
@@ -102,8 +97,6 @@ class Reader:
     most: metadata, tables, the largest strip."""
     damaged: Callable[[Sequence[str]], bool] = never_damaged
     """Whether these messages of libvips mean that it made up pixels: for decoders that only warn about damage."""
-    overlooks: Callable[["Header", float], bool] = never_overlooked
-    """Whether the decoder that makes each side so many times smaller would not notice damage."""
     interlacing: str = "interlaced"
     """What a header that says `progressive` is called in this format."""
     share_read: Callable[[mmap, float], float] = read_all

@@ -14,7 +14,7 @@ from imaging.scaling import scale, shrink_factor
 from imaging.types import Image, Target
 
 if TYPE_CHECKING:
-    from imaging.header import Header
+    pass
 
 _SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
 """The least factor at which libvips lets libjpeg shrink, and by how much. libvips leaves a factor of 2 to its own,
@@ -52,7 +52,7 @@ def _shrunk(file: ImageFile, shrink: int) -> Image:
     if shrink == 1:
         return file.load()
     if file.header.progressive and (needed := jpeg_scans.needed(file.data, shrink)):
-        decoded = file.load_with_pillow(needed, shrink)
+        decoded = file.load_progressive(needed, shrink)
         if decoded is not None:
             return decoded
     return file.load(shrink=shrink)
@@ -68,11 +68,6 @@ def _damaged(messages: Sequence[str]) -> bool:
     if counts == [1] and any(_PADDING.search(message) for message in messages):
         return False
     return any(number % 2 for number in Counter(counts).values())
-
-
-def _overlooks(header: "Header", shrink: float) -> bool:
-    """Pillow, which decodes progressive files if they get smaller, ignores libjpeg's warnings."""
-    return header.progressive and shrink > 1
 
 
 def _save(image: Image, target: Target, quality: int) -> None:
@@ -120,7 +115,6 @@ JPEG = register(
             interlacing="progressive",
             check=jpeg_checks.check,
             damaged=_damaged,
-            overlooks=_overlooks,
             share_read=_share_read,
             shrink=_shrink,
             scaled=_scaled,

@@ -1,4 +1,4 @@
-"""Decoding with libvips and Pillow.
+"""Decoding with libvips and libjpeg-turbo.
 
 Only worker processes import this room: a decoder may crash, hang, or use too much memory.
 """

@@ -10,8 +10,10 @@ from mmap import mmap
 from imaging.geometry import Size
 from imaging.header import Header
 from imaging.pixels import vips
-from imaging.pixels._pillow import progressive_jpeg
+from imaging.pixels._turbojpeg import progressive_jpeg
 from imaging.pixels.vips import pyvips
+
+_PROFILE = "icc-profile-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,9 +34,15 @@ class OpenFile:
             image = vips.load(self.data, loader, fail_on="warning", **options)
         return image
 
-    def load_with_pillow(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
+    def load_progressive(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""
-        return progressive_jpeg(data, self.header.size, shrink)
+        image = progressive_jpeg(
+            data.getbuffer() if isinstance(data, BytesIO) else memoryview(data), self.header.size, shrink
+        )
+        original = vips.load(self.data, self.header.image_format.reader.loader)  # reads only the header
+        if image is not None and original.get_typeof(_PROFILE):
+            image.set_type(pyvips.GValue.blob_type, _PROFILE, original.get(_PROFILE))
+        return image
 
 
 def whole(data: mmap, header: Header, page: int = 0) -> pyvips.Image:

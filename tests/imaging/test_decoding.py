@@ -10,7 +10,7 @@ import pyvips
 
 from imaging.formats import avif
 from imaging.geometry import Size
-from imaging.pixels import _pillow, decoding, vips
+from imaging.pixels import _turbojpeg, decoding, vips
 from imaging.scaling import scale
 from service_kit.errors import UnprocessableImage
 from tests import pictures
@@ -37,13 +37,13 @@ def thumbnail(path: Path, side: int) -> np.ndarray:
 @pytest.mark.parametrize("bands", [1, 3])
 @pytest.mark.parametrize("size", [(1200, 750), (1199, 751), (801, 1203), (1023, 9)])
 @pytest.mark.parametrize("shrink", [2, 4, 8])
-def test_pillow_and_libvips_decode_progressive_jpegs_to_the_same_pixels(
+def test_libjpeg_turbo_and_libvips_decode_progressive_jpegs_to_the_same_pixels(
     tmp_path: Path, photos: list[pyvips.Image], size: tuple[int, int], shrink: int, bands: int
 ) -> None:
     path = tmp_path / "x.jpg"
     picture = photos[0].thumbnail_image(size[0], height=size[1], size="force")
     picture.colourspace("b-w" if bands == 1 else "srgb").jpegsave(str(path), interlace=True)
-    decoded = _pillow.progressive_jpeg(mapped(path), Size(*size), shrink)
+    decoded = _turbojpeg.progressive_jpeg(memoryview(mapped(path)), Size(*size), shrink)
     assert decoded is not None
     expected = pyvips.Image.jpegload(str(path), shrink=shrink)
     assert decoded.interpretation == expected.interpretation
@@ -53,7 +53,7 @@ def test_pillow_and_libvips_decode_progressive_jpegs_to_the_same_pixels(
 def test_a_progressive_cmyk_jpeg_is_left_to_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
     path = tmp_path / "x.jpg"
     photos[0].icc_transform("cmyk", input_profile="srgb").jpegsave(str(path), interlace=True)
-    assert _pillow.progressive_jpeg(mapped(path), Size(1200, 750), 4) is None
+    assert _turbojpeg.progressive_jpeg(memoryview(mapped(path)), Size(1200, 750), 4) is None
     assert scaled(path, "jpeg", 100).shape[:2] == (63, 100)
 
 
