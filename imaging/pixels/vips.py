@@ -39,9 +39,10 @@ _MOST_MESSAGES, _MESSAGE_LENGTH = 1000, 200
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _FATAL = 1 << 1 | 1 << 2  # G_LOG_FLAG_FATAL, G_LOG_LEVEL_ERROR
 _NO_MEMORY = re.compile(
-    r"out of memory|insufficient memory|memory allocation|allocat\w* .*failed|failed to allocate", re.IGNORECASE
+    r"out of memory|insufficient memory|memory allocation|allocating \d+ bytes failed|failed to allocate \d",
+    re.IGNORECASE,
 )
-"""What libvips and the decoders say when they cannot get memory."""
+"""What libvips and the decoders say when they cannot get memory. libtiff says something similar of wrong sizes."""
 _STATM_BYTES = 200
 _statm: list[int] = []
 """The descriptor of this worker's /proc/self/statm: the sandbox opens no files."""
