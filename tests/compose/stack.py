@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -189,9 +190,9 @@ def up(
 
 
 def _free_range(length: int) -> int:
-    """The first of `length` consecutive free ports."""
+    """The first of `length` consecutive free ports, below those that the kernel gives to outgoing connections."""
     while True:
-        first = free_port()
+        first = random.randrange(20_000, 32_000)
         with suppress(OSError), ExitStack() as probes:
             for port in range(first, first + length):
                 probes.enter_context(socket.socket()).bind(("0.0.0.0", port))
