@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from service_kit.errors import ContentTooLarge, DiskFailed, InsufficientStorage
+from service_kit.threads import in_thread
 
 _FLUSH_BYTES = 1024**2
 _PENDING_BYTES = 32 * 1024**2
@@ -186,7 +187,7 @@ class SpoolWriter:
         pending, self._pending = self._pending, bytearray()
         try:
             async with self._spool.writing:
-                await asyncio.to_thread(self._store, pending)
+                await in_thread(self._store, pending)
         finally:
             self._spool.pending -= len(pending)
 

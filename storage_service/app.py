@@ -16,6 +16,7 @@ from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
 from service_kit.settings import secret_in
 from service_kit.spool import Spool
+from service_kit.threads import in_thread
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.http import handlers
@@ -81,7 +82,7 @@ async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None
     while True:
         await asyncio.sleep(seconds)
         try:
-            await asyncio.to_thread(spool.sweep)
+            await in_thread(spool.sweep)
             removed = await library.sweep(timedelta(seconds=seconds))
         except (ServiceError, OSError) as error:  # the next sweep may succeed
             logger.warning("the sweep failed: %s", error)

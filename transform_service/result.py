@@ -1,6 +1,5 @@
 """A result that is sent to clients: in memory if it is small, otherwise in a private file."""
 
-import asyncio
 import os
 import weakref
 from collections.abc import AsyncIterator
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import Literal, Self
 
 from service_kit.errors import Unavailable
+from service_kit.threads import in_thread
 
 _CHUNK = 256 * 1024
 
@@ -61,4 +61,4 @@ class Result:
             return
         assert self._descriptor is not None
         for offset in range(0, self.size, _CHUNK):
-            yield await asyncio.to_thread(os.pread, self._descriptor, _CHUNK, offset)
+            yield await in_thread(os.pread, self._descriptor, _CHUNK, offset)

@@ -23,6 +23,7 @@ from service_kit.errors import MemoryExceeded, ServiceError, Unavailable
 from service_kit.processes import _messages as messages
 from service_kit.processes._memory_guard import OUT_OF_MEMORY, MemoryGuard, end_out_of_memory
 from service_kit.processes.sandbox import Sandbox, close_inherited_files, enter
+from service_kit.threads import in_thread
 
 __all__ = ["Setup", "Task", "Worker", "WorkerDied", "end_out_of_memory", "preload"]
 
@@ -138,7 +139,7 @@ class Worker:
     async def start(self) -> None:
         """Start the process and wait until it is ready. Raises WorkerDied if it ends instead."""
         self._answer = asyncio.get_running_loop().create_future()
-        await asyncio.to_thread(self._process.start)
+        await in_thread(self._process.start)
         self._theirs.close()  # otherwise this process would not notice when that one ends
         asyncio.get_running_loop().add_reader(self._connection.fileno(), self._on_readable)
         self.alive = True
@@ -196,7 +197,7 @@ class Worker:
     async def reap(self) -> None:
         """Wait until the process has ended."""
         if self._reaping is None:  # once, since the exit code can be read only once
-            self._reaping = asyncio.create_task(asyncio.to_thread(self._process.join, _START_SECONDS))
+            self._reaping = asyncio.create_task(in_thread(self._process.join, _START_SECONDS))
         await asyncio.shield(self._reaping)
 
     def _end_in_words(self) -> str:

@@ -1,5 +1,6 @@
 """The spool sweeps only its own files, and needs a folder of its own."""
 
+import asyncio
 import os
 import stat
 from pathlib import Path
@@ -34,6 +35,19 @@ async def test_a_removed_folder_is_created_again(tmp_path: Path) -> None:
     async with spool.writer(10, "the image") as writer:
         await writer.write(b"12345")
         assert (await writer.finish()).path.read_bytes() == b"12345"
+
+
+async def test_an_aborted_write_has_ended_when_its_file_is_closed(tmp_path: Path) -> None:
+    """Otherwise it would go on in the file that gets the same descriptor, that of another client."""
+    spool, chunk = Spool(tmp_path), bytes(64 * 1024**2)
+    async with spool.writer(len(chunk), "the image") as writer:
+        writing = asyncio.create_task(writer.write(chunk))
+        await asyncio.sleep(0)
+        writing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        assert [file.stat().st_size for file in tmp_path.iterdir()] == [len(chunk)]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_new_folder_is_private_to_its_user(tmp_path: Path) -> None:
