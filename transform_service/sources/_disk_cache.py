@@ -21,6 +21,7 @@ from pathlib import Path
 
 from service_kit.errors import InsufficientStorage
 from service_kit.spool import Spool, Spooled
+from service_kit.threads import in_thread
 from transform_service.metrics import SOURCE_CACHE, SOURCE_CACHE_BYTES, SOURCE_CACHE_LIMIT
 
 _NAME = re.compile("[0-9a-f]{64}")
@@ -82,19 +83,19 @@ class DiskCache:
             yield None
             return
         with self._private() as path:
-            if await asyncio.to_thread(self._take, sha256, size, path):
+            if await in_thread(self._take, sha256, size, path):
                 SOURCE_CACHE.labels("hit").inc()
                 yield path
                 return
             kept = await self._shared(sha256, size, fetch)
             # Another process may have evicted it already.
-            yield path if kept and await asyncio.to_thread(self._take, sha256, size, path) else None
+            yield path if kept and await in_thread(self._take, sha256, size, path) else None
 
     async def forget(self, sha256: str) -> None:
         """Remove an original. Requests that are using it keep it."""
         self._verified.pop(sha256, None)
         if self._limit and _NAME.fullmatch(sha256):
-            await asyncio.to_thread((self._folder / sha256).unlink, missing_ok=True)
+            await in_thread((self._folder / sha256).unlink, missing_ok=True)
 
     @contextmanager
     def _private(self) -> Iterator[Path]:
@@ -149,26 +150,31 @@ class DiskCache:
 
     async def _fetch(self, sha256: str, size: int, fetch: Fetch) -> bool:
         """Fetch and keep an original. Returns whether it was kept."""
-        counted = max(size, _LEAST)
         me = object()
-        self._fetching[me] = counted
+        self._fetching[me] = max(size, _LEAST)
         try:
-            await asyncio.to_thread(self._make_room, me)
+            await in_thread(self._make_room, me)
             async with fetch(self._spool) as fetched:
-                await asyncio.to_thread(fetched.path.rename, self._folder / sha256)
+                await in_thread(self._keep, me, fetched.path, sha256)
             self._remember(sha256)
-            self._added += counted
-            self._size += counted
         except _NoRoom:
             return False
         except (InsufficientStorage, OSError) as error:
             logger.warning("the source cache cannot keep an original: %s", error)
-            await asyncio.to_thread(self._halve)
+            await in_thread(self._halve)
             return False
         finally:
             del self._fetching[me]
         SOURCE_CACHE_BYTES.set(self._size)
         return True
+
+    def _keep(self, me: object, path: Path, sha256: str) -> None:
+        """Move a fetched file into the cache, and count it."""
+        with self._changing:
+            path.rename(self._folder / sha256)
+            counted, self._fetching[me] = self._fetching[me], 0
+            self._added += counted
+            self._size += counted
 
     def _make_room(self, me: object) -> None:
         """Evict files if a fetch and those before it do not fit. Raises _NoRoom if they do not fit without any file."""
@@ -192,6 +198,7 @@ class DiskCache:
         """If the files exceed `limit` bytes, remove those that were not used for longest, and `slack` bytes more."""
         with (self._folder / _LOCK).open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            self._spool.sweep()  # names that a killed process left, which would keep evicted files on the disk
             files = sorted(_measured(self._folder))
             total = sum(size for _, size, _ in files)
             target = limit if total <= limit else limit - slack

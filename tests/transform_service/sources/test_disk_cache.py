@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -101,6 +102,39 @@ async def test_a_fetch_ends_when_nobody_waits_for_it(cache: DiskCache, store: St
     assert await read(cache, store, 1) == original(1)
 
 
+async def test_a_request_that_hangs_up_leaves_no_name(store: Store, tmp_path: Path) -> None:
+    """Its thread would give the original another name after the request has removed it."""
+    big = bytes(32 * KIB * KIB)
+    sha256 = hashlib.sha256(big).hexdigest()
+    (tmp_path / sha256).write_bytes(big)
+    cache = DiskCache(tmp_path, 2 * len(big))
+
+    async def use() -> None:
+        async with cache.open(sha256, len(big), lambda spool: store.fetch(1, spool)):
+            pytest.fail("it was not cancelled")
+
+    using = asyncio.create_task(use())
+    await asyncio.sleep(0)
+    using.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await using
+    assert sha256 in cache._verified, "its thread has ended"
+    assert [file.name for file in tmp_path.iterdir()] == [sha256]
+
+
+async def test_an_eviction_removes_names_that_a_killed_process_left(
+    cache: DiskCache, store: Store, tmp_path: Path
+) -> None:
+    await read(cache, store, 0)
+    left = tmp_path / "cache" / ("a" * 32)
+    os.link(tmp_path / "cache" / name(0), left)
+    os.utime(left, (0, 0))
+    for number in range(1, 6):
+        assert await read(cache, store, number) == original(number)
+    assert not left.exists()
+    assert len(kept(tmp_path / "cache")) >= 3
+
+
 async def test_a_failed_fetch_fails_all_that_wait_for_it_and_is_repeated(cache: DiskCache, store: Store) -> None:
     store.error = GatewayTimeout("slow")
     store.going.clear()
@@ -147,7 +181,7 @@ async def test_many_small_originals_count_as_blocks(cache: DiskCache, tmp_path: 
 
 async def test_an_original_in_use_outlasts_its_eviction(cache: DiskCache, store: Store, tmp_path: Path) -> None:
     async with cache.open(name(1), SIZE, lambda spool: store.fetch(1, spool)) as path:
-        os.utime(tmp_path / "cache" / name(1), (1, 1))
+        os.utime(tmp_path / "cache" / name(1), (time.time() - 60,) * 2)
         for number in range(2, 9):
             await read(cache, store, number)
         assert name(1) not in kept(tmp_path / "cache")
