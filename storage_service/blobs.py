@@ -15,6 +15,7 @@ from obstore.store import LocalStore, MemoryStore, from_url
 
 from service_kit.errors import GatewayTimeout, Unavailable
 from service_kit.settings import scratch_directory
+from service_kit.threads import in_thread
 from service_kit.urls import parts_of, redacted
 from storage_service.durable_files import DurableFiles
 from storage_service.verifying import verified
@@ -99,9 +100,9 @@ class Blobs:
     async def add(self, sha256: str, source: Path) -> None:
         """Store the contents of the file `source`, which may be moved. The blob is durable when this returns."""
         if self._files:
-            await asyncio.to_thread(self._files.keep, source, self._files.root / self.key(sha256))
+            await in_thread(self._files.keep, source, self._files.root / self.key(sha256))
             return
-        size = (await asyncio.to_thread(source.stat)).st_size
+        size = (await in_thread(source.stat)).st_size
         async with self._asked(_STORING):
             await obstore.put_async(self._store, self.key(sha256), source)
         if not await self.exists(sha256, size):
@@ -127,7 +128,7 @@ class Blobs:
         if not await self.exists(sha256, size):
             return False
         if self._files:
-            await asyncio.to_thread(self._files.sync_name, self._files.root / self.key(sha256))
+            await in_thread(self._files.sync_name, self._files.root / self.key(sha256))
         return True
 
     async def open(self, sha256: str, size: int, part: range) -> AsyncIterator[memoryview]:

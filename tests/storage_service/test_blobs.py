@@ -1,5 +1,6 @@
 """Blobs in files, in memory and in S3: added completely or not at all, and found by their content."""
 
+import asyncio
 import hashlib
 import os
 import re
@@ -52,6 +53,20 @@ async def test_adding_twice_changes_nothing(blobs: Blobs) -> None:
     for _ in range(2):
         await blobs.add(SHA, _upload(blobs))
     assert await _read(blobs, 0, len(BODY)) == BODY
+
+
+async def test_a_cancelled_addition_has_ended_when_its_caller_has(tmp_path: Path) -> None:
+    """Its caller then lets others change the same content."""
+    blobs = Blobs(f"file://{tmp_path}/blobs")
+    os.mkfifo(upload := tmp_path / "upload")  # opening it takes until somebody writes to it
+    adding = asyncio.create_task(blobs.add(SHA, upload))
+    await asyncio.wait([adding], timeout=0.05)
+    adding.cancel()
+    await asyncio.wait([adding], timeout=0.05)
+    assert not adding.done()
+    os.close(os.open(upload, os.O_WRONLY))
+    with pytest.raises(asyncio.CancelledError):
+        await adding
 
 
 async def test_a_deleted_blob_is_gone(blobs: Blobs) -> None:
