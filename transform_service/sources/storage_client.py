@@ -18,6 +18,8 @@ logger = logging.getLogger(__name__)
 
 _MOST = 16 * 1024
 """The longest answer about an image, in bytes, with a signed URL in it."""
+_OURS = "application/problem+json"
+"""The type of the storage service's errors. Those of a proxy in front of it say nothing about the image."""
 _KNOWN: dict[int, tuple[type[ServiceError], str]] = {
     404: (NotFound, "the image {} does not exist"),
     410: (Gone, "the image {} was deleted"),
@@ -45,7 +47,7 @@ class StorageClient:
                 body = await _body(response)
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("the storage service does not respond; retry later") from error
-        if response.status in _KNOWN:
+        if response.status in _KNOWN and response.content_type == _OURS:
             kind, text = _KNOWN[response.status]
             raise kind(text.format(image_id))
         if response.status != 200:  # noqa: PLR2004
@@ -57,8 +59,13 @@ class StorageClient:
         if located.image_id != image_id or located.header.format not in FORMATS:
             raise Unavailable("the storage service sent an answer of another version; retry later")
         if not self._places.has(located):
-            logger.error("storage keeps the image %s outside of BLOB_URL; set it to the same as there", image_id)
-            raise Unavailable("the services do not agree where images are; an operator has to set BLOB_URL")
+            logger.error(
+                "storage keeps the image %s outside of BLOB_URL; set it to the same as there, or set BLOB_HOSTS",
+                image_id,
+            )
+            raise Unavailable(
+                "the services do not agree where images are; an operator has to set BLOB_URL or BLOB_HOSTS"
+            )
         return located
 
     async def confirm(self, image_id: str) -> None:

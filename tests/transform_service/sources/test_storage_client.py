@@ -7,12 +7,16 @@ import pytest
 from aiohttp import web
 
 from imaging.locator import Located
-from service_kit.errors import Unavailable
+from service_kit.errors import ContentLost, Gone, NotFound, ServiceError, Unavailable
+from service_kit.http.problems import problem_response
 from tests.transform_service.caching.test_untrusted_redis import ID, RIGHT, dumped
+from transform_service.caching.memory import MemoryStore
 from transform_service.caching.places import BlobPlaces
+from transform_service.caching.records import CachedLocator
 from transform_service.settings import TransformSettings
 from transform_service.sources.storage_client import StorageClient
 
+Answered = tuple[StorageClient, list[bytes | ServiceError | web.Response]]
 HEADER = json.loads(RIGHT.header.model_dump_json())
 ANSWERS = {
     "elsewhere": (dumped(path="/etc/passwd"), "do not agree where images are"),
@@ -26,12 +30,15 @@ ANSWERS = {
 
 
 @pytest.fixture
-async def answered() -> AsyncIterator[tuple[StorageClient, list[bytes]]]:
+async def answered() -> AsyncIterator[Answered]:
     """A client, and what its storage service answers."""
-    answers: list[bytes] = []
+    answers: list[bytes | ServiceError | web.Response] = []
 
-    async def locate(_request: web.Request) -> web.Response:
-        return web.Response(body=answers[0])
+    async def locate(request: web.Request) -> web.Response:
+        answer = answers[0]
+        if isinstance(answer, ServiceError):
+            return problem_response(request, answer)
+        return web.Response(body=answer) if isinstance(answer, bytes) else answer
 
     app = web.Application()
     app.router.add_get("/{path:.*}", locate)
@@ -46,7 +53,7 @@ async def answered() -> AsyncIterator[tuple[StorageClient, list[bytes]]]:
 
 
 @pytest.mark.parametrize("name", ANSWERS)
-async def test_an_answer_that_makes_no_sense_is_503(answered: tuple[StorageClient, list[bytes]], name: str) -> None:
+async def test_an_answer_that_makes_no_sense_is_503(answered: Answered, name: str) -> None:
     client, answers = answered
     body, text = ANSWERS[name]
     answers.append(body)
@@ -54,7 +61,29 @@ async def test_an_answer_that_makes_no_sense_is_503(answered: tuple[StorageClien
         await client.locate(ID)
 
 
-async def test_a_newer_storage_service_may_say_more(answered: tuple[StorageClient, list[bytes]]) -> None:
+@pytest.mark.parametrize("error", [NotFound("no"), Gone("no"), ContentLost("no")])
+async def test_what_storage_says_about_an_image_is_passed_on(answered: Answered, error: ServiceError) -> None:
+    client, answers = answered
+    answers.append(error)
+    with pytest.raises(type(error), match=ID):
+        await client.locate(ID)
+
+
+@pytest.mark.parametrize("status", [404, 410, 502])
+async def test_a_balancer_says_nothing_about_an_image(answered: Answered, status: int) -> None:
+    """It answers so while the storage service restarts. Cached records stay valid meanwhile."""
+    client, answers = answered
+    records = CachedLocator(client, MemoryStore(1024**2), BlobPlaces(TransformSettings(blob_url="file:///blobs")))
+    answers.append(dumped())
+    await records.locate(ID)
+    answers[0] = web.Response(status=status, text="<html>", content_type="text/html")
+    with pytest.raises(Unavailable, match="the storage service reported an error; retry later"):
+        await client.locate(ID)
+    answers[0] = web.Response(status=status, text="<html>", content_type="text/html")
+    await records.confirm(ID)
+
+
+async def test_a_newer_storage_service_may_say_more(answered: Answered) -> None:
     """Otherwise the services could not be updated one after the other."""
     client, answers = answered
     answers.append(dumped(more="facts"))
