@@ -64,7 +64,8 @@ class TransformSettings(CommonSettings):
     blob_hosts: Annotated[tuple[str, ...], NoDecode, from_json('["minio:9000"]')] = Field(
         (),
         description="Hosts, with their port if it is not the default, that signed URLs of the object store in BLOB_URL"
-        " may have, as a JSON list. Empty: those of the cloud, or of `AWS_ENDPOINT` if it is set.",
+        " may have, as a JSON list. Empty: those that BLOB_URL, or the store's own variable (`AWS_ENDPOINT`,"
+        " `AZURE_STORAGE_ENDPOINT`, `AZURE_STORAGE_ACCOUNT_NAME`) names.",
     )
     result_cache_bytes: Bytes = Field(
         ByteSize(64 * MEBIBYTE), ge=0, description="Size limit of a `memory://` cache. 0: no cache."

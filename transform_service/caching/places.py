@@ -1,32 +1,57 @@
 """Where the bytes of stored images may be: below the folder, or in the bucket, that BLOB_URL names."""
 
 import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import SplitResult, unquote, urlsplit
 
 from imaging.locator import Located
-from service_kit.urls import parts_of
+from service_kit.urls import parts_of, redacted
 from transform_service.settings import TransformSettings
 
-_CLOUDS = {
-    "s3": (".amazonaws.com",),
-    "s3a": (".amazonaws.com",),
-    "gs": ("storage.googleapis.com",),
-    "az": (".blob.core.windows.net",),
-    "azure": (".blob.core.windows.net",),
-    "abfs": (".blob.core.windows.net",),
-    "abfss": (".blob.core.windows.net",),
+_PORTS = {"http": 80, "https": 443}
+_S3 = r"s3(?:\.[a-z0-9-]+)?\.amazonaws\.com"
+"""The hosts of S3 in all regions. Its buckets have different names all over the world."""
+_AZURE = {"az", "azure", "abfs", "abfss"}
+_ENDPOINTS = {
+    **dict.fromkeys(("s3", "s3a"), ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT")),
+    **dict.fromkeys(_AZURE, ("AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT")),
+    "gs": ("GOOGLE_BASE_URL",),
 }
-"""The ends of the hosts in URLs that clouds sign, by the scheme of BLOB_URL."""
-_ENDPOINTS = ("AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "GOOGLE_BASE_URL", "AZURE_ENDPOINT")
-"""The object stores' own variables for another server; see obstore."""
+"""The object stores' own variables for another server, by the scheme of BLOB_URL; see obstore."""
+_ACCOUNTS = ("AZURE_STORAGE_ACCOUNT_NAME", "AZURE_ACCOUNT_NAME")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The URLs with a host that matches a pattern, and a path that begins with `folder`."""
+
+    schemes: tuple[str, ...]
+    host: str
+    port: int | None
+    """None: the default of the scheme."""
+    folder: str = "/"
+
+    def has(self, parts: SplitResult) -> bool:
+        default = _PORTS.get(parts.scheme)
+        return (
+            parts.scheme in self.schemes
+            and re.fullmatch(self.host, parts.hostname or "") is not None
+            and (parts.port or default) == (self.port or default)
+            and unquote(parts.path).startswith(self.folder)
+        )
 
 
 class BlobPlaces:
     """The places that an answer about an image may name. Without BLOB_URL, any place is accepted."""
 
     def __init__(self, settings: TransformSettings) -> None:
-        """Raises ValueError if BLOB_URL is missing although records are kept where others may write."""
+        """Raises ValueError if BLOB_URL is missing although records are kept where others may write.
+
+        Also if it is unclear which hosts the URLs of its object store have.
+        """
         url = settings.blob_url
         if not url and urlsplit(settings.result_cache_url).scheme != "memory":
             raise ValueError(
@@ -36,15 +61,11 @@ class BlobPlaces:
         parts = parts_of("BLOB_URL", url) if url else urlsplit("")
         self._any = not url
         self._folder = Path(os.path.normpath(unquote(parts.path))) if parts.scheme == "file" else None
-        self._bucket = parts.netloc.rpartition("@")[2] or parts.path.strip("/").partition("/")[0]
-        endpoints = [urlsplit(os.environ[name]).netloc for name in _ENDPOINTS if os.environ.get(name)]
-        self._hosts = set(settings.blob_hosts or endpoints)
-        self._hosts |= {f"{self._bucket}.{host}" for host in endpoints}
-        self._clouds = () if self._hosts else _CLOUDS.get(parts.scheme, ())
-        if parts.scheme in {"http", "https"}:
-            self._hosts.add(parts.netloc)
-        self._storage = urlsplit(settings.storage_url).netloc
-        """It sends blobs itself if their store neither has files nor signs URLs."""
+        # The storage service sends blobs itself if their store neither has files nor signs URLs.
+        self._places = [_any_scheme("STORAGE_URL", settings.storage_url)]
+        self._places += [_any_scheme("BLOB_HOSTS", f"//{host}") for host in settings.blob_hosts]
+        if url and not settings.blob_hosts:
+            self._places += _named(parts)
 
     def has(self, located: Located) -> bool:
         """Whether the image is where images may be."""
@@ -60,12 +81,54 @@ class BlobPlaces:
     def _has_url(self, url: str) -> bool:
         try:
             parts = urlsplit(url)
-            host = parts.hostname or ""
+            _ = parts.port
         except ValueError:
             return False
-        if parts.scheme not in {"http", "https"} or parts.username is not None:
+        if parts.username is not None or ".." in unquote(parts.path).split("/"):
             return False
-        if parts.netloc in self._hosts | {self._storage}:
-            return True
-        in_bucket = parts.path.startswith(f"/{self._bucket}/") or host.startswith(f"{self._bucket}.")
-        return parts.scheme == "https" and in_bucket and host.endswith(self._clouds)
+        return any(place.has(parts) for place in self._places)
+
+
+def _any_scheme(setting: str, url: str) -> _Place:
+    parts = parts_of(setting, url)
+    if not parts.hostname:
+        raise ValueError(f"{setting} has an entry without a host")
+    return _Place(("http", "https"), re.escape(parts.hostname), parts.port)
+
+
+def _named(parts: SplitResult) -> Iterator[_Place]:
+    """The places that sign URLs for BLOB_URL, as it and the object stores' own variables name them."""
+    endpoints = [os.environ[name] for name in _ENDPOINTS.get(parts.scheme, ()) if os.environ.get(name)]
+    first = parts.path.strip("/").partition("/")[0]
+    bucket = f"/{parts.netloc}/"
+    if endpoints:
+        for server in map(urlsplit, endpoints):
+            yield _Place((server.scheme,), re.escape(server.hostname or ""), server.port)
+    elif parts.scheme in {"s3", "s3a"}:
+        yield _Place(("https",), _S3, None, bucket)
+        yield _Place(("https",), rf"{re.escape(parts.netloc)}\.{_S3}", None)
+    elif parts.scheme == "gs":
+        yield _Place(("https",), r"storage\.googleapis\.com", None, bucket)
+    elif parts.scheme in _AZURE:
+        container, _, host = parts.netloc.rpartition("@")
+        yield _Place(
+            ("https",), re.escape(_azure_host(host if container else "", parts)), None, f"/{container or host}/"
+        )
+    elif parts.scheme in _PORTS:
+        host = _signing_host(parts.hostname or "")
+        yield _Place((parts.scheme,), re.escape(host), parts.port, unquote(f"/{first}/") if first else "/")
+
+
+def _azure_host(named: str, parts: SplitResult) -> str:
+    account = next((os.environ[name] for name in _ACCOUNTS if os.environ.get(name)), "")
+    if not named and not account:
+        raise ValueError(
+            f"BLOB_URL={redacted(parts.geturl())!r} does not say which hosts its URLs have; set"
+            """ BLOB_HOSTS=["ACCOUNT.blob.core.windows.net"], or AZURE_STORAGE_ACCOUNT_NAME"""
+        )
+    return _signing_host(named.lower()) if named else f"{account.lower()}.blob.core.windows.net"
+
+
+def _signing_host(host: str) -> str:
+    """The host in signed URLs: Azure has another one for blobs than for folders."""
+    return re.sub(r"\.dfs\.(core\.windows\.net|fabric\.microsoft\.com)$", r".blob.\1", host)
