@@ -6,6 +6,7 @@ import functools
 import logging
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
+from urllib.parse import parse_qs
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from service_kit.processes import worker
 from service_kit.settings import secret_in
 from service_kit.spool import Spool
 from service_kit.threads import in_thread
+from service_kit.urls import parts_of
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.http import handlers
@@ -91,6 +93,11 @@ async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None
 
 
 def database_config(settings: StorageSettings) -> DatabaseConfig:
-    """How to connect to the database. Raises CannotStart if the file with its password is unreadable."""
-    password = secret_in("DATABASE_PASSWORD_FILE", settings.database_password_file)
+    """How to connect to the database. A password in its URL comes first: Compose always sets the file.
+
+    Raises CannotStart if the file with the password is needed and unreadable, ValueError if the URL is invalid.
+    """
+    parts = parts_of("DATABASE_URL", settings.database)
+    in_url = parts.password or "password" in parse_qs(parts.query)
+    password = None if in_url else secret_in("DATABASE_PASSWORD_FILE", settings.database_password_file)
     return DatabaseConfig(settings.database, password, settings.database_pool, settings.database_lock_pool)

@@ -23,7 +23,7 @@ class StorageSettings(CommonSettings):
         "", description="`postgresql://user:password@host/name` or `sqlite:///path`; empty: SQLite in DATA_DIR."
     )
     database_password_file: Path | None = Field(
-        None, description="File with the database password, as an alternative to a password in DATABASE_URL."
+        None, description="File with the database password. Unused if DATABASE_URL has a password."
     )
     database_pool: int = Field(10, gt=0, description="PostgreSQL connections per process for queries.")
     database_lock_pool: int = Field(

@@ -52,7 +52,7 @@ class TransformSettings(CommonSettings):
         " for one that all transform nodes share.",
     )
     result_cache_password_file: Path | None = Field(
-        None, description="File with the password of Redis, as an alternative to a password in RESULT_CACHE_URL."
+        None, description="File with the password of Redis. Unused if RESULT_CACHE_URL has a password."
     )
     cache_key: str = Field(
         "",

@@ -77,5 +77,20 @@ def test_a_database_without_its_password_is_not_given_another_one(folder: Path) 
         "keys: there is a database, but not its password; set POSTGRES_PASSWORD",
     )
     assert not (folder / "database/password").exists()
+    assert create(folder, DATABASE_URL="postgresql://imgsvc@postgres:5432/imgsvc")[0] == 1
     assert create(folder, APP_ENV="dev") == (0, "")
     assert secrets(folder)[0] == "imgsvc\n", "development used it before"
+
+
+def test_a_database_elsewhere_needs_no_password_of_the_one_here(folder: Path) -> None:
+    (folder / "postgres/PG_VERSION").write_text("15\n")
+    for _ in range(2):
+        assert create(folder, DATABASE_URL="postgresql://me:mine@postgres.example/imgsvc") == (0, "")
+    assert (folder / "database/password").read_text() == ""
+    code, said = create(folder)
+    assert (code, "there is a database, but not its password" in said) == (1, True), "it is used again"
+
+
+def test_compose_tells_keys_where_the_database_is() -> None:
+    keys = (ROOT / "docker-compose.yml").read_text().partition("\n  keys:\n")[2].partition("\n\n  varnish:")[0]
+    assert "DATABASE_URL: ${DATABASE_URL:-}\n" in keys

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from service_kit.spool import Spool
-from storage_service.app import sweep_for_ever
+from storage_service.app import database_config, sweep_for_ever
+from storage_service.settings import StorageSettings
 from tests.storage_service.conftest import Storage
 
 
@@ -25,6 +26,27 @@ async def test_the_sweeper_survives_a_missing_folder(
         sweeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sweeper
+
+
+@pytest.mark.parametrize(
+    ("url", "password"),
+    [
+        ("postgresql://imgsvc@postgres/imgsvc", "from the file"),
+        ("postgresql://imgsvc:mine@db.example/imgsvc", None),
+        ("postgresql://imgsvc@db.example/imgsvc?password=mine", None),
+    ],
+)
+def test_the_password_file_is_used_only_if_the_url_has_no_password(
+    tmp_path: Path, url: str, password: str | None
+) -> None:
+    """Compose always sets the file, with the password of its own database."""
+    file = tmp_path / "password"
+    file.write_text("from the file\n")
+    settings = StorageSettings(database_url=url, database_password_file=file)
+    assert database_config(settings).password == password
+    file.unlink()
+    if password is None:
+        assert database_config(settings).password is None
 
 
 async def _until(condition: object) -> None:
