@@ -137,8 +137,8 @@ class MetadataStore(Protocol):
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """At most `limit` purges that are due, newest first. No other caller gets them until `until`."""
 
-    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
-        """Schedule round `number` of a purge for `due_at`."""
+    async def postpone_purge(self, purge: PendingPurge, number: int, due_at: datetime) -> None:
+        """Schedule round `number` of a purge for `due_at`, unless another purge of the image has replaced it."""
 
     async def next_purge(self) -> datetime | None:
         """When the next purge is due; None if the outbox is empty."""
@@ -146,8 +146,8 @@ class MetadataStore(Protocol):
     async def pending_purges(self) -> tuple[int, datetime | None]:
         """The number of purges, and the time of the oldest deletion without a single confirmed round."""
 
-    async def finish_purge(self, image_id: str) -> None:
-        """Remove a purge from the outbox."""
+    async def finish_purge(self, purge: PendingPurge) -> None:
+        """Remove a purge from the outbox, unless another purge of the image has replaced it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ _CLAIM = """
     )
     RETURNING image_id, sha256, deleted_at, round, damaged
 """
+_SAME_PURGE = "image_id = $1 AND deleted_at = $2 AND damaged = $3"
+"""A deletion replaces the purge of damage while a round of it may be on its way."""
 
 
 @metadata_store("postgresql", "postgres")
@@ -181,11 +183,11 @@ class PostgresStore:
         async with self._connection() as connection:
             return [PendingPurge(*row) for row in await connection.fetch(_CLAIM, now, until, limit)]
 
-    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
+    async def postpone_purge(self, purge: PendingPurge, number: int, due_at: datetime) -> None:
         """See MetadataStore."""
-        query = "UPDATE purges SET round = $2, due_at = $3 WHERE image_id = $1"
+        query = f"UPDATE purges SET round = $4, due_at = $5 WHERE {_SAME_PURGE}"  # noqa: S608
         async with self._connection() as connection:
-            await connection.execute(query, image_id, number, due_at)
+            await connection.execute(query, purge.image_id, purge.deleted_at, purge.damaged, number, due_at)
 
     async def next_purge(self) -> datetime | None:
         """See MetadataStore."""
@@ -199,10 +201,11 @@ class PostgresStore:
             (row,) = await connection.fetch(PENDING)
         return row[0], row[1]
 
-    async def finish_purge(self, image_id: str) -> None:
+    async def finish_purge(self, purge: PendingPurge) -> None:
         """See MetadataStore."""
+        query = f"DELETE FROM purges WHERE {_SAME_PURGE}"  # noqa: S608
         async with self._connection() as connection:
-            await connection.execute("DELETE FROM purges WHERE image_id = $1", image_id)
+            await connection.execute(query, purge.image_id, purge.deleted_at, purge.damaged)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:

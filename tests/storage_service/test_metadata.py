@@ -119,10 +119,10 @@ async def test_a_deletion_stays_in_the_outbox_until_it_is_finished(store: Metada
     first = PendingPurge(stored.image_id, stored.sha256, NOW, 0)
     assert await store.claim_purges(later, later + timedelta(seconds=1), 10) == [first]
     assert await store.claim_purges(later, later, 10) == [], "only one caller gets a purge"
-    await store.postpone_purge(stored.image_id, 1, later)
+    await store.postpone_purge(first, 1, later)
     second = PendingPurge(stored.image_id, stored.sha256, NOW, 1)
     assert await store.claim_purges(later, later, 10) == [second]
-    await store.finish_purge(stored.image_id)
+    await store.finish_purge(second)
     assert await store.claim_purges(later + timedelta(days=1), later, 10) == []
 
 
@@ -185,9 +185,28 @@ async def test_a_damaged_image_that_is_deleted_is_purged_as_deleted(store: Metad
     image = record(1)
     await add(store, image)
     await store.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
-    await store.postpone_purge(image.image_id, 2, NOW)
+    (damage,) = await store.claim_purges(NOW, NOW, 10)
+    await store.postpone_purge(damage, 2, NOW)
     await store.mark_deleted(image.image_id, NOW, NOW)
-    assert await store.claim_purges(NOW, NOW, 10) == [PendingPurge(image.image_id, image.sha256, NOW)]
+    deletion = PendingPurge(image.image_id, image.sha256, NOW)
+    assert await store.claim_purges(NOW, NOW, 10) == [deletion]
+    await store.postpone_purge(damage, 2, NOW + timedelta(days=1))  # a round that was on its way
+    assert await store.claim_purges(NOW, NOW, 10) == [deletion]
+    await store.finish_purge(damage)
+    assert await store.claim_purges(NOW, NOW, 10) == [deletion]
+    await store.finish_purge(deletion)
+    assert await store.claim_purges(NOW, NOW, 10) == []
+
+
+async def test_damage_of_the_same_image_at_another_time_is_another_purge(store: MetadataStore) -> None:
+    image, far = record(1), NOW + timedelta(hours=1)
+    await add(store, image)
+    await store.mark_damaged(image.sha256, NOW, far)
+    (first,) = await store.claim_purges(far, NOW, 10)
+    await store.mark_whole(image.sha256, far)
+    await store.mark_damaged(image.sha256, NOW + timedelta(seconds=1), far)
+    await store.finish_purge(first)
+    assert [purge.deleted_at for purge in await store.claim_purges(far, far, 10)] == [NOW + timedelta(seconds=1)]
 
 
 async def test_a_scrub_opens_the_database_of_a_running_service(store: MetadataStore) -> None:
@@ -241,11 +260,11 @@ async def test_the_next_purge_is_the_earliest_due(store: MetadataStore) -> None:
     assert await store.next_purge() == due(3)
     assert [purge.image_id for purge in await store.claim_purges(due(3), due(20), 10)] == [second.image_id]
     assert await store.next_purge() == due(5), "a claimed purge is due again at the end of the claim"
-    await store.postpone_purge(first.image_id, 1, due(30))
+    await store.postpone_purge(PendingPurge(first.image_id, first.sha256, NOW), 1, due(30))
     assert await store.next_purge() == due(20)
-    await store.finish_purge(second.image_id)
+    await store.finish_purge(PendingPurge(second.image_id, second.sha256, NOW))
     assert await store.next_purge() == due(30)
-    await store.finish_purge(first.image_id)
+    await store.finish_purge(PendingPurge(first.image_id, first.sha256, NOW))
     assert await store.next_purge() is None
 
 
