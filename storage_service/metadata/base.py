@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import storage_service.metadata
 from imaging.header import Header
+from service_kit.errors import CannotStart
 from service_kit.plugins import discover
 from service_kit.urls import parts_of
 
@@ -94,8 +95,8 @@ class MetadataStore(Protocol):
     async def open(self, *, beside: bool = False) -> None:
         """Connect, and apply pending migrations.
 
-        `beside`: next to a service that may use the same database, for a program that adds and sweeps nothing. Raises
-        CannotStart if that service has an older schema.
+        `beside`: next to a service that may use the same database, for a program that adds and sweeps nothing. Applies
+        no migrations, since that service may be older: raises CannotStart if any are pending.
         """
 
     async def close(self) -> None:
@@ -188,6 +189,16 @@ def pending_migrations(applied: set[str]) -> list[tuple[str, list[str]]]:
     """The name and the statements of each migration that is not in `applied`, in order."""
     files = sorted(MIGRATIONS.glob("[0-9]*.sql"))
     return [(file.stem, _statements(file)) for file in files if file.stem not in applied]
+
+
+def refuse_pending(applied: set[str]) -> None:
+    """Raise CannotStart unless all migrations are in `applied`."""
+    pending = [name for name, _ in pending_migrations(applied)]
+    if pending:
+        raise CannotStart(
+            f"the database lacks the migrations {', '.join(pending)}; start the storage service of this version first,"
+            " or use the version that the service has"
+        )
 
 
 def _statements(file: Path) -> list[str]:

@@ -20,6 +20,7 @@ from storage_service.metadata.base import (
     StoredContent,
     metadata_store,
     pending_migrations,
+    refuse_pending,
 )
 from storage_service.metrics import DATABASE_ERRORS, DATABASE_WAIT
 
@@ -85,16 +86,22 @@ class PostgresStore:
         self._locks = _pool(config, config.lock_pool)
 
     async def open(self, *, beside: bool = False) -> None:
-        """Wait for the server, connect, and migrate. Several processes may do this at once."""
+        """Wait for the server, connect, and migrate. Several processes may do this at once.
+
+        `beside`: does not wait or migrate. Raises CannotStart if migrations are pending.
+        """
         await self._pool
         await self._locks
-        if not beside:
-            await self._wait_for_server()
+        if beside:
+            async with self._connection() as connection:
+                started = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
+                refuse_pending(await _applied(connection) if started else set())
+            return
+        await self._wait_for_server()
         async with self._held_connection() as connection, connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK, timeout=60)
             await connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
-            applied = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
-            for name, statements in pending_migrations(applied):
+            for name, statements in pending_migrations(await _applied(connection)):
                 for statement in statements:
                     await connection.execute(statement, timeout=None)
                 await connection.execute("INSERT INTO schema_migrations VALUES ($1)", name)
@@ -220,6 +227,10 @@ class PostgresStore:
         with _translated():
             async with _borrowed(self._locks, _LOCK_SECONDS) as connection:
                 yield connection
+
+
+async def _applied(connection: "Connection") -> set[str]:
+    return {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
 
 
 def _pool(config: DatabaseConfig, size: int) -> "asyncpg.Pool[asyncpg.Record]":

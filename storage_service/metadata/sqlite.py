@@ -24,6 +24,7 @@ from storage_service.metadata.base import (
     StoredContent,
     metadata_store,
     pending_migrations,
+    refuse_pending,
 )
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
@@ -68,7 +69,7 @@ class SqliteStore:
     async def open(self, *, beside: bool = False) -> None:
         """Create the file if necessary, and migrate. Raises CannotStart if another process has it open.
 
-        `beside`: raises CannotStart if the file does not exist.
+        `beside`: does not migrate. Raises CannotStart if the file does not exist, or if migrations are pending.
         """
         if beside and not self._path.exists():
             raise CannotStart(f"the SQLite database {self._path} does not exist; check DATA_DIR or DATABASE_URL")
@@ -105,10 +106,9 @@ class SqliteStore:
             await self._connection.execute(f"PRAGMA {pragma}")
         await self._connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
         applied = {row[0] for row in await self._connection.execute_fetchall("SELECT name FROM schema_migrations")}
-        pending = pending_migrations(applied)
-        if beside and pending:
-            self._own()  # until `close`: a service cannot start in the middle of a migration
-        for name, statements in pending:
+        if beside:
+            refuse_pending(applied)
+        for name, statements in pending_migrations(applied):
             done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name of one of our own files
             script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
             await self._connection.executescript(script)

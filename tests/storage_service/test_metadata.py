@@ -1,8 +1,10 @@
 """The contract of every metadata store, against real servers."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -69,6 +71,19 @@ _URLS: dict[int, str] = {}
 def store_config(store: MetadataStore) -> DatabaseConfig:
     """How to connect to the database of a store."""
     return DatabaseConfig(_URLS[id(store)], None, 5)
+
+
+async def run_sql(store: MetadataStore, statement: str) -> list[object]:
+    """Run a statement past the store; the first column of its rows."""
+    url = _URLS[id(store)]
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
+            return [row[0] for row in file.execute(statement)]
+    connection = await asyncpg.connect(url)
+    try:
+        return [row[0] for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
 
 
 async def add(store: MetadataStore, *records: ImageRecord) -> None:
@@ -219,6 +234,30 @@ async def test_a_scrub_opens_the_database_of_a_running_service(store: MetadataSt
     found = await store.find(image.image_id)
     assert found
     assert found.damaged_at
+
+
+async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: MetadataStore) -> None:
+    names = [name for name, _ in pending_migrations(set())]
+    assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names
+    await run_sql(store, f"DELETE FROM schema_migrations WHERE name = '{names[-1]}'")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN bands")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN sample_bytes")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN held_bytes")
+    another = create_store(store_config(store))
+    with pytest.raises(CannotStart, match=f"lacks the migrations {names[-1]}; start the storage service"):
+        await another.open(beside=True)
+    await another.close()
+    assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names[:-1]
+
+
+async def test_a_scrub_of_an_empty_database_creates_nothing(postgres_url: str) -> None:
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
+    store = create_store(DatabaseConfig(postgres_url, None, 2))
+    with pytest.raises(CannotStart, match="lacks the migrations 0001_images"):
+        await store.open(beside=True)
+    assert await connection.fetchval("SELECT to_regclass('schema_migrations')") is None
+    await asyncio.gather(store.close(), connection.close())
 
 
 async def test_cancelled_deletions_are_complete_or_undone(store: MetadataStore) -> None:
