@@ -488,6 +488,51 @@ async def test_slow_uploads_do_not_delay_queries(postgres_url: str) -> None:
     await store.close()
 
 
+async def forget_the_last_migration(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("ALTER TABLE images DROP bands, DROP sample_bytes, DROP held_bytes")
+    await connection.execute("DELETE FROM schema_migrations WHERE name = '0004_bands'")
+    await connection.close()
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+async def test_a_migration_does_not_wait_for_slow_uploads_and_removals(store: MetadataStore) -> None:
+    newer = create_store(store_config(store))
+    async with store.lock_content("a" * 64) as stored, store.lock_content("b" * 64) as swept:
+        assert not await stored.is_damaged()
+        assert not await swept.is_used()
+        async with asyncio.timeout(5):
+            await forget_the_last_migration(store_config(store).url)
+            await newer.open()
+    await newer.close()
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+async def test_a_migration_that_has_to_wait_does_not_stop_queries(
+    store: MetadataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = record(1)
+    await add(store, image)
+    url = store_config(store).url
+    await forget_the_last_migration(url)
+    backup, newer = await asyncpg.connect(url), create_store(store_config(store))
+    async with backup.transaction():
+        await backup.execute("SELECT count(*) FROM images")
+        opening = asyncio.create_task(newer.open())
+        async with asyncio.timeout(10):
+            while not await backup.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation > 0"):
+                assert not opening.done()
+        assert await store.contents(9, ""), "within the time limit of a query"
+        monkeypatch.setattr(postgres, "_START_SECONDS", 0.6)
+        late = create_store(store_config(store))
+        with pytest.raises(CannotStart, match="a transaction, such as a backup"):
+            await late.open()
+        assert not opening.done()
+    await opening
+    assert await newer.find(image.image_id) == image.model_copy(update={"bands": 4})
+    await asyncio.gather(newer.close(), late.close(), backup.close())
+
+
 def test_an_unknown_scheme_is_reported() -> None:
     with pytest.raises(ValueError, match="'mysql'; use one of: postgres, postgresql, sqlite"):
         create_store(DatabaseConfig("mysql://x/y", None, 1))
