@@ -105,12 +105,12 @@ class Purger:
         if not confirmed:
             waited = (now - purge.deleted_at).total_seconds()
             pause = min(max(waited / 10, _LEAST_PAUSE), _LONGEST_PAUSE) if waited < _HOPELESS else _HOPELESS_PAUSE
-            await self._metadata.postpone_purge(purge.image_id, purge.round, now + timedelta(seconds=pause))
+            await self._metadata.postpone_purge(purge, purge.round, now + timedelta(seconds=pause))
         elif purge.round < len(_REPEATS) and self._caches.exist:
             due = now + timedelta(seconds=_REPEATS[purge.round])
-            await self._metadata.postpone_purge(purge.image_id, purge.round + 1, due)
+            await self._metadata.postpone_purge(purge, purge.round + 1, due)
         else:
-            await self._metadata.finish_purge(purge.image_id)
+            await self._metadata.finish_purge(purge)
 
 
 def first_round(at: datetime) -> datetime:

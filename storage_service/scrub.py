@@ -78,11 +78,10 @@ def _rate(text: str) -> int:
 async def _scrub(settings: StorageSettings, options: argparse.Namespace) -> int:
     if settings.blobs.startswith("memory:"):
         raise CannotStart("blobs in memory (BLOB_URL) belong to another process, and end with it; nothing to scrub")
-    metadata = create_store(database_config(settings))
+    metadata, blobs = create_store(database_config(settings)), Blobs(settings.blobs, settings.blob_seconds)
     await metadata.open(beside=True)
     try:
-        scrubber = Scrubber(metadata, Blobs(settings.blobs, settings.blob_seconds), options.rate)
-        return await _run(scrubber, in_json=options.json)
+        return await _run(Scrubber(metadata, blobs, options.rate), in_json=options.json)
     finally:
         await metadata.close()
 

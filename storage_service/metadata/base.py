@@ -9,6 +9,7 @@ from typing import Protocol, TypeVar
 
 import storage_service.metadata
 from imaging.header import Header
+from service_kit.errors import CannotStart
 from service_kit.plugins import discover
 from service_kit.urls import parts_of
 
@@ -94,8 +95,8 @@ class MetadataStore(Protocol):
     async def open(self, *, beside: bool = False) -> None:
         """Connect, and apply pending migrations.
 
-        `beside`: next to a service that may use the same database, for a program that adds and sweeps nothing. Raises
-        CannotStart if that service has an older schema.
+        `beside`: next to a service that may use the same database, for a program that adds and sweeps nothing. Applies
+        no migrations, since that service may be older: raises CannotStart if any are pending.
         """
 
     async def close(self) -> None:
@@ -137,8 +138,8 @@ class MetadataStore(Protocol):
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """At most `limit` purges that are due, newest first. No other caller gets them until `until`."""
 
-    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
-        """Schedule round `number` of a purge for `due_at`."""
+    async def postpone_purge(self, purge: PendingPurge, number: int, due_at: datetime) -> None:
+        """Schedule round `number` of a purge for `due_at`, unless another purge of the image has replaced it."""
 
     async def next_purge(self) -> datetime | None:
         """When the next purge is due; None if the outbox is empty."""
@@ -146,8 +147,8 @@ class MetadataStore(Protocol):
     async def pending_purges(self) -> tuple[int, datetime | None]:
         """The number of purges, and the time of the oldest deletion without a single confirmed round."""
 
-    async def finish_purge(self, image_id: str) -> None:
-        """Remove a purge from the outbox."""
+    async def finish_purge(self, purge: PendingPurge) -> None:
+        """Remove a purge from the outbox, unless another purge of the image has replaced it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +189,16 @@ def pending_migrations(applied: set[str]) -> list[tuple[str, list[str]]]:
     """The name and the statements of each migration that is not in `applied`, in order."""
     files = sorted(MIGRATIONS.glob("[0-9]*.sql"))
     return [(file.stem, _statements(file)) for file in files if file.stem not in applied]
+
+
+def refuse_pending(applied: set[str]) -> None:
+    """Raise CannotStart unless all migrations are in `applied`."""
+    pending = [name for name, _ in pending_migrations(applied)]
+    if pending:
+        raise CannotStart(
+            f"the database lacks the migrations {', '.join(pending)}; start the storage service of this version first,"
+            " or use the version that the service has"
+        )
 
 
 def _statements(file: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import asyncpg
 
-from service_kit.errors import InsufficientStorage, Unavailable
+from service_kit.errors import CannotStart, InsufficientStorage, Unavailable
 from storage_service.metadata.base import (
     COLUMNS,
     PENDING,
@@ -20,6 +20,7 @@ from storage_service.metadata.base import (
     StoredContent,
     metadata_store,
     pending_migrations,
+    refuse_pending,
 )
 from storage_service.metrics import DATABASE_ERRORS, DATABASE_WAIT
 
@@ -32,6 +33,7 @@ _ANSWER_SECONDS = 1.8  # for a connection and an answer, so that clients get a 5
 _STEP_SECONDS = 1.5  # to connect, and for each statement of a transaction
 _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a worker that does not serve yet (30 s)
 _LOCK_SECONDS = 30.0  # while content is being stored: as long as an object store may take (blobs.py)
+_TABLE_MILLISECONDS = 500  # for the lock on a table to migrate: well below the time limit of the queries behind it
 _MIGRATION_LOCK = 0x1A6E5EC
 _FAR = datetime(9999, 12, 31, tzinfo=UTC)
 _MISTAKES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
@@ -66,6 +68,8 @@ _CLAIM = """
     )
     RETURNING image_id, sha256, deleted_at, round, damaged
 """
+_SAME_PURGE = "image_id = $1 AND deleted_at = $2 AND damaged = $3"
+"""A deletion replaces the purge of damage while a round of it may be on its way."""
 
 
 @metadata_store("postgresql", "postgres")
@@ -83,16 +87,45 @@ class PostgresStore:
         self._locks = _pool(config, config.lock_pool)
 
     async def open(self, *, beside: bool = False) -> None:
-        """Wait for the server, connect, and migrate. Several processes may do this at once."""
+        """Wait for the server, connect, and migrate. Several processes may do this at once.
+
+        `beside`: does not wait or migrate. Raises CannotStart if migrations are pending.
+        """
         await self._pool
         await self._locks
-        if not beside:
-            await self._wait_for_server()
-        async with self._held_connection() as connection, connection.transaction():
+        if beside:
+            async with self._connection() as connection:
+                started = await connection.fetchval("SELECT to_regclass('schema_migrations') IS NOT NULL")
+                refuse_pending(await _applied(connection) if started else set())
+            return
+        latest = asyncio.get_running_loop().time() + _START_SECONDS
+        await self._wait_for_server()
+        async with self._held_connection() as connection:
+            while not await self._migrate(connection):
+                if asyncio.get_running_loop().time() > latest:
+                    raise CannotStart(
+                        "the database cannot be migrated while a transaction, such as a backup, uses its tables; start"
+                        " the service again when it has ended"
+                    )
+                await asyncio.sleep(_AGAIN_SECONDS)
+
+    async def _migrate(self, connection: "Connection") -> bool:
+        """Apply pending migrations: all or none. Returns False if another transaction has a lock on their tables.
+
+        A migration that waits for a lock stops all queries behind it, so it waits for less than they may take.
+        """
+        try:
+            await self._apply_pending(connection)
+        except asyncpg.LockNotAvailableError:
+            return False
+        return True
+
+    async def _apply_pending(self, connection: "Connection") -> None:
+        async with connection.transaction():
             await connection.execute("SELECT pg_advisory_xact_lock($1)", _MIGRATION_LOCK, timeout=60)
+            await connection.execute(f"SET LOCAL lock_timeout = {_TABLE_MILLISECONDS}")
             await connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
-            applied = {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
-            for name, statements in pending_migrations(applied):
+            for name, statements in pending_migrations(await _applied(connection)):
                 for statement in statements:
                     await connection.execute(statement, timeout=None)
                 await connection.execute("INSERT INTO schema_migrations VALUES ($1)", name)
@@ -123,11 +156,15 @@ class PostgresStore:
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
-        """See MetadataStore. A transaction with an advisory lock on the first 63 bits of the hash."""
+        """See MetadataStore. A transaction with an advisory lock on the first 63 bits of the hash.
+
+        It reads no tables while the blob store works: it would keep a lock on them, for which a migration would wait,
+        and all other queries behind the migration.
+        """
         async with self._held_connection() as connection, connection.transaction():
             key = int(sha256[:16], 16) >> 1
             await connection.execute("SELECT pg_advisory_xact_lock($1)", key, timeout=_LOCK_SECONDS)
-            yield _LockedContent(connection, sha256)
+            yield _LockedContent(self, connection, sha256)
 
     async def find(self, image_id: str) -> ImageRecord | None:
         """See MetadataStore."""
@@ -171,6 +208,14 @@ class PostgresStore:
         async with self._connection() as connection:
             await connection.execute(_WHOLE, sha256, read_from)
 
+    async def is_damaged(self, sha256: str) -> bool:
+        """See LockedContent."""
+        query = """
+            SELECT EXISTS (SELECT FROM images WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at IS NOT NULL)
+        """
+        async with self._connection() as connection:
+            return bool(await connection.fetchval(query, sha256))
+
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """See MetadataStore."""
         async with self._connection() as connection:
@@ -181,11 +226,11 @@ class PostgresStore:
         async with self._connection() as connection:
             return [PendingPurge(*row) for row in await connection.fetch(_CLAIM, now, until, limit)]
 
-    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
+    async def postpone_purge(self, purge: PendingPurge, number: int, due_at: datetime) -> None:
         """See MetadataStore."""
-        query = "UPDATE purges SET round = $2, due_at = $3 WHERE image_id = $1"
+        query = f"UPDATE purges SET round = $4, due_at = $5 WHERE {_SAME_PURGE}"  # noqa: S608
         async with self._connection() as connection:
-            await connection.execute(query, image_id, number, due_at)
+            await connection.execute(query, purge.image_id, purge.deleted_at, purge.damaged, number, due_at)
 
     async def next_purge(self) -> datetime | None:
         """See MetadataStore."""
@@ -199,10 +244,11 @@ class PostgresStore:
             (row,) = await connection.fetch(PENDING)
         return row[0], row[1]
 
-    async def finish_purge(self, image_id: str) -> None:
+    async def finish_purge(self, purge: PendingPurge) -> None:
         """See MetadataStore."""
+        query = f"DELETE FROM purges WHERE {_SAME_PURGE}"  # noqa: S608
         async with self._connection() as connection:
-            await connection.execute("DELETE FROM purges WHERE image_id = $1", image_id)
+            await connection.execute(query, purge.image_id, purge.deleted_at, purge.damaged)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:
@@ -217,6 +263,10 @@ class PostgresStore:
         with _translated():
             async with _borrowed(self._locks, _LOCK_SECONDS) as connection:
                 yield connection
+
+
+async def _applied(connection: "Connection") -> set[str]:
+    return {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
 
 
 def _pool(config: DatabaseConfig, size: int) -> "asyncpg.Pool[asyncpg.Record]":
@@ -263,7 +313,8 @@ def _translated() -> Iterator[None]:
 
 
 class _LockedContent:
-    def __init__(self, connection: "Connection", sha256: str) -> None:
+    def __init__(self, store: PostgresStore, connection: "Connection", sha256: str) -> None:
+        self._store = store
         self._connection = connection
         self._sha256 = sha256
 
@@ -271,14 +322,10 @@ class _LockedContent:
         await self._connection.execute(_INSERT, *(getattr(record, column) for column in COLUMNS))
 
     async def is_used(self) -> bool:
-        query = "SELECT EXISTS (SELECT FROM images WHERE sha256 = $1 AND deleted_at IS NULL)"
-        return bool(await self._connection.fetchval(query, self._sha256))
+        return bool(await self._store.used_contents([self._sha256]))
 
     async def is_damaged(self) -> bool:
-        query = """
-            SELECT EXISTS (SELECT FROM images WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at IS NOT NULL)
-        """
-        return bool(await self._connection.fetchval(query, self._sha256))
+        return await self._store.is_damaged(self._sha256)
 
     async def mend(self) -> None:
         await self._connection.execute(_WHOLE, self._sha256, _FAR)

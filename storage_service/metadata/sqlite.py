@@ -24,6 +24,7 @@ from storage_service.metadata.base import (
     StoredContent,
     metadata_store,
     pending_migrations,
+    refuse_pending,
 )
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
@@ -46,6 +47,8 @@ _CLAIM = """
     WHERE image_id IN (SELECT image_id FROM purges WHERE due_at <= ? ORDER BY deleted_at DESC LIMIT ?)
     RETURNING image_id, sha256, deleted_at, round, damaged
 """
+_SAME_PURGE = "image_id = ? AND deleted_at = ? AND damaged = ?"
+"""A deletion replaces the purge of damage while a round of it may be on its way."""
 _FULL = {"SQLITE_FULL"}
 T = TypeVar("T")
 
@@ -66,7 +69,7 @@ class SqliteStore:
     async def open(self, *, beside: bool = False) -> None:
         """Create the file if necessary, and migrate. Raises CannotStart if another process has it open.
 
-        `beside`: raises CannotStart if the file does not exist.
+        `beside`: does not migrate. Raises CannotStart if the file does not exist, or if migrations are pending.
         """
         if beside and not self._path.exists():
             raise CannotStart(f"the SQLite database {self._path} does not exist; check DATA_DIR or DATABASE_URL")
@@ -103,10 +106,9 @@ class SqliteStore:
             await self._connection.execute(f"PRAGMA {pragma}")
         await self._connection.execute("CREATE TABLE IF NOT EXISTS schema_migrations (name TEXT PRIMARY KEY)")
         applied = {row[0] for row in await self._connection.execute_fetchall("SELECT name FROM schema_migrations")}
-        pending = pending_migrations(applied)
-        if beside and pending:
-            self._own()  # until `close`: a service cannot start in the middle of a migration
-        for name, statements in pending:
+        if beside:
+            refuse_pending(applied)
+        for name, statements in pending_migrations(applied):
             done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name of one of our own files
             script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
             await self._connection.executescript(script)
@@ -198,9 +200,10 @@ class SqliteStore:
                 rows = await self._connection.execute_fetchall(_CLAIM, [_text(until), _text(now), limit])
         return [PendingPurge(row[0], row[1], datetime.fromisoformat(row[2]), row[3], bool(row[4])) for row in rows]
 
-    async def postpone_purge(self, image_id: str, number: int, due_at: datetime) -> None:
+    async def postpone_purge(self, purge: PendingPurge, number: int, due_at: datetime) -> None:
         """See MetadataStore."""
-        await self.write("UPDATE purges SET round = ?, due_at = ? WHERE image_id = ?", number, due_at, image_id)
+        query = f"UPDATE purges SET round = ?, due_at = ? WHERE {_SAME_PURGE}"  # noqa: S608
+        await self.write(query, number, due_at, purge.image_id, purge.deleted_at, purge.damaged)
 
     async def next_purge(self) -> datetime | None:
         """See MetadataStore."""
@@ -214,9 +217,10 @@ class SqliteStore:
             ((number, oldest),) = await self._connection.execute_fetchall(PENDING)
         return number, datetime.fromisoformat(oldest) if oldest else None
 
-    async def finish_purge(self, image_id: str) -> None:
+    async def finish_purge(self, purge: PendingPurge) -> None:
         """See MetadataStore."""
-        await self.write("DELETE FROM purges WHERE image_id = ?", image_id)
+        query = f"DELETE FROM purges WHERE {_SAME_PURGE}"  # noqa: S608
+        await self.write(query, purge.image_id, purge.deleted_at, purge.damaged)
 
     async def write(self, statement: str, *values: object) -> None:
         """Run one statement as a transaction."""

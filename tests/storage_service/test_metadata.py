@@ -1,8 +1,10 @@
 """The contract of every metadata store, against real servers."""
 
 import asyncio
+import contextlib
 import os
 import signal
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -71,6 +73,19 @@ def store_config(store: MetadataStore) -> DatabaseConfig:
     return DatabaseConfig(_URLS[id(store)], None, 5)
 
 
+async def run_sql(store: MetadataStore, statement: str) -> list[object]:
+    """Run a statement past the store; the first column of its rows."""
+    url = _URLS[id(store)]
+    if url.startswith("sqlite"):
+        with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
+            return [row[0] for row in file.execute(statement)]
+    connection = await asyncpg.connect(url)
+    try:
+        return [row[0] for row in await connection.fetch(statement)]
+    finally:
+        await connection.close()
+
+
 async def add(store: MetadataStore, *records: ImageRecord) -> None:
     for each in records:
         async with store.lock_content(each.sha256) as content:
@@ -119,10 +134,10 @@ async def test_a_deletion_stays_in_the_outbox_until_it_is_finished(store: Metada
     first = PendingPurge(stored.image_id, stored.sha256, NOW, 0)
     assert await store.claim_purges(later, later + timedelta(seconds=1), 10) == [first]
     assert await store.claim_purges(later, later, 10) == [], "only one caller gets a purge"
-    await store.postpone_purge(stored.image_id, 1, later)
+    await store.postpone_purge(first, 1, later)
     second = PendingPurge(stored.image_id, stored.sha256, NOW, 1)
     assert await store.claim_purges(later, later, 10) == [second]
-    await store.finish_purge(stored.image_id)
+    await store.finish_purge(second)
     assert await store.claim_purges(later + timedelta(days=1), later, 10) == []
 
 
@@ -185,9 +200,28 @@ async def test_a_damaged_image_that_is_deleted_is_purged_as_deleted(store: Metad
     image = record(1)
     await add(store, image)
     await store.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
-    await store.postpone_purge(image.image_id, 2, NOW)
+    (damage,) = await store.claim_purges(NOW, NOW, 10)
+    await store.postpone_purge(damage, 2, NOW)
     await store.mark_deleted(image.image_id, NOW, NOW)
-    assert await store.claim_purges(NOW, NOW, 10) == [PendingPurge(image.image_id, image.sha256, NOW)]
+    deletion = PendingPurge(image.image_id, image.sha256, NOW)
+    assert await store.claim_purges(NOW, NOW, 10) == [deletion]
+    await store.postpone_purge(damage, 2, NOW + timedelta(days=1))  # a round that was on its way
+    assert await store.claim_purges(NOW, NOW, 10) == [deletion]
+    await store.finish_purge(damage)
+    assert await store.claim_purges(NOW, NOW, 10) == [deletion]
+    await store.finish_purge(deletion)
+    assert await store.claim_purges(NOW, NOW, 10) == []
+
+
+async def test_damage_of_the_same_image_at_another_time_is_another_purge(store: MetadataStore) -> None:
+    image, far = record(1), NOW + timedelta(hours=1)
+    await add(store, image)
+    await store.mark_damaged(image.sha256, NOW, far)
+    (first,) = await store.claim_purges(far, NOW, 10)
+    await store.mark_whole(image.sha256, far)
+    await store.mark_damaged(image.sha256, NOW + timedelta(seconds=1), far)
+    await store.finish_purge(first)
+    assert [purge.deleted_at for purge in await store.claim_purges(far, far, 10)] == [NOW + timedelta(seconds=1)]
 
 
 async def test_a_scrub_opens_the_database_of_a_running_service(store: MetadataStore) -> None:
@@ -200,6 +234,30 @@ async def test_a_scrub_opens_the_database_of_a_running_service(store: MetadataSt
     found = await store.find(image.image_id)
     assert found
     assert found.damaged_at
+
+
+async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: MetadataStore) -> None:
+    names = [name for name, _ in pending_migrations(set())]
+    assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names
+    await run_sql(store, f"DELETE FROM schema_migrations WHERE name = '{names[-1]}'")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN bands")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN sample_bytes")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN held_bytes")
+    another = create_store(store_config(store))
+    with pytest.raises(CannotStart, match=f"lacks the migrations {names[-1]}; start the storage service"):
+        await another.open(beside=True)
+    await another.close()
+    assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names[:-1]
+
+
+async def test_a_scrub_of_an_empty_database_creates_nothing(postgres_url: str) -> None:
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
+    store = create_store(DatabaseConfig(postgres_url, None, 2))
+    with pytest.raises(CannotStart, match="lacks the migrations 0001_images"):
+        await store.open(beside=True)
+    assert await connection.fetchval("SELECT to_regclass('schema_migrations')") is None
+    await asyncio.gather(store.close(), connection.close())
 
 
 async def test_cancelled_deletions_are_complete_or_undone(store: MetadataStore) -> None:
@@ -241,11 +299,11 @@ async def test_the_next_purge_is_the_earliest_due(store: MetadataStore) -> None:
     assert await store.next_purge() == due(3)
     assert [purge.image_id for purge in await store.claim_purges(due(3), due(20), 10)] == [second.image_id]
     assert await store.next_purge() == due(5), "a claimed purge is due again at the end of the claim"
-    await store.postpone_purge(first.image_id, 1, due(30))
+    await store.postpone_purge(PendingPurge(first.image_id, first.sha256, NOW), 1, due(30))
     assert await store.next_purge() == due(20)
-    await store.finish_purge(second.image_id)
+    await store.finish_purge(PendingPurge(second.image_id, second.sha256, NOW))
     assert await store.next_purge() == due(30)
-    await store.finish_purge(first.image_id)
+    await store.finish_purge(PendingPurge(first.image_id, first.sha256, NOW))
     assert await store.next_purge() is None
 
 
@@ -428,6 +486,51 @@ async def test_slow_uploads_do_not_delay_queries(postgres_url: str) -> None:
         assert not third.done()
     await third
     await store.close()
+
+
+async def forget_the_last_migration(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("ALTER TABLE images DROP bands, DROP sample_bytes, DROP held_bytes")
+    await connection.execute("DELETE FROM schema_migrations WHERE name = '0004_bands'")
+    await connection.close()
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+async def test_a_migration_does_not_wait_for_slow_uploads_and_removals(store: MetadataStore) -> None:
+    newer = create_store(store_config(store))
+    async with store.lock_content("a" * 64) as stored, store.lock_content("b" * 64) as swept:
+        assert not await stored.is_damaged()
+        assert not await swept.is_used()
+        async with asyncio.timeout(5):
+            await forget_the_last_migration(store_config(store).url)
+            await newer.open()
+    await newer.close()
+
+
+@pytest.mark.parametrize("store", ["postgres"], indirect=True)
+async def test_a_migration_that_has_to_wait_does_not_stop_queries(
+    store: MetadataStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = record(1)
+    await add(store, image)
+    url = store_config(store).url
+    await forget_the_last_migration(url)
+    backup, newer = await asyncpg.connect(url), create_store(store_config(store))
+    async with backup.transaction():
+        await backup.execute("SELECT count(*) FROM images")
+        opening = asyncio.create_task(newer.open())
+        async with asyncio.timeout(10):
+            while not await backup.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted AND relation > 0"):
+                assert not opening.done()
+        assert await store.contents(9, ""), "within the time limit of a query"
+        monkeypatch.setattr(postgres, "_START_SECONDS", 0.6)
+        late = create_store(store_config(store))
+        with pytest.raises(CannotStart, match="a transaction, such as a backup"):
+            await late.open()
+        assert not opening.done()
+    await opening
+    assert await newer.find(image.image_id) == image.model_copy(update={"bands": 4})
+    await asyncio.gather(newer.close(), late.close(), backup.close())
 
 
 def test_an_unknown_scheme_is_reported() -> None:

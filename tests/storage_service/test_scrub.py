@@ -252,6 +252,7 @@ async def test_a_store_that_is_out_of_order_is_exit_code_3(site: Site) -> None:
         (["--rate", "fast"], {}, "'fast' is not a rate"),
         ([], {"BLOB_URL": "memory://"}, "nothing to scrub"),
         ([], {"DATA_DIR": "/nowhere"}, "does not exist"),
+        ([], {}, "the database lacks the migrations 0001_images"),
         ([], {"BLOB_URL": "nonsense://x"}, "is not a blob store"),
     ],
 )
