@@ -6,10 +6,11 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import aiohttp
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
-from service_kit.errors import ExpectationFailed, ServiceError, Unavailable, URITooLong
+from service_kit.errors import CannotStart, ExpectationFailed, ServiceError, Unavailable, URITooLong
 from service_kit.http._connections import Connection
 from service_kit.http.metrics import CONNECTIONS_ENDED
 from service_kit.http.metrics import PATH as METRICS
@@ -25,6 +26,16 @@ _UPLOADS = 0.75
 """The share of MAX_CONNECTIONS that may have a body. An upload may be slow, so a client could hold all of them."""
 _WARNING_SECONDS = 60.0
 
+NEEDED = {
+    RequestHandler: {
+        *("_buffer_paused", "_lingering_time", "_loop", "_max_msg_queue_size", "_messages", "_msg_queue_resume_size"),
+        *("_pause_reading_for_buffer", "_reading_paused", "_request_count", "_resume_reading_if_drained"),
+        *("_upgraded", "_waiter"),
+    },
+    web.Server: {"_connections", "_kwargs", "_loop"},
+}
+"""What this package uses of aiohttp that aiohttp does not promise to keep."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -37,7 +48,11 @@ class Server(web.Server):
 
     @classmethod
     def like(cls, made: web.Server, settings: CommonSettings) -> "Server":
-        """A server with the handler and the options of a server that aiohttp made."""
+        """A server with the handler and the options of a server that aiohttp made.
+
+        Raises CannotStart if this aiohttp is another than this package was written for.
+        """
+        _check_aiohttp(made)
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             assert isinstance(request, web.Request)
@@ -142,6 +157,16 @@ class Server(web.Server):
             logger.warning(
                 "%d connections are open; others are refused (MAX_CONNECTIONS)", self.settings.max_connections
             )
+
+
+def _check_aiohttp(made: web.Server) -> None:
+    of_servers = NEEDED[web.Server] - set(dir(made))
+    missing = of_servers | NEEDED[RequestHandler] - set(dir(RequestHandler))
+    if missing:
+        raise CannotStart(
+            f"aiohttp {aiohttp.__version__} has no {', '.join(sorted(missing))};"
+            " install the version in requirements.txt"
+        )
 
 
 def _check_head(request: web.Request) -> None:
