@@ -180,7 +180,7 @@ async def _until_closed(writer: asyncio.StreamWriter) -> None:
 
 _ESTABLISHED = 1
 """TCP's state, as in Linux's tcp_states.h."""
-_IMPATIENT = {"HEADER_SECONDS": "2", "UPLOAD_STALL_SECONDS": "2", "SEND_STALL_SECONDS": "2"}
+_IMPATIENT = {"HEADER_SECONDS": "1", "UPLOAD_STALL_SECONDS": "1", "SEND_STALL_SECONDS": "1"}
 _HALF_A_FORM = (
     b"POST /v1/images HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
     b"Content-Length: 10000000\r\n\r\n--b\r\nContent-Disposition: form-data; name=image\r\n\r\n"
