@@ -2,13 +2,16 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from imaging.formats import FORMATS, Format
+from imaging.formats import FORMATS, Format, InputLimits
 from imaging.geometry import Size
 
 _QUARTER_TURNED = 5
 """EXIF orientations from here on swap the sides."""
+_MOST = 2**31 - 1
+"""What libvips' integers hold, and the columns of the databases."""
+_Count = Annotated[int, Field(ge=1, le=_MOST)]
 
 
 def _known(name: str) -> str:
@@ -27,9 +30,9 @@ class Header(BaseModel):
 
     format: Annotated[str, AfterValidator(_known)]
     """A key of FORMATS."""
-    width: PositiveInt
-    height: PositiveInt
-    frames: PositiveInt
+    width: _Count
+    height: _Count
+    frames: _Count
     orientation: Annotated[int, Field(ge=1, le=8)]
     """EXIF orientation."""
     colour_space: Annotated[str, Field(pattern="^[a-z0-9-]{1,32}$")]
@@ -37,11 +40,11 @@ class Header(BaseModel):
     alpha: bool
     progressive: bool
     """Whether it is a progressive JPEG or an interlaced PNG."""
-    bands: int = 4
+    bands: _Count = 4
     """Colours, alpha and whatever else a pixel has."""
-    sample_bytes: int = 1
+    sample_bytes: Annotated[int, Field(ge=1, le=8)] = 1
     """Bytes of one band of a pixel, as libvips decodes it."""
-    held_bytes: int = 0
+    held_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """What its decoder holds in addition to pixels, at most: metadata, tables, the largest strip."""
 
     @property
@@ -63,3 +66,11 @@ class Header(BaseModel):
     def pixel_bytes(self) -> int:
         """Bytes of a decoded pixel."""
         return self.bands * self.sample_bytes
+
+    def check(self, limits: InputLimits) -> None:
+        """Raise UnprocessableImage if the image is larger than `limits` allow."""
+        limits.check_frames(self.frames)
+        limits.check_size(self.width, self.height)
+        limits.check_bands(self.bands)
+        frames = f" x {self.frames} frames" if self.frames > 1 else ""
+        limits.check_pixels(self.size.pixels * self.frames, f"{self.size}{frames}")

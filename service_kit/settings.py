@@ -68,7 +68,11 @@ class CommonSettings(BaseSettings):
         75, gt=0, description="Time for which an idle connection stays open, in seconds; more than that of a proxy."
     )
     max_connections: int = Field(
-        2000, gt=0, description="Limit on the connections of a process. Beyond it, requests get 503."
+        2000,
+        gt=0,
+        description="Limit on the connections of a process. Beyond it, one that is idle or has sent no complete headers"
+        " is closed for each new one. If there is none, 32 more get 503, except for health checks and `/metrics`, and"
+        " others are closed. Three quarters of the connections may be uploads.",
     )
     max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
     max_input_side: int = Field(32_768, gt=0, description="Limit on the longer side of an image, in pixels.")

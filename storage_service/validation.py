@@ -33,6 +33,8 @@ class Validator:
     async def read_header(self, upload: Spooled) -> Header:
         """The header of an upload. Raises the errors of `read_header` (imaging.pixels), Quarantine and WorkerPool."""
         with self._quarantine.watch(upload.sha256), upload.path.open("rb", buffering=0) as file:
-            return await self._workers.run(
+            header = await self._workers.run(
                 READ_HEADER, file, self._limits, seconds=self._seconds, memory=READ_HEADER_BYTES
             )
+        header.check(self._limits)  # again: a decoder that was taken over may say anything
+        return header

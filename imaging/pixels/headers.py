@@ -26,7 +26,7 @@ def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
     with vips.decoding("the image"):
         image = vips.load(data, fmt.reader.loader, **({"page": page} if page else {}))
         header = _header(fmt.name, image, held_bytes)
-    _check_limits(header, limits)
+    header.check(limits)
     return header
 
 
@@ -67,14 +67,6 @@ def _header(fmt: str, image: Any, held_bytes: int) -> Header:
         sample_bytes=_SAMPLE_BYTES[image.format],
         held_bytes=held_bytes,
     )
-
-
-def _check_limits(header: Header, limits: InputLimits) -> None:
-    limits.check_frames(header.frames)
-    limits.check_size(header.width, header.height)
-    limits.check_bands(header.bands)
-    frames = f" x {header.frames} frames" if header.frames > 1 else ""
-    limits.check_pixels(header.size.pixels * header.frames, f"{header.size}{frames}")
 
 
 def _integer(image: Any, name: str, default: int) -> int:

@@ -1,19 +1,10 @@
-"""Connections with bounds, and with problem+json even for errors that middlewares do not see.
+"""A connection with bounds, and with problem+json even for errors that middlewares do not see.
 
 Such errors come from requests that are not valid HTTP, from `Expect`, which aiohttp handles before the middlewares, and
 from clients that hang up or stall. They are common, so the log has only one line for each.
 """
 
 import asyncio
-import fcntl
-import logging
-import os
-import socket
-import struct
-import termios
-import time
-from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any, cast
 
 from aiohttp import StreamReader, web
@@ -24,19 +15,16 @@ from aiohttp.web_protocol import RequestHandler, _ErrInfo
 
 from service_kit.errors import (
     BadRequest,
-    ExpectationFailed,
     HeadersTooLarge,
     RequestTimedOut,
     ServiceError,
-    Unavailable,
     URITooLong,
 )
 from service_kit.http._body import RATE, Refused
+from service_kit.http._sockets import in_kernel, reset
 from service_kit.http.metrics import CONNECTIONS, CONNECTIONS_ENDED
 from service_kit.http.middlewares import refusal
 from service_kit.http.paths import MAX_URL
-from service_kit.http.problems import from_aiohttp
-from service_kit.http.request_log import log_hang_up
 from service_kit.settings import CommonSettings
 
 _PIECE = 16 * 1024
@@ -46,13 +34,8 @@ _OVERHEAD = 64 * 1024
 _BODY_PER_OVERHEAD = 8
 _HEAD = 128 * 1024
 """Bytes of a request's URL and headers together."""
-_RESERVE = 32
-"""Connections beyond MAX_CONNECTIONS, for health checks. Others get 503 there."""
 _RESERVED_SECONDS = 2.0
-"""For the headers on such a connection."""
-_WARNING_SECONDS = 60.0
-
-logger = logging.getLogger(__name__)
+"""For the headers on a reserved connection."""
 
 
 class Connection(RequestHandler):
@@ -60,10 +43,10 @@ class Connection(RequestHandler):
 
     __slots__ = ("_backlog", "_body", "_chunked", "_head_began", "_held", "_received", "_refused", "_wire", "reserved")
 
-    def __init__(self, manager: "Server", **options: Any) -> None:
+    def __init__(self, manager: web.Server, **options: Any) -> None:
         super().__init__(manager, **options)
         self.reserved = False
-        """Whether only health checks are answered here."""
+        """Whether only health checks and metrics are answered here."""
         self._wire: asyncio.Transport | None = None
         self._head_began: float | None = self._loop.time()
         self._body: StreamReader | None = None
@@ -177,7 +160,7 @@ class Connection(RequestHandler):
             return False
         if self._does_not_read(now, settings.send_stall_seconds):
             CONNECTIONS_ENDED.labels("send").inc()
-            _reset(self._wire)
+            reset(self._wire)
             return True
         seconds = _RESERVED_SECONDS if self.reserved else settings.header_seconds
         late = self._head_began is not None and now - self._head_began > seconds and self._is_waiting
@@ -199,7 +182,7 @@ class Connection(RequestHandler):
         if not waiting:
             self._backlog = None
             return False
-        waiting += _in_kernel(self._wire)
+        waiting += in_kernel(self._wire)
         if self._backlog is None or waiting > self._backlog[1] or self._backlog[1] - waiting >= RATE * seconds:
             self._backlog = now, waiting
         return now - self._backlog[0] >= seconds
@@ -213,6 +196,16 @@ class Connection(RequestHandler):
     def is_idle(self) -> bool:
         """Whether the client has sent a request, and nothing since."""
         return self._is_waiting and self._head_began is None and not self.reserved
+
+    @property
+    def is_half(self) -> bool:
+        """Whether the client has not sent the headers of a request yet, or not all of them."""
+        return self._is_waiting and self._head_began is not None
+
+    def reserve(self) -> None:
+        """Answer only health checks and metrics here, and do not wait for the rest of a body."""
+        self.reserved = True
+        self._lingering_time = 0.0
 
     # Errors
 
@@ -241,130 +234,6 @@ class Connection(RequestHandler):
             self.logger.info(f"{args[0]}: %s", *args[1:], _first_line(cause))  # noqa: G004
         else:
             super().log_exception(*args, **options)
-
-
-class Server(web.Server):
-    """Creates a Connection for every client, up to MAX_CONNECTIONS, and watches over them."""
-
-    settings: CommonSettings
-    _warned = -_WARNING_SECONDS
-
-    @classmethod
-    def like(cls, made: web.Server, settings: CommonSettings) -> "Server":
-        """A server with the handler and the options of a server that aiohttp made."""
-
-        async def handle(request: web.BaseRequest) -> web.StreamResponse:
-            assert isinstance(request, web.Request)
-            try:
-                _check_head(request)
-            except ServiceError as error:
-                return refusal(request, error)
-            if _is_reserved(request):
-                return await _answer_health_checks_only(request, made)
-            try:
-                return await made.request_handler(request)
-            except asyncio.CancelledError:
-                log_hang_up(request)
-                raise
-            except web.HTTPException as error:
-                return refusal(request, from_aiohttp(request, error))
-
-        server = cls(
-            handle,
-            request_factory=made.request_factory,
-            handler_cancellation=made.handler_cancellation,
-            loop=made._loop,  # noqa: SLF001
-            **made._kwargs,  # noqa: SLF001
-        )
-        server.settings = settings
-        return server
-
-    def __call__(self) -> Connection:
-        """The handler of a new connection."""
-        return Connection(self, loop=self._loop, **self._kwargs)
-
-    def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
-        """Count a connection. If there are too many, close an idle one, or reserve this one, or close it."""
-        super().connection_made(handler, transport)
-        beyond = len(self._connections) - self.settings.max_connections
-        if beyond > 0 and not self._close_an_idle_one():
-            CONNECTIONS_ENDED.labels("crowded").inc()
-            self._warn()
-            assert isinstance(handler, Connection)
-            handler.reserved = True
-            if beyond > _RESERVE:
-                transport.abort()
-
-    async def watch(self) -> None:
-        """Check the deadlines of all connections, for ever."""
-        shortest = min(self.settings.header_seconds, self.settings.send_stall_seconds)
-        while True:
-            await asyncio.sleep(min(1.0, shortest / 4))
-            now = self._loop.time()
-            for connection in self._ours():
-                if connection.check(now, self.settings):
-                    await asyncio.sleep(0)  # let others proceed: thousands may have stalled together
-
-    def _close_an_idle_one(self) -> bool:
-        """Make room by closing a connection that waits for its client's next request. Returns whether there was one."""
-        idle = next((connection for connection in self._ours() if connection.is_idle), None)
-        if idle:
-            CONNECTIONS_ENDED.labels("idle").inc()
-            idle.force_close()
-        return idle is not None
-
-    def _ours(self) -> Iterator[Connection]:
-        """The connections at this moment, the oldest first."""
-        return (connection for connection in self.connections if isinstance(connection, Connection))
-
-    def _warn(self) -> None:
-        if time.monotonic() - self._warned >= _WARNING_SECONDS:
-            self._warned = time.monotonic()
-            logger.warning(
-                "%d connections are open; others are refused (MAX_CONNECTIONS)", self.settings.max_connections
-            )
-
-
-def _check_head(request: web.Request) -> None:
-    """Raise URITooLong or ExpectationFailed for what would take aiohttp's router long, or make aiohttp fail.
-
-    The router's time grows with the square of the number of slashes: it took half a second for 60,000.
-    """
-    if len(request.raw_path) > MAX_URL:
-        raise URITooLong(f"the URL has {len(request.raw_path)} bytes; the limit is {MAX_URL}")
-    expected = request.headers.get("Expect", "")
-    if expected and expected.lower() != "100-continue":
-        raise ExpectationFailed(f"the expectation {expected[:64]!r} is unknown; remove it")
-
-
-async def _answer_health_checks_only(request: web.Request, server: web.Server) -> web.StreamResponse:
-    if request.path.endswith("/healthcheck"):
-        response = await server.request_handler(request)
-    else:
-        response = refusal(request, Unavailable("too many connections are open; retry later"))
-    response.force_close()
-    return response
-
-
-def _is_reserved(request: web.BaseRequest) -> bool:
-    return isinstance(request.protocol, Connection) and request.protocol.reserved
-
-
-def _in_kernel(transport: asyncio.Transport) -> int:
-    """The bytes that the kernel has not delivered yet. A slow client takes them long before it takes more from us."""
-    connection = transport.get_extra_info("socket")
-    with suppress(OSError, ValueError):
-        return int(struct.unpack("i", fcntl.ioctl(connection.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
-    return 0
-
-
-def _reset(transport: asyncio.Transport) -> None:
-    """Close a connection at once. Otherwise, the kernel keeps what the client does not read for minutes."""
-    with suppress(OSError, ValueError):
-        duplicate = socket.socket(fileno=os.dup(transport.get_extra_info("socket").fileno()))
-        with duplicate:
-            duplicate.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    transport.abort()
 
 
 def _explained(exc: BaseException | None, longest_url: int) -> ServiceError:

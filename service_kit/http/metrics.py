@@ -46,7 +46,8 @@ CONNECTIONS = Gauge("imgsvc_connections", "Connections open.", multiprocess_mode
 CONNECTIONS_ENDED = Counter(
     "imgsvc_connections_ended",
     "Connections that the service refused or closed: because the headers did not arrive in time (headers), the client"
-    " did not read (send), or MAX_CONNECTIONS was reached: the new one (crowded), or an idle one instead (idle).",
+    " did not read (send), or MAX_CONNECTIONS was reached: the new one (crowded), or instead an idle one (idle) or one"
+    " without complete headers (half).",
     ["reason"],
 )
 EVENT_LOOP_LAG = Histogram(

@@ -16,7 +16,7 @@ from contextlib import suppress
 from aiohttp import web
 
 from service_kit.errors import CannotStart, ServiceError
-from service_kit.http import _connections as connections
+from service_kit.http._web_server import Server
 from service_kit.http.lag import measure_lag
 from service_kit.http.metrics import IN_PROGRESS
 from service_kit.http.middlewares import Handler
@@ -97,7 +97,7 @@ class Runner(web.AppRunner):
         app.on_response_prepare.extend((self._in_flight.close_when_stopping, remember_response))
 
     async def _make_server(self) -> web.Server:
-        server = connections.Server.like(await super()._make_server(), self._settings)
+        server = Server.like(await super()._make_server(), self._settings)
         self._watching = [asyncio.create_task(server.watch()), asyncio.create_task(measure_lag())]
         return server
 

@@ -16,8 +16,28 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from service_kit import errors
-from service_kit.errors import ServiceError
+from service_kit.errors import (
+    BadRequest,
+    DiskFailed,
+    InsufficientStorage,
+    MemoryExceeded,
+    NotAcceptable,
+    ServiceError,
+    UnprocessableImage,
+    UnsupportedImage,
+)
+
+EXPECTED: tuple[type[ServiceError], ...] = (
+    MemoryExceeded,
+    UnprocessableImage,
+    UnsupportedImage,
+    BadRequest,
+    NotAcceptable,
+    InsufficientStorage,
+    DiskFailed,
+)
+"""The errors that tasks raise, subclasses first. No other can arrive: a worker that was taken over shall not say that
+an image was deleted, or that the service is at fault."""
 
 LONGEST_ANSWER = 64 * 1024
 _LONGEST_DETAIL = 2000
@@ -98,8 +118,8 @@ def answer(number: int, returns: Any, value: object) -> bytes:
 
 
 def error_answer(number: int, error: ServiceError) -> bytes:
-    """The message with an error for the client."""
-    name = next(cls.__name__ for cls in type(error).__mro__ if cls.__name__ in _KNOWN)
+    """The message with an error for the client, one of EXPECTED."""
+    name = next(cls.__name__ for cls in EXPECTED if isinstance(error, cls))
     return _line(number, _ERROR, _ERRORS.dump_json((name, error.detail[:_LONGEST_DETAIL])))
 
 
@@ -123,12 +143,22 @@ def read(number: int, returns: Any, line: bytes) -> Any:
             return _schema(returns).validate_json(content)
         if kind == _ERROR:
             name, detail = _ERRORS.validate_json(content)
-            raise _KNOWN[name](detail[:_LONGEST_DETAIL])
+            raise _BY_NAME[name](_printable(detail[:_LONGEST_DETAIL]))
         if kind == _BUG:
-            raise WorkerFailed(_TEXT.validate_json(content))
+            raise WorkerFailed(_indented(_TEXT.validate_json(content)))
     except (ValidationError, KeyError) as error:
         raise BadAnswer(str(error)) from None
     raise BadAnswer("unknown kind of answer")
+
+
+def _printable(text: str) -> str:
+    """A text without control characters: it reaches logs and terminals."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def _indented(text: str) -> str:
+    """A traceback none of whose lines looks like one that the log wrote itself."""
+    return "".join(f"\n    {_printable(line)}" for line in text.splitlines())
 
 
 @cache
@@ -138,4 +168,4 @@ def _schema(returns: Any) -> TypeAdapter[Any]:
 
 _TEXT: TypeAdapter[str] = TypeAdapter(str)
 _ERRORS: TypeAdapter[tuple[str, str]] = TypeAdapter(tuple[str, str])
-_KNOWN = {name: cls for name, cls in vars(errors).items() if isinstance(cls, type) and issubclass(cls, ServiceError)}
+_BY_NAME = {each.__name__: each for each in EXPECTED}

@@ -19,7 +19,7 @@ from select import POLLIN
 from select import poll as Poll  # noqa: N812  # it makes objects
 from typing import Any, Generic, Protocol, TypeVar
 
-from service_kit.errors import MemoryExceeded, ServiceError, Unavailable
+from service_kit.errors import MemoryExceeded, Unavailable
 from service_kit.processes import _messages as messages
 from service_kit.processes._memory_guard import OUT_OF_MEMORY, MemoryGuard, end_out_of_memory
 from service_kit.processes.sandbox import Sandbox, close_inherited_files, enter
@@ -156,8 +156,8 @@ class Worker:
     async def call(self, task: Task[T], *args: object, memory: int | None = None) -> T:
         """Run a task with `args` in the process. Open binary files among them arrive open.
 
-        The process may take `memory` bytes more than an idle one (None: no limit). Raises the ServiceErrors that the
-        task raises there, MemoryExceeded, and WorkerDied.
+        The process may take `memory` bytes more than an idle one (None: no limit). Raises the errors of the
+        task, if they are among EXPECTED (_messages.py), MemoryExceeded, and WorkerDied.
         """
         self._answer = asyncio.get_running_loop().create_future()
         self.jobs += 1
@@ -269,7 +269,7 @@ def _attempt(number: int, job: messages.Job, guard: MemoryGuard) -> bytes:
         with guard.limit(memory) if memory is not None else nullcontext():
             value = task.resolve()(*args)
         return messages.answer(number, task.returns, value)
-    except ServiceError as error:
+    except messages.EXPECTED as error:
         return messages.error_answer(number, error)
     except MemoryError:
         return messages.error_answer(number, MemoryExceeded())

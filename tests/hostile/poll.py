@@ -1,4 +1,4 @@
-"""Polls a health check every 50 ms and prints the longest wait in milliseconds when its input ends.
+"""Polls a health check every 50 ms. For each line of input, prints the longest wait since the last, in milliseconds.
 
 A program of its own: the process that attacks is too busy to measure.
 """
@@ -17,8 +17,12 @@ def main(url: str) -> None:
     """Poll until standard input ends."""
     place = urlsplit(url)
     longest = 0.0
-    print("ready", flush=True)
-    while not select.select([sys.stdin], [], [], _PAUSE)[0]:
+    while True:
+        if select.select([sys.stdin], [], [], _PAUSE)[0]:
+            if not sys.stdin.readline():
+                return
+            print(longest * 1000, flush=True)
+            longest = 0.0
         began = time.monotonic()
         connection = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
         connection.request("GET", _PATH)
@@ -26,9 +30,7 @@ def main(url: str) -> None:
         connection.close()
         longest = max(longest, time.monotonic() - began)
         if status != http.HTTPStatus.OK:
-            print(f"the health check answered {status}", file=sys.stderr)
-            sys.exit(1)
-    print(longest * 1000)
+            sys.exit(f"the health check answered {status}")
 
 
 if __name__ == "__main__":

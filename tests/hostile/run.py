@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,8 +46,9 @@ def run(examples: Iterable[Example], folder: Path) -> Iterator[Outcome]:
         with servers.serve(folder / str(number), **group[0].settings) as served:
             images = (asyncio.run(_upload(served.url, body)) for body in (JPEG, pictures.of_size(4 * MIB)))
             place = Place(served.url, *images)
-            for example in group:
-                yield _outcome(example, place, served)
+            with _polled(place.url) as longest_wait:
+                for example in group:
+                    yield _outcome(example, place, served, longest_wait)
 
 
 async def _upload(url: str, body: bytes) -> str:
@@ -58,12 +59,13 @@ async def _upload(url: str, body: bytes) -> str:
         return str((await response.json())["image_id"])
 
 
-def _outcome(example: Example, place: Place, served: servers.Served) -> Outcome:
-    with _polled(place.url) as waits, _watched(served) as peak:
+def _outcome(example: Example, place: Place, served: servers.Served, longest_wait: Callable[[], float]) -> Outcome:
+    longest_wait()
+    with _watched(served) as peak:
         began, cpu = time.monotonic(), cpu_seconds(served.process.pid)
         status = asyncio.run(_attack(example, place))
         seconds, spent = time.monotonic() - began, cpu_seconds(served.process.pid) - cpu
-    return Outcome(example, status, seconds, waits[0], peak[0], spent)
+    return Outcome(example, status, seconds, longest_wait(), peak[0], spent)
 
 
 async def _attack(example: Example, place: Place) -> int:
@@ -75,20 +77,23 @@ async def _attack(example: Example, place: Place) -> int:
 
 
 @contextmanager
-def _polled(url: str) -> Iterator[list[float]]:
-    """Poll a health check. At the end, the list has the longest wait in milliseconds."""
+def _polled(url: str) -> Iterator[Callable[[], float]]:
+    """Poll a health check. Yields a function that returns the longest wait since its last call, in milliseconds."""
     command = [sys.executable, "-m", "tests.hostile.poll", url]
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": servers.ROOT}
-    with subprocess.Popen(command, **pipes) as poller:  # type: ignore[call-overload]
-        poller.stdout.readline()
-        waits: list[float] = []
-        time.sleep(2 * _PAUSE)
-        try:
-            yield waits
-        finally:
-            text, _ = poller.communicate()
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=servers.ROOT
+    ) as poller:
+        assert poller.stdin
+        assert poller.stdout
+        ask, answers = poller.stdin, poller.stdout
+
+        def longest() -> float:
+            ask.write("\n")
+            return float(answers.readline())
+
+        yield longest
+        poller.communicate()
         assert poller.returncode == 0
-        waits.append(float(text))
 
 
 @contextmanager

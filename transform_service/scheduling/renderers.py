@@ -119,7 +119,9 @@ class Renderers:
     async def read_header(self, source: RenderSource, page: int = 0) -> Header:
         """Read the header of an image, or of one `page` of it. Raises the errors of `read_header` (imaging.pixels)."""
         with self._quarantine.watch(source.sha256), _opened(source.path) as file:
-            return await self._run(_READING, READ_HEADER, file, self._limits, page, memory=READ_HEADER_BYTES)
+            header = await self._run(_READING, READ_HEADER, file, self._limits, page, memory=READ_HEADER_BYTES)
+        header.check(self._limits)  # again: a decoder that was taken over may say anything
+        return header
 
     async def _render(
         self,

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import cast
 
 import pytest
 from aiohttp import web
@@ -13,7 +14,9 @@ from prometheus_client import REGISTRY
 from yarl import URL
 
 from service_kit.http import middlewares
+from service_kit.http._connections import Connection
 from service_kit.http.health import health_route
+from service_kit.http.metrics import metrics_route
 from service_kit.http.server import Runner, listen
 from service_kit.http.uploads import read_form
 from service_kit.settings import CommonSettings
@@ -55,10 +58,17 @@ class Client:
 class Serving:
     """An application with a health check, a large response and uploads."""
 
-    def __init__(self, url: str, spool: Spool) -> None:
+    def __init__(self, url: str, spool: Spool, runner: Runner) -> None:
         self._url = URL(url)
         self._clients: list[Client] = []
+        self._runner = runner
         self.spool = spool
+
+    @property
+    def connections(self) -> list[Connection]:
+        """The service's own ends."""
+        assert self._runner.server
+        return cast("list[Connection]", self._runner.server.connections)
 
     async def connect(self, limit: int = 2**16) -> Client:
         client = Client(*await asyncio.open_connection(self._url.host, self._url.port, limit=limit))
@@ -93,6 +103,7 @@ async def serving(spool: Spool, **options: float) -> AsyncIterator[Serving]:
     app.add_routes(
         [
             health_route("/v1/images/healthcheck", "test"),
+            metrics_route(),
             web.get("/large", large),
             web.get("/streamed", streamed),
             web.post("/upload", upload),
@@ -100,7 +111,7 @@ async def serving(spool: Spool, **options: float) -> AsyncIterator[Serving]:
     )
     runner = Runner(app, settings)
     await runner.setup()
-    running = Serving(await listen(runner, "127.0.0.1", 0), spool)
+    running = Serving(await listen(runner, "127.0.0.1", 0), spool, runner)
     try:
         async with asyncio.timeout(PATIENT):
             yield running
@@ -233,24 +244,88 @@ async def test_stalled_uploads_share_a_bounded_memory(spool: Spool) -> None:
     assert spool.pending == 0
 
 
-async def test_beyond_the_limit_only_health_checks_are_answered(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
+UPLOAD = IMAGE + b"Content-Length: 1000\r\n\r\n"
+LARGE_REQUEST = b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def _begin(service: Serving, requests: int) -> list[Client]:
+    """Connections with unread responses, which no deadline ends soon."""
+    clients = [await service.connect() for _ in range(requests)]
+    for client in clients:
+        client.send(b"GET /streamed HTTP/1.1\r\nHost: x\r\n\r\n")
+    await _until(lambda: _open() >= requests)
+    return clients
+
+
+async def test_beyond_the_limit_only_operators_are_answered(spool: Spool, caplog: pytest.LogCaptureFixture) -> None:
     async with serving(spool, max_connections=3) as service:
-        for _ in range(3):
-            (await service.connect()).send(b"GET ")
-        await _until(lambda: _open() >= 3)
+        await _begin(service, 3)
         for _ in range(5):
+            for request in (GET, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+                client = await service.connect()
+                client.send(request)
+                assert (await client.response())[0] == 200
+                client.hang_up()
+        for request in (LARGE_REQUEST, UPLOAD + b"x"):  # without waiting for the rest of the body
             client = await service.connect()
-            client.send(GET)
-            assert (await client.response())[0] == 200
-            client.hang_up()
-        client = await service.connect()
-        client.send(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
-        status, body = await client.response()
-        assert (status, "too many connections" in json.loads(body)["detail"]) == (503, True)
-        assert await client.end() == b""
+            client.send(request)
+            status, body = await client.response()
+            assert (status, "too many connections" in json.loads(body)["detail"]) == (503, True)
+            assert await client.end() == b""
         silent = [await service.connect() for _ in range(40)]
+        client = await service.connect()
+        client.send(GET)
+        assert (await client.response())[0] == 200  # although the reserve is full
         await asyncio.gather(*(client.end() for client in silent))  # the reserve has a short deadline
     assert len([record for record in caplog.records if record.levelno == logging.WARNING]) == 1
+
+
+async def test_half_heads_lock_nobody_out(spool: Spool) -> None:
+    before = _ended("half")
+    async with serving(spool, max_connections=3) as service:
+        halves = [await service.connect() for _ in range(60)]
+        for half in halves:
+            half.send(b"GET / HTTP/1.1\r\n")
+        new = await service.connect()
+        new.send(LARGE_REQUEST)
+        assert await new.response() == (200, LARGE)
+        assert await halves[0].end() == b"", "the oldest one made room"
+    assert _ended("half") > before
+
+
+async def test_uploads_leave_connections_to_others(spool: Spool) -> None:
+    async with serving(spool, max_connections=4) as service:
+        uploads = [await service.connect() for _ in range(3)]
+        for upload in uploads:
+            upload.send(UPLOAD)
+        await _until(lambda: len(list(spool.folder.iterdir())) == 3)
+        new = await service.connect()
+        new.send(UPLOAD + bytes(1000))
+        status, body = await new.response()
+        assert (status, "too many uploads" in json.loads(body)["detail"]) == (503, True)
+        new = await service.connect()
+        new.send(LARGE_REQUEST)
+        assert await new.response() == (200, LARGE)
+        uploads[0].send(bytes(1000))
+        assert (await uploads[0].response())[0] == 200
+        uploads[0].send(UPLOAD + bytes(1000))
+        assert (await uploads[0].response())[0] == 200
+
+
+async def test_a_connection_that_cannot_be_checked_ends_no_deadlines(
+    spool: Spool, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(spool, header_seconds=0.2) as service:
+        broken = await service.connect()
+        broken.send(GET)
+        assert (await broken.response())[0] == 200
+        for connection in service.connections:
+            connection._head_began = "broken"  # type: ignore[assignment]
+        assert await broken.end() == b""
+        client = await service.connect()
+        client.send(b"GET ")
+        assert (await client.response())[0] == 408
+    assert "could not be checked" in caplog.text
 
 
 async def test_an_idle_connection_makes_room(spool: Spool) -> None:

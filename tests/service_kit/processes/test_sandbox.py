@@ -16,8 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from service_kit.errors import CannotStart, MemoryExceeded
+from service_kit.errors import CannotStart, Gone, MemoryExceeded, UnprocessableImage
 from service_kit.processes import worker
+from service_kit.processes._messages import WorkerFailed
 from service_kit.processes.pool import DeadlinePassed, WorkerPool
 from service_kit.processes.worker import Setup, Task, WorkerDied
 from tests.servers import ROOT
@@ -27,6 +28,10 @@ MEBIBYTE = 1024**2
 
 def nothing() -> None:
     pass
+
+
+def raise_gone() -> None:
+    raise Gone("x")
 
 
 def double(number: int) -> int:
@@ -50,9 +55,7 @@ def _libc_call(name: str, *arguments: object) -> None:
 def _send_signal_by_file(pid: int) -> None:
     import fcntl  # noqa: PLC0415
 
-    ours, theirs = os.pipe()
-    fcntl.fcntl(ours, fcntl.F_SETOWN, pid)
-    os.write(theirs, b"x")
+    fcntl.fcntl(_connection(), fcntl.F_SETOWN, pid)
 
 
 ATTEMPTS = {
@@ -120,6 +123,7 @@ def resident() -> int:
 NOTHING: Task[None] = Task(__name__, "nothing")
 DOUBLE: Task[int] = Task(__name__, "double", returns=int)
 ATTEMPT: Task[str] = Task(__name__, "attempt", returns=str)
+RAISE: Task[None] = Task(__name__, "raise_gone")
 SEND: Task[int] = Task(__name__, "send", returns=int)
 SEND_AFTERWARDS: Task[int] = Task(__name__, "send_afterwards", returns=int)
 TAKE: Task[int] = Task(__name__, "take", returns=int)
@@ -137,9 +141,7 @@ async def pool() -> AsyncIterator[WorkerPool]:
 
 @pytest.mark.parametrize("name", ATTEMPTS)
 async def test_nothing_hostile_works(pool: WorkerPool, name: str) -> None:
-    arguments = (
-        (os.getpid(),) if name in {"signal the service", "signal by a file", "attach", "read another process"} else ()
-    )
+    arguments = (os.getpid(),) if name in NEED_A_PROCESS else ()
     result = await pool.run(ATTEMPT, name, *arguments, seconds=30)
     assert result in {"PermissionError", "OSError", "ModuleNotFoundError", "ImportError", "ValueError"}, result
     assert await pool.run(DOUBLE, 21, seconds=30) == 42
@@ -161,6 +163,9 @@ INCOMPLETE = b"1:v1"
         b"1:v" + b"1" * 100_000,
         b'1:e["SystemExit","x"]\n',
         b'1:e["ServiceError"]\n',
+        b'1:e["ServiceError","x"]\n',  # would be a 500
+        b'1:e["Gone","x"]\n',  # no task raises this
+        b'1:e["ContentLost","x"]\n',
         b"1:v1\n1:v2\n",
         b"cos\nsystem\n(S'touch /tmp/hostile'\ntR.\n",  # a pickle that runs a command
     ],
@@ -173,6 +178,26 @@ async def test_a_malicious_message_fails_only_its_own_job(pool: WorkerPool, mess
     assert not Path("/tmp/hostile").exists()
     assert await pool.run(DOUBLE, 21, seconds=30) == 42
     assert pool.pids.isdisjoint(before)
+
+
+@pytest.mark.parametrize(
+    ("message", "error", "text"),
+    [
+        (b'e["UnprocessableImage","x\\n\\u001b[2J2026 ERROR forged"]', UnprocessableImage, "x  [2J2026 ERROR forged"),
+        (b'b"x\\r2026 ERROR forged\\n\\u001b[2J"', WorkerFailed, "\n    x\n    2026 ERROR forged\n     [2J"),
+    ],
+)
+async def test_a_worker_cannot_forge_lines_of_the_log(
+    pool: WorkerPool, message: bytes, error: type[Exception], text: str
+) -> None:
+    with pytest.raises(error) as raised:
+        await pool.run(SEND, b"1:" + message + b"\n", seconds=30)
+    assert str(raised.value) == text
+
+
+async def test_an_error_that_no_task_may_raise_is_a_bug(pool: WorkerPool) -> None:
+    with pytest.raises(WorkerFailed, match="Gone: x"):
+        await pool.run(RAISE, seconds=30)
 
 
 async def test_a_second_answer_never_passes_for_that_to_the_next_job(pool: WorkerPool) -> None:
