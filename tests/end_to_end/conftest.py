@@ -1,6 +1,7 @@
 """The same tests against `imgsvc serve` and against the containers."""
 
 import io
+import os
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -43,7 +44,12 @@ async def remote_server() -> AsyncIterator[RemoteServer]:
         yield server
 
 
-@pytest.fixture(scope="session", params=["embedded", "compose", "moto", "rclone"])
+_KINDS = ["embedded", "compose", "rclone"]
+if os.environ.get("LONG"):
+    _KINDS.append("moto")
+
+
+@pytest.fixture(scope="session", params=_KINDS)
 def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
     """(kind, base URL). `moto` and `rclone` are S3 servers, which hold the blobs of an embedded service."""
     if request.param == "compose":
