@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests import servers
 from tests.fuzz.cases import Case, case
-from tests.hostile.targets import Target, embedded, wait_until_idle
+from tests.hostile.targets import Target, embedded, logged_errors, wait_until_idle
 
 _EXPECTED = {502, 503, 504, 507}
 """Errors that are not the service's own."""
@@ -148,6 +148,8 @@ def _check_growth(before: tuple[int, int], after: tuple[int, int], report: Repor
 
 
 def _check_log(served: servers.Served) -> None:
+    if errors := logged_errors(served.log):
+        raise Broken(f"an error in the log: {errors[0]}")
     text = served.log.read_text()
     if "Traceback" in text:
         raise Broken(f"a traceback in the log:\n{text[text.index('Traceback') :][:3000]}")

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+import re
 import socket
 import socketserver
 import sys
@@ -135,3 +136,11 @@ def wait_until_idle(target: Target) -> None:
     while (now := target.cpu_seconds()) != before:
         before = now
         time.sleep(0.1)
+
+
+def logged_errors(log: Path) -> list[str]:
+    """What was logged as an error, with the lines that follow each. That traces find no collector is none."""
+    return [found[0][:3000] for found in _ERROR.finditer(log.read_text())]
+
+
+_ERROR = re.compile(r" (?:ERROR|CRITICAL) (?!opentelemetry\.).*(?:\n(?!\d{4}-).*)*")
