@@ -19,12 +19,16 @@ from tests.observe.expressions import all_metrics, dashboard_queries
 TARGETS = {**NODES, "storage": 1, "transform": 1}
 
 STEADY = {
+    "imgsvc_connections_ended_total": "no client stalls",
     "imgsvc_container_memory_limit_bytes": "a limit",
     "imgsvc_render_memory_limit_bytes": "a limit",
     "imgsvc_renderers": "a new one starts before the next scrape",
     "imgsvc_renderers_expected": "a setting",
     "imgsvc_result_cache_refused_total": "nobody else writes to Redis",
     "imgsvc_render_deadlines_total": "requests that would wait too long are refused earlier",
+    "imgsvc_source_cache_bytes": "the originals are files",
+    "imgsvc_source_cache_limit_bytes": "a limit",
+    "imgsvc_source_cache_total": "the originals are files",
     "nginx_up": "its status is there as long as nginx runs",
     "varnish_up": "its figures are there as long as varnishd runs",
     "varnish_main_cache_hit_grace": "responses are stale after an hour",
