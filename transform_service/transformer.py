@@ -11,6 +11,7 @@ from cachetools import LRUCache
 from imaging.formats import Format, InputLimits
 from imaging.header import Header
 from service_kit.errors import Unavailable, UnprocessableImage
+from service_kit.flights import Flights
 from service_kit.observing import spans
 from service_kit.processes.pool import DeadlinePassed
 from service_kit.processes.quarantine import Quarantined
@@ -41,14 +42,6 @@ class _Job:
     planned: Planned
 
 
-@dataclass(eq=False, slots=True)
-class _Flight:
-    """A render, and the number of requests that are waiting for it."""
-
-    task: asyncio.Task[Result]
-    waiting: int = 0
-
-
 class Transformer:
     """Transforms images. Simultaneous identical requests share one render; later ones find its result in the cache."""
 
@@ -63,7 +56,7 @@ class Transformer:
         self._cache = cache
         self._spool = spool
         self._stored = stored
-        self._flights: dict[str, _Flight] = {}
+        self._flights: Flights[Result] = Flights()
         self._verified: LRUCache[str, bool] = LRUCache(_VERIFIED)
         """Contents of which all pixels were decoded, by hash."""
 
@@ -131,42 +124,28 @@ class Transformer:
 
     async def _shared(self, job: _Job) -> Result:
         key = job.planned.key
-        flight = self._flights.get(key)
-        first = flight is None
-        if flight is None:
-            flight = self._flights[key] = self._begin(job)
-        flight.waiting += 1
+        first = key not in self._flights
         try:
-            result = await asyncio.shield(flight.task)
+            result = await self._flights.join(key, lambda: self._begin(job))
         except DeadlinePassed as error:
             spans.lap("render", queue=error.queued)
             raise
         except Exception:
             spans.lap("render")
             raise
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                self._land(key, flight)
-                flight.task.cancel()
         _lap(result.timings, first=first)
         if not first:
             RESULTS.labels("shared").inc()
         return result
 
-    def _begin(self, job: _Job) -> _Flight:
-        """Start a flight. It keeps its images, since the request that named them may end before those that join."""
+    def _begin(self, job: _Job) -> asyncio.Task[Result]:
+        """Start a render. It keeps its images, since the request that named them may end before those that join."""
         claims = contextlib.ExitStack()
         for image in (job.image, *job.overlays):
             claims.enter_context(image.claim())
-        flight = _Flight(asyncio.create_task(self._find_or_render(job)))
-        flight.task.add_done_callback(lambda _: claims.close())
-        flight.task.add_done_callback(lambda _: self._land(job.planned.key, flight))
-        return flight
-
-    def _land(self, key: str, flight: _Flight) -> None:
-        if self._flights.get(key) is flight:
-            del self._flights[key]
+        task = asyncio.create_task(self._find_or_render(job))
+        task.add_done_callback(lambda _: claims.close())
+        return task
 
     async def _find_or_render(self, job: _Job) -> Result:
         key = job.planned.key

@@ -38,7 +38,7 @@ class Service:
     @property
     def waiting(self) -> list[int]:
         """The number of requests that wait for each render."""
-        return [flight.waiting for flight in self.app[handlers.TRANSFORMER]._flights.values()]
+        return self.app[handlers.TRANSFORMER]._flights.waiting
 
     def spooled(self) -> list[Path]:
         """Files of requests. Originals from object stores have a folder of their own."""

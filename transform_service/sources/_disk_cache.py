@@ -16,10 +16,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from service_kit.errors import InsufficientStorage
+from service_kit.flights import Flights
 from service_kit.spool import Spool, Spooled
 from service_kit.threads import in_thread
 from transform_service.metrics import SOURCE_CACHE, SOURCE_CACHE_BYTES, SOURCE_CACHE_LIMIT
@@ -42,14 +42,6 @@ class _NoRoom(Exception):
     pass
 
 
-@dataclass(eq=False, slots=True)
-class _Flight:
-    """A fetch, and the number of requests that are waiting for it."""
-
-    task: asyncio.Task[bool]
-    waiting: int = 0
-
-
 class DiskCache:
     """Originals in `folder`: those used last, as many as fit into `limit` bytes. A limit of 0 turns the cache off.
 
@@ -60,7 +52,7 @@ class DiskCache:
         self._folder = folder
         self._spool = Spool(folder)
         self._limit = limit
-        self._flights: dict[str, _Flight] = {}
+        self._flights: Flights[bool] = Flights()
         self._verified: OrderedDict[str, None] = OrderedDict()
         """The originals that this process has verified, as many as the cache can hold."""
         self._changing = threading.Lock()
@@ -87,7 +79,8 @@ class DiskCache:
                 SOURCE_CACHE.labels("hit").inc()
                 yield path
                 return
-            kept = await self._shared(sha256, size, fetch)
+            SOURCE_CACHE.labels("shared" if sha256 in self._flights else "miss").inc()
+            kept = await self._flights.join(sha256, lambda: asyncio.create_task(self._fetch(sha256, size, fetch)))
             # Another process may have evicted it already.
             yield path if kept and await in_thread(self._take, sha256, size, path) else None
 
@@ -121,32 +114,13 @@ class DiskCache:
         except FileNotFoundError:
             pass
         except OSError as error:
-            logger.warning("the source cache is out of order: %s", error)
+            logger.warning("the source cache cannot be used: %s", error)
         return False
 
     def _remember(self, sha256: str) -> None:
         self._verified[sha256] = None
         while len(self._verified) > self._limit // _LEAST:
             self._verified.popitem(last=False)
-
-    async def _shared(self, sha256: str, size: int, fetch: Fetch) -> bool:
-        flight = self._flights.get(sha256)
-        SOURCE_CACHE.labels("shared" if flight else "miss").inc()
-        if flight is None:
-            flight = self._flights[sha256] = _Flight(asyncio.create_task(self._fetch(sha256, size, fetch)))
-            flight.task.add_done_callback(lambda _: self._land(sha256, flight))
-        flight.waiting += 1
-        try:
-            return await asyncio.shield(flight.task)
-        finally:
-            flight.waiting -= 1
-            if not flight.waiting and not flight.task.done():
-                self._land(sha256, flight)
-                flight.task.cancel()
-
-    def _land(self, sha256: str, flight: _Flight) -> None:
-        if self._flights.get(sha256) is flight:
-            del self._flights[sha256]
 
     async def _fetch(self, sha256: str, size: int, fetch: Fetch) -> bool:
         """Fetch and keep an original. Returns whether it was kept."""
