@@ -18,7 +18,7 @@ from service_kit.settings import Bytes, read_settings
 from storage_service.app import database_config
 from storage_service.blobs import Blobs
 from storage_service.metadata.base import create_store
-from storage_service.scrubbing import Finding, Report, Scrubber, StoreOutOfOrder
+from storage_service.scrubbing import Finding, Report, Scrubber, StoreUnusable
 from storage_service.settings import StorageSettings
 
 WELL, DAMAGED, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -62,7 +62,7 @@ def run(options: argparse.Namespace) -> int:
         for line in str(error).splitlines():
             print(f"imgsvc: {line}", file=sys.stderr)
         return USAGE
-    except (ServiceError, StoreOutOfOrder) as error:
+    except (ServiceError, StoreUnusable) as error:
         print(f"imgsvc: the scrub could not start: {error}", file=sys.stderr)
         return FAILED
 
@@ -92,7 +92,7 @@ async def _run(scrubber: Scrubber, *, in_json: bool) -> int:
     try:
         async with progress.shown():
             await scrubber.run(progress.ignore if in_json else progress.print_finding)
-    except (ServiceError, StoreOutOfOrder) as error:
+    except (ServiceError, StoreUnusable) as error:
         code, trouble = FAILED, str(error)
     except asyncio.CancelledError:  # Ctrl-C
         code, trouble = INTERRUPTED, "interrupted"

@@ -18,7 +18,7 @@ _NAMED = 10_000
 _IMAGES = 100
 """Images that a finding names."""
 _GIVE_UP = 10
-"""Blobs in a row that cannot be read, after which the whole store must be out of order."""
+"""After so many unreadable blobs in a row, the fault is with the store."""
 _YOUNG = timedelta(minutes=1)
 _PATIENCE = 1.0
 """Seconds for an upload in progress to commit the record of a young blob."""
@@ -26,7 +26,7 @@ _PATIENCE = 1.0
 Damage = Literal["corrupt", "wrong size", "missing", "unreadable"]
 
 
-class StoreOutOfOrder(Exception):
+class StoreUnusable(Exception):
     """Nothing can be read from the blob store."""
 
 
@@ -96,7 +96,7 @@ class Scrubber:
     async def run(self, found: Callable[[Finding], None]) -> None:
         """Compare all blobs, and call `found` for each that is damaged. `report` grows meanwhile.
 
-        Raises ServiceError if the database does not respond, StoreOutOfOrder if the blob store does not.
+        Raises ServiceError if the database does not respond, StoreUnusable if the blob store does not.
         """
         started = time.monotonic()
         try:
@@ -138,7 +138,9 @@ class Scrubber:
         if damage == "unreadable":
             self._unreadable += 1
             if self._unreadable == _GIVE_UP:
-                raise StoreOutOfOrder(f"{_GIVE_UP} blobs in a row cannot be read, the last one {content.sha256}")
+                raise StoreUnusable(
+                    f"the last {_GIVE_UP} blobs could not be read; check the blob store ({content.sha256} was the last)"
+                )
         if damage == "corrupt":
             # The services see by themselves what is missing or too short, and when that is mended.
             await self._metadata.mark_damaged(content.sha256, datetime.now(UTC), read_from)
@@ -177,7 +179,7 @@ class Scrubber:
                     self.report.orphans += 1
                     _keep(self.report.orphan_names, self._blobs.key(sha256))
         except OSError as error:
-            raise StoreOutOfOrder(f"the blobs cannot be listed: {error}") from error
+            raise StoreUnusable(f"the blob store did not list its blobs: {error}") from error
 
     async def _unused(self, sha256s: set[str]) -> set[str]:
         return sha256s - await self._metadata.used_contents(sorted(sha256s)) if sha256s else set()

@@ -29,23 +29,18 @@ __all__ = [
     "mapped",
     "pyvips",
     "release_memory",
-    "resident_bytes",
     "target",
 ]
 
 _OPERATION_BLOCKED = 1 << 5  # VIPS_OPERATION_BLOCKED
 _M_ARENA_MAX = -8  # malloc.h
 _MOST_MESSAGES, _MESSAGE_LENGTH = 1000, 200
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _FATAL = 1 << 1 | 1 << 2  # G_LOG_FLAG_FATAL, G_LOG_LEVEL_ERROR
 _NO_MEMORY = re.compile(
     r"out of memory|insufficient memory|memory allocation|allocating \d+ bytes failed|failed to allocate \d",
     re.IGNORECASE,
 )
 """What libvips and the decoders say when they cannot get memory. libtiff says something similar of wrong sizes."""
-_STATM_BYTES = 200
-_statm: list[int] = []
-"""The descriptor of this worker's /proc/self/statm: the sandbox opens no files."""
 _libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
 
 
@@ -83,7 +78,6 @@ def lock_down() -> None:
     pyvips.cache_set_max(0)
     if _libc:
         _libc.mallopt(_M_ARENA_MAX, 1)
-        _statm.append(os.open("/proc/self/statm", os.O_RDONLY))
     _end_without_memory()
     enabled, expected = enabled_loaders(), {reader.loader for reader in readers}
     if enabled != expected:
@@ -102,11 +96,6 @@ def enabled_loaders() -> set[str]:
     pyvips.type_map(pyvips.type_from_name("VipsForeignLoad"), visit)
     files = [name for name in names if not name.endswith(("_base", "_buffer", "_source"))]
     return {name for name in files if not Introspect.get(name).flags & _OPERATION_BLOCKED}
-
-
-def resident_bytes() -> int:
-    """The resident memory of this process."""
-    return int(os.pread(_statm[0], _STATM_BYTES, 0).split()[1]) * _PAGE if _statm else 0
 
 
 def release_memory() -> None:

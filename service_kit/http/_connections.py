@@ -22,16 +22,12 @@ from service_kit.errors import (
 )
 from service_kit.http._body import RATE, Refused
 from service_kit.http._sockets import in_kernel, reset
+from service_kit.http.framing import PIECE, is_excessive
 from service_kit.http.metrics import CONNECTIONS, CONNECTIONS_ENDED
 from service_kit.http.middlewares import refusal
 from service_kit.http.paths import MAX_URL
 from service_kit.settings import CommonSettings
 
-_PIECE = 16 * 1024
-"""Bytes that are parsed at once: a read may have 256 kB, which are 43,000 chunks of a byte."""
-_OVERHEAD = 64 * 1024
-"""Bytes that chunking may add to a body, and how many bytes of the body allow one more: chunks of 60 bytes are fine."""
-_BODY_PER_OVERHEAD = 8
 _HEAD = 128 * 1024
 """Bytes of a request's URL and headers together."""
 _RESERVED_SECONDS = 2.0
@@ -83,7 +79,7 @@ class Connection(RequestHandler):
             self._parse(data)
         self._held += data
         while self._held and not self._reading_paused and len(self._messages) < self._max_msg_queue_size:
-            piece, self._held = self._held[:_PIECE], self._held[_PIECE:]
+            piece, self._held = self._held[:PIECE], self._held[PIECE:]
             self._parse(piece)
             if self._refused:
                 return
@@ -134,7 +130,7 @@ class Connection(RequestHandler):
         elif self._chunked:
             assert self._body is not None
             body = self._body.total_bytes
-            if self._received - body > _OVERHEAD + body / _BODY_PER_OVERHEAD:
+            if is_excessive(self._received, body):
                 self._break_off(
                     BadRequest("the body has too many small chunks, or chunk extensions; send larger chunks")
                 )

@@ -20,7 +20,7 @@ class _Attributes(ctypes.Structure):
 
 
 def restrict() -> None:
-    """Deny everything that this kernel's Landlock can deny. Files that are open stay open. It cannot be undone.
+    """Deny everything that this kernel's Landlock can deny. Open files stay open. This is permanent.
 
     Raises OSError if the kernel has no Landlock, or does not allow it here.
     """

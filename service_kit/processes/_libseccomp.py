@@ -49,7 +49,7 @@ def prepare() -> None:
 
 
 def restrict(allowed: Iterable[Rule], missing: Iterable[str]) -> None:
-    """Allow only these system calls in this process and its future threads. It cannot be undone.
+    """Allow only these system calls in this process and its future threads, permanently.
 
     Others fail with EPERM, and those in `missing` with ENOSYS, so that a C library tries an older one. Rules for calls
     that this architecture does not have are skipped. Raises OSError if libseccomp or the kernel cannot do it.

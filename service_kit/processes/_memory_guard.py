@@ -58,10 +58,11 @@ class MemoryGuard:
         while True:
             self._working.wait()
             time.sleep(_INTERVAL)
-            if self._working.is_set() and self._resident() > self._limit:
+            if self._working.is_set() and self.resident() > self._limit:
                 end_out_of_memory()
 
-    def _resident(self) -> int:
+    def resident(self) -> int:
+        """The resident memory of this process, in bytes."""
         return int(os.pread(self._statm, _STATM_BYTES, 0).split()[1]) * _PAGE
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from cachetools import LRUCache
 
-from service_kit.errors import UnprocessableImage
+from service_kit.errors import ServiceError, UnprocessableImage
 
 _CRASHES = 2
 _REMEMBERED = 10_000
@@ -36,12 +36,12 @@ class Quarantine:
         self.check(sha256, crashed)
         try:
             yield
-        except Exception as error:
+        except ServiceError as error:
             if is_crash(error):
                 self._crashes[sha256] = self._crashes.get(sha256, 0) + 1
             raise
 
 
-def is_crash(error: Exception) -> bool:
+def is_crash(error: ServiceError) -> bool:
     """Whether a worker process ended by its own fault."""
     return bool(getattr(error, "crashed", False))

@@ -67,7 +67,7 @@ def close_inherited_files(keep: int) -> None:
 
 
 def enter(sandbox: Sandbox, most_memory: int | None) -> list[str]:
-    """Restrict this process for ever, to `most_memory` bytes among others. Files that are open stay open.
+    """Restrict this process permanently, including its memory to `most_memory` bytes. Open files stay open.
 
     Returns a line for each part that the kernel cannot do.
     """

@@ -4,32 +4,27 @@ It runs in a sandbox (docs/adr/0040), under the memory limit of its job (docs/ad
 """
 
 import asyncio
-import itertools
 import logging
 import multiprocessing
 import os
 import signal
 import socket
-import traceback
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from importlib import import_module
-from select import POLLIN
-from select import poll as Poll  # noqa: N812  # it makes objects
 from typing import Any, Generic, Protocol, TypeVar
 
 from service_kit.errors import MemoryExceeded, Unavailable
+from service_kit.processes import _loop
 from service_kit.processes import _messages as messages
-from service_kit.processes._memory_guard import OUT_OF_MEMORY, MemoryGuard, end_out_of_memory
-from service_kit.processes.sandbox import Sandbox, close_inherited_files, enter
+from service_kit.processes._memory_guard import OUT_OF_MEMORY, end_out_of_memory
+from service_kit.processes.sandbox import Sandbox
 from service_kit.threads import in_thread
 
 __all__ = ["Setup", "Task", "Worker", "WorkerDied", "end_out_of_memory", "preload"]
 
 T = TypeVar("T")
 _START_SECONDS = 30
-_IDLE_SECONDS = 0.05
 _CRASH_SIGNALS = {signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGILL, signal.SIGFPE, signal.SIGTRAP}
 """The signals that a process causes itself. SIGKILL comes from outside, or from a machine that is out of memory."""
 
@@ -97,7 +92,7 @@ class Setup:
     tasks: Sequence[Task[Any]]
     """The tasks of its jobs. Their modules are imported before the sandbox closes, which opens no files."""
     idle: Task[None] | None = None
-    """Runs once when there has been no job for a moment."""
+    """Runs once when there has been no job for a moment, and at once after a job that left much memory."""
     niceness: int = 0
     """Added to the niceness of the parent process; see nice(2)."""
     sandbox: Sandbox = "auto"
@@ -111,7 +106,7 @@ class Worker:
     def __init__(self, setup: Setup, on_death: Callable[["Worker"], None]) -> None:
         self._connection, self._theirs = socket.socketpair()
         self._connection.setblocking(False)
-        self._process: _Process = _context.Process(target=_work, args=(self._theirs, setup), daemon=True)
+        self._process: _Process = _context.Process(target=_loop.work, args=(self._theirs, setup), daemon=True)
         self._on_death = on_death
         self._received = bytearray()
         self._answer: asyncio.Future[bytes] | None = None
@@ -239,39 +234,3 @@ class Worker:
         if answer and not answer.done():
             answer.set_exception(error)
         self._on_death(self)
-
-
-def _work(connection: socket.socket, setup: Setup) -> None:
-    """The main loop of a worker process: run jobs until the other end closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which stops its workers itself
-    os.nice(setup.niceness)
-    close_inherited_files(keep=connection.fileno())
-    setup.initialize.resolve()()
-    for task in setup.tasks:
-        task.resolve()
-    idle = setup.idle.resolve() if setup.idle else None
-    guard = MemoryGuard()
-    missing = enter(setup.sandbox, setup.most_memory)
-    guard.start()
-    waiting = Poll()
-    waiting.register(connection, POLLIN)
-    with suppress(EOFError, OSError):  # the parent has gone, or has no use for this worker
-        connection.sendall(messages.answer(0, list[str], missing))
-        for number in itertools.count(1):
-            if idle and not waiting.poll(_IDLE_SECONDS * 1000):
-                idle()
-            connection.sendall(_attempt(number, messages.receive(connection), guard))
-
-
-def _attempt(number: int, job: messages.Job, guard: MemoryGuard) -> bytes:
-    try:
-        task, args, memory = messages.read_job(job)
-        with guard.limit(memory) if memory is not None else nullcontext():
-            value = task.resolve()(*args)
-        return messages.answer(number, task.returns, value)
-    except messages.EXPECTED as error:
-        return messages.error_answer(number, error)
-    except MemoryError:
-        return messages.error_answer(number, MemoryExceeded())
-    except Exception:  # noqa: BLE001
-        return messages.bug_answer(number, traceback.format_exc())

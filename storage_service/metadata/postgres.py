@@ -89,7 +89,7 @@ class PostgresStore:
     async def open(self, *, beside: bool = False) -> None:
         """Wait for the server, connect, and migrate. Several processes may do this at once.
 
-        `beside`: does not wait or migrate. Raises CannotStart if migrations are pending.
+        With `beside`, it neither waits nor migrates, and raises CannotStart if migrations are pending.
         """
         await self._pool
         await self._locks
@@ -104,8 +104,8 @@ class PostgresStore:
             while not await self._migrate(connection):
                 if asyncio.get_running_loop().time() > latest:
                     raise CannotStart(
-                        "the database cannot be migrated while a transaction, such as a backup, uses its tables; start"
-                        " the service again when it has ended"
+                        "another transaction, such as a backup, is using the database, so its tables cannot be changed;"
+                        " start the service again when it has ended"
                     )
                 await asyncio.sleep(_AGAIN_SECONDS)
 

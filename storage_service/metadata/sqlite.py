@@ -69,7 +69,7 @@ class SqliteStore:
     async def open(self, *, beside: bool = False) -> None:
         """Create the file if necessary, and migrate. Raises CannotStart if another process has it open.
 
-        `beside`: does not migrate. Raises CannotStart if the file does not exist, or if migrations are pending.
+        With `beside`, it does not migrate, and raises CannotStart if the file is missing or migrations are pending.
         """
         if beside and not self._path.exists():
             raise CannotStart(f"the SQLite database {self._path} does not exist; check DATA_DIR or DATABASE_URL")

@@ -122,7 +122,7 @@ async def test_the_table_is_long_and_the_servers_are_there(
     async with http.get(f"http://127.0.0.1:{PORT}/canary") as answer:
         assert answer.status == 200
     found = await statuses(http, served, [f"http://{host}:{PORT}/image" for host in (_HOST, "allowed.test")])
-    assert list(found.values()) == [415, 415], "the allowed address is reached, and its bytes are no image"
+    assert list(found.values()) == [415, 415], "the request reached the allowed address, which does not serve images"
     assert len(canary.hits) == 3
     canary.hits.clear()
 

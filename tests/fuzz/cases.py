@@ -24,7 +24,7 @@ _MOST = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """Requests to send one after the other. {id} stands for the ID in the first response's `Location`."""
+    """Requests to send in this order. `{id}` is replaced by the ID in the first response's `Location`."""
 
     kind: str
     requests: tuple[bytes, ...]

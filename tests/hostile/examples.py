@@ -1,4 +1,4 @@
-"""Cheap requests that made others wait, exhausted memory or failed with 500. Each stands for a kind.
+"""Cheap requests that made others wait, exhausted memory or failed with 500. Each represents a kind.
 
 To add one, append an Example to EXAMPLES: `python -m tests.hostile` and `test_examples.py` run them all.
 """
@@ -14,7 +14,7 @@ from tests import pictures
 
 KIB, MIB = 1024, 1024**2
 _LISTENER = socket.create_server(("127.0.0.1", 0))
-"""Of the remote servers in the examples. It is bound now, so that nobody else gets the port."""
+"""Of the remote servers in the examples. Bound here already, so that no other process can take the port."""
 _PORT = _LISTENER.getsockname()[1]
 JPEG = pictures.jpeg(64, 48)
 NO_ANSWER = 0

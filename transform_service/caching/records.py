@@ -68,7 +68,7 @@ class CachedLocator:
             raise Unavailable("the record cache does not respond and may still have the image; purge it again")
 
     async def _known(self, image_id: str) -> Located | None:
-        """The cached record; None if there is no valid one. Raises Gone for a deleted image."""
+        """The cached record, or None if it is missing or invalid. Raises Gone if the image was deleted."""
         stored = _GONE if image_id in self._unmarked else await self._store.get(_key(image_id))
         if stored is None or stored == _ASK:
             return None

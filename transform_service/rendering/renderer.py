@@ -18,9 +18,6 @@ from transform_service.operations.base import Overlays, load_operations
 from transform_service.planning.plan import Plan, RenderReport, Step
 from transform_service.planning.rules import upright
 
-_MOST_KEPT = 96 * 1024**2
-"""Above this many resident bytes, memory is returned at once, not only when the process is idle."""
-
 _SOUND = b"sound"
 """The result of a verification."""
 _SMALL_PIXELS = 1_000_000
@@ -38,25 +35,21 @@ def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], outpu
     """
     started = rendered = time.perf_counter()
     data = vips.mapped(source)
-    try:
-        with room_for("the result"), vips.decoding("the image", *_formats(plan)):
-            if plan.verify:
-                decoding.verify(data, plan.header)
-                output.write(_SOUND)
-            elif not (plan.unchanged and strip(data, plan.header, output, plan.frames)):
-                image = _rendered(data, plan, _OverlayFiles(overlays, plan.overlay_headers))
-                if image.width * image.height <= _SMALL_PIXELS:
-                    image = image.copy_memory()
-                    rendered = time.perf_counter()
-                plan.encoding.format.encoder.save(image, vips.target(output), plan.encoding.effective_quality)
-                del image
-        ended = time.perf_counter()
-        if rendered == started:
-            rendered = ended
-        return RenderReport(rendered - started, ended - rendered)
-    finally:
-        if vips.resident_bytes() > _MOST_KEPT:
-            vips.release_memory()
+    with room_for("the result"), vips.decoding("the image", *_formats(plan)):
+        if plan.verify:
+            decoding.verify(data, plan.header)
+            output.write(_SOUND)
+        elif not (plan.unchanged and strip(data, plan.header, output, plan.frames)):
+            image = _rendered(data, plan, _OverlayFiles(overlays, plan.overlay_headers))
+            if image.width * image.height <= _SMALL_PIXELS:
+                image = image.copy_memory()
+                rendered = time.perf_counter()
+            plan.encoding.format.encoder.save(image, vips.target(output), plan.encoding.effective_quality)
+            del image
+    ended = time.perf_counter()
+    if rendered == started:
+        rendered = ended
+    return RenderReport(rendered - started, ended - rendered)
 
 
 def _formats(plan: Plan) -> set[Format]:

@@ -10,14 +10,10 @@ from typing import Any
 import aiohttp
 from aiohttp.client_proto import ResponseHandler
 
-_PIECE = 16 * 1024
-"""Bytes that are parsed at once: a read may have 256 kB, which are 43,000 chunks of a byte."""
+from service_kit.http.framing import PIECE, is_excessive
+
 _INTERIM = 8
 """Interim responses. One or two are usual (`103 Early Hints`)."""
-_OVERHEAD = 64 * 1024
-"""Bytes of headers and framing."""
-_BODY_PER_OVERHEAD = 8
-"""A body may add an eighth of its length, which is enough for chunks of 60 bytes."""
 
 
 class Flooded(aiohttp.ClientPayloadError):
@@ -67,7 +63,7 @@ class _Bounded(ResponseHandler):
             super().data_received(data)
         self._held += data
         while self._held and self._parser is not None and not self._reading_paused and self._exception is None:
-            piece, self._held = self._held[:_PIECE], self._held[_PIECE:]
+            piece, self._held = self._held[:PIECE], self._held[PIECE:]
             self._received += len(piece)
             super().data_received(piece)
             if problem := self._problem():
@@ -79,7 +75,7 @@ class _Bounded(ResponseHandler):
         if self._interim > _INTERIM:
             return f"more than {_INTERIM} interim responses"
         body = self._body.total_bytes if self._body else 0
-        if self._received - body > _OVERHEAD + body / _BODY_PER_OVERHEAD:
+        if is_excessive(self._received, body):
             return "more headers or framing than a body of that length needs"
         return ""
 
