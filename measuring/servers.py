@@ -2,6 +2,7 @@
 
 import os
 import re
+import secrets
 import shutil
 import signal
 import socket
@@ -21,6 +22,7 @@ from measuring.processes import Tree
 ROOT = Path(__file__).parents[1]
 _START_SECONDS = 60
 _STOP_SECONDS = 20
+_SERVER_PORTS = range(10_000, 32_768)  # below those of outgoing connections
 Process = subprocess.Popen[bytes]
 
 
@@ -29,10 +31,12 @@ class CannotStart(Exception):
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    """A port on which nothing listens now, and which the kernel gives to no outgoing connection meanwhile."""
+    while True:
+        port = secrets.choice(_SERVER_PORTS)
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind((host, port))
+            return port
 
 
 def program(name: str) -> str:

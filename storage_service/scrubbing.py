@@ -52,7 +52,7 @@ class Report:
     blobs: int = 0
     """Blobs that were compared, whole or not."""
     bytes: int = 0
-    """Bytes that were read, each once."""
+    """Bytes that were read. What looks damaged is read twice."""
     seconds: float = 0.0
     damaged: int = 0
     repaired: int = 0
@@ -124,47 +124,53 @@ class Scrubber:
 
     async def _compare(self, content: StoredContent) -> Finding | None:
         """What is wrong with a blob. Looks twice, since a store may err, and the blob may be replaced meanwhile."""
-        read_from = datetime.now(UTC)
-        damage = await self._damage(content) and await self._damage(content)
-        if damage is None:
-            self._unreadable = 0
-            if content.damaged:
-                await self._metadata.mark_whole(content.sha256, read_from)
-                self.report.repaired += 1
-            return None
-        images = await self._metadata.images_with(content.sha256, _IMAGES)
-        if not images:  # deleted meanwhile
-            return None
+        damage = await self._damage(content, self._pace)
+        if damage or content.damaged:
+            damage = await self._mark(content)
         if damage == "unreadable":
             self._unreadable += 1
             if self._unreadable == _GIVE_UP:
                 raise StoreUnusable(
                     f"the last {_GIVE_UP} blobs could not be read; check the blob store ({content.sha256} was the last)"
                 )
-        if damage == "corrupt":
-            # The services see by themselves what is missing or too short, and when that is mended.
-            await self._metadata.mark_damaged(content.sha256, datetime.now(UTC), read_from)
-        return Finding(content.sha256, damage, content.bytes, self._blobs.key(content.sha256), images)
+        else:
+            self._unreadable = 0
+        images = await self._metadata.images_with(content.sha256, _IMAGES) if damage else None
+        if damage and images:  # else whole, or deleted meanwhile
+            return Finding(content.sha256, damage, content.bytes, self._blobs.key(content.sha256), images)
+        return None
 
-    async def _damage(self, content: StoredContent) -> Damage | None:
+    async def _mark(self, content: StoredContent) -> Damage | None:
+        """Look again, at full speed, while no upload can replace the blob or take it for whole, and note the result."""
+        async with self._metadata.lock_content(content.sha256) as locked:
+            damage = await self._damage(content, Pace(0))
+            if damage == "corrupt":
+                # The services see by themselves what is missing or too short, and when that is mended.
+                await locked.mark_damaged(datetime.now(UTC))
+            elif damage is None and await locked.is_damaged():
+                await locked.mend()
+                self.report.repaired += 1
+        return damage
+
+    async def _damage(self, content: StoredContent, pace: Pace) -> Damage | None:
         try:
             size = await self._blobs.size(content.sha256)
             if size is None:
                 return "missing"
             if size != content.bytes:
                 return "wrong size"
-            return None if await self._hash(content) == content.sha256 else "corrupt"
+            return None if await self._hash(content, pace) == content.sha256 else "corrupt"
         except (BlobMissing, ContentLost):  # it changed since, or was verified on its way
             return "corrupt"
         except ServiceError:
             return "unreadable"
 
-    async def _hash(self, content: StoredContent) -> str:
+    async def _hash(self, content: StoredContent, pace: Pace) -> str:
         digest = hashlib.sha256()
         async for chunk in await self._blobs.open(content.sha256, content.bytes, range(content.bytes)):
             digest.update(chunk)
             self.report.bytes += len(chunk)
-            await self._pace.after(len(chunk))
+            await pace.after(len(chunk))
         return digest.hexdigest()
 
     async def _list_orphans(self) -> None:

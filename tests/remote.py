@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from typing import Self
 
 from aiohttp import web
@@ -10,6 +11,10 @@ from tests import pictures
 from tests.servers import free_port
 
 PORT = free_port()
+_reservation = socket.socket()
+"""Bound and never listening, so that no other server of the tests gets the port before or between uses."""
+_reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+_reservation.bind(("0.0.0.0", PORT))
 LOOPBACK = "127.0.0.2"
 """The settings below allow it, so that tests can check that 127.0.0.1 is refused."""
 SETTINGS = {
@@ -43,7 +48,7 @@ class RemoteServer:
 
     async def __aenter__(self) -> Self:
         await self._runner.setup()
-        await web.TCPSite(self._runner, "0.0.0.0", PORT).start()
+        await web.TCPSite(self._runner, "0.0.0.0", PORT, reuse_port=True).start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -71,7 +71,7 @@ class Position:
 
 
 class LockedContent(Protocol):
-    """Content (by SHA-256) that no other task or process can add or sweep now."""
+    """Content (by SHA-256) that no other task or process can add, sweep or mark now."""
 
     async def add(self, record: ImageRecord) -> None:
         """Add a record with this content. It is durable once the context of the lock has ended."""
@@ -81,6 +81,12 @@ class LockedContent(Protocol):
 
     async def is_damaged(self) -> bool:
         """Whether a scrub found this content damaged."""
+
+    async def mark_damaged(self, at: datetime) -> None:
+        """Mark the images with this content as damaged, and add them to the outbox: all or none.
+
+        It is durable once the context of the lock has ended. Images that are marked keep their mark, without a purge.
+        """
 
     async def mend(self) -> None:
         """Note that the content is whole again. It is durable once the context of the lock has ended."""
@@ -103,7 +109,10 @@ class MetadataStore(Protocol):
         """Disconnect."""
 
     def lock_content(self, sha256: str) -> AbstractAsyncContextManager[LockedContent]:
-        """A context in which no other task or process can add or sweep this content."""
+        """A context in which no other task or process can add, sweep or mark this content.
+
+        Raises Unavailable if another one holds the lock for longer than a blob store may take.
+        """
 
     async def find(self, image_id: str) -> ImageRecord | None:
         """The record of an image, deleted or not; None if it never existed."""
@@ -119,15 +128,6 @@ class MetadataStore(Protocol):
 
     async def images_with(self, sha256: str, limit: int) -> list[str]:
         """The IDs of at most `limit` images that have this content, oldest first."""
-
-    async def mark_damaged(self, sha256: str, at: datetime, read_from: datetime) -> None:
-        """Mark the images with this content as damaged, and add them to the outbox: all or none.
-
-        `read_from` is when its blob was opened. Images that are newer are left out: their upload may have replaced it.
-        """
-
-    async def mark_whole(self, sha256: str, read_from: datetime) -> None:
-        """Remove the marks that were made before `read_from`."""
 
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """Mark the image as deleted and add it to the outbox, due at `purge_at`: both or neither.

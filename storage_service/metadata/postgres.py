@@ -4,7 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import asyncpg
@@ -35,7 +35,6 @@ _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a wo
 _LOCK_SECONDS = 30.0  # while content is being stored: as long as an object store may take (blobs.py)
 _TABLE_MILLISECONDS = 500  # for the lock on a table to migrate: well below the time limit of the queries behind it
 _MIGRATION_LOCK = 0x1A6E5EC
-_FAR = datetime(9999, 12, 31, tzinfo=UTC)
 _MISTAKES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 _FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
@@ -51,13 +50,13 @@ _DELETE = """
 _DAMAGE = """
     WITH found AS (
         UPDATE images SET damaged_at = $2
-        WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at IS NULL AND created_at < $3 RETURNING image_id
+        WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at IS NULL RETURNING image_id
     )
     INSERT INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
     SELECT image_id, $1, $2, 0, $2, TRUE FROM found
     ON CONFLICT (image_id) DO UPDATE SET deleted_at = $2, round = 0, due_at = $2, damaged = TRUE
 """
-_WHOLE = "UPDATE images SET damaged_at = NULL WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at < $2"
+_WHOLE = "UPDATE images SET damaged_at = NULL WHERE sha256 = $1 AND deleted_at IS NULL AND damaged_at IS NOT NULL"
 _CONTENTS = """
     SELECT sha256, min(bytes), bool_or(damaged_at IS NOT NULL) FROM images
     WHERE deleted_at IS NULL AND sha256 > $1 GROUP BY sha256 ORDER BY sha256 LIMIT $2
@@ -198,16 +197,6 @@ class PostgresStore:
         async with self._connection() as connection:
             return [row["image_id"] for row in await connection.fetch(query, sha256, limit)]
 
-    async def mark_damaged(self, sha256: str, at: datetime, read_from: datetime) -> None:
-        """See MetadataStore."""
-        async with self._connection() as connection:
-            await connection.execute(_DAMAGE, sha256, at, read_from)
-
-    async def mark_whole(self, sha256: str, read_from: datetime) -> None:
-        """See MetadataStore."""
-        async with self._connection() as connection:
-            await connection.execute(_WHOLE, sha256, read_from)
-
     async def is_damaged(self, sha256: str) -> bool:
         """See LockedContent."""
         query = """
@@ -327,8 +316,11 @@ class _LockedContent:
     async def is_damaged(self) -> bool:
         return await self._store.is_damaged(self._sha256)
 
+    async def mark_damaged(self, at: datetime) -> None:
+        await self._connection.execute(_DAMAGE, self._sha256, at)
+
     async def mend(self) -> None:
-        await self._connection.execute(_WHOLE, self._sha256, _FAR)
+        await self._connection.execute(_WHOLE, self._sha256)
 
 
 def _record(row: asyncpg.Record) -> ImageRecord:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 from urllib.parse import unquote, urlsplit
 from weakref import WeakValueDictionary
 
@@ -33,7 +33,8 @@ _ANNOUNCE = """
     INSERT OR REPLACE INTO purges (image_id, sha256, deleted_at, round, due_at)
     SELECT image_id, sha256, deleted_at, 0, ? FROM images WHERE image_id = ?
 """
-_DAMAGED = "sha256 = ? AND deleted_at IS NULL AND damaged_at IS NULL AND created_at < ?"
+_DAMAGED = "sha256 = ? AND deleted_at IS NULL AND damaged_at IS NULL"
+_WHOLE = "UPDATE images SET damaged_at = NULL WHERE sha256 = ? AND deleted_at IS NULL AND damaged_at IS NOT NULL"
 _ANNOUNCE_DAMAGE = f"""
     INSERT OR REPLACE INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
     SELECT image_id, sha256, ?, 0, ?, TRUE FROM images WHERE {_DAMAGED}
@@ -50,6 +51,7 @@ _CLAIM = """
 _SAME_PURGE = "image_id = ? AND deleted_at = ? AND damaged = ?"
 """A deletion replaces the purge of damage while a round of it may be on its way."""
 _FULL = {"SQLITE_FULL"}
+_LOCK_SECONDS, _AGAIN_SECONDS = 30.0, 0.05
 T = TypeVar("T")
 
 
@@ -64,6 +66,7 @@ class SqliteStore:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writing = asyncio.Lock()
         self._owned = ExitStack()
+        self._contents: IO[str]
         self._connection: aiosqlite.Connection
 
     async def open(self, *, beside: bool = False) -> None:
@@ -76,6 +79,7 @@ class SqliteStore:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not beside:
             self._own()
+        self._contents = self._owned.enter_context(self._path.with_name(f"{self._path.name}.contents").open("w"))
         with _translated():
             self._connection = await aiosqlite.connect(self._path, isolation_level=None)
             try:
@@ -115,10 +119,28 @@ class SqliteStore:
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
-        """See MetadataStore. A lock in this process is enough: no other one uses the file."""
+        """See MetadataStore. A lock in this process, and one on a byte of a file, for a scrub beside it."""
         lock = self._locks.setdefault(sha256, asyncio.Lock())
+        place = int(sha256[:16], 16) >> 1
         async with lock:
-            yield _LockedContent(self, sha256)
+            await self._lock_place(place)
+            try:
+                yield _LockedContent(self, sha256)
+            finally:
+                fcntl.lockf(self._contents, fcntl.LOCK_UN, 1, place)
+
+    async def _lock_place(self, place: int) -> None:
+        """Ask again and again, since another process seldom has the lock, and a thread that waits cannot be ended."""
+        latest = asyncio.get_running_loop().time() + _LOCK_SECONDS
+        while True:
+            try:
+                fcntl.lockf(self._contents, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, place)
+            except BlockingIOError as error:
+                if asyncio.get_running_loop().time() > latest:
+                    raise Unavailable("another process is using the same content; retry later") from error
+                await asyncio.sleep(_AGAIN_SECONDS)
+            else:
+                return
 
     async def find(self, image_id: str) -> ImageRecord | None:
         """See MetadataStore."""
@@ -155,24 +177,15 @@ class SqliteStore:
         with _translated():
             return [row[0] for row in await self._connection.execute_fetchall(query, [sha256, limit])]
 
-    async def mark_damaged(self, sha256: str, at: datetime, read_from: datetime) -> None:
-        """See MetadataStore."""
-        which = [sha256, _text(read_from)]
+    async def mark_damaged(self, sha256: str, at: datetime) -> None:
+        """See LockedContent."""
 
         async def both() -> None:
             async with self._transaction() as connection:
-                await connection.execute(_ANNOUNCE_DAMAGE, [_text(at), _text(at), *which])
-                await connection.execute(f"UPDATE images SET damaged_at = ? WHERE {_DAMAGED}", [_text(at), *which])  # noqa: S608
+                await connection.execute(_ANNOUNCE_DAMAGE, [_text(at), _text(at), sha256])
+                await connection.execute(f"UPDATE images SET damaged_at = ? WHERE {_DAMAGED}", [_text(at), sha256])  # noqa: S608
 
         await _whole(both())
-
-    async def mark_whole(self, sha256: str, read_from: datetime) -> None:
-        """See MetadataStore."""
-        await self.write(
-            "UPDATE images SET damaged_at = NULL WHERE sha256 = ? AND deleted_at IS NULL AND damaged_at < ?",
-            sha256,
-            read_from,
-        )
 
     async def is_damaged(self, sha256: str) -> bool:
         """See LockedContent."""
@@ -257,8 +270,11 @@ class _LockedContent:
     async def is_damaged(self) -> bool:
         return await self._store.is_damaged(self._sha256)
 
+    async def mark_damaged(self, at: datetime) -> None:
+        await self._store.mark_damaged(self._sha256, at)
+
     async def mend(self) -> None:
-        await self._store.mark_whole(self._sha256, datetime.max.replace(tzinfo=UTC))
+        await self._store.write(_WHOLE, self._sha256)
 
 
 async def _whole(work: Coroutine[None, None, T]) -> T:

@@ -5,17 +5,19 @@ import hashlib
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from imaging.header import Header
-from service_kit.errors import Gone, Unavailable
+from service_kit.errors import ContentLost, Gone, Unavailable
 from service_kit.spool import Spool, Spooled
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
 from storage_service.library import Library
-from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
+from storage_service.metadata.base import DatabaseConfig, ImageRecord, MetadataStore, create_store
 from storage_service.purging import Purger
+from storage_service.scrubbing import Scrubber
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
 from tests import pictures
@@ -103,3 +105,41 @@ async def test_the_transform_service_gets_a_header_and_no_record(library: Librar
     assert type(located.header) is Header
     assert located.header.model_dump() == record.model_dump(include=set(Header.model_fields))
     await library.delete(record.image_id)
+
+
+@pytest.mark.parametrize("reading", [1, 2])
+async def test_an_upload_during_a_scrub_is_whole_afterwards(
+    library: Library, blobs: Blobs, store: MetadataStore, reading: int
+) -> None:
+    """A damaged blob is read twice. The upload of the same bytes arrives when one of the readings has begun."""
+    old = await library.add(upload(blobs))
+    uploads: list[asyncio.Task[ImageRecord]] = []
+
+    class Interrupted(Blobs):
+        async def open(self, *arguments: Any) -> AsyncIterator[memoryview]:
+            opened = await super().open(*arguments)
+            readings.append(await anext(opened))
+            if len(readings) == reading:
+                uploads.append(asyncio.create_task(library.add(upload(blobs))))
+                await asyncio.wait(uploads, timeout=0.5)  # it has ended, or waits for the scrub
+            return _again(readings[-1], opened)
+
+    readings: list[memoryview] = []
+    (path,) = _files(blobs)
+    path.write_bytes(BODY[:-1] + b"!")
+    await Scrubber(store, Interrupted(f"file://{blobs.spool_folder.parent}"), 0).run(lambda _: None)
+    new = await uploads[0]
+    if reading == 1:  # nobody knew yet that the blob was damaged
+        with pytest.raises(ContentLost):
+            await library.find_whole(new.image_id)
+        await library.add(upload(blobs))
+    for record in (old, new):
+        whole = await library.find_whole(record.image_id)
+        assert b"".join([bytes(c) async for c in await library.read(whole, range(whole.bytes))]) == BODY
+        await library.delete(record.image_id)
+
+
+async def _again(first: memoryview, rest: AsyncIterator[memoryview]) -> AsyncIterator[memoryview]:
+    yield first
+    async for chunk in rest:
+        yield chunk

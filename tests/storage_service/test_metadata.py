@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import sqlite3
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -92,6 +93,11 @@ async def add(store: MetadataStore, *records: ImageRecord) -> None:
             await content.add(each)
 
 
+async def mark_damaged(store: MetadataStore, sha256: str, at: datetime) -> None:
+    async with store.lock_content(sha256) as content:
+        await content.mark_damaged(at)
+
+
 async def test_a_record_is_found_as_it_was_added(store: MetadataStore) -> None:
     stored = record()
     await add(store, stored)
@@ -161,7 +167,7 @@ async def test_damage_marks_all_images_of_a_content_and_purges_them_once(store: 
     await add(store, damaged, twin, other, gone)
     await store.mark_deleted(gone.image_id, NOW, NOW)
     for at in (later, later + timedelta(seconds=1)):
-        await store.mark_damaged(damaged.sha256, at, NOW + timedelta(hours=1))
+        await mark_damaged(store, damaged.sha256, at)
     found = [await store.find(image.image_id) for image in (damaged, twin, other, gone)]
     assert [image and image.damaged_at for image in found] == [later, later, None, None]
     assert [content.damaged for content in await store.contents(9, "")] == [True, False]
@@ -171,23 +177,12 @@ async def test_damage_marks_all_images_of_a_content_and_purges_them_once(store: 
         (twin.image_id, True),
         (gone.image_id, False),
     }
-    await store.mark_whole(damaged.sha256, later)
-    assert [content.damaged for content in await store.contents(9, "")] == [True, False], "marked after it was read"
-    await store.mark_whole(damaged.sha256, later + timedelta(seconds=1))
-    assert [content.damaged for content in await store.contents(9, "")] == [False, False]
-
-
-async def test_an_image_that_is_newer_than_the_scrub_is_not_marked(store: MetadataStore) -> None:
-    image = record(1)
-    await add(store, image)
-    await store.mark_damaged(image.sha256, NOW, image.created_at)
-    assert await store.claim_purges(NOW, NOW, 10) == []
 
 
 async def test_an_upload_of_damaged_content_mends_it(store: MetadataStore) -> None:
     image, again = record(1), record(1)
     await add(store, image)
-    await store.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
+    await mark_damaged(store, image.sha256, NOW)
     async with store.lock_content(image.sha256) as content:
         assert await content.is_damaged()
         await content.add(again)
@@ -199,7 +194,7 @@ async def test_an_upload_of_damaged_content_mends_it(store: MetadataStore) -> No
 async def test_a_damaged_image_that_is_deleted_is_purged_as_deleted(store: MetadataStore) -> None:
     image = record(1)
     await add(store, image)
-    await store.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
+    await mark_damaged(store, image.sha256, NOW)
     (damage,) = await store.claim_purges(NOW, NOW, 10)
     await store.postpone_purge(damage, 2, NOW)
     await store.mark_deleted(image.image_id, NOW, NOW)
@@ -216,10 +211,11 @@ async def test_a_damaged_image_that_is_deleted_is_purged_as_deleted(store: Metad
 async def test_damage_of_the_same_image_at_another_time_is_another_purge(store: MetadataStore) -> None:
     image, far = record(1), NOW + timedelta(hours=1)
     await add(store, image)
-    await store.mark_damaged(image.sha256, NOW, far)
+    await mark_damaged(store, image.sha256, NOW)
     (first,) = await store.claim_purges(far, NOW, 10)
-    await store.mark_whole(image.sha256, far)
-    await store.mark_damaged(image.sha256, NOW + timedelta(seconds=1), far)
+    async with store.lock_content(image.sha256) as content:
+        await content.mend()
+    await mark_damaged(store, image.sha256, NOW + timedelta(seconds=1))
     await store.finish_purge(first)
     assert [purge.deleted_at for purge in await store.claim_purges(far, far, 10)] == [NOW + timedelta(seconds=1)]
 
@@ -229,7 +225,7 @@ async def test_a_scrub_opens_the_database_of_a_running_service(store: MetadataSt
     await add(store, image)
     another = create_store(store_config(store))
     await another.open(beside=True)
-    await another.mark_damaged(image.sha256, NOW, NOW + timedelta(hours=1))
+    await mark_damaged(another, image.sha256, NOW)
     await another.close()
     found = await store.find(image.image_id)
     assert found
@@ -315,6 +311,33 @@ async def test_content_is_used_while_an_image_has_it(store: MetadataStore) -> No
         async with store.lock_content(first.sha256) as content:
             assert await content.is_used() is used
         assert await store.used_contents(["f" * 64, first.sha256]) == ({first.sha256} if used else set())
+
+
+async def test_a_content_lock_excludes_other_processes(store: MetadataStore, tmp_path: Path) -> None:
+    released = tmp_path / "released"
+    program = f"""
+import asyncio, pathlib
+from storage_service.metadata.base import DatabaseConfig, create_store
+async def main():
+    store = create_store(DatabaseConfig({store_config(store).url!r}, None, 5))
+    await store.open(beside=True)
+    for content in ("b", "a"):
+        async with store.lock_content(content * 64):
+            print(content, pathlib.Path({str(released)!r}).exists(), flush=True)
+    await store.close()
+asyncio.run(main())
+"""
+    async with store.lock_content("a" * 64):
+        other = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", program, cwd=servers.ROOT, stdout=asyncio.subprocess.PIPE
+        )
+        assert other.stdout
+        assert await other.stdout.readline() == b"b False\n"
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(other.stdout.readline(), 0.5)
+        released.touch()
+    assert await other.stdout.read() == b"a True\n"
+    assert await other.wait() == 0
 
 
 async def test_a_content_lock_excludes_only_the_same_content(store: MetadataStore) -> None:
@@ -525,7 +548,7 @@ async def test_a_migration_that_has_to_wait_does_not_stop_queries(
         assert await store.contents(9, ""), "within the time limit of a query"
         monkeypatch.setattr(postgres, "_START_SECONDS", 0.6)
         late = create_store(store_config(store))
-        with pytest.raises(CannotStart, match="a transaction, such as a backup"):
+        with pytest.raises(CannotStart, match="another transaction, such as a backup"):
             await late.open()
         assert not opening.done()
     await opening

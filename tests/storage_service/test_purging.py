@@ -172,7 +172,8 @@ async def test_content_of_another_image_is_not_purged(store: MetadataStore, cach
 async def test_damage_is_purged_with_its_reason_and_its_content(store: MetadataStore, cache: Cache) -> None:
     image, twin, now = record(1), record(1), datetime.now(UTC)
     await add(store, image, twin)
-    await store.mark_damaged(image.sha256, now, now)
+    async with store.lock_content(image.sha256) as content:
+        await content.mark_damaged(now)
     async with purger(store, cache.url):
         await cache.receive(6)
     assert set(cache.purges) == {(f"/v1/images/{each.image_id}", image.sha256) for each in (image, twin)}
