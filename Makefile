@@ -40,8 +40,8 @@ docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configurat
 	$(BIN)/python -m docs.generate
 
 .PHONY: hostile
-hostile: $(VENV)/.development  ## send hostile requests and show what others notice: status, wait, memory (ONLY=TEXT)
-	@$(BIN)/python -m tests.hostile $(ONLY)
+hostile: $(VENV)/.development  ## send hostile requests and show what others notice: status, wait, memory (ONLY=TEXT, URL=)
+	@$(BIN)/python -m tests.hostile $(ONLY) $(if $(URL),--url $(URL))
 
 .PHONY: fuzz
 fuzz: $(VENV)/.development  ## send mutated files and requests for TIME=60 seconds (SEED=, REPLAY=FILE)

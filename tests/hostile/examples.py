@@ -4,13 +4,19 @@ To add one, append an Example to EXAMPLES: `python -m tests.hostile` and `test_e
 """
 
 import asyncio
+import io
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import quote, urlsplit
 
+import aiohttp
+
 from tests import pictures
+from tests.hostile import files
+from tests.hostile.files import REFUSED
 
 KIB, MIB = 1024, 1024**2
 _LISTENER = socket.create_server(("127.0.0.1", 0))
@@ -23,14 +29,17 @@ UNEQUAL = -1
 """Stands for connections that got different responses."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """A running service."""
 
     url: str
-    image_id: str
-    large_id: str
+    image_id: str = ""
+    """An image of 64 x 48 pixels."""
+    large_id: str = ""
     """An image of 4 MiB."""
+    files: Sequence[bytes] = ()
+    """Those of the example."""
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """A new connection."""
@@ -52,6 +61,15 @@ class Place:
     async def get(self, target: str, headers: str = "") -> int:
         """The status of a GET."""
         return await self.send(f"GET {target} HTTP/1.1\r\nHost: x\r\n{headers}\r\n".encode("latin-1"))
+
+    async def upload(self, body: bytes) -> str:
+        """The ID of a new image."""
+        types = {"Content-Type": "image/jpeg"}  # the service looks at the bytes
+        async with (
+            aiohttp.ClientSession(headers=types) as http,
+            http.post(f"{self.url}/v1/images", data=io.BytesIO(body)) as answer,
+        ):
+            return str((await answer.json())["image_id"])
 
     async def post(self, content_type: str, body: bytes, headers: str = "", path: str = "/v1/images") -> int:
         """The status of a POST."""
@@ -85,6 +103,8 @@ class Example:
     cpu: float = 0.35
     """The most processor seconds that the service may use, without its workers. Unlike waits, they know no load."""
     settings: dict[str, str] = field(default_factory=dict)
+    files: Callable[[], Sequence[bytes]] = tuple
+    """Makes the files that it needs, before anything is measured."""
 
 
 def _content_type(text: str) -> Attack:
@@ -97,6 +117,23 @@ def _form(body: bytes, boundary: str = "b") -> Attack:
 
 def _header(text: str, target: str = "/v1/images/{id}") -> Attack:
     return lambda place: place.get(target.format(id=place.image_id), text + "\r\n")
+
+
+async def _upload(place: Place) -> int:
+    return await place.post("image/jpeg", place.files[0])
+
+
+def _rendered(target: str) -> Attack:
+    """Upload the files and request `target` of each, in which `{dot}` is a small image. The status of the last."""
+
+    async def attack(place: Place) -> int:
+        status = NO_ANSWER
+        for body in place.files:
+            image_id = await place.upload(body)
+            status = await place.get(target.format(id=image_id, dot=place.image_id))
+        return status
+
+    return attack
 
 
 def _url(url: str) -> Attack:
@@ -229,6 +266,7 @@ URLS = [
     ("full-width dots", "http://\uff0e\uff0e\uff0e/", {400}),
     ("a label of 2,000 letters", "http://" + "a" * 2000 + "/", {400}),
 ]
+_LITTLE_MEMORY = {"RENDER_MEMORY_BYTES": "256MiB"}
 _MANY_TYPES = "\r\n".join(["Accept: " + "image/webp;q=0.1," * 480] * 12)
 REMOTES = [
     ("100 Continue", _from_remote(b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 3000), {502}),
@@ -243,12 +281,45 @@ REMOTES = [
     ("newlines", _from_remote(b"", b"\r\n" * 30_000), {502}),
 ]
 
+
+def _one(make: Callable[[], bytes]) -> list[bytes]:
+    return [make()]
+
+
 EXAMPLES = [
     *(Example(f"Content-Type: {name}", _content_type(text), statuses) for name, text, statuses in CONTENT_TYPES),
     *(Example(f"form: {name}", _form(body), statuses) for name, body, statuses in BODIES),
     *(Example(f"header: {name}", _header(text), statuses) for name, text, statuses in HEADERS),
     *(Example(f"url: {name}", _url(text), statuses) for name, text, statuses in URLS),
     *(Example(f"remote: {name}", attack, statuses, settings=_ALLOWED) for name, attack, statuses in REMOTES),
+    *(Example(f"file: {name}", _upload, {422}, files=partial(_one, make)) for name, make, _ in REFUSED),
+    Example(
+        "render: interlaced PNG, 10,000 x 10,000",
+        _rendered("/v1/images/{id}.jpg?thumb=9"),
+        {503},
+        settings=_LITTLE_MEMORY,
+        files=lambda: [files.interlaced(10_000, 10_000)],
+    ),
+    Example(
+        "render: watermark of 10,000 x 10,000",
+        _rendered("/v1/images/{dot}.png?watermark={id}"),
+        {503},
+        settings=_LITTLE_MEMORY,
+        files=lambda: [files.blank_avif(10_000, 10_000)],
+    ),
+    Example(
+        "render: 20 watermarks of 1,000 x 1,000",
+        _rendered("/v1/images/{dot}.png?" + "watermark={id}&" * 20),
+        {200},
+        files=lambda: [files.blank_avif(1000, 1000)],
+    ),
+    Example(
+        "render: 30 images with profiles of 15 MB",
+        _rendered("/v1/images/{id}.jpg?thumb=9"),
+        {200},
+        cpu=2.0,
+        files=lambda: [files.with_large_profile(number) for number in range(30)],
+    ),
     Example("path: 60,000 slashes", lambda place: place.get("/" * 60_000), {414}),
     Example("path: 30,000 dots", lambda place: place.get("/" + "./" * 30_000), {414}),
     Example("header: accept, for .auto", _header(_MANY_TYPES, "/v1/images/{id}.auto"), {200}),

@@ -1,7 +1,6 @@
 """Runs examples against a real service, and measures what everybody else notices."""
 
 import asyncio
-import io
 import subprocess
 import sys
 import threading
@@ -9,9 +8,8 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-
-import aiohttp
 
 from tests import pictures, servers
 from tests.hostile.examples import JPEG, MIB, NO_ANSWER, Example, Place
@@ -44,28 +42,28 @@ def run(examples: Iterable[Example], folder: Path) -> Iterator[Outcome]:
         groups.setdefault(str(sorted(example.settings.items())), []).append(example)
     for number, group in enumerate(groups.values()):
         with servers.serve(folder / str(number), **group[0].settings) as served:
-            images = (asyncio.run(_upload(served.url, body)) for body in (JPEG, pictures.of_size(4 * MIB)))
-            place = Place(served.url, *images)
-            with _polled(place.url) as longest_wait:
-                for example in group:
-                    yield _outcome(example, place, served, longest_wait)
+            yield from _run(group, served.url, served.memory, partial(cpu_seconds, served.process.pid))
 
 
-async def _upload(url: str, body: bytes) -> str:
-    async with (
-        aiohttp.ClientSession() as http,
-        http.post(f"{url}/v1/images", data=io.BytesIO(body), headers={"Content-Type": "image/jpeg"}) as response,
-    ):
-        return str((await response.json())["image_id"])
+def run_against(url: str, examples: Iterable[Example]) -> Iterator[Outcome]:
+    """Run each example that needs no settings, against a running service. Its memory and processor time are unknown."""
+    yield from _run([example for example in examples if not example.settings], url, lambda: 0, lambda: 0)
 
 
-def _outcome(example: Example, place: Place, served: servers.Served, longest_wait: Callable[[], float]) -> Outcome:
-    longest_wait()
-    with _watched(served) as peak:
-        began, cpu = time.monotonic(), cpu_seconds(served.process.pid)
-        status = asyncio.run(_attack(example, place))
-        seconds, spent = time.monotonic() - began, cpu_seconds(served.process.pid) - cpu
-    return Outcome(example, status, seconds, longest_wait(), peak[0], spent)
+def _run(
+    examples: Iterable[Example], url: str, memory: Callable[[], int], cpu: Callable[[], float]
+) -> Iterator[Outcome]:
+    place = Place(url)
+    place.image_id, place.large_id = (asyncio.run(place.upload(body)) for body in (JPEG, pictures.of_size(4 * MIB)))
+    with _polled(url) as longest_wait:
+        for example in examples:
+            place.files = example.files()
+            longest_wait()
+            with _watched(memory) as peak:
+                began, before = time.monotonic(), cpu()
+                status = asyncio.run(_attack(example, place))
+                seconds, spent = time.monotonic() - began, cpu() - before
+            yield Outcome(example, status, seconds, longest_wait(), peak[0], spent)
 
 
 async def _attack(example: Example, place: Place) -> int:
@@ -97,13 +95,13 @@ def _polled(url: str) -> Iterator[Callable[[], float]]:
 
 
 @contextmanager
-def _watched(served: servers.Served) -> Iterator[list[int]]:
+def _watched(memory: Callable[[], int]) -> Iterator[list[int]]:
     """Sample the memory of the process tree. At the end, the list has the peak in bytes."""
-    done, peak = threading.Event(), [served.memory()]
+    done, peak = threading.Event(), [memory()]
 
     def watch() -> None:
         while not done.wait(_PAUSE):
-            peak[0] = max(peak[0], served.memory())
+            peak[0] = max(peak[0], memory())
 
     thread = threading.Thread(target=watch)
     thread.start()
