@@ -21,7 +21,7 @@ run: $(VENV)/.runtime  ## set up and start the service (PORT=, HOST=, DATA_DIR=)
 .PHONY: test
 test: $(VENV)/.development packages  ## set up and run every check: lint, types, imports, tests
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	@scripts/run-tests
 
 .PHONY: lint
 lint: $(VENV)/.development  ## run ruff, mypy and the import contracts

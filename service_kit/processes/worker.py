@@ -68,7 +68,9 @@ class Task(Generic[T]):
 
 def preload(tasks: Iterable[Task[Any]]) -> None:
     """Import the modules of `tasks` once, in the fork server: workers start in milliseconds and share its memory."""
-    _context.set_forkserver_preload(["service_kit.processes._environment", *(task.module for task in tasks)])
+    _context.set_forkserver_preload(
+        ["service_kit.processes._environment", *(task.module for task in tasks), "service_kit.processes._frozen"]
+    )
     os.environ.setdefault("GLIBC_TUNABLES", _HUGE_PAGES)  # read when the fork server starts
 
 

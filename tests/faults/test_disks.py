@@ -18,7 +18,7 @@ import aiohttp
 import pytest
 
 from tests import pictures, servers
-from tests.faults.tracing import strace
+from tests.faults.tracing import calls, strace
 
 SMALL = bytes(pictures.noise(60, 40).jpegsave_buffer())
 MIB = 1024**2
@@ -85,11 +85,11 @@ async def test_bytes_and_row_are_on_the_disk_before_the_client_gets_its_201(site
     """fsync of the blob, rename, fsync of the folder, commit, 201, in this order, as strace shows."""
     await site.upload(numbered(0))
     trace, bodies = tmp_path / "trace", [numbered(number) for number in range(1, 6)]
-    calls = "trace=fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg,recvfrom,read"
-    with strace([site.served.process.pid], trace, "-e", calls):
+    traced = "trace=fsync,fdatasync,rename,renameat,renameat2,write,writev,sendto,sendmsg,recvfrom,read"
+    with strace([site.served.process.pid], trace, "-e", traced):
         for body in [*bodies, bodies[0]]:
             assert (await site.upload(body))[0] == 201
-    lines = trace.read_text().splitlines()
+    lines = calls(trace)
     answers = [number for number, line in enumerate(lines) if "HTTP/1.1 201" in line]
     assert len(answers) == 6
     for body, answered, before in zip(bodies, answers, [0, *answers], strict=False):

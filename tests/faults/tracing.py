@@ -32,6 +32,28 @@ def strace(pids: Sequence[int], output: Path, *options: str) -> Iterator[None]:
         process.communicate(timeout=20)
 
 
+def calls(trace: Path) -> list[str]:
+    """The calls in a trace, each in one line even if others came between its beginning and its end.
+
+    A call that sends something is listed where it began, and all others where they ended.
+    """
+    found: list[str] = []
+    begun: dict[str, str] = {}
+    for line in trace.read_text().splitlines():
+        thread, _, call = line.partition(" ")
+        if call.endswith("<unfinished ...>"):
+            if call.startswith(("write", "send")):
+                found.append(line)
+            else:
+                begun[thread] = line.removesuffix(" <unfinished ...>")
+        elif call.startswith("<... "):
+            if thread in begun:
+                found.append(begun.pop(thread) + call.partition(" resumed>")[2])
+        else:
+            found.append(line)
+    return found
+
+
 def _wait_until_traced(process: "subprocess.Popen[str]", pids: Sequence[int]) -> None:
     deadline = time.monotonic() + 20
     while not all(_is_traced(pid) for pid in threads(pids)):
