@@ -30,9 +30,9 @@ sub routes_recv {
 }
 
 # Ignores anything but a single valid range (RFC 9110, section 14.2), as the services do. Varnish
-# itself would answer with an error.
+# itself would answer with an error, and with 503 if a number has more than 64 bits.
 sub routes_range {
-    if (req.http.Range !~ "^bytes=(?:[0-9]+-[0-9]*|-[0-9]+)$") {
+    if (req.http.Range !~ "^bytes=(?:[0-9]{1,18}-[0-9]{0,18}|-[0-9]{1,18})$") {
         unset req.http.Range;
     } else if (req.http.Range ~ "^bytes=[0-9]+-[0-9]+$"
         && std.integer(regsub(req.http.Range, "^bytes=([0-9]+)-.*$", "\1"), 0)
