@@ -25,7 +25,7 @@ def quality(fmt: str) -> int:
 def thumbnail(path: str, side: int, fmt: str, output: Path) -> None:
     """Do what `thumb=SIDE` does, with libvips alone: the same decoding and the same encoder."""
     image = pyvips.Image.thumbnail(path, side, height=side, size="down", fail_on="error")
-    with output.open("x+b") as file:
+    with output.open("w+b") as file:
         FORMATS[fmt].encoder.save(srgb(image), pyvips.Target.new_to_descriptor(file.fileno()), quality(fmt))
 
 
