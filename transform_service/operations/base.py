@@ -1,7 +1,7 @@
 """The base class of operations, and the registry of operations."""
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -124,6 +124,14 @@ class Operation(BaseModel):
         return overlay
 
     # Computing pixels, in renderer processes.
+
+    def decides(self) -> bool:
+        """Whether the pixels decide what the step does. It then has `decided` instead of `apply`."""
+        return False
+
+    def decided(self, frames: Sequence[Image]) -> "Steps":
+        """The steps that the pixels of all frames decide on. The frames have the same size, and are in memory."""
+        return (self,)
 
     def apply(self, image: Image) -> Image:
         """Compute the result.

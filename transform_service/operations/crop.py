@@ -1,5 +1,6 @@
 """The operation `crop`."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator
@@ -69,9 +70,25 @@ class Crop(Operation):
             return (Crop(box=Box.of(size), place="smart"),)
         return (Crop.at(*offset(self.place, size, frame.size), size),)
 
+    def decides(self) -> bool:
+        """Only for `smart`: the window."""
+        return self.place == "smart"
+
+    def decided(self, frames: Sequence[Image]) -> Steps:
+        """The crop that libvips' attention strategy finds, in the mean of all frames."""
+        size = self.output_size(Size(frames[0].width, frames[0].height))
+        found = _mean(frames).smartcrop(size.width, size.height, interesting="attention")
+        return (Crop.at(-found.xoffset, -found.yoffset, size),)
+
     def apply(self, image: Image) -> Image:
-        """Crop; `smart` with libvips' attention strategy."""
+        """Crop at the point."""
         size = self.output_size(Size(image.width, image.height))
-        if self.place == "smart":
-            return image.smartcrop(size.width, size.height, interesting="attention")
         return image.crop(self.left or 0, self.top or 0, size.width, size.height)
+
+
+def _mean(frames: Sequence[Image]) -> Image:
+    """The mean of frames of the same size."""
+    total = frames[0]
+    for frame in frames[1:]:
+        total = total + frame
+    return (total / len(frames)).cast("uchar") if len(frames) > 1 else total

@@ -1,7 +1,7 @@
 """Runs a plan with libvips."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from mmap import mmap
 from typing import BinaryIO
 
@@ -14,7 +14,7 @@ from imaging.pixels.stripping import strip
 from imaging.pixels.vips import pyvips
 from imaging.scaling import scale
 from service_kit.spool import room_for
-from transform_service.operations.base import Overlays, load_operations
+from transform_service.operations.base import Operation, Overlays, load_operations
 from transform_service.planning.plan import Plan, RenderReport, Step
 from transform_service.planning.rules import upright
 
@@ -89,24 +89,51 @@ def _rendered(data: mmap, plan: Plan, overlays: Overlays) -> pyvips.Image:
         image = decoding.scaled(data, plan.header, plan.page, target)
     else:
         image = decoding.whole(data, plan.header, plan.page)
-    return _apply(srgb(_without_orientation(image)), plan, overlays)
+    (rendered,) = _apply([srgb(_without_orientation(image))], plan, overlays)
+    return rendered
 
 
 def _animation(data: mmap, plan: Plan, overlays: Overlays) -> pyvips.Image:
-    """Render frame by frame, as the decoder delivers them. Only the results are all in memory."""
-    frames = [
-        _apply(srgb(_without_orientation(frame)), plan, overlays).copy_memory()
-        for frame in decoding.frames(data, plan.header)
-    ]
-    joined = pyvips.Image.arrayjoin(frames, across=1).copy()
-    joined.set_type(pyvips.GValue.gint_type, "page-height", frames[0].height)
+    """Render frame by frame, as the decoder delivers them. Only the results are all in memory.
+
+    All frames are also in memory before a step that is decided from the pixels of all of them.
+    """
+    frames = (srgb(_without_orientation(frame)) for frame in decoding.frames(data, plan.header))
+    rendered = _apply(frames, plan, overlays)
+    joined = pyvips.Image.arrayjoin(rendered, across=1).copy()
+    joined.set_type(pyvips.GValue.gint_type, "page-height", rendered[0].height)
     return joined
 
 
-def _apply(image: pyvips.Image, plan: Plan, overlays: Overlays) -> pyvips.Image:
-    for step in plan.steps:
+def _apply(frames: Iterable[pyvips.Image], plan: Plan, overlays: Overlays) -> list[pyvips.Image]:
+    """Run the steps of a plan on all its frames, one after the other."""
+    steps = plan.steps
+    while (place := next((n for n, step in enumerate(steps) if step.operation.decides()), None)) is not None:
+        frames = [_run(frame, steps[:place], plan, overlays).copy_memory() for frame in frames]
+        steps = (*_decided(steps[place].operation, frames), *steps[place + 1 :])
+    results = []
+    for frame in frames:
+        image = _run(frame, steps, plan, overlays)
+        plan.limits.check_output(Size(image.width, image.height), _chained(plan))
+        results.append(image.copy_memory() if plan.frames > 1 else image)
+    return results
+
+
+def _chained(plan: Plan) -> str:
+    return "&".join(map(str, plan.operations)) or "the image itself"
+
+
+def _decided(operation: Operation, frames: Sequence[pyvips.Image]) -> Iterator[Step]:
+    """The steps that the pixels of all frames decide on."""
+    frame = Frame(Size(frames[0].width, frames[0].height), frames[0].hasalpha())
+    for each in operation.resolve(frame):
+        for settled in each.decided(frames):
+            yield Step(settled, buffered=False)
+
+
+def _run(image: pyvips.Image, steps: Sequence[Step], plan: Plan, overlays: Overlays) -> pyvips.Image:
+    for step in steps:
         image = _apply_step(image, step, plan, overlays)
-        plan.limits.check_output(Size(image.width, image.height), step.operation)
     return image
 
 
