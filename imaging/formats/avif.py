@@ -4,7 +4,7 @@ import re
 import struct
 from mmap import mmap
 
-from imaging.formats.base import KEEP_NO_METADATA, Format, ImageFile, Rate, Reader, Writer, register
+from imaging.formats.base import KEEP_NO_METADATA, LOSSLESS, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
 from imaging.isobmff import boxes
 from imaging.limits import InputLimits
@@ -46,18 +46,28 @@ def _check(data: mmap, limits: InputLimits) -> int:
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
-    """Use the thumbnail in the file, if there is one and it is at least as large as `target`."""
+    """Use the thumbnail in the file, if there is one that is at least as large as `target` and has the same bands."""
     image, small = file.load(), file.load(thumbnail=True)
     found, original = Size(small.width, small.height), Size(image.width, image.height)
-    return scale(small if found != original and found.contains(target) else image, target)
+    enough = found != original and found.contains(target) and small.bands == image.bands
+    return scale(small if enough else image, target)
 
 
 def _save(image: Image, target: Target, quality: int) -> None:
     effort = EFFORT if image.width * image.height < _LARGE_PIXELS else 0
-    image.heifsave_target(target, compression="av1", Q=max(1, quality), effort=effort, keep=KEEP_NO_METADATA)
+    image.heifsave_target(
+        target,
+        compression="av1",
+        Q=max(1, quality),
+        lossless=quality == LOSSLESS,
+        effort=effort,
+        keep=KEEP_NO_METADATA,
+    )
 
 
-def _write_rate(pixels: int, _quality: int) -> Rate:
+def _write_rate(pixels: int, quality: int) -> Rate:
+    if quality == LOSSLESS:
+        return Rate(220 if pixels > _LARGE_PIXELS else 300, 46)
     return Rate(60 if pixels > _LARGE_PIXELS else 200, 26)
 
 
@@ -66,11 +76,11 @@ AVIF = register(
         name="avif",
         media_type="image/avif",
         extensions=("avif",),
-        # Looks for the AVIF brands in the ftyp box.
-        signature=re.compile(rb".{4}ftyp(?=avif|mif1|msf1)(.{8}(.{4})*?)?avi[fs]", re.DOTALL),
+        # Looks for the brands of AVIF in the ftyp box: the major one, or any of the compatible ones.
+        signature=re.compile(rb".{4}ftyp(.{8}(.{4})*?)?avi[fs]", re.DOTALL),
         alpha=True,
         reader=Reader(loader="heifload", loader_class="Heif", rate=Rate(28, 18.5), check=_check, scaled=_scaled),
         # The default quality looks about as good as that of JPEG and WebP (imgproxy's and libvips' defaults).
-        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=24, default_quality=60, auto_rank=2),
+        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=24, max_side=16_384, default_quality=60, auto_rank=2),
     )
 )

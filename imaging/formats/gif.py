@@ -22,6 +22,11 @@ from service_kit.errors import UnprocessableImage
 _MAX_BLOCKS = 1_000_000
 """A block holds up to 255 bytes, so a full-size GIF of 64 MiB has about 264,000."""
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_CONTROL = 0xF9
+"""The extension with the delay and the transparent colour of the next frame."""
+_LOOPS = {b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0"}
+"""Application extensions with the number of repetitions."""
+_LONGEST_KEPT = 19
 _EFFORT = 1
 """On one core, 15 MP take 3.8 s with effort 1 and 6.4 s with effort 7."""
 
@@ -89,9 +94,35 @@ def _write_rate(_pixels: int, _quality: int) -> Rate:
 
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
-    """Copy the file unchanged, with its comments: GIF has no EXIF."""
-    target.write(data)
+    """Copy what makes up the picture: not comments, not XMP, not extensions of other programs."""
+    position = 13 + _colour_table_bytes(data[10])
+    target.write(data[:position])
+    while data[position] != _TRAILER:
+        start, introducer = position, data[position]
+        if introducer == _IMAGE:
+            position += 11 + _colour_table_bytes(data[position + 9])
+        elif introducer == _EXTENSION:
+            position += 2
+        else:
+            return False
+        while length := data[position]:
+            position += length + 1
+        position += 1
+        if introducer == _IMAGE:
+            target.write(memoryview(data)[start:position])
+        else:
+            target.write(_kept_extension(data[start : min(position, start + _LONGEST_KEPT)]))
+    target.write(bytes([_TRAILER]))
     return True
+
+
+def _kept_extension(data: bytes) -> bytes:
+    """The part of an extension that decides how the picture looks, which may be nothing."""
+    if data[1:3] == bytes([_CONTROL, 4]):
+        return data[:7] + b"\0"
+    if data[2:14] in _LOOPS and data[14:16] == b"\3\1":
+        return data[:18] + b"\0"
+    return b""
 
 
 GIF = register(

@@ -34,7 +34,7 @@ _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES = 2
 _STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_BYTES = 279, 322, 323, 325
 _METADATA = {270, 700, 33723, 34377, 34675}
 """Description, XMP, IPTC, Photoshop's resources, profile: libvips copies them."""
-_SEPARATE, _PALETTE, _YCBCR, _OLD_JPEG = 2, 3, 6, 6
+_SEPARATE, _PALETTE, _YCBCR, _OLD_JPEG, _JPEG = 2, 3, 6, 6, 7
 _AS_RGBA = {_PALETTE, _YCBCR}
 _LONG_STRIP, _FEW_ROWS = 128, 16
 """libvips reads longer strips row by row if it can, and caches at least this many rows."""
@@ -95,6 +95,7 @@ def _check(data: mmap, limits: InputLimits) -> int:
         limits.check_pixels(pixels, f"in {number} pages")
         limits.check_bands(page.bands)
         limits.check_metadata(page.metadata)
+        page.check_colours()
         held = max(held, page.held())
     return held
 
@@ -143,6 +144,16 @@ class _Page:
     def metadata(self) -> int:
         """Bytes of profile, XMP and the like."""
         return sum(entry.bytes for tag, entry in self._entries.items() if tag in _METADATA)
+
+    def check_colours(self) -> None:
+        """Refuse what libtiff and libvips decode to other colours, without a warning."""
+        photometric, compression = self._first(_PHOTOMETRIC, 0), self._first(_COMPRESSION, 1)
+        if photometric == _YCBCR and compression not in {_OLD_JPEG, _JPEG}:
+            raise UnprocessableImage("the image has YCbCr colours that are not JPEG-compressed; save it as RGB")
+        if compression == _OLD_JPEG and _TILE_WIDTH in self._entries:
+            raise UnprocessableImage(
+                "the image has tiles in the old-style JPEG compression (6); save it with JPEG compression (7)"
+            )
 
     def held(self) -> int:
         """What libtiff and libvips hold at once (tiff2vips.c): fields, and the largest strip or two rows of tiles."""

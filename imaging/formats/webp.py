@@ -4,10 +4,11 @@ import re
 import struct
 from collections.abc import Iterator
 from mmap import mmap
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from imaging.formats.base import (
     KEEP_NO_METADATA,
+    LOSSLESS,
     Format,
     ImageFile,
     Rate,
@@ -17,9 +18,12 @@ from imaging.formats.base import (
 )
 from imaging.geometry import Size
 from imaging.limits import InputLimits
-from imaging.scaling import scale
+from imaging.scaling import scale, shrink_factor
 from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
+
+if TYPE_CHECKING:
+    from imaging.header import Header
 
 _MAX_CHUNKS = 10_000
 """Each frame is a chunk, and a file has a handful of other chunks."""
@@ -29,6 +33,8 @@ _METADATA = {b"EXIF", b"XMP ", b"ICCP"}
 _CANVAS, _FRAME = b"VP8X", b"ANMF"
 _FRAME_HEAD = 16
 _PIXELS = {b"VP8 ", b"VP8L"}
+_FRAME_PARTS = {*_PIXELS, b"ALPH"}
+_KEPT = {*_FRAME_PARTS, b"ANIM"}
 _HOLE = bytes(4096)
 """A block of a disk. The arithmetic and prefix codes of both bitstreams do not produce such a run."""
 _COPIES = 3
@@ -74,16 +80,18 @@ def _chunks(data: mmap) -> Iterator[tuple[bytes, int, int]]:
     raise UnprocessableImage(f"the image has more than {_MAX_CHUNKS} chunks; save it again with another program")
 
 
-def _shrink(factor: float) -> float:
-    return max(1.0, factor)
+def _shrink(header: "Header", target: Size) -> float:
+    return 1.0 if header.alpha else max(1.0, shrink_factor(header.size, target))
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
     """Let the decoder scale. It takes any factor, but the same one for both sides.
 
     The factor of the longer side often gives the exact size. Otherwise the decoder uses the larger factor, and
-    `scale` does the rest.
+    `scale` does the rest. It takes no account of alpha: the hidden colours of transparent pixels would appear at edges.
     """
+    if file.header.alpha:
+        return scale(file.load(), target)
     size = file.header.size
     across, down = target.width / size.width, target.height / size.height
     enough = max(across, down)
@@ -97,29 +105,43 @@ def _scaled(file: ImageFile, target: Size) -> Image:
 
 
 def _save(image: Image, target: Target, quality: int) -> None:
-    image.webpsave_target(target, Q=quality, effort=_EFFORT, keep=KEEP_NO_METADATA)
+    lossless = quality == LOSSLESS
+    image.webpsave_target(target, Q=quality, lossless=lossless, effort=_EFFORT, keep=KEEP_NO_METADATA)
 
 
-def _write_rate(_pixels: int, _quality: int) -> Rate:
-    return Rate(45, 6)
+def _write_rate(_pixels: int, quality: int) -> Rate:
+    return Rate(45, 6) if quality < LOSSLESS else Rate(750, 24)
 
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
     target.write(data[:12])
-    position, end = 12, min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
-    while position + 8 <= end:
-        name, length = struct.unpack_from("<4sI", data, position)
-        after = position + 8 + length + length % 2
-        chunk = bytearray(data[position : min(after, end)]) if name == b"VP8X" else None
-        if chunk:
+    end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
+    for name, start, after in _siblings(data, 12, end):
+        if name == _CANVAS:
+            chunk = bytearray(data[start:after])
             chunk[8] &= ~_METADATA_FLAGS & 0xFF
-        if name not in _METADATA:
-            target.write(chunk or memoryview(data)[position : min(after, end)])
-        position = after
+            target.write(chunk)
+        elif name == _FRAME:
+            parts = [(start, start + 8 + _FRAME_HEAD)]
+            parts += [(s, e) for part, s, e in _siblings(data, parts[0][1], after) if part in _FRAME_PARTS]
+            target.write(_FRAME + struct.pack("<I", sum(e - s for s, e in parts) - 8))
+            target.write(memoryview(data)[start + 8 : parts[0][1]])
+            target.writelines(memoryview(data)[s:e] for s, e in parts[1:])
+        elif name in _KEPT:
+            target.write(memoryview(data)[start:after])
     size = target.tell()
     target.seek(4)
     target.write(struct.pack("<I", size - 8))
     return True
+
+
+def _siblings(data: mmap, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:
+    """Name, start and end of each chunk between two positions, with its padding."""
+    while position + 8 <= end:
+        name, length = struct.unpack_from("<4sI", data, position)
+        after = min(position + 8 + length + length % 2, end)
+        yield name, position, after
+        position = after
 
 
 WEBP = register(
@@ -139,7 +161,7 @@ WEBP = register(
             shrink=_shrink,
             scaled=_scaled,
         ),
-        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=35, default_quality=79, auto_rank=1),
+        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=35, max_side=16_383, default_quality=79, auto_rank=1),
         strip=_strip,
     )
 )

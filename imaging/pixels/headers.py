@@ -8,6 +8,8 @@ from typing import Any, BinaryIO
 from imaging.formats import FORMATS, SNIFF_BYTES, Format, InputLimits, sniff
 from imaging.header import Header
 from imaging.pixels import vips
+from imaging.pixels.colour import is_supported
+from imaging.unsupported import kind_of
 from service_kit.errors import UnprocessableImage, UnsupportedImage
 
 _SAMPLE_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4, "double": 8}
@@ -33,7 +35,9 @@ def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
 def _sniffed(head: bytes) -> Format:
     fmt = sniff(head)
     if fmt is None:
-        raise UnsupportedImage(f"the file is not an image in a supported format; send one of: {', '.join(FORMATS)}")
+        kind = kind_of(head)
+        what = f"the file is {kind}" if kind else "the file is not an image in a supported format"
+        raise UnsupportedImage(f"{what}; send one of: {', '.join(FORMATS)}")
     return fmt
 
 
@@ -52,6 +56,11 @@ def _header(fmt: str, image: Any, held_bytes: int) -> Header:
     if image.format not in _SAMPLE_BYTES:
         raise UnprocessableImage(
             f"the image has samples of the kind {image.format!r}; save it with 8 or 16 bits per sample"
+        )
+    if not is_supported(image):
+        raise UnprocessableImage(
+            f"the image has {image.bands} bands of {image.interpretation} colours with {image.format} samples, which"
+            " cannot be converted; save it as RGB with 8 or 16 bits per sample"
         )
     orientation = _integer(image, "orientation", 1)
     return Header(
