@@ -29,7 +29,6 @@ BLOBS = 500 if LONG else 40
 _UPLOADERS = 8
 _RECOVERY_SECONDS = 5 if LONG else 30
 """What the docs promise, and what a busy machine in CI needs."""
-pytestmark = pytest.mark.skipif(not LONG, reason="starts a stack of its own; make faults runs it")
 _PARTS = ("varnish", "nginx", "storage", "transform", "postgres", "redis")
 _WAYS = ("killed", "frozen")
 _CASES = [(part, way) for part in _PARTS for way in _WAYS]
