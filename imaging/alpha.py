@@ -6,13 +6,32 @@ from typing import Any
 from imaging.types import Image
 
 Process = Callable[[Image], Image]
+_OPAQUE = 255
+_LEAST = 0.01
+"""The share of its peak at which a Gaussian ends: far enough out for any filter of the same standard deviation."""
 
 
 def premultiplied(image: Image, process: Process) -> Image:
     """Apply `process` to premultiplied colours, so that transparent pixels do not bleed into their neighbours."""
     if not image.hasalpha():
         return process(image)
-    return process(image.premultiply()).unpremultiply().cast(image.format)
+    return rounded(process(image.premultiply()).unpremultiply(), image)
+
+
+def rounded(image: Image, like: Image) -> Image:
+    """An image of positive floating-point numbers with the samples of another one. A cast alone would truncate."""
+    return image if like.format == "float" else (image + 0.5).cast(like.format)
+
+
+def filled(image: Image, sigma: float) -> Image:
+    """The colours, with those of transparent pixels replaced by the mean of what is seen near them.
+
+    A filter of the same standard deviation, in pixels, then sees no hidden colours. Alpha stays.
+    """
+    near = image.premultiply().gaussblur(sigma, min_ampl=_LEAST, precision="float").unpremultiply()
+    colours, alpha = image.bands - 1, image.extract_band(image.bands - 1) / _OPAQUE
+    seen = image.extract_band(0, n=colours) * alpha + near.extract_band(0, n=colours) * (1 - alpha)
+    return rounded(seen, image).bandjoin(image.extract_band(colours)).copy(interpretation=image.interpretation)
 
 
 def colours_only(image: Image, process: Process) -> Image:

@@ -2,12 +2,10 @@
 
 from collections.abc import Callable
 
+from imaging.alpha import premultiplied
 from imaging.geometry import Size
 from imaging.types import Image
 
-_UNBOUNDED = 10_000_000
-"""A side that does not limit the result: the largest that libvips allows."""
-_READY = {"srgb", "b-w"}
 _PEEKED_ROWS = 16
 _OPAQUE = 255
 
@@ -19,15 +17,14 @@ def shrink_factor(size: Size, target: Size) -> float:
 
 def scale(image: Image, target: Size) -> Image:
     """Scale to `target` with Lanczos 3 and premultiplied alpha."""
-    if image.format == "uchar" and image.interpretation in _READY and not image.hasalpha():
-        return scale_opaque(image, target)
-    return _scale_any(image, target)
+    return premultiplied(image, lambda pixels: scale_opaque(pixels, target))
 
 
 def scale_opaque(image: Image, target: Size) -> Image:
-    """Scale an opaque 8-bit image in sRGB or grey. It may have an alpha band.
+    """Scale an opaque or premultiplied image. It may have an alpha band.
 
-    Half a millisecond faster than libvips' `thumbnail_image`, which prepares for every other case too.
+    Both directions by one factor if that gives the exact size. Half a millisecond faster than libvips'
+    `thumbnail_image`, which also rounds premultiplied colours to 8 bits.
     """
     across, down = target.width / image.width, target.height / image.height
     even = image.resize(across if target.width >= target.height else down)
@@ -52,19 +49,6 @@ def scale_peeking(load: Callable[[], Image], target: Size) -> Image:
                 return small
         image = load()
     return scale(image, target)
-
-
-def _scale_any(image: Image, target: Size) -> Image:
-    """Scale both directions by one factor if that gives the exact size. Otherwise force the size.
-
-    Tries the factor of the longer side first, which is less affected by rounding, then that of the shorter side.
-    """
-    by_side = [Size(target.width, _UNBOUNDED), Size(_UNBOUNDED, target.height)]
-    for box in by_side if target.width >= target.height else reversed(by_side):
-        scaled = image.thumbnail_image(box.width, height=box.height, size="both", no_rotate=True)
-        if (scaled.width, scaled.height) == (target.width, target.height):
-            return scaled
-    return image.thumbnail_image(target.width, height=target.height, size="force", no_rotate=True)
 
 
 def _is_opaque(image: Image) -> bool:

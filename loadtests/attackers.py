@@ -72,7 +72,7 @@ class Attacker(Visitor):
     @task(4)
     def parameter_walk(self) -> None:
         """Request values beyond every limit, of an existing image."""
-        chain = self.chance.choice(_BAD_CHAINS).replace("{above}", str(self.chance.randint(8193, 10**9)))
+        chain = self.chance.choice(_BAD_CHAINS).replace("{above}", str(self.chance.randint(16_384, 10**9)))
         self._attack("GET", f"/v1/images/{self.chance.choice(self.entries).image_id}.webp?{chain}", "parameter walk")
 
     @task(1)

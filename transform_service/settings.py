@@ -45,7 +45,9 @@ class TransformSettings(CommonSettings):
     presets: Annotated[dict[str, str], NoDecode, from_json('{"avatar": "resize=64x64,cover"}')] = Field(
         {}, description='Presets, as JSON: `{"avatar": "resize=64x64,cover"}`.'
     )
-    max_output_side: int = Field(8192, gt=0, description="Limit on the longer side of an output, in pixels.")
+    max_output_side: int = Field(
+        16_383, gt=0, description="Limit on the longer side of an output, in pixels. WebP allows no more than 16383."
+    )
     result_cache_url: str = Field(
         "memory://",
         description="`memory://` for a cache in the process, or `redis://user:password@host:port/db` (TLS: `rediss://`)"

@@ -67,7 +67,7 @@ def never_damaged(_messages: Sequence[str]) -> bool:
     return False
 
 
-def never_shrink(_factor: float) -> float:
+def never_shrink(_header: "Header", _target: Size) -> float:
     """Do not shrink: for decoders that always read at full size."""
     return 1.0
 
@@ -101,8 +101,8 @@ class Reader:
     """What a header that says `progressive` is called in this format."""
     share_read: Callable[[mmap, float], float] = read_all
     """The share of an interlaced file that is read to make each side `shrink` times smaller."""
-    shrink: Callable[[float], float] = never_shrink
-    """Given how many times smaller the result is, how many times smaller the decoder makes each side."""
+    shrink: Callable[["Header", Size], float] = never_shrink
+    """How many times smaller the decoder makes each side for a result of this size."""
     scaled: Callable[[ImageFile, Size], Image] = decode_then_scale
     """Decodes a frame and scales it down to exactly `target`. Leaves colours and orientation as they are."""
 
@@ -117,6 +117,8 @@ class Writer:
     """The cost of one pixel, given the number of pixels of the result and the quality."""
     alpha_bytes: float = 0.0
     """Bytes of memory in addition, for each pixel of an image with alpha, which has an encoder of its own."""
+    max_side: int = 65_500
+    """The longest side that the format can have, in pixels."""
     default_quality: int = LOSSLESS
     auto_rank: int = 0
     """`format=auto` considers formats above 0 and prefers the highest."""

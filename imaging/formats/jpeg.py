@@ -14,11 +14,13 @@ from imaging.scaling import scale, shrink_factor
 from imaging.types import Image, Target
 
 if TYPE_CHECKING:
-    pass
+    from imaging.header import Header
 
 _SHRINKS = ((16, 8.0), (8, 4.0), (4, 2.0))
 """The least factor at which libvips lets libjpeg shrink, and by how much. libvips leaves a factor of 2 to its own,
 better filter."""
+_LEAST_SHRUNK = 16
+"""A shrunk image has at least so many pixels on each side."""
 _PROGRESSIVE_PIXELS = range(100_000, 4_000_000)
 """Sizes that are encoded as progressive. From 512 x 288, files get 2 to 3 % smaller; below that, they get larger.
 At 2048 x 1152, it takes 20 ms."""
@@ -35,8 +37,21 @@ _APPLICATION = range(0xE0, 0xF0)
 _KEPT = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
 
 
-def _shrink(factor: float) -> float:
-    return next((shrink for least, shrink in _SHRINKS if factor >= least), 1.0)
+def _shrink(header: "Header", target: Size) -> float:
+    factor = shrink_factor(header.size, target)
+    return next((s for least, s in _SHRINKS if factor >= least and _keeps_edges(header.size, target, int(s))), 1.0)
+
+
+def _keeps_edges(size: Size, target: Size, shrink: int) -> bool:
+    """Whether libvips may let libjpeg shrink.
+
+    It drops the pixels at the right and at the bottom that do not fill a shrunk pixel: of a narrow image, a visible
+    part, or everything.
+    """
+    return all(
+        side >= _LEAST_SHRUNK * shrink and side % shrink * after <= side / 2
+        for side, after in ((size.width, target.width), (size.height, target.height))
+    )
 
 
 def _share_read(data: mmap, shrink: float) -> float:
@@ -45,7 +60,7 @@ def _share_read(data: mmap, shrink: float) -> float:
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:
-    return scale(_shrunk(file, int(_shrink(shrink_factor(file.header.size, target)))), target)
+    return scale(_shrunk(file, int(_shrink(file.header, target))), target)
 
 
 def _shrunk(file: ImageFile, shrink: int) -> Image:

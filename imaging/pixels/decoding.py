@@ -11,6 +11,7 @@ from imaging.geometry import Size
 from imaging.header import Header
 from imaging.pixels import vips
 from imaging.pixels._turbojpeg import progressive_jpeg
+from imaging.pixels.colour import can_be_scaled, srgb
 from imaging.pixels.vips import pyvips
 
 _PROFILE = "icc-profile-data"
@@ -32,7 +33,7 @@ class OpenFile:
         image = vips.load(self.data, loader, fail_on="error", **options)
         if image.get_typeof("tile-width"):  # of a broken tile, libvips would only warn
             image = vips.load(self.data, loader, fail_on="warning", **options)
-        return image
+        return image if can_be_scaled(image) else srgb(image)
 
     def load_progressive(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""

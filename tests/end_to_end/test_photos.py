@@ -144,5 +144,5 @@ def _step(image: pyvips.Image, name: str, value: float) -> pyvips.Image:
         image = image.addalpha()
     format_, alpha = image.format, image.hasalpha()
     image = image.premultiply() if alpha else image
-    image = image.rotate(value) if name == "rotate" else image.gaussblur(value)
-    return image.unpremultiply().cast(format_) if alpha else image
+    image = image.rotate(value) if name == "rotate" else image.gaussblur(value, precision="float")
+    return (image.unpremultiply() if alpha else image).rint().cast(format_)

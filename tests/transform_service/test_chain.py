@@ -105,7 +105,7 @@ def test_an_invalid_preset_is_reported(text: str) -> None:
     ("query", "text"),
     [
         ("resize=300", "'300' is not a size such as 300x200"),
-        ("resize=0x9", "has a side outside of 1 to 8192 pixels"),
+        ("resize=0x9", "has a side outside of 1 to 16383 pixels"),
         ("resize=x", "is not a size"),
         ("resize=9x9,stretch", "'stretch' is not `enlarge` or one of: inside, outside"),
         ("resize=9x9,cover,inside", "'inside' is a second fit; give only one"),

@@ -8,7 +8,7 @@ from pydantic import BeforeValidator
 
 from imaging.geometry import PLACES, Box
 
-MAX_SIDE = 8192
+MAX_SIDE = 16_383
 _NUMBER = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})")
 _WHOLE = re.compile(r"[0-9]{1,9}")
 _BOX = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
+from imaging.alpha import rounded
 from imaging.geometry import Frame
 from imaging.types import Image
 from transform_service.operations.base import Operation, Reads, Steps, operation
@@ -51,6 +52,6 @@ class Background(Operation):
         rgb = bytes.fromhex(self.colour.ljust(8, "f"))[:3]
         colour = image.colourspace("srgb")
         if self.opacity == _OPAQUE:
-            return colour.flatten(background=[float(band) for band in rgb])
+            return rounded(colour.cast("float").flatten(background=[float(band) for band in rgb]), image)
         behind = colour.new_from_image([*rgb, self.opacity])
-        return behind.composite2(colour, "over").cast("uchar")
+        return rounded(behind.composite2(colour, "over"), image)

@@ -5,15 +5,13 @@ from typing import Annotated, Self
 
 from pydantic import Field
 
-from imaging.alpha import premultiplied
+from imaging.alpha import premultiplied, rounded
 from imaging.geometry import Frame
 from imaging.types import Image
 from transform_service.operations.arguments import Number, canonical
 from transform_service.operations.base import Operation, Steps, operation
 
 _CUT = 0.2
-_WEIGHT = 20
-"""The largest weight when libvips uses whole numbers (vips_gaussmat, precision integer)."""
 
 
 @operation("blur")
@@ -36,11 +34,8 @@ class Blur(Operation):
         return cls(radius=round(radius, 3), cut=cut)
 
     def variance(self) -> float:
-        """The variance of libvips' weights, in square pixels: less than the squared radius, since tails are cut off."""
-        heights = [1.0]
-        while (height := math.exp(-(len(heights) ** 2) / (2 * self.radius**2))) >= self.cut:
-            heights.append(height)
-        weights = heights if self._fine else [math.floor(_WEIGHT * height + 0.5) for height in heights]
+        """The variance of the weights, in square pixels: less than the squared radius, since tails are cut off."""
+        weights = self._heights() if self._fine else self._weights()
         total = weights[0] + 2 * sum(weights[1:])
         return 2 * sum(place**2 * weight for place, weight in enumerate(weights)) / total
 
@@ -58,10 +53,34 @@ class Blur(Operation):
 
     def apply(self, image: Image) -> Image:
         """Blur with a separable Gaussian and premultiplied alpha."""
-        precision = "float" if self._fine else "integer"
-        return premultiplied(image, lambda frame: frame.gaussblur(self.radius, min_ampl=self.cut, precision=precision))
+        if self._fine:
+            return premultiplied(
+                image, lambda frame: rounded(frame.gaussblur(self.radius, min_ampl=self.cut, precision="float"), frame)
+            )
+        middle, *side = self._weights()
+        mask = type(image).new_from_array([*reversed(side), middle, *side], scale=middle + 2 * sum(side))
+        return premultiplied(image, lambda frame: frame.convsep(mask, precision="integer"))
+
+    def _heights(self) -> list[float]:
+        """The Gaussian from its peak outwards, as far as it reaches the cut."""
+        heights = [1.0]
+        while (height := math.exp(-(len(heights) ** 2) / (2 * self.radius**2))) >= self.cut:
+            heights.append(height)
+        return heights
+
+    def _weights(self) -> list[int]:
+        """Weights that libvips' fast convolution can represent, from the middle outwards.
+
+        It rounds each weight to a fraction of a power of two. The sum of what vips_gaussblur passes to it is then no
+        longer 1, and a flat 230 became 226 or 232.
+        """
+        heights = self._heights()
+        total = heights[0] + 2 * sum(heights[1:])
+        whole = int(2 ** (7 - math.ceil(math.log2(heights[0] / total) + 1)))
+        side = [round(whole * height / total) for height in heights[1:]]
+        return [whole - 2 * sum(side), *side]
 
     @property
     def _fine(self) -> bool:
-        """Whether to use floating point: whole weights have no low tails, and are up to 2 % off in libvips 8.18.7."""
+        """Whether to use floating point: whole weights have no low tails."""
         return self.cut < _CUT

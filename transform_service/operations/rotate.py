@@ -2,7 +2,7 @@
 
 import math
 
-from imaging.alpha import premultiplied, with_alpha
+from imaging.alpha import rounded, with_alpha
 from imaging.geometry import Frame, Size, round_half_up
 from imaging.types import Image
 from transform_service.operations.arguments import Number
@@ -54,7 +54,7 @@ class Rotate(Operation):
         return (Rotate(degrees=self.turn),) if self.turn else ()
 
     def apply(self, image: Image) -> Image:
-        """Move pixels for quarter turns. Otherwise interpolate (bilinear) with premultiplied alpha."""
+        """Move pixels for quarter turns. Otherwise interpolate (bilinear); libvips premultiplies by itself."""
         if self.quarters is not None:
             return image.rot(f"d{self.quarters * _QUARTER}")
-        return premultiplied(with_alpha(image), lambda frame: frame.rotate(self.turn))
+        return rounded(with_alpha(image).cast("float").rotate(self.turn), image)

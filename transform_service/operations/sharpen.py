@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from imaging.alpha import colours_only
+from imaging.alpha import colours_only, filled
 from imaging.geometry import Frame
 from imaging.types import Image
 from transform_service.operations.arguments import Number
@@ -26,6 +26,8 @@ class Sharpen(Operation):
     def apply(self, image: Image) -> Image:
         """Sharpen in CIELAB, so that colours do not shift."""
         interpretation = image.interpretation
+        if image.hasalpha():
+            image = filled(image, self.sigma)
         return colours_only(
             image, lambda colours: colours.sharpen(sigma=self.sigma).colourspace(interpretation).cast("uchar")
         )

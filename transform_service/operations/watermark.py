@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from imaging.alpha import with_alpha
+from imaging.alpha import rounded, with_alpha
 from imaging.geometry import Box, Frame, Size, offset
 from imaging.types import Image
 from service_kit.errors import BadRequest
@@ -78,11 +78,11 @@ class Watermark(Operation):
         mark = self._mark(overlays, self.overlay_size(overlays.size(self.image_id), size))
         left, top = offset(self.place, Size(mark.width, mark.height), size)
         image = image.colourspace("srgb")
-        composed = image.composite2(mark, "over", x=left, y=top).cast("uchar")
+        composed = rounded(image.composite2(mark, "over", x=left, y=top), image)
         return composed if image.hasalpha() else composed.extract_band(0, n=3)
 
     def _mark(self, overlays: Overlays, target: Size) -> Image:
         mark = overlays.load(self.image_id, target)
         mark = with_alpha(mark.colourspace("srgb"))
-        faint = mark.extract_band(3) * self.opacity
-        return mark.extract_band(0, n=3).bandjoin(faint.cast("uchar")).copy_memory()
+        faint = rounded(mark.extract_band(3) * self.opacity, mark)
+        return mark.extract_band(0, n=3).bandjoin(faint).copy_memory()

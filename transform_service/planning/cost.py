@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from imaging.formats import Rate
 from imaging.geometry import Frame, Size
 from imaging.header import Header
-from imaging.scaling import shrink_factor
 from transform_service.operations.base import Operation
 from transform_service.planning.plan import Cost, Plan
 
@@ -22,6 +21,8 @@ _RGB_BYTES = 3
 _ROWS_HELD, _LEAST_ROWS_HELD, _COPIES_OF_ROWS = 1200, 300, 2
 """libvips streams rows through caches and buffers, each for several dozen rows. Measured with images of 300 x 32768 to
 32768 x 16 pixels: up to 1,120 rows together, 2 of each in a lower image, and 250 in one of 16 rows."""
+_FLOAT_ROWS, _FLOAT_BYTES = 480, 16
+"""Premultiplied colours are in floating point while they are scaled."""
 _SCALED = Rate(4, 1)
 """The cost of scaling one pixel."""
 _READ_FOR_ONE = 16
@@ -48,9 +49,20 @@ def estimate(plan: Plan) -> Cost:
         held += plan.encoding.format.encoder.alpha_bytes * pixels
     held += header.held_bytes + _rows(stored.size.shrunk(decoder_shrink(plan)), header.pixel_bytes)
     held += _rows(frame.size, _BUFFERED)
+    if stored.alpha and plan.load:
+        held += stored.size.width * min(_FLOAT_ROWS, stored.size.height) * _FLOAT_BYTES
     if plan.frames > 1 and not plan.verify:  # frames are rendered one after the other, but all results are kept
-        held += _BUFFERED * pixels * plan.frames
+        held += _BUFFERED * (pixels + _compared(plan, stored)) * plan.frames
     return Cost(_BASE_SECONDS + nanoseconds * plan.frames / 1e9, _BASE_BYTES + int(held))
+
+
+def _compared(plan: Plan, frame: Frame) -> int:
+    """The pixels of one frame, before all steps that are decided from the pixels of all frames."""
+    compared = 0
+    for operation in plan.operations:
+        compared += frame.size.pixels if operation.decides() else 0
+        frame = operation.output(frame)
+    return compared
 
 
 def _rows(size: Size, pixel_bytes: float) -> float:
@@ -62,8 +74,7 @@ def decoder_shrink(plan: Plan) -> float:
     """How many times smaller the decoder makes each side while it reads; 1 if it does not shrink."""
     if plan.load is None:
         return 1.0
-    size = plan.header.size
-    return plan.header.image_format.reader.shrink(shrink_factor(size, plan.load.output_size(size)))
+    return plan.header.image_format.reader.shrink(plan.header, plan.load.output_size(plan.header.size))
 
 
 def _loading(plan: Plan, stored: Frame) -> tuple[float, float, Frame]:
@@ -118,7 +129,7 @@ def _overlays(plan: Plan, operation: Operation, size: Size) -> Iterator[_Overlay
     for header in (plan.overlay_headers[each] for each in operation.overlays() if each in plan.overlay_headers):
         upright = header.upright_size
         target = operation.overlay_size(upright, size)
-        shrink = header.image_format.reader.shrink(max(1.0, shrink_factor(upright, target)))
+        shrink = header.image_format.reader.shrink(header, target.swapped() if upright != header.size else target)
         rate = _reading(header, shrink)
         pixels = header.size.pixels
         scaled = max(target.pixels, min(pixels, _READ_FOR_ONE * target.pixels))

@@ -45,6 +45,7 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
         return Planned(None, sha256, _NOTHING)
     page = _page(operations, header)
     frames = header.frames if page is None and output.animated and header.image_format.animated else 1
+    limits = replace(limits, max_side=min(limits.max_side, output.encoder.max_side))
     encoding = Encoding(output)
     for step in operations:
         encoding = step.encoding(encoding)

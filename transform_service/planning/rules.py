@@ -21,8 +21,7 @@ Rule = Callable[[Steps, Frame], Steps]
 
 _LEAST_SIGMA = 2.0
 """The smallest standard deviation of a blur on a smaller grid, in pixels. Below, the grid is too coarse for a Gaussian.
-Most of the remaining difference comes from libvips' whole-number blur, which is up to 2 % too dark or too bright. The
-moved blur is not (test_rules.py)."""
+"""
 _FINE_CUT = 0.02
 """The cut of a Gaussian on the smaller grid: low, so that few pixels are enough for its shape."""
 _COARSE_SIGMA = 5.0

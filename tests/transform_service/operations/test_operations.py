@@ -198,7 +198,7 @@ DIRECT = {
     "rotate=270": lambda i: i.rot270(),
     "rotate=33.5&background=ffffff": lambda i: i.rotate(33.5, background=[255.0, 255.0, 255.0]),
     "grayscale": lambda i: _recomb(i, LUMA).copy(interpretation="b-w"),
-    "blur=3": lambda i: i.gaussblur(3),
+    "blur=3": lambda i: pictures.blurred(i, 3),
     "sharpen=1": lambda i: i.sharpen(sigma=1),
     "pixelate=10": lambda i: i.shrink(10, 10, ceil=True).zoom(10, 10).crop(0, 0, i.width, i.height),
     "brightness=1.5": lambda i: i.linear(1.5, 0.5, uchar=True),
