@@ -36,9 +36,8 @@ def is_supported(image: pyvips.Image) -> bool:
 
 def can_be_scaled(image: pyvips.Image) -> bool:
     """Whether pixels may be mixed before they are converted: libvips understands alpha only of 8-bit images."""
-    return bool(image.format == "uchar" or (image.format == "ushort" and not image.hasalpha())) and (
-        image.bands <= _COLOURS[image.interpretation] + 1
-    )
+    plain = image.format == "uchar" or (image.format == "ushort" and not image.hasalpha())
+    return bool(plain) and image.bands <= _COLOURS.get(image.interpretation, image.bands) + 1
 
 
 def is_plain(image: pyvips.Image) -> bool:

@@ -26,14 +26,19 @@ class OpenFile:
     page: int = 0
 
     def load(self, **options: float) -> pyvips.Image:
-        """See ImageFile."""
+        """See ImageFile. In the normal form already if it cannot be scaled otherwise."""
+        image = self.load_as_stored(**options)
+        return image if can_be_scaled(image) else srgb(image)
+
+    def load_as_stored(self, **options: float) -> pyvips.Image:
+        """Open the file, and convert nothing."""
         if self.page:
             options["page"] = self.page
         loader = self.header.image_format.reader.loader
         image = vips.load(self.data, loader, fail_on="error", **options)
         if image.get_typeof("tile-width"):  # of a broken tile, libvips would only warn
             image = vips.load(self.data, loader, fail_on="warning", **options)
-        return image if can_be_scaled(image) else srgb(image)
+        return image
 
     def load_progressive(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""

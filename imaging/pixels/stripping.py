@@ -20,7 +20,7 @@ def strip(data: mmap, header: Header, output: BinaryIO, frames: int) -> bool:
     """
     if header.image_format.strip is None:
         return False
-    image = OpenFile(data, header).load(**({"n": -1} if frames > 1 else {}))
+    image = OpenFile(data, header).load_as_stored(**({"n": -1} if frames > 1 else {}))
     if image.interpretation not in _PLAIN or image.format != "uchar" or not is_plain(image):
         return False
     image.avg()  # decodes all pixels

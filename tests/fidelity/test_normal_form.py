@@ -1,14 +1,17 @@
 """Whatever a file holds, operations get 8 bits per band, sRGB or grey, and straight alpha."""
 
+import io
 from pathlib import Path
 
 import numpy as np
 import pytest
 import pyvips
+from PIL import Image, ImageCms
 
 from service_kit.errors import UnprocessableImage
-from tests.fidelity.rendering import rendered, values
+from tests.fidelity.rendering import opened, rendered, values
 
+P3 = ImageCms.ImageCmsProfile(io.BytesIO(pyvips.Image.profile_load("p3")))
 QUERIES = ["rotate=90", "thumb=20", "blur=1", "sharpen=1&thumb=9"]
 
 
@@ -65,3 +68,16 @@ def test_cmyk_may_have_alpha(tmp_path: Path, extra: int) -> None:
     found = values(rendered(tmp_path, tiff([0, 0, 0, 0, 128][: 4 + extra], "uchar", "cmyk"), "thumb=20"))
     assert found.shape[2] == 3 + extra
     assert found[:, :, :3].min() >= 254
+
+
+@pytest.mark.parametrize("colour", [[40000, 20000, 10000], [40000, 20000, 10000, 32768]])
+@pytest.mark.parametrize("query", ["rotate=0", "rotate=90", "thumb=20"])
+def test_a_profile_of_16_bit_colours_is_applied(tmp_path: Path, colour: list[int], query: str) -> None:
+    """By littleCMS, as Pillow calls it. Without its profile, the image would look different."""
+    image = (pyvips.Image.black(30, 30, bands=len(colour)) + colour).cast("ushort").copy(interpretation="rgb16")
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", P3.tobytes())
+    found = values(rendered(tmp_path, bytes(image.pngsave_buffer(keep="icc")), query))
+    eight = Image.new("RGB", (1, 1), tuple(round(value / 257) for value in colour[:3]))
+    wanted = ImageCms.profileToProfile(eight, P3, ImageCms.createProfile("sRGB")).getpixel((0, 0))
+    assert np.abs(found[3, 3, :3].astype(int) - wanted).max() <= 2
+    assert opened(rendered(tmp_path, bytes(image.pngsave_buffer(keep="icc")), query)).info.get("icc_profile") is None
