@@ -1,6 +1,7 @@
 """The HTTP API of the storage service: uploads, originals, info, lists, deletion."""
 
 import base64
+import difflib
 import re
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
+_LIST_PARAMETERS = ("limit", "cursor")
 
 
 def routes() -> list[web.RouteDef]:
@@ -72,6 +74,7 @@ async def info(request: web.Request) -> web.Response:
 
 async def list_images(request: web.Request) -> web.Response:
     """One page of images, newest first. The `cursor` in the response leads to the next page."""
+    _check_parameters(request)
     limit = _limit(request.query.get("limit", str(_DEFAULT_PAGE)))
     after = _position(request.query["cursor"]) if "cursor" in request.query else None
     with spans.during("record"):
@@ -135,6 +138,17 @@ def _details(record: ImageRecord) -> dict[str, Any]:
             "webp": paths.image_url(record.image_id, "webp"),
         },
     }
+
+
+def _check_parameters(request: web.Request) -> None:
+    """Refuse what would be ignored: with a misspelt `cursor`, a client would read the first page again and again."""
+    for name in request.query:
+        if name not in _LIST_PARAMETERS:
+            close = difflib.get_close_matches(name.lower(), _LIST_PARAMETERS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(_LIST_PARAMETERS)}"
+            raise BadRequest(f"unknown parameter {name[:64]!r}; {hint}")
+        if len(request.query.getall(name)) > 1:
+            raise BadRequest(f"`{name}` appears twice; use it once")
 
 
 def _limit(text: str) -> int:

@@ -11,7 +11,9 @@ from imaging.geometry import PLACES, Box
 MAX_SIDE = 16_383
 _NUMBER = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})")
 _WHOLE = re.compile(r"[0-9]{1,9}")
-_BOX = re.compile(r"([0-9]{0,9})x([0-9]{0,9})")
+_BOX = re.compile(r"([0-9]{0,9})[xX]([0-9]{0,9})|([0-9]{1,9})")
+_SIDES = {"top": "north", "bottom": "south", "left": "west", "right": "east"}
+"""As in CSS and in other services."""
 
 
 def _number(text: object) -> float:
@@ -26,13 +28,14 @@ def _whole(text: object) -> int:
     return int(str(text))
 
 
-def _box(text: object) -> Box:
+def _box(text: object, *, width_alone: bool = True) -> Box:
     if isinstance(text, Box):
         return text
     match = _BOX.fullmatch(str(text))
-    if not match or text == "x":
+    if not match or not any(match.groups()) or (match[3] and not width_alone):
         raise ValueError(f"{text!r} is not a size such as 300x200, 300x or x200")
-    sides = [int(digits) if digits else None for digits in match.groups()]
+    width, height, only = match.groups()
+    sides = [int(digits) if digits else None for digits in (only or width, height)]
     if any(side is not None and not 1 <= side <= MAX_SIDE for side in sides):
         raise ValueError(f"{text!r} has a side outside of 1 to {MAX_SIDE} pixels")
     return Box(*sides)
@@ -45,8 +48,9 @@ def _closed(box: Box) -> Box:
 
 
 def parse_place(text: object, *more: str) -> str:
-    """A key of PLACES, in British or American spelling, or one of `more`. Raises ValueError for others."""
-    place = str(text).replace("center", "centre")
+    """A key of PLACES, in British or American spelling, a side, or one of `more`. Raises ValueError for others."""
+    place = str(text).lower().replace("center", "centre")
+    place = _SIDES.get(place, place)
     if place not in (*PLACES, *more):
         raise ValueError(f"{text!r} is not a place; use one of: {', '.join((*PLACES, *more))}")
     return place
@@ -57,8 +61,8 @@ Number = Annotated[float, BeforeValidator(_number)]
 Pixels = Annotated[int, BeforeValidator(_whole)]
 """A whole number of pixels."""
 OpenBox = Annotated[Box, BeforeValidator(_box)]
-"""`WxH`, `Wx` or `xH`."""
-ClosedBox = Annotated[Box, BeforeValidator(lambda text: _closed(_box(text)))]
+"""`WxH`, `Wx` (or `W`) or `xH`."""
+ClosedBox = Annotated[Box, BeforeValidator(lambda text: _closed(_box(text, width_alone=False)))]
 """`WxH`."""
 Place = Annotated[str, BeforeValidator(parse_place)]
 """A key of PLACES."""

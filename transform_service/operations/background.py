@@ -15,7 +15,7 @@ _OPAQUE = 255
 
 
 def _colour(text: object) -> str:
-    colour = str(text).lower()
+    colour = str(text).lower().removeprefix("#")
     if not _COLOUR.fullmatch(colour):
         raise ValueError(f"{text!r} is not a colour; write RRGGBB or RRGGBBAA, such as ff8800")
     if len(colour) == len("rgb"):

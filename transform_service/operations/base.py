@@ -61,7 +61,8 @@ class Operation(BaseModel):
     def parse(cls, text: str) -> Self:
         """The operation with the arguments in `text`. Raises BadArgument if they are invalid."""
         try:
-            return cls(**cls.named(text.split(",") if text else []))
+            switch = text in _ON and not cls.model_fields
+            return cls(**cls.named(text.split(",") if text and not switch else []))
         except ValidationError as error:
             raise BadArgument(_reason(error)) from error
 
@@ -145,6 +146,8 @@ class Operation(BaseModel):
         return self.apply(image)
 
 
+_ON = {"1", "true"}
+"""The value of an operation without arguments, as some libraries write it."""
 Steps = tuple[Operation, ...]
 OPERATIONS: dict[str, type[Operation]] = {}
 Class = TypeVar("Class", bound=type[Operation])
