@@ -31,7 +31,7 @@ source, query, output, mark = sys.argv[1:]
 made = planned(Path(source), query, output, Path(mark) if mark else None)
 before = 1024 * int(re.search(r"VmData:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 # The stacks of libvips' threads count, although they are hardly used.
-resource.setrlimit(resource.RLIMIT_DATA, (before + made.cost.bytes + 3 * 8 * 1024**2,) * 2)
+resource.setrlimit(resource.RLIMIT_DATA, (before + made.cost.bytes + 4 * 8 * 1024**2,) * 2)
 Path(source + ".out").unlink(missing_ok=True)
 render_file(Path(source), made.plan, Path(source + ".out"), dict.fromkeys(made.plan.overlays, Path(mark)))
 """
