@@ -26,7 +26,7 @@ class OpenFile:
     page: int = 0
 
     def load(self, **options: float) -> pyvips.Image:
-        """See ImageFile. In the normal form already if it cannot be scaled otherwise."""
+        """See ImageFile. An image that cannot be scaled as it is stored comes in the normal form."""
         image = self.load_as_stored(**options)
         return image if can_be_scaled(image) else srgb(image)
 

@@ -1,13 +1,8 @@
-"""Keeps what the fork server has loaded out of garbage collection, which would copy its pages into every worker.
+"""Keeps garbage collection from copying what the fork server has loaded into every worker.
 
 The fork server imports this module last.
 """
 
-import ctypes
-import gc
-from contextlib import suppress
+from service_kit.freezing import freeze
 
-gc.collect()
-gc.freeze()
-with suppress(AttributeError, OSError):  # only glibc has it
-    ctypes.CDLL(None).malloc_trim(0)
+freeze()

@@ -119,7 +119,7 @@ class SqliteStore:
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
-        """See MetadataStore. A lock in this process, and one on a byte of a file, for a scrub beside it."""
+        """See MetadataStore. Locks out other tasks, and a scrub in another process by locking one byte of a file."""
         lock = self._locks.setdefault(sha256, asyncio.Lock())
         place = int(sha256[:16], 16) >> 1
         async with lock:
@@ -130,7 +130,7 @@ class SqliteStore:
                 fcntl.lockf(self._contents, fcntl.LOCK_UN, 1, place)
 
     async def _lock_place(self, place: int) -> None:
-        """Ask again and again, since another process seldom has the lock, and a thread that waits cannot be ended."""
+        """Poll: another process rarely holds the lock, and a thread that blocks on it could not be cancelled."""
         latest = asyncio.get_running_loop().time() + _LOCK_SECONDS
         while True:
             try:
