@@ -11,7 +11,7 @@ _PLAIN, _FULL = 0, 4
 _CONTAINERS = {
     b"meta": _FULL, b"iprp": _PLAIN, b"ipco": _PLAIN, b"moov": _PLAIN, b"trak": _PLAIN, b"mdia": _PLAIN,
     b"minf": _PLAIN, b"stbl": _PLAIN, b"dinf": _PLAIN, b"edts": _PLAIN, b"iref": _FULL, b"grpl": _PLAIN,
-    b"dref": _FULL + 4, b"stsd": _FULL + 4,
+    b"dref": _FULL + 4, b"stsd": _FULL + 4, b"av01": 78,
 }  # fmt: skip
 
 
@@ -51,3 +51,52 @@ def _skipped(data: mmap, box: Box) -> int | None:
     if box.name == b"iinf":
         return _FULL + (4 if data[box.body] else 2)
     return _CONTAINERS.get(box.name)
+
+
+def properties(data: mmap) -> list[Box]:
+    """The properties of the main image (ISO 23008-12, section 9.3), and those of its first tile if it is a grid.
+
+    Raises struct.error for truncated tables.
+    """
+    found = list(boxes(data))
+    by_name = {box.name: box for box in reversed(found)}
+    if not {b"pitm", b"ipco", b"ipma"} <= by_name.keys():
+        return []
+    held = [box for box in found if by_name[b"ipco"].body <= box.body and box.end <= by_name[b"ipco"].end]
+    listed = [box for box in held if box.name != b"ipco"]
+    main = _item(data, by_name[b"pitm"].body)
+    associated = _associations(data, by_name[b"ipma"])
+    tiles = [_first_tile(data, box, main, by_name[b"iref"]) for box in found if box.name == b"dimg"]
+    items = [main, *(tile for tile in tiles if tile is not None)]
+    numbers = [number for item in items for number in associated.get(item, ())]
+    return [listed[number - 1] for number in numbers if 1 <= number <= len(listed)]
+
+
+def _item(data: mmap, position: int) -> int:
+    """An item ID after the version of its box."""
+    return int(struct.unpack_from(">I" if data[position] else ">H", data, position + _FULL)[0])
+
+
+def _associations(data: mmap, box: Box) -> dict[int, list[int]]:
+    """The numbers of the properties of each item, from 1."""
+    version, flags = data[box.body], data[box.body + 3]
+    (count,) = struct.unpack_from(">I", data, box.body + _FULL)
+    position = box.body + _FULL + 4
+    associated: dict[int, list[int]] = {}
+    for _ in range(count):
+        if position >= box.end:
+            break
+        item, many = struct.unpack_from(">IB" if version else ">HB", data, position)
+        position += 5 if version else 3
+        wide = flags & 1
+        numbers = struct.unpack_from(f">{many}{'H' if wide else 'B'}", data, position)
+        position += many * (2 if wide else 1)
+        associated[item] = [number & (0x7FFF if wide else 0x7F) for number in numbers]
+    return associated
+
+
+def _first_tile(data: mmap, box: Box, main: int, references: Box) -> int | None:
+    """The first item that a `dimg` reference of the main image names."""
+    wide = data[references.body]
+    source, count, first = struct.unpack_from(">IHI" if wide else ">HHH", data, box.body)
+    return first if source == main and count else None

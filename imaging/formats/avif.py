@@ -4,9 +4,10 @@ import re
 import struct
 from mmap import mmap
 
+from imaging.colours import DEFAULT_PEAK, Colours, coded
 from imaging.formats.base import KEEP_NO_METADATA, LOSSLESS, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
-from imaging.isobmff import boxes
+from imaging.isobmff import boxes, properties
 from imaging.limits import InputLimits
 from imaging.scaling import scale
 from imaging.types import Image, Target
@@ -45,6 +46,20 @@ def _check(data: mmap, limits: InputLimits) -> int:
     return _COPIES * (tables + min(len(data), limits.max_metadata))
 
 
+def _colours(data: mmap) -> Colours | None:
+    """The code points of the main image (`nclx`), which count if it has no profile. Its first tile's if it has none."""
+    try:
+        described = properties(data) or list(boxes(data))  # a sequence may have no main image
+        peak = next((struct.unpack_from(">H", data, box.body)[0] for box in described if box.name == b"clli"), 0)
+        for box in described:
+            if box.name == b"colr" and data[box.body : box.body + 4] == b"nclx":
+                primaries, transfer = struct.unpack_from(">2H", data, box.body + 4)
+                return coded(primaries, transfer, peak=float(peak or DEFAULT_PEAK))
+    except (struct.error, IndexError):
+        pass
+    return None
+
+
 def _scaled(file: ImageFile, target: Size) -> Image:
     """Use the thumbnail in the file, if there is one that is at least as large as `target` and has the same bands."""
     image, small = file.load(), file.load(thumbnail=True)
@@ -79,7 +94,9 @@ AVIF = register(
         # Looks for the brands of AVIF in the ftyp box: the major one, or any of the compatible ones.
         signature=re.compile(rb".{4}ftyp(.{8}(.{4})*?)?avi[fs]", re.DOTALL),
         alpha=True,
-        reader=Reader(loader="heifload", loader_class="Heif", rate=Rate(28, 18.5), check=_check, scaled=_scaled),
+        reader=Reader(
+            loader="heifload", loader_class="Heif", rate=Rate(28, 18.5), check=_check, colours=_colours, scaled=_scaled
+        ),
         # The default quality looks about as good as that of JPEG and WebP (imgproxy's and libvips' defaults).
         writer=Writer(save=_save, rate=_write_rate, alpha_bytes=24, max_side=16_384, default_quality=60, auto_rank=2),
     )

@@ -11,6 +11,7 @@ from io import BytesIO
 from mmap import mmap
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from imaging.colours import Colours
 from imaging.geometry import Size
 from imaging.limits import InputLimits
 from imaging.scaling import scale
@@ -67,6 +68,11 @@ def never_damaged(_messages: Sequence[str]) -> bool:
     return False
 
 
+def no_colours(_data: mmap) -> Colours | None:
+    """None: for formats that describe colours with ICC profiles only."""
+    return None
+
+
 def never_shrink(_header: "Header", _target: Size) -> float:
     """Do not shrink: for decoders that always read at full size."""
     return 1.0
@@ -97,6 +103,8 @@ class Reader:
     most: metadata, tables, the largest strip."""
     damaged: Callable[[Sequence[str]], bool] = never_damaged
     """Whether these messages of libvips mean that it made up pixels: for decoders that only warn about damage."""
+    colours: Callable[[mmap], Colours | None] = no_colours
+    """What the file says about its colours besides an ICC profile. None if that is nothing, or nothing sensible."""
     interlacing: str = "interlaced"
     """What a header that says `progressive` is called in this format."""
     share_read: Callable[[mmap, float], float] = read_all

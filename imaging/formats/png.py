@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mmap import mmap
 from typing import BinaryIO
 
+from imaging.colours import DEFAULT_PEAK, SRGB, SRGB_PRIMARIES, Colours, Primaries, Transfer, coded, gamma
 from imaging.formats.base import (
     KEEP_NO_METADATA,
     LOSSLESS,
@@ -32,6 +33,12 @@ _TEXT = {b"tEXt", b"zTXt", b"iTXt", b"iCCP", b"eXIf", b"sPLT"}
 """Chunks that a decoder keeps, however large they are. It skips those that it does not know."""
 _COPIES = 4
 """libpng keeps the packed and the unpacked text, libvips copies it into the image."""
+_COLOURS = {b"cICP", b"cLLI", b"sRGB", b"gAMA", b"cHRM"}
+_ABOUT_SRGB = range(45_000, 46_001)
+"""Exponents, in 100,000ths, that programs write for sRGB, which is not quite a power function (section 11.3.2.5)."""
+_SAME_PRIMARIES = 0.0015
+_NITS = 10_000
+"""Units of light in a candela per square metre."""
 _KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
 
 
@@ -70,6 +77,62 @@ def _text_chunks(data: mmap) -> Iterator[tuple[bytes, bytes]]:
             )
         if name in _TEXT:
             yield name, data[position + 8 : position + 8 + length]
+
+
+def _colours(data: mmap) -> Colours | None:
+    """The first of cICP, a profile, sRGB, gAMA with cHRM (PNG specification, third edition, section 4.3)."""
+    chunks: dict[bytes, bytes] = {}
+    for number, (name, position, length) in enumerate(_chunks(data)):
+        if name == b"IDAT" or number == _MAX_CHUNKS:
+            break
+        if name in _COLOURS and name not in chunks and _is_intact(data, position, length):
+            chunks[name] = data[position + 8 : position + 8 + length]
+    try:
+        return _coded(chunks) or (None if b"sRGB" in chunks else _measured(chunks))
+    except (struct.error, ZeroDivisionError, ValueError):
+        return None
+
+
+def _is_intact(data: mmap, position: int, length: int) -> bool:
+    end = position + 8 + length
+    return data[end : end + _CRC_BYTES] == struct.pack(">I", zlib.crc32(data[position + 4 : end]))
+
+
+def _coded(chunks: dict[bytes, bytes]) -> Colours | None:
+    if b"cICP" not in chunks:
+        return None
+    primaries, transfer, matrix, full = struct.unpack(">4B", chunks[b"cICP"])
+    if matrix:  # only RGB is allowed
+        return None
+    (peak,) = struct.unpack_from(">I", chunks.get(b"cLLI", bytes(4)))
+    return coded(
+        primaries, transfer, full_range=bool(full), beats_profile=True, peak=peak / _NITS if peak else DEFAULT_PEAK
+    )
+
+
+def _measured(chunks: dict[bytes, bytes]) -> Colours | None:
+    """The colours of gAMA and cHRM, each optional. None for sRGB."""
+    exponent = struct.unpack(">I", chunks[b"gAMA"])[0] if b"gAMA" in chunks else 0
+    primaries = _primaries(chunks[b"cHRM"]) if b"cHRM" in chunks else SRGB_PRIMARIES
+    transfer: Transfer = gamma(100_000 / exponent) if exponent else SRGB
+    if primaries == SRGB_PRIMARIES and exponent in _ABOUT_SRGB:
+        transfer = SRGB
+    colours = Colours(primaries, transfer)
+    return None if colours.is_srgb else colours
+
+
+def _primaries(content: bytes) -> Primaries:
+    """The primaries of cHRM. Those of sRGB if they are about the same. Raises ValueError for impossible ones."""
+    numbers = [number / 100_000 for number in struct.unpack(">8I", content)]
+    places = list(zip(numbers[::2], numbers[1::2], strict=True))
+    found = Primaries(*places)
+    if not found.possible:
+        raise ValueError
+    pairs = zip(
+        places, (SRGB_PRIMARIES.white, SRGB_PRIMARIES.red, SRGB_PRIMARIES.green, SRGB_PRIMARIES.blue), strict=True
+    )
+    same = all(abs(a - b) <= _SAME_PRIMARIES for one, other in pairs for a, b in zip(one, other, strict=True))
+    return SRGB_PRIMARIES if same else found
 
 
 def _unpacked_size(name: bytes, content: bytes, most: int) -> int:
@@ -139,6 +202,7 @@ PNG = register(
             rate=Rate(8, 0),
             interlaced_rate=Rate(20, 3.2),
             check=_check,
+            colours=_colours,
             scaled=_scaled,
         ),
         writer=Writer(save=_save, rate=_write_rate),

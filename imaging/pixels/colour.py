@@ -2,13 +2,18 @@
 
 from typing import Any
 
+from imaging.colours import Colours
+from imaging.icc_profile import profile
+from imaging.pixels import tone
 from imaging.pixels._icc import is_srgb
 from imaging.pixels.vips import pyvips
 
 _SRGB = "srgb"
 _GREY = {"b-w", "grey16"}
+_DESCRIBED = {*_GREY, _SRGB, "rgb16"}
 _COLOURS: dict[Any, int] = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4, "lab": 3, "labs": 3}
 """The bands that have a meaning, by interpretation. One more is alpha, and what follows are masks of other programs."""
+_PROFILE = "icc-profile-data"
 _WHOLE = 2.0**-24
 """Takes 32-bit samples to 8 bits."""
 
@@ -16,16 +21,37 @@ _WHOLE = 2.0**-24
 def srgb(image: pyvips.Image) -> pyvips.Image:
     """Convert to the normal form: 8-bit sRGB or grey, with the embedded profile if there is one, and straight alpha.
 
-    CMYK without a profile gets libvips' own. Grey without a profile stays grey.
+    CMYK without a profile gets libvips' own. Grey stays grey. HDR is tone-mapped.
     """
     image = _without_masks(image)
+    if tone.is_hdr(image):
+        return tone.to_sdr(image)  # type: ignore[no-any-return]
     if not is_plain(image):
         try:
-            profile = "cmyk" if image.interpretation == "cmyk" else _SRGB
-            return eight_bits(image.icc_transform(_SRGB, embedded=True, input_profile=profile))
+            fallback = "cmyk" if image.interpretation == "cmyk" else _SRGB
+            converted = eight_bits(image.icc_transform(_SRGB, embedded=True, input_profile=fallback))
+            return _grey_again(converted) if image.interpretation in _GREY else converted
         except pyvips.Error:  # the profile does not fit the image: ignore it, as browsers do
             pyvips.vips_lib.vips_error_clear()
     return eight_bits(image)
+
+
+def described(image: pyvips.Image, colours: Colours | None) -> pyvips.Image:
+    """Note on an image what its file says about colours besides the ICC profile: as a profile, or as HDR."""
+    if colours is None or image.interpretation not in _DESCRIBED:
+        return image
+    if not colours.beats_profile and image.get_typeof(_PROFILE):
+        return image
+    image = image.copy()
+    image.remove(_PROFILE)
+    if not colours.full_range:
+        image = _full_range(image)
+    if colours.transfer.hdr:
+        return tone.mark(image, colours)  # type: ignore[no-any-return]
+    if not colours.is_srgb:
+        made: Any = profile(colours, grey=image.interpretation in _GREY)
+        image.set_type(pyvips.GValue.blob_type, _PROFILE, made)
+    return image
 
 
 def is_supported(image: pyvips.Image) -> bool:
@@ -42,10 +68,12 @@ def can_be_scaled(image: pyvips.Image) -> bool:
 
 def is_plain(image: pyvips.Image) -> bool:
     """Whether the colours are sRGB or grey already, and no embedded profile says otherwise."""
-    if not image.get_typeof("icc-profile-data"):
+    if tone.is_hdr(image):
+        return False
+    if not image.get_typeof(_PROFILE):
         return bool(image.interpretation != "cmyk")
     plain: bool = image.interpretation == _SRGB and image.format == "uchar"
-    return plain and is_srgb(bytes(image.get("icc-profile-data")))  # type: ignore[arg-type]
+    return plain and is_srgb(bytes(image.get(_PROFILE)))  # type: ignore[arg-type]
 
 
 def eight_bits(image: pyvips.Image) -> pyvips.Image:
@@ -60,6 +88,26 @@ def eight_bits(image: pyvips.Image) -> pyvips.Image:
 def _without_masks(image: pyvips.Image) -> pyvips.Image:
     most = _COLOURS.get(image.interpretation, image.bands) + 1
     return image if image.bands <= most else image.extract_band(0, n=most)
+
+
+def _grey_again(image: pyvips.Image) -> pyvips.Image:
+    """One band of grey that a profile has made sRGB, and alpha."""
+    if image.bands < 3:  # noqa: PLR2004
+        return image
+    grey = image.extract_band(1)
+    return (grey.bandjoin(image.extract_band(3)) if image.hasalpha() else grey).copy(interpretation="b-w")
+
+
+def _full_range(image: pyvips.Image) -> pyvips.Image:
+    """Stretch samples from 16 to 235 (at 8 bits) to all values. Alpha stays."""
+    unit = 256 if image.format == "ushort" else 1
+    most = 256 * unit - 1
+    scale = most / (219 * unit)
+    count = image.bands - image.hasalpha()
+    scales, offsets = [scale] * count, [-16 * unit * scale] * count
+    if image.hasalpha():
+        scales, offsets = [*scales, 1.0], [*offsets, 0.0]
+    return image.linear(scales, offsets).rint().cast(image.format).copy(interpretation=image.interpretation)
 
 
 def _from_linear_grey(image: pyvips.Image) -> pyvips.Image:

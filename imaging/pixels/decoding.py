@@ -11,7 +11,7 @@ from imaging.geometry import Size
 from imaging.header import Header
 from imaging.pixels import vips
 from imaging.pixels._turbojpeg import progressive_jpeg
-from imaging.pixels.colour import can_be_scaled, srgb
+from imaging.pixels.colour import can_be_scaled, described, srgb
 from imaging.pixels.vips import pyvips
 
 _PROFILE = "icc-profile-data"
@@ -31,14 +31,14 @@ class OpenFile:
         return image if can_be_scaled(image) else srgb(image)
 
     def load_as_stored(self, **options: float) -> pyvips.Image:
-        """Open the file, and convert nothing."""
+        """Open the file, and convert nothing. What it says about its colours becomes a profile."""
         if self.page:
             options["page"] = self.page
-        loader = self.header.image_format.reader.loader
-        image = vips.load(self.data, loader, fail_on="error", **options)
+        reader = self.header.image_format.reader
+        image = vips.load(self.data, reader.loader, fail_on="error", **options)
         if image.get_typeof("tile-width"):  # of a broken tile, libvips would only warn
-            image = vips.load(self.data, loader, fail_on="warning", **options)
-        return image
+            image = vips.load(self.data, reader.loader, fail_on="warning", **options)
+        return described(image, reader.colours(self.data))
 
     def load_progressive(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""

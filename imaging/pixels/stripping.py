@@ -15,10 +15,13 @@ _PLAIN = {"srgb", "b-w"}
 def strip(data: mmap, header: Header, output: BinaryIO, frames: int) -> bool:
     """Copy an image to the new, open file `output`. Returns False if it has to be encoded again instead.
 
-    Only 8-bit sRGB or grey pixels can stay encoded. All pixels are decoded first, so that a broken file raises
-    pyvips.Error.
+    Only 8-bit sRGB or grey pixels can stay encoded, as what says otherwise is lost. All pixels are decoded first, so
+    that a broken file raises pyvips.Error.
     """
     if header.image_format.strip is None:
+        return False
+    colours = header.image_format.reader.colours(data)
+    if colours and not colours.is_srgb:
         return False
     image = OpenFile(data, header).load_as_stored(**({"n": -1} if frames > 1 else {}))
     if image.interpretation not in _PLAIN or image.format != "uchar" or not is_plain(image):
