@@ -15,10 +15,16 @@ class Encoding:
 
     format: Format
     quality: int | None = None
+    keep_profile: bool = False
+    """Whether the colours stay those of the image, if the format can say so."""
 
     def at_most(self, quality: int) -> Self:
         """The same format with `quality`, or with the quality requested so far if that is lower."""
         return replace(self, quality=quality if self.quality is None else min(self.quality, quality))
+
+    def with_profile(self, *, keep: bool) -> Self:
+        """The same format with the colours of the image, or with sRGB. sRGB for formats without profiles."""
+        return replace(self, keep_profile=keep and self.format.encoder.profiles)
 
     @property
     def effective_quality(self) -> int:
@@ -26,4 +32,5 @@ class Encoding:
         return self.format.encoder.default_quality if self.quality is None else self.quality
 
     def __str__(self) -> str:
-        return f"{self.format.name},{self.effective_quality},v{VERSION}"
+        profile = ",profile" if self.keep_profile else ""
+        return f"{self.format.name},{self.effective_quality}{profile},v{VERSION}"

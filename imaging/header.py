@@ -47,6 +47,9 @@ class Header(BaseModel):
     held_bytes: Annotated[int, Field(ge=0, le=2**63 - 1)] = 0
     """What its decoder holds in addition to pixels, at most: metadata, tables, the largest strip."""
 
+    gain_map_pixels: Annotated[int, Field(ge=0, le=_MOST)] = 0
+    """The size of the gain map in an Ultra HDR file; 0 without one."""
+
     @property
     def image_format(self) -> Format:
         """The record of the format."""

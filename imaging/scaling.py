@@ -33,6 +33,35 @@ def scale_opaque(image: Image, target: Size) -> Image:
     return image.resize(across, vscale=down)
 
 
+def scale_map(gain_map: Image, size: Size, target: Size) -> Image:
+    """Scale a gain map as its image is scaled from `size` to `target`."""
+    return scale(gain_map, _proportional(gain_map, size, target))
+
+
+def crop_map(gain_map: Image, size: Size, left: int, top: int, target: Size) -> Image:
+    """Cut out the part of a gain map that belongs to `target` pixels at a point of its image, which has `size`.
+
+    The part may begin between two of its pixels.
+    """
+    part = _proportional(gain_map, size, target)
+    across, down = gain_map.width / size.width, gain_map.height / size.height
+    right, below = part.width / (target.width * across), part.height / (target.height * down)
+    return gain_map.affine(
+        [right, 0, 0, below],
+        oarea=[0, 0, part.width, part.height],
+        idx=0.5 - 0.5 / right - left * across,
+        idy=0.5 - 0.5 / below - top * down,
+        extend="copy",
+    )
+
+
+def _proportional(gain_map: Image, size: Size, target: Size) -> Size:
+    return Size(
+        max(1, round(gain_map.width * target.width / size.width)),
+        max(1, round(gain_map.height * target.height / size.height)),
+    )
+
+
 def scale_peeking(load: Callable[[], Image], target: Size) -> Image:
     """Scale what `load` opens. Skips premultiplying if the alpha band is opaque everywhere.
 

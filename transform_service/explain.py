@@ -12,9 +12,10 @@ from service_kit.processes.pool import WorkerPool
 from service_kit.processes.worker import Setup
 from transform_service.chain import Chain, parse, parse_presets
 from transform_service.operations.base import Steps
+from transform_service.operations.profile import keeps_profile
 from transform_service.planning.cost import decoder_shrink
 from transform_service.planning.plan import OutputLimits, Plan, Planned
-from transform_service.planning.planner import of_page, page_to_read, plan
+from transform_service.planning.planner import losing_gain_map, of_page, page_to_read, plan
 from transform_service.settings import TransformSettings
 
 _LABEL = 12
@@ -67,6 +68,10 @@ def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterat
     if buffered:
         yield "in memory", f"the pixels are computed into memory before {', and before '.join(buffered)}"
     yield "output", _output(made)
+    if header.gain_map_pixels:
+        yield "gain map", _gain_map(made)
+    if keeps_profile(chain.operations):
+        yield "colours", _colours(made)
     if made.overlays:
         yield (
             "overlays",
@@ -105,6 +110,21 @@ def _reading(path: Path, made: Plan) -> str:
             share = made.header.image_format.reader.share_read(data, shrink)
     part = f" from {share:.0%} of the file" if share < 1 else ""
     return f"{frames}{page}{level}{part}; sequential, from top to bottom"
+
+
+def _gain_map(made: Plan) -> str:
+    losing = [str(step) for step in losing_gain_map(made.operations)]
+    if losing:
+        return f"dropped, since it would not fit the pixels after {', '.join(losing)}"
+    if not made.gain_map:
+        return f"dropped, since the service does not write any in {made.encoding.format.name.upper()}"
+    return "kept, and scaled, cropped and turned with the image"
+
+
+def _colours(made: Plan) -> str:
+    if not made.encoding.keep_profile:
+        return f"converted to sRGB, since {made.encoding.format.name.upper()} has no profiles"
+    return "those of the image with its profile; sRGB if it is CMYK, grey or HDR, or has no profile"
 
 
 def _output(made: Plan) -> str:

@@ -5,7 +5,7 @@ import struct
 from mmap import mmap
 
 from imaging.colours import DEFAULT_PEAK, Colours, coded
-from imaging.formats.base import KEEP_NO_METADATA, LOSSLESS, Format, ImageFile, Rate, Reader, Writer, register
+from imaging.formats.base import KEEP_COLOURS, LOSSLESS, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
 from imaging.isobmff import boxes, properties
 from imaging.limits import InputLimits
@@ -76,7 +76,7 @@ def _save(image: Image, target: Target, quality: int) -> None:
         Q=max(1, quality),
         lossless=quality == LOSSLESS,
         effort=effort,
-        keep=KEEP_NO_METADATA,
+        keep=KEEP_COLOURS,
     )
 
 

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 LOSSLESS = 100
 """The quality that means lossless, in formats that support it."""
-KEEP_NO_METADATA = 0
-"""For libvips' savers: write neither EXIF nor XMP nor a profile (VIPS_FOREIGN_KEEP_NONE)."""
+KEEP_COLOURS = 1 << 3 | 1 << 5
+"""For libvips' savers: of what an image has, write the profile and the gain map, but neither EXIF nor XMP nor anything
+else (VIPS_FOREIGN_KEEP_ICC, VIPS_FOREIGN_KEEP_GAINMAP). A renderer removes what a plan does not keep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,11 @@ def no_colours(_data: mmap) -> Colours | None:
     return None
 
 
+def no_gain_map(_data: mmap) -> int:
+    """None: for formats whose gain maps are not kept."""
+    return 0
+
+
 def never_shrink(_header: "Header", _target: Size) -> float:
     """Do not shrink: for decoders that always read at full size."""
     return 1.0
@@ -105,6 +111,11 @@ class Reader:
     """Whether these messages of libvips mean that it made up pixels: for decoders that only warn about damage."""
     colours: Callable[[mmap], Colours | None] = no_colours
     """What the file says about its colours besides an ICC profile. None if that is nothing, or nothing sensible."""
+    gain_map: Callable[[mmap], int] = no_gain_map
+    """The number of pixels of the gain map in the file; 0 without one."""
+    gain_map_loader: str = ""
+    """The libvips operation that reads gain maps, such as `uhdrload`."""
+    gain_map_loader_class: str = ""
     interlacing: str = "interlaced"
     """What a header that says `progressive` is called in this format."""
     share_read: Callable[[mmap, float], float] = read_all
@@ -117,7 +128,7 @@ class Reader:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writer:
-    """How a format is encoded, always without metadata and profiles."""
+    """How a format is encoded, always without metadata."""
 
     save: Callable[[Image, Target, int], None]
     """Writes the image to a new file, with a quality from 0 to 100."""
@@ -127,6 +138,10 @@ class Writer:
     """Bytes of memory in addition, for each pixel of an image with alpha, which has an encoder of its own."""
     max_side: int = 65_500
     """The longest side that the format can have, in pixels."""
+    profiles: bool = True
+    """Whether files of the format can have an ICC profile."""
+    gain_maps: bool = False
+    """Whether `save` writes the gain map of an image."""
     default_quality: int = LOSSLESS
     auto_rank: int = 0
     """`format=auto` considers formats above 0 and prefers the highest."""

@@ -7,7 +7,7 @@ from mmap import mmap
 from typing import BinaryIO
 
 from imaging.formats.base import (
-    KEEP_NO_METADATA,
+    KEEP_COLOURS,
     LOSSLESS,
     Format,
     Rate,
@@ -86,7 +86,7 @@ def _damaged(messages: Sequence[str]) -> bool:
 
 def _save(image: Image, target: Target, quality: int) -> None:
     bits = max(1, -(-8 * quality // LOSSLESS))
-    image.gifsave_target(target, bitdepth=bits, effort=_EFFORT, keep=KEEP_NO_METADATA)
+    image.gifsave_target(target, bitdepth=bits, effort=_EFFORT, keep=KEEP_COLOURS)
 
 
 def _write_rate(_pixels: int, _quality: int) -> Rate:

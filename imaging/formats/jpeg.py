@@ -7,9 +7,10 @@ from io import BytesIO
 from mmap import mmap
 from typing import TYPE_CHECKING, BinaryIO
 
-from imaging import jpeg_checks, jpeg_scans, jpeg_segments
-from imaging.formats.base import KEEP_NO_METADATA, Format, ImageFile, Rate, Reader, Writer, register
+from imaging import jpeg_checks, jpeg_gain_map, jpeg_scans, jpeg_segments
+from imaging.formats.base import KEEP_COLOURS, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
+from imaging.limits import InputLimits
 from imaging.scaling import scale, shrink_factor
 from imaging.types import Image, Target
 
@@ -31,10 +32,18 @@ _LARGE_PIXELS = 4_000_000
 _WARNINGS = re.compile(r"read gave (\d+) warnings")
 _PADDING = re.compile(r"\b\d{1,3} extraneous bytes before marker 0xd9")
 
+_COPIES_FOR_MAP = 3
+"""Ultra HDR files are copied to find their gain map."""
+
 # Of the application segments, those of JFIF and Adobe stay: they define what the colours mean.
 _COMMENT = 0xFE
 _APPLICATION = range(0xE0, 0xF0)
 _KEPT = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
+
+
+def _check(data: mmap, limits: InputLimits) -> int:
+    held = jpeg_checks.check(data, limits)
+    return held + _COPIES_FOR_MAP * len(data) if jpeg_gain_map.pixels(data) else held
 
 
 def _shrink(header: "Header", target: Size) -> float:
@@ -92,7 +101,7 @@ def _save(image: Image, target: Target, quality: int) -> None:
         Q=max(1, quality),
         optimize_coding=pixels <= _OPTIMIZED_PIXELS,
         interlace=pixels in _PROGRESSIVE_PIXELS,
-        keep=KEEP_NO_METADATA,
+        keep=KEEP_COLOURS,
     )
 
 
@@ -128,13 +137,16 @@ JPEG = register(
             interlaced_rate=Rate(18, 7),
             shrunk_rate=Rate(2, 0),
             interlacing="progressive",
-            check=jpeg_checks.check,
+            check=_check,
+            gain_map=jpeg_gain_map.pixels,
+            gain_map_loader="uhdrload",
+            gain_map_loader_class="Uhdr",
             damaged=_damaged,
             share_read=_share_read,
             shrink=_shrink,
             scaled=_scaled,
         ),
-        writer=Writer(save=_save, rate=_write_rate, default_quality=80),
+        writer=Writer(save=_save, rate=_write_rate, gain_maps=True, default_quality=80),
         strip=_strip,
     )
 )

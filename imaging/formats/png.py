@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from imaging.colours import DEFAULT_PEAK, SRGB, SRGB_PRIMARIES, Colours, Primaries, Transfer, coded, gamma
 from imaging.formats.base import (
-    KEEP_NO_METADATA,
+    KEEP_COLOURS,
     LOSSLESS,
     Format,
     ImageFile,
@@ -170,9 +170,9 @@ def _scaled(file: ImageFile, target: Size) -> Image:
 
 def _save(image: Image, target: Target, quality: int) -> None:
     if quality < LOSSLESS:
-        image.pngsave_target(target, palette=True, Q=quality, effort=1, keep=KEEP_NO_METADATA)
+        image.pngsave_target(target, palette=True, Q=quality, effort=1, keep=KEEP_COLOURS)
     else:
-        image.pngsave_target(target, keep=KEEP_NO_METADATA)
+        image.pngsave_target(target, keep=KEEP_COLOURS)
 
 
 def _write_rate(_pixels: int, quality: int) -> Rate:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from mmap import mmap
 
 from imaging.formats.base import (
-    KEEP_NO_METADATA,
+    KEEP_COLOURS,
     LOSSLESS,
     Format,
     ImageFile,
@@ -205,9 +205,9 @@ def _scaled(file: ImageFile, target: Size) -> Image:
 
 def _save(image: Image, target: Target, quality: int) -> None:
     if quality < LOSSLESS and not image.hasalpha():
-        image.tiffsave_target(target, compression="jpeg", Q=max(1, quality), keep=KEEP_NO_METADATA)
+        image.tiffsave_target(target, compression="jpeg", Q=max(1, quality), keep=KEEP_COLOURS)
     else:
-        image.tiffsave_target(target, compression="deflate", predictor="horizontal", keep=KEEP_NO_METADATA)
+        image.tiffsave_target(target, compression="deflate", predictor="horizontal", keep=KEEP_COLOURS)
 
 
 def _write_rate(_pixels: int, _quality: int) -> Rate:

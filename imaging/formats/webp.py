@@ -7,7 +7,7 @@ from mmap import mmap
 from typing import TYPE_CHECKING, BinaryIO
 
 from imaging.formats.base import (
-    KEEP_NO_METADATA,
+    KEEP_COLOURS,
     LOSSLESS,
     Format,
     ImageFile,
@@ -106,7 +106,7 @@ def _scaled(file: ImageFile, target: Size) -> Image:
 
 def _save(image: Image, target: Target, quality: int) -> None:
     lossless = quality == LOSSLESS
-    image.webpsave_target(target, Q=quality, lossless=lossless, effort=_EFFORT, keep=KEEP_NO_METADATA)
+    image.webpsave_target(target, Q=quality, lossless=lossless, effort=_EFFORT, keep=KEEP_COLOURS)
 
 
 def _write_rate(_pixels: int, quality: int) -> Rate:

@@ -18,11 +18,37 @@ _WHOLE = 2.0**-24
 """Takes 32-bit samples to 8 bits."""
 
 
+def normal(image: pyvips.Image, *, keep_profile: bool) -> pyvips.Image:
+    """Convert to the normal form: in sRGB, or in the colours of the embedded profile if that is for RGB."""
+    if keep_profile and _has_rgb_profile(image):
+        return eight_bits(_without_masks(image))
+    return srgb(image)
+
+
 def srgb(image: pyvips.Image) -> pyvips.Image:
     """Convert to the normal form: 8-bit sRGB or grey, with the embedded profile if there is one, and straight alpha.
 
-    CMYK without a profile gets libvips' own. Grey stays grey. HDR is tone-mapped.
+    CMYK without a profile gets libvips' own. Grey stays grey. HDR is tone-mapped. The result has no profile.
     """
+    image = _converted(image).copy()
+    image.remove(_PROFILE)
+    return image
+
+
+def to_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
+    """Convert an image in the normal form to the colours of a profile for RGB."""
+    coloured = image.colourspace(_SRGB).icc_import(input_profile=_SRGB)
+    content: Any = profile
+    coloured.set_type(pyvips.GValue.blob_type, _PROFILE, content)
+    return coloured.icc_export(depth=8)
+
+
+def profile_of(image: pyvips.Image) -> bytes | None:
+    """The profile that an image has."""
+    return bytes(image.get(_PROFILE)) if image.get_typeof(_PROFILE) else None  # type: ignore[arg-type]
+
+
+def _converted(image: pyvips.Image) -> pyvips.Image:
     image = _without_masks(image)
     if tone.is_hdr(image):
         return tone.to_sdr(image)  # type: ignore[no-any-return]
@@ -73,7 +99,7 @@ def is_plain(image: pyvips.Image) -> bool:
     if not image.get_typeof(_PROFILE):
         return bool(image.interpretation != "cmyk")
     plain: bool = image.interpretation == _SRGB and image.format == "uchar"
-    return plain and is_srgb(bytes(image.get(_PROFILE)))  # type: ignore[arg-type]
+    return plain and is_srgb(profile_of(image) or b"")
 
 
 def eight_bits(image: pyvips.Image) -> pyvips.Image:
@@ -88,6 +114,11 @@ def eight_bits(image: pyvips.Image) -> pyvips.Image:
 def _without_masks(image: pyvips.Image) -> pyvips.Image:
     most = _COLOURS.get(image.interpretation, image.bands) + 1
     return image if image.bands <= most else image.extract_band(0, n=most)
+
+
+def _has_rgb_profile(image: pyvips.Image) -> bool:
+    content = profile_of(image) or b""
+    return image.interpretation in {_SRGB, "rgb16"} and content[16:20] == b"RGB " and not tone.is_hdr(image)
 
 
 def _grey_again(image: pyvips.Image) -> pyvips.Image:

@@ -27,7 +27,7 @@ def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
     held_bytes = _check_structure(data, fmt, limits)
     with vips.decoding("the image"):
         image = vips.load(data, fmt.reader.loader, **({"page": page} if page else {}))
-        header = _header(fmt.name, image, held_bytes)
+        header = _header(fmt.name, image, held_bytes, fmt.reader.gain_map(data))
     header.check(limits)
     return header
 
@@ -52,7 +52,7 @@ def _check_structure(data: mmap, fmt: Format, limits: InputLimits) -> int:
         return len(data)
 
 
-def _header(fmt: str, image: Any, held_bytes: int) -> Header:
+def _header(fmt: str, image: Any, held_bytes: int, gain_map_pixels: int) -> Header:
     if image.format not in _SAMPLE_BYTES:
         raise UnprocessableImage(
             f"the image has samples of the kind {image.format!r}; save it with 8 or 16 bits per sample"
@@ -75,6 +75,7 @@ def _header(fmt: str, image: Any, held_bytes: int) -> Header:
         bands=image.bands,
         sample_bytes=_SAMPLE_BYTES[image.format],
         held_bytes=held_bytes,
+        gain_map_pixels=gain_map_pixels if gain_map_pixels <= image.width * image.height else 0,
     )
 
 

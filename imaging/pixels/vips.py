@@ -75,11 +75,14 @@ def lock_down() -> None:
     pyvips.operation_block_set("VipsForeignLoad", True)
     for reader in readers:
         pyvips.operation_block_set("VipsForeignLoad" + reader.loader_class, False)
+        if reader.gain_map_loader_class:
+            pyvips.operation_block_set("VipsForeignLoad" + reader.gain_map_loader_class, False)
     pyvips.cache_set_max(0)
     if _libc:
         _libc.mallopt(_M_ARENA_MAX, 1)
     _end_without_memory()
-    enabled, expected = enabled_loaders(), {reader.loader for reader in readers}
+    expected = {name for reader in readers for name in (reader.loader, reader.gain_map_loader) if name}
+    enabled = enabled_loaders()
     if enabled != expected:
         raise RuntimeError(f"libvips offers the loaders {sorted(enabled)}, expected {sorted(expected)}")
 

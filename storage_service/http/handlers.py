@@ -132,6 +132,7 @@ def _details(record: ImageRecord) -> dict[str, Any]:
         "orientation": record.orientation,
         "colour_space": record.colour_space,
         "alpha": record.alpha,
+        "gain_map": record.gain_map_pixels > 0,
         "links": {
             "original": paths.image_url(record.image_id),
             "thumbnail": paths.image_url(record.image_id) + "?thumb=200",

@@ -11,6 +11,7 @@ import pyvips
 from imaging.formats import avif
 from imaging.geometry import Size
 from imaging.pixels import _turbojpeg, decoding, vips
+from imaging.pixels.decoding import OpenFile
 from imaging.scaling import scale
 from service_kit.errors import UnprocessableImage
 from tests import pictures
@@ -27,7 +28,7 @@ def scaled(path: Path, fmt: str, side: int) -> np.ndarray:
     header = header_of(path)
     assert header.format == fmt
     target = header.size.shrunk(header.size.longer / side)
-    return pictures.pixels(decoding.scaled(mapped(path), header, 0, target))
+    return pictures.pixels(decoding.scaled(OpenFile(mapped(path), header), target))
 
 
 def thumbnail(path: Path, side: int) -> np.ndarray:
@@ -81,7 +82,7 @@ def test_webp_of_any_shape_gets_the_planned_size(tmp_path: Path, size: tuple[int
     for side in (77, 100, 333):
         target = Size(*size).shrunk(max(size) / side)
         header = header_of(tmp_path / "x.webp")
-        image = decoding.scaled(mapped(tmp_path / "x.webp"), header, 0, target)
+        image = decoding.scaled(OpenFile(mapped(tmp_path / "x.webp"), header), target)
         assert Size(image.width, image.height) == target
 
 
@@ -93,7 +94,7 @@ def test_a_truncated_avif_is_refused_by_libvips(tmp_path: Path, photos: list[pyv
     for share in (50, 90, 99):
         path.write_bytes(data[: len(data) * share // 100])
         with pytest.raises(UnprocessableImage), vips.decoding("the image"):
-            decoding.whole(mapped(path), header).avg()
+            decoding.whole(OpenFile(mapped(path), header)).avg()
 
 
 def test_an_avif_thumbnail_is_used_if_it_is_large_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,7 @@ def _run(code: str) -> str:
 
 def test_exactly_the_allowed_loaders_are_enabled() -> None:
     code = "from imaging.pixels import vips; vips.lock_down(); print(sorted(vips.enabled_loaders()))"
-    expected = ["gifload", "heifload", "jpegload", "pngload", "tiffload", "webpload"]
+    expected = ["gifload", "heifload", "jpegload", "pngload", "tiffload", "uhdrload", "webpload"]
     assert _run(code).strip() == str(expected)
 
 

@@ -28,6 +28,10 @@ class Autocrop(Operation):
         """Possibly smaller, depending on the pixels."""
         return Frame(frame.size, frame.alpha, exact=False)
 
+    def keeps_gain_map(self) -> bool:
+        """Yes."""
+        return True
+
     def decides(self) -> bool:
         """Yes: the border."""
         return True

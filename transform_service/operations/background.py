@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from imaging.alpha import rounded
-from imaging.geometry import Frame
+from imaging.geometry import Frame, Size
 from imaging.types import Image
 from transform_service.operations.base import Operation, Reads, Steps, operation
 
@@ -44,6 +44,14 @@ class Background(Operation):
     def resolve(self, frame: Frame) -> Steps:
         """No step for an opaque image. The planner fills what later steps add."""
         return (self,) if frame.alpha else ()
+
+    def keeps_gain_map(self) -> bool:
+        """Yes: what it changes is transparent, which images with a gain map are nowhere."""
+        return True
+
+    def apply_to_map(self, gain_map: Image, size: Size) -> Image:
+        """Nothing changes."""
+        return gain_map
 
     def apply(self, image: Image) -> Image:
         """Flatten the image onto an opaque colour, or compose it over a translucent one."""

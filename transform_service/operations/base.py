@@ -116,6 +116,10 @@ class Operation(BaseModel):
         """The encoding as this step changes it."""
         return encoding
 
+    def keeps_gain_map(self) -> bool:
+        """Whether a gain map still fits the result: if pixels only move. The operation then has `apply_to_map`."""
+        return False
+
     def overlays(self) -> tuple[str, ...]:
         """The IDs of the overlays that this step needs."""
         return ()
@@ -140,6 +144,10 @@ class Operation(BaseModel):
         Input and result are one upright frame: 8 bits per band, sRGB or grey, with or without alpha.
         """
         return image
+
+    def apply_to_map(self, gain_map: Image, size: Size) -> Image:
+        """The same for the gain map of an image of `size`: a smaller picture of the same area."""
+        return self.apply(gain_map)
 
     def apply_with(self, image: Image, overlays: Overlays) -> Image:
         """Like `apply`, for operations that need overlays."""

@@ -23,6 +23,10 @@ class Compress(Operation):
         """No step: it only changes the encoding."""
         return ()
 
+    def keeps_gain_map(self) -> bool:
+        """Yes."""
+        return True
+
     def encoding(self, encoding: Encoding) -> Encoding:
         """The lowest requested quality wins."""
         return encoding.at_most(self.quality)

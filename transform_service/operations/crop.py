@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import BeforeValidator
 
 from imaging.geometry import Box, Frame, Size, offset
+from imaging.scaling import crop_map
 from imaging.types import Image
 from service_kit.errors import BadRequest
 from transform_service.operations.arguments import ClosedBox, Pixels, canonical, parse_place
@@ -70,6 +71,10 @@ class Crop(Operation):
             return (Crop(box=Box.of(size), place="smart"),)
         return (Crop.at(*offset(self.place, size, frame.size), size),)
 
+    def keeps_gain_map(self) -> bool:
+        """Yes."""
+        return True
+
     def decides(self) -> bool:
         """Only for `smart`: the window."""
         return self.place == "smart"
@@ -84,6 +89,10 @@ class Crop(Operation):
         """Crop at the point."""
         size = self.output_size(Size(image.width, image.height))
         return image.crop(self.left or 0, self.top or 0, size.width, size.height)
+
+    def apply_to_map(self, gain_map: Image, size: Size) -> Image:
+        """Cut out the same part."""
+        return crop_map(gain_map, size, self.left or 0, self.top or 0, self.output_size(size))
 
 
 def _mean(frames: Sequence[Image]) -> Image:

@@ -11,6 +11,10 @@ class Flip(Operation):
     examples = ("flip",)
     cost = 1.0
 
+    def keeps_gain_map(self) -> bool:
+        """Yes."""
+        return True
+
     def apply(self, image: Image) -> Image:
         """Reverse the order of rows."""
         return image.flipver()

@@ -12,6 +12,10 @@ class Flop(Operation):
     reads = Reads.ROWS
     cost = 1.0
 
+    def keeps_gain_map(self) -> bool:
+        """Yes."""
+        return True
+
     def apply(self, image: Image) -> Image:
         """Mirror each row."""
         return image.fliphor()

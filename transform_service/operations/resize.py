@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator
 
 from imaging.geometry import Box, Frame, Size
-from imaging.scaling import scale
+from imaging.scaling import scale, scale_map
 from imaging.types import Image
 from transform_service.operations.arguments import OpenBox
 from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
@@ -83,6 +83,10 @@ class Resize(Operation):
         """Only for `contain`, which adds margins."""
         return self.fit == "contain"
 
+    def keeps_gain_map(self) -> bool:
+        """Yes, except for `contain`, which adds margins."""
+        return self.fit != "contain"
+
     def resolve(self, frame: Frame) -> Steps:
         """A resize to the exact size, then a crop or a pad if the fit needs one."""
         scaled = self.scaled_size(frame.size)
@@ -97,3 +101,7 @@ class Resize(Operation):
     def apply(self, image: Image) -> Image:
         """Scale to the exact size; see imaging.scaling.scale."""
         return scale(image, self.box.closed(Size(1, 1)))
+
+    def apply_to_map(self, gain_map: Image, size: Size) -> Image:
+        """Scale in proportion."""
+        return scale_map(gain_map, size, self.output_size(size))

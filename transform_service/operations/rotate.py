@@ -49,6 +49,10 @@ class Rotate(Operation):
         """Yes, in the new corners, except for quarter turns."""
         return self.quarters is None
 
+    def keeps_gain_map(self) -> bool:
+        """Only for quarter turns."""
+        return self.quarters is not None
+
     def resolve(self, frame: Frame) -> Steps:
         """The same turn by less than 360 degrees; no step for whole turns."""
         return (Rotate(degrees=self.turn),) if self.turn else ()

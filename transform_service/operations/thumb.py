@@ -21,6 +21,10 @@ class Thumb(Operation):
         """The size, rounded as in libvips' thumbnail."""
         return self._as_resize().output_size(size)
 
+    def keeps_gain_map(self) -> bool:
+        """Yes."""
+        return True
+
     def resolve(self, frame: Frame) -> Steps:
         """A resize to the exact size, or no step if the image is small enough."""
         return self._as_resize().resolve(frame)

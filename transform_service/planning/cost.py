@@ -27,6 +27,8 @@ _SCALED = Rate(4, 1)
 """The cost of scaling one pixel."""
 _READ_FOR_ONE = 16
 """At most this many pixels are scaled for one pixel of the result. The decoder or a box filter skips the rest."""
+_GAIN_MAP, _COPIES_OF_RESULT = Rate(25, 12), 3
+"""A gain map is decoded as a whole, and scaled. The result is written into memory, and joined with its map."""
 _NOTHING = Rate(0, 0)
 _BUFFERED = 4.0
 """Bytes of a buffered pixel."""
@@ -51,6 +53,9 @@ def estimate(plan: Plan) -> Cost:
     held += _rows(frame.size, _BUFFERED)
     if stored.alpha and plan.load:
         held += stored.size.width * min(_FLOAT_ROWS, stored.size.height) * _FLOAT_BYTES
+    if plan.gain_map:
+        nanoseconds += _GAIN_MAP.nanoseconds * header.gain_map_pixels
+        held += _GAIN_MAP.bytes * header.gain_map_pixels + _COPIES_OF_RESULT * pixels
     if plan.frames > 1 and not plan.verify:  # frames are rendered one after the other, but all results are kept
         held += _BUFFERED * (pixels + _compared(plan, stored)) * plan.frames
     return Cost(_BASE_SECONDS + nanoseconds * plan.frames / 1e9, _BASE_BYTES + int(held))

@@ -65,6 +65,8 @@ class Plan:
     """The number of frames to decode and encode."""
     unchanged: bool = False
     """Whether only the metadata has to go, so that the encoded pixels can perhaps be kept."""
+    gain_map: bool = False
+    """Whether the result keeps the gain map."""
     verify: bool = False
     """Whether the result is only that all of the file decodes."""
     overlay_headers: Mapping[str, Header] = field(default_factory=dict)

@@ -57,7 +57,8 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
     steps = simplify((*turns, *operations, *flat), stored)
     load = _load(steps, stored.size, frames)
     rest = steps[1:] if load else steps
-    whole = encoding == Encoding(header.image_format) and frames == header.frames
+    gain_map = bool(header.gain_map_pixels and frames == 1 and output.encoder.gain_maps) and not losing_gain_map(steps)
+    whole = not gain_map and encoding == Encoding(header.image_format) and frames == header.frames
     made = Plan(
         header,
         load,
@@ -67,8 +68,14 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
         page or 0,
         frames,
         unchanged=whole and not steps,
+        gain_map=gain_map,
     )
     return Planned(made, _key(sha256, made), estimate(made))
+
+
+def losing_gain_map(steps: Steps) -> Steps:
+    """The steps after which a gain map would no longer fit."""
+    return tuple(step for step in steps if not step.keeps_gain_map())
 
 
 def verification(header: Header, sha256: str, limits: OutputLimits) -> Planned:

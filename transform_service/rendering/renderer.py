@@ -8,8 +8,8 @@ from typing import BinaryIO
 from imaging.formats import Format
 from imaging.geometry import Frame, Size
 from imaging.header import Header
-from imaging.pixels import decoding, vips
-from imaging.pixels.colour import srgb
+from imaging.pixels import colour, decoding, gain_map, vips
+from imaging.pixels.decoding import OpenFile
 from imaging.pixels.stripping import strip
 from imaging.pixels.vips import pyvips
 from imaging.scaling import scale
@@ -20,6 +20,7 @@ from transform_service.planning.rules import upright
 
 _SOUND = b"sound"
 """The result of a verification."""
+_RGB = 3
 _SMALL_PIXELS = 1_000_000
 """Results up to this size are computed completely before they are encoded, so that both can be timed. Larger ones are
 encoded while they are computed, with only some rows in memory."""
@@ -40,7 +41,7 @@ def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], outpu
             decoding.verify(data, plan.header)
             output.write(_SOUND)
         elif not (plan.unchanged and strip(data, plan.header, output, plan.frames)):
-            image = _rendered(data, plan, _OverlayFiles(overlays, plan.overlay_headers))
+            image = _finished(_rendered(data, plan, _OverlayFiles(overlays, plan.overlay_headers)))
             if image.width * image.height <= _SMALL_PIXELS:
                 image = image.copy_memory()
                 rendered = time.perf_counter()
@@ -62,6 +63,8 @@ class _OverlayFiles:
     def __init__(self, files: Mapping[str, BinaryIO], headers: Mapping[str, Header]) -> None:
         self._files = files
         self._headers = headers
+        self.profile: bytes | None = None
+        """The colours of the image that they are laid over; None for sRGB."""
 
     def size(self, image_id: str) -> Size:
         """See Overlays."""
@@ -69,36 +72,59 @@ class _OverlayFiles:
 
     def load(self, image_id: str, target: Size) -> pyvips.Image:
         """See Overlays."""
-        header, data = self._headers[image_id], vips.mapped(self._files[image_id])
+        header = self._headers[image_id]
+        file = OpenFile(vips.mapped(self._files[image_id]), header)
         stored = target.swapped() if header.upright_size != header.size else target
-        if header.size.contains(stored):
-            image = decoding.scaled(data, header, 0, stored)
-        else:
-            image = scale(decoding.whole(data, header), stored)
-        image = srgb(_without_orientation(image))
+        smaller = header.size.contains(stored)
+        image = decoding.scaled(file, stored) if smaller else scale(decoding.whole(file), stored)
+        image = colour.srgb(_without_orientation(image))
+        if self.profile:
+            image = colour.to_profile(image, self.profile)
         for turn in upright(header.orientation):
             image = turn.apply(image.copy_memory())
         return image
 
 
-def _rendered(data: mmap, plan: Plan, overlays: Overlays) -> pyvips.Image:
+def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles) -> pyvips.Image:
+    file = OpenFile(data, plan.header, plan.page, plan.encoding.keep_profile)
     if plan.frames > 1:
-        return _animation(data, plan, overlays)
-    if plan.load:
-        target = plan.load.output_size(plan.header.size)
-        image = decoding.scaled(data, plan.header, plan.page, target)
-    else:
-        image = decoding.whole(data, plan.header, plan.page)
-    (rendered,) = _apply([srgb(_without_orientation(image))], plan, overlays)
+        return _animation(file, plan, overlays)
+    target = plan.load.output_size(plan.header.size) if plan.load else None
+    image = _normal(decoding.scaled(file, target) if target else decoding.whole(file), plan)
+    overlays.profile = colour.profile_of(image)
+    if plan.gain_map:
+        image = _with_gain_map(image, file, plan)
+    (rendered,) = _apply([image], plan, overlays)
     return rendered
 
 
-def _animation(data: mmap, plan: Plan, overlays: Overlays) -> pyvips.Image:
+def _normal(image: pyvips.Image, plan: Plan) -> pyvips.Image:
+    return colour.normal(_without_orientation(image), keep_profile=plan.encoding.keep_profile)
+
+
+def _with_gain_map(image: pyvips.Image, file: OpenFile, plan: Plan) -> pyvips.Image:
+    image = gain_map.attach(image, file.data, plan.header.image_format, plan.header.gain_map_pixels)
+    picture = gain_map.of(image)
+    if picture is None or plan.load is None:
+        return image
+    return gain_map.replaced(image, plan.load.apply_to_map(picture, plan.header.size))
+
+
+def _finished(image: pyvips.Image) -> pyvips.Image:
+    """The image with what its file says besides pixels."""
+    if image.bands < _RGB:
+        image = image.copy()
+        image.remove("icc-profile-data")  # of an image that had colours
+    return gain_map.encoded(image)
+
+
+def _animation(file: OpenFile, plan: Plan, overlays: _OverlayFiles) -> pyvips.Image:
     """Render frame by frame, as the decoder delivers them. Only the results are all in memory.
 
     All frames are also in memory before a step that is decided from the pixels of all of them.
     """
-    frames = (srgb(_without_orientation(frame)) for frame in decoding.frames(data, plan.header))
+    frames = [_normal(frame, plan) for frame in decoding.frames(file)]
+    overlays.profile = colour.profile_of(frames[0])
     rendered = _apply(frames, plan, overlays)
     joined = pyvips.Image.arrayjoin(rendered, across=1).copy()
     joined.set_type(pyvips.GValue.gint_type, "page-height", rendered[0].height)
@@ -144,7 +170,10 @@ def _apply_step(image: pyvips.Image, step: Step, plan: Plan, overlays: Overlays)
     # The planner has resolved all steps except those after a step whose size depends on the pixels.
     for operation in step.operation.resolve(Frame(size, image.hasalpha())):
         plan.limits.check(operation.output_size(size), plan.frames, operation)
+        picture = gain_map.of(image)
         image = operation.apply_with(image, overlays)
+        if picture is not None:
+            image = gain_map.replaced(image, operation.apply_to_map(picture, size))
         size = Size(image.width, image.height)
     return image
 

@@ -151,3 +151,13 @@ def test_a_header_from_before_has_a_cost() -> None:
     old = {"format": "jpeg", "width": 9, "height": 9, "frames": 1, "orientation": 1, "colour_space": "srgb"}
     header = Header.model_validate({**old, "alpha": False, "progressive": False})
     assert (header.bands, header.sample_bytes, header.held_bytes) == (4, 1, 0)
+
+
+def test_gain_maps_fit_into_the_estimate(tmp_path: Path) -> None:
+    """Of the size of the image, which is the largest that counts."""
+    place = pyvips.Image.xyz(4000, 3000)
+    scene = (place[0] / 1000).bandjoin([place[1] / 3000, place[0] / 4000]).cast("float").copy(interpretation="scrgb")
+    (tmp_path / "image").write_bytes(scene.uhdrsave_buffer(gainmap_scale_factor=1))
+    assert header_of(tmp_path / "image").gain_map_pixels == 12_000_000
+    for query in ("rotate=90", "thumb=3000", "thumb=300", "crop=3000x2000"):
+        assert not _rendered_within_its_cost(tmp_path / "image", query, "jpeg")

@@ -11,6 +11,7 @@ from PIL import Image
 from imaging.formats import FORMATS
 from imaging.geometry import Frame, Size
 from imaging.pixels import decoding
+from imaging.pixels.decoding import OpenFile
 from tests import pictures
 from tests.files import header_of, mapped, render_file
 from transform_service.chain import parse
@@ -232,7 +233,7 @@ def test_a_downscale_on_load_equals_libvips_thumbnail(wallpapers: list[Path]) ->
             if made.load is None:
                 continue  # too small
             direct = pyvips.Image.thumbnail(str(photo), 512, height=512, size="down")
-            loaded = decoding.scaled(mapped(photo), made.header, 0, made.load.output_size(made.header.size))
+            loaded = decoding.scaled(OpenFile(mapped(photo), made.header), made.load.output_size(made.header.size))
             np.testing.assert_array_equal(pictures.pixels(loaded), pictures.pixels(direct))
 
 

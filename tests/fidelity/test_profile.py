@@ -1,0 +1,103 @@
+"""`profile=keep` leaves colours in the image's own gamut, and says so in the file."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image, ImageCms
+
+from imaging.formats import FORMATS
+from tests.fidelity.rendering import opened, rendered, values
+from tests.fidelity.test_colours import COLOUR, IN_P3, P3_PROFILE, avif, chrm, cicp, gama, iccp, png, pq
+
+QUERIES = ["profile=keep", "profile=keep&thumb=20", "thumb=20&profile=keep&blur=1", "profile=keep&rotate=90"]
+SRGB = ImageCms.createProfile("sRGB")
+
+
+def in_srgb(body: bytes) -> np.ndarray:
+    """What a viewer that knows profiles shows."""
+    image = opened(body)
+    profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+    return np.asarray(ImageCms.profileToProfile(image.convert("RGB"), profile, SRGB))
+
+
+def tagged(fmt: str, profile: bytes = P3_PROFILE, mode: str = "RGB", colour: tuple[int, ...] = COLOUR) -> bytes:
+    buffer = io.BytesIO()
+    Image.new(mode, (64, 64), colour).save(buffer, fmt, icc_profile=profile, quality=100, subsampling=0, lossless=True)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("output", ["jpeg", "png", "webp", "avif", "tiff"])
+def test_colours_and_profile_stay(tmp_path: Path, query: str, output: str) -> None:
+    if FORMATS[output].writer is None:
+        pytest.skip(f"{output} is not written")
+    body = rendered(tmp_path, tagged("PNG"), query, output)
+    assert opened(body).info["icc_profile"] == P3_PROFILE
+    assert np.abs(values(body)[9, 9].astype(int) - COLOUR).max() <= 3
+    assert np.abs(in_srgb(body)[9, 9].astype(int) - IN_P3).max() <= 3
+
+
+@pytest.mark.parametrize("query", ["thumb=20", "profile=srgb&thumb=20", "profile=keep&profile=srgb&thumb=20"])
+def test_srgb_is_the_default_and_needs_no_profile(tmp_path: Path, query: str) -> None:
+    body = rendered(tmp_path, tagged("PNG"), query, "png")
+    assert "icc_profile" not in opened(body).info
+    assert np.abs(values(body)[9, 9].astype(int) - IN_P3).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        tagged("JPEG"),
+        tagged("WEBP"),
+        avif(COLOUR, 12, 13),
+        png(COLOUR, cicp(12, 13)),
+        png(COLOUR, iccp(P3_PROFILE)),
+        png((*COLOUR, 128), cicp(12, 13)),
+        png(tuple(257 * value for value in COLOUR), cicp(12, 13), bits=16),
+        png((*(257 * value for value in COLOUR), 32768), iccp(P3_PROFILE), bits=16),
+    ],
+)
+def test_wherever_the_file_says_it(tmp_path: Path, body: bytes) -> None:
+    result = rendered(tmp_path, body, "profile=keep&thumb=20", "png")
+    assert np.abs(values(result)[9, 9, :3].astype(int) - COLOUR).max() <= 2
+    assert np.abs(in_srgb(result)[9, 9].astype(int) - IN_P3).max() <= 2
+
+
+@pytest.mark.parametrize(
+    ("body", "output"),
+    [
+        (tagged("PNG"), "gif"),
+        (png((120,), gama(1.0)), "png"),
+        (png((round(65535 * pq(100)),) * 3, cicp(9, 16), bits=16), "png"),
+        (png(COLOUR), "png"),
+    ],
+    ids=["gif", "grey", "hdr", "no profile"],
+)
+def test_what_cannot_keep_a_profile_is_srgb(tmp_path: Path, body: bytes, output: str) -> None:
+    kept, plain = (rendered(tmp_path, body, f"thumb=20{query}", output) for query in ("&profile=keep", ""))
+    assert "icc_profile" not in opened(kept).info
+    assert (values(kept) == values(plain)).all()
+
+
+def test_cmyk_becomes_srgb(tmp_path: Path) -> None:
+    body = tagged("JPEG", bytes(pyvips.Image.profile_load("cmyk")), "CMYK", (0, 200, 200, 20))
+    kept, plain = (rendered(tmp_path, body, f"thumb=20{query}") for query in ("&profile=keep", ""))
+    assert "icc_profile" not in opened(kept).info
+    assert (values(kept) == values(plain)).all()
+
+
+def test_grey_results_have_no_profile_for_colours(tmp_path: Path) -> None:
+    body = rendered(tmp_path, tagged("PNG"), "profile=keep&grayscale", "jpeg")
+    assert opened(body).mode == "L"
+    assert "icc_profile" not in opened(body).info
+
+
+def test_other_primaries_are_kept_as_well(tmp_path: Path) -> None:
+    adobe = (0.3127, 0.3290, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+    body = png(COLOUR, gama(0.45455), chrm(adobe))
+    kept = rendered(tmp_path, body, "profile=keep")
+    assert tuple(values(kept)[0, 0]) == COLOUR
+    assert np.abs(in_srgb(kept)[0, 0].astype(int) - values(rendered(tmp_path, body, "thumb=30"))[0, 0]).max() <= 1
