@@ -134,7 +134,7 @@ GIF = register(
         alpha=True,
         animated=True,
         reader=Reader(loader="gifload", loader_class="Nsgif", rate=Rate(12, 6.5), check=_check, damaged=_damaged),
-        writer=Writer(save=_save, rate=_write_rate),
+        writer=Writer(save=_save, rate=_write_rate, profiles=False),
         strip=_strip,
     )
 )

@@ -146,3 +146,22 @@ def _step(image: pyvips.Image, name: str, value: float) -> pyvips.Image:
     image = image.premultiply() if alpha else image
     image = image.rotate(value) if name == "rotate" else image.gaussblur(value, precision="float")
     return (image.unpremultiply() if alpha else image).rint().cast(format_)
+
+
+async def test_an_ultra_hdr_photo_stays_one(service: Service) -> None:
+    """Through workers in their sandbox, and with what the upload found out."""
+    place = pyvips.Image.xyz(800, 600)
+    scene = (place[0] / 200).bandjoin([place[1] / 300, place[0] / 800]).cast("float").copy(interpretation="scrgb")
+    image_id = await service.upload(bytes(scene.uhdrsave_buffer()))
+    async with service.http.get(f"{service.url}/v1/images/{image_id}/info") as response:
+        assert (await response.json())["gain_map"] is True
+    for query, size in (("thumb=200", (100, 75)), ("rotate=90", (300, 400)), ("crop=200x100", (100, 50))):
+        status, body, _ = await service.get(f"/v1/images/{image_id}.jpg?{query}")
+        assert status == 200
+        found = pyvips.Image.uhdrload_buffer(body)
+        gain_map = pyvips.Image.jpegload_buffer(bytes(found.get("gainmap-data")))
+        assert (gain_map.width, gain_map.height) == size
+    assert b"urn:iso:std:iso:ts:21496" not in (await service.get(f"/v1/images/{image_id}.webp?thumb=200"))[1]
+    status, body, _ = await service.get(f"/v1/images/{image_id}.webp?thumb=200&profile=keep")
+    assert status == 200
+    assert b"ICCP" in body
