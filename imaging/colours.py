@@ -55,6 +55,7 @@ class Colours:
     transfer: Transfer
     full_range: bool = True
     """Whether the samples use all values. Otherwise black is 16 and white is 235, at 8 bits."""
+    full_range_alpha: bool = True
     peak: float = DEFAULT_PEAK
     """For HDR: candelas per square metre of the brightest pixel."""
     beats_profile: bool = False

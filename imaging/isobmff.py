@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from mmap import mmap
 
 _DEPTH = 8
+_REFERENCES = {b"dimg", b"auxl"}
 _PLAIN, _FULL = 0, 4
 """Bytes between the head of a container and its first box: a full box has a version and flags there."""
 _CONTAINERS = {
@@ -53,23 +54,34 @@ def _skipped(data: mmap, box: Box) -> int | None:
     return _CONTAINERS.get(box.name)
 
 
-def properties(data: mmap) -> list[Box]:
-    """The properties of the main image (ISO 23008-12, section 9.3), and those of its first tile if it is a grid.
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """The properties (ISO 23008-12, section 9.3) of the main image and, behind them, those of its first tile."""
 
-    Raises struct.error for truncated tables.
-    """
+    main: list[Box]
+    auxiliary: list[Box]
+    """Those of the images that belong to the main one, such as its alpha."""
+
+
+def properties(data: mmap) -> Properties:
+    """The properties of the main image and of what belongs to it. Raises struct.error for truncated tables."""
     found = list(boxes(data))
     by_name = {box.name: box for box in reversed(found)}
     if not {b"pitm", b"ipco", b"ipma"} <= by_name.keys():
-        return []
+        return Properties([], [])
     held = [box for box in found if by_name[b"ipco"].body <= box.body and box.end <= by_name[b"ipco"].end]
     listed = [box for box in held if box.name != b"ipco"]
     main = _item(data, by_name[b"pitm"].body)
     associated = _associations(data, by_name[b"ipma"])
-    tiles = [_first_tile(data, box, main, by_name[b"iref"]) for box in found if box.name == b"dimg"]
-    items = [main, *(tile for tile in tiles if tile is not None)]
-    numbers = [number for item in items for number in associated.get(item, ())]
-    return [listed[number - 1] for number in numbers if 1 <= number <= len(listed)]
+
+    def of(items: list[int]) -> list[Box]:
+        numbers = [number for item in items for number in associated.get(item, ())]
+        return [listed[number - 1] for number in numbers if 1 <= number <= len(listed)]
+
+    references = [(box.name, *_reference(data, box, by_name[b"iref"])) for box in found if box.name in _REFERENCES]
+    tiles = [target for name, source, target in references if name == b"dimg" and source == main]
+    helpers = [source for name, source, target in references if name == b"auxl" and target == main]
+    return Properties(of([main, *tiles]), of(helpers))
 
 
 def _item(data: mmap, position: int) -> int:
@@ -95,8 +107,7 @@ def _associations(data: mmap, box: Box) -> dict[int, list[int]]:
     return associated
 
 
-def _first_tile(data: mmap, box: Box, main: int, references: Box) -> int | None:
-    """The first item that a `dimg` reference of the main image names."""
-    wide = data[references.body]
-    source, count, first = struct.unpack_from(">IHI" if wide else ">HHH", data, box.body)
-    return first if source == main and count else None
+def _reference(data: mmap, box: Box, references: Box) -> tuple[int, int]:
+    """The item that a reference is from, and the first one that it is to."""
+    source, _, first = struct.unpack_from(">IHI" if data[references.body] else ">HHH", data, box.body)
+    return source, first

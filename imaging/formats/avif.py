@@ -4,10 +4,11 @@ import re
 import struct
 from mmap import mmap
 
+from imaging.av1 import SequenceColours, sequence_colours
 from imaging.colours import DEFAULT_PEAK, Colours, coded
 from imaging.formats.base import KEEP_COLOURS, LOSSLESS, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
-from imaging.isobmff import boxes, properties
+from imaging.isobmff import Box, boxes, properties
 from imaging.limits import InputLimits
 from imaging.scaling import scale
 from imaging.types import Image, Target
@@ -26,6 +27,9 @@ _TABLES = {
 }  # fmt: skip
 """Profiles, and what libheif reads into memory before it decodes a picture."""
 _COPIES = 4
+_CONFIGURATION = 4
+"""The bytes of `av1C` before its OBUs."""
+_UNSPECIFIED = 2
 
 
 def _check(data: mmap, limits: InputLimits) -> int:
@@ -47,17 +51,42 @@ def _check(data: mmap, limits: InputLimits) -> int:
 
 
 def _colours(data: mmap) -> Colours | None:
-    """The code points of the main image (`nclx`), which count if it has no profile. Its first tile's if it has none."""
+    """The code points of the main image (`nclx`), which count if it has no profile. Its first tile's if it has none.
+
+    If the file has neither, the AV1 stream may have code points of its own. The stream also says which values alpha
+    uses, which libheif overlooks.
+    """
     try:
-        described = properties(data) or list(boxes(data))  # a sequence may have no main image
+        found = properties(data)
+        described = found.main or list(boxes(data))  # a sequence may have no main image
+        alpha = _stream(data, found.auxiliary)
         peak = next((struct.unpack_from(">H", data, box.body)[0] for box in described if box.name == b"clli"), 0)
-        for box in described:
-            if box.name == b"colr" and data[box.body : box.body + 4] == b"nclx":
-                primaries, transfer = struct.unpack_from(">2H", data, box.body + 4)
-                return coded(primaries, transfer, peak=float(peak or DEFAULT_PEAK))
+        codes = next((_codes(data, box) for box in described if _is_nclx(data, box)), None) or _stream_codes(
+            _stream(data, found.main)
+        )
+        return coded(*codes, peak=float(peak or DEFAULT_PEAK), full_range_alpha=not alpha or alpha.full_range)
     except (struct.error, IndexError):
-        pass
-    return None
+        return None
+
+
+def _is_nclx(data: mmap, box: Box) -> bool:
+    return box.name == b"colr" and data[box.body : box.body + 4] == b"nclx"
+
+
+def _codes(data: mmap, box: Box) -> tuple[int, int]:
+    primaries, transfer = struct.unpack_from(">2H", data, box.body + 4)
+    return primaries, transfer
+
+
+def _stream(data: mmap, described: list[Box]) -> SequenceColours | None:
+    """The colours in the sequence header, which most configurations (`av1C`) hold."""
+    return next(
+        (sequence_colours(data[box.body + _CONFIGURATION : box.end]) for box in described if box.name == b"av1C"), None
+    )
+
+
+def _stream_codes(stream: SequenceColours | None) -> tuple[int, int]:
+    return (stream.primaries, stream.transfer) if stream else (_UNSPECIFIED, _UNSPECIFIED)
 
 
 def _scaled(file: ImageFile, target: Size) -> Image:

@@ -66,12 +66,14 @@ def described(image: pyvips.Image, colours: Colours | None) -> pyvips.Image:
     """Note on an image what its file says about colours besides the ICC profile: as a profile, or as HDR."""
     if colours is None or image.interpretation not in _DESCRIBED:
         return image
+    if not colours.full_range_alpha and image.hasalpha():
+        image = _full_range(image, alpha=True)
     if not colours.beats_profile and image.get_typeof(_PROFILE):
         return image
     image = image.copy()
     image.remove(_PROFILE)
     if not colours.full_range:
-        image = _full_range(image)
+        image = _full_range(image, alpha=False)
     if colours.transfer.hdr:
         return tone.mark(image, colours)  # type: ignore[no-any-return]
     if not colours.is_srgb:
@@ -129,15 +131,15 @@ def _grey_again(image: pyvips.Image) -> pyvips.Image:
     return (grey.bandjoin(image.extract_band(3)) if image.hasalpha() else grey).copy(interpretation="b-w")
 
 
-def _full_range(image: pyvips.Image) -> pyvips.Image:
-    """Stretch samples from 16 to 235 (at 8 bits) to all values. Alpha stays."""
+def _full_range(image: pyvips.Image, *, alpha: bool) -> pyvips.Image:
+    """Stretch the samples of colours, or of alpha, from 16 to 235 (at 8 bits) to all values."""
     unit = 256 if image.format == "ushort" else 1
     most = 256 * unit - 1
     scale = most / (219 * unit)
     count = image.bands - image.hasalpha()
-    scales, offsets = [scale] * count, [-16 * unit * scale] * count
-    if image.hasalpha():
-        scales, offsets = [*scales, 1.0], [*offsets, 0.0]
+    stretched = [not alpha] * count + [alpha] * (image.bands - count)
+    scales = [scale if each else 1.0 for each in stretched]
+    offsets = [-16 * unit * scale if each else 0.0 for each in stretched]
     return image.linear(scales, offsets).rint().cast(image.format).copy(interpretation=image.interpretation)
 
 

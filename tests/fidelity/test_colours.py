@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from mmap import mmap
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,11 @@ import pytest
 import pyvips
 from PIL import Image, ImageCms
 
+from imaging.av1 import SequenceColours, sequence_colours
+from imaging.colours import Colours, coded
+from imaging.formats import FORMATS
+from imaging.isobmff import boxes
+from imaging.pixels.colour import described
 from tests.fidelity.rendering import opened, rendered, values
 
 SRGB = ImageCms.createProfile("sRGB")
@@ -232,3 +238,86 @@ def test_hdr_avif_is_never_shown_raw(tmp_path: Path, transfer: int) -> None:
     found = values(rendered(tmp_path, body, "thumb=20"))[9, 9]
     assert np.abs(found.astype(int) - (229 if transfer == 16 else found)).max() <= 2
     assert np.abs(found.astype(int) - 148).min() > 10
+
+
+def aom(colour: tuple[int, ...], **options: object) -> bytes:
+    buffer = io.BytesIO()
+    mode = "RGBA" if len(colour) == 4 else "RGB"
+    Image.new(mode, (64, 64), colour).save(buffer, "AVIF", quality=100, subsampling="4:4:4", **options)
+    return buffer.getvalue()
+
+
+def with_configuration(body: bytes, number: int, obus: bytes) -> bytes:
+    """An AVIF with OBUs in one of its configurations (`av1C`): boxes grow, and pixels move."""
+    with mmap(-1, len(body)) as data:
+        data[:] = body
+        found = list(boxes(data))
+        place = [box for box in found if box.name == b"av1C"][number].end
+        (iloc,) = (box for box in found if box.name == b"iloc")
+        grown = bytearray(body)
+        for start in [box.body - 8 for box in found if box.body <= place <= box.end and box.name in _GROWING]:
+            grown[start : start + 4] = struct.pack(">I", struct.unpack_from(">I", body, start)[0] + len(obus))
+        (mdat,) = (box for box in found if box.name == b"mdat")
+        for start in range(iloc.body, iloc.end - 3):
+            (offset,) = struct.unpack_from(">I", body, start)
+            if mdat.body <= offset < mdat.end:
+                grown[start : start + 4] = struct.pack(">I", offset + len(obus))
+    return bytes(grown[:place] + obus + grown[place:])
+
+
+_GROWING = {b"meta", b"iprp", b"ipco", b"av1C"}
+# From encoders: code points 2 and 2, and not all values.
+GREY_STREAM, RGB_STREAM = bytes.fromhex("0a0a00000003bcf4f3fff344"), bytes.fromhex("0a0b00000003bcf4f3fff30080")
+
+
+def stream(primaries: int, transfer: int, *, full: bool = True) -> bytes:
+    """The sequence header of a still picture: 64 x 64 pixels, 8 bits, colours, no tools."""
+    bits = (
+        f"000 1 1 00000 0101 0101 111111 111111 000 000 0 0 1 {primaries:08b} {transfer:08b} 00000110 {full:b} 00 0 1"
+    )
+    packed = bits.replace(" ", "")
+    packed += "0" * (-len(packed) % 8)
+    content = int(packed, 2).to_bytes(len(packed) // 8, "big")
+    return bytes([1 << 3 | 2, len(content)]) + content
+
+
+@pytest.mark.parametrize(
+    ("obus", "wanted"),
+    [
+        (GREY_STREAM, SequenceColours(2, 2, full_range=False)),
+        (RGB_STREAM, SequenceColours(2, 2, full_range=False)),
+        (stream(12, 13), SequenceColours(12, 13, full_range=True)),
+        (b"\x12\0" + stream(9, 16, full=False), SequenceColours(9, 16, full_range=False)),
+        (b"", None),
+        (b"\x0a", None),
+        (b"\x0a\xff\xff\xff", None),
+        (stream(12, 13)[:5], None),
+    ],
+)
+def test_sequence_headers(obus: bytes, wanted: SequenceColours | None) -> None:
+    assert sequence_colours(obus) == wanted
+
+
+def described_by(body: bytes) -> Colours | None:
+    with mmap(-1, len(body)) as data:
+        data[:] = body
+        return FORMATS["avif"].reader.colours(data)
+
+
+def test_a_stream_says_what_its_file_does_not() -> None:
+    """Without `nclx`, the sequence header of the AV1 stream counts."""
+    body = with_configuration(aom(COLOUR), 0, stream(12, 13))
+    assert described_by(body) == coded(1, 13)
+    assert described_by(body.replace(b"colrnclx", b"freenclx")) == coded(12, 13)
+
+
+@pytest.mark.parametrize("samples", ["uchar", "ushort"])
+def test_alpha_of_limited_range_is_stretched(samples: str) -> None:
+    """Opaque is 235 in such a stream. libheif overlooks that."""
+    body = with_configuration(aom((*COLOUR, 128)), 1, stream(2, 2, full=False))
+    colours = described_by(body)
+    assert colours == coded(1, 13, full_range_alpha=False)
+    unit = 256 if samples == "ushort" else 1
+    image = (pyvips.Image.black(9, 9, bands=4) + [unit * value for value in (*COLOUR, 235)]).cast(samples)
+    found = described(image.copy(interpretation="rgb16" if unit > 1 else "srgb"), colours)
+    assert found(4, 4) == [*(unit * value for value in COLOUR), 256 * unit - 1]
