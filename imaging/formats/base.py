@@ -74,6 +74,11 @@ def no_colours(_data: mmap) -> Colours | None:
     return None
 
 
+def no_orientation(_data: mmap) -> int:
+    """None: for formats whose orientation libvips finds wherever it is."""
+    return 0
+
+
 def no_gain_map(_data: mmap) -> int:
     """None: for formats whose gain maps are not kept."""
     return 0
@@ -111,6 +116,8 @@ class Reader:
     """Whether these messages of libvips mean that it made up pixels: for decoders that only warn about damage."""
     colours: Callable[[mmap], Colours | None] = no_colours
     """What the file says about its colours besides an ICC profile. None if that is nothing, or nothing sensible."""
+    orientation: Callable[[mmap], int] = no_orientation
+    """The EXIF orientation that libvips overlooks; 0 if there is none."""
     gain_map: Callable[[mmap], int] = no_gain_map
     """The number of pixels of the gain map in the file; 0 without one."""
     gain_map_loader: str = ""

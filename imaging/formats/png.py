@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from mmap import mmap
 from typing import BinaryIO
 
+from imaging import exif
 from imaging.colours import DEFAULT_PEAK, SRGB, SRGB_PRIMARIES, Colours, Primaries, Transfer, coded, gamma
 from imaging.formats.base import (
     KEEP_COLOURS,
@@ -91,6 +92,12 @@ def _colours(data: mmap) -> Colours | None:
         return _coded(chunks) or (None if b"sRGB" in chunks else _measured(chunks))
     except (struct.error, ZeroDivisionError, ValueError):
         return None
+
+
+def _orientation(data: mmap) -> int:
+    """That of a late chunk: libvips reads only those before the pixels."""
+    late = (data[position + 8 : position + 8 + length] for name, position, length in _chunks(data) if name == b"eXIf")
+    return next(map(exif.orientation, late), 0)
 
 
 def _is_intact(data: mmap, position: int, length: int) -> bool:
@@ -203,6 +210,7 @@ PNG = register(
             interlaced_rate=Rate(20, 3.2),
             check=_check,
             colours=_colours,
+            orientation=_orientation,
             scaled=_scaled,
         ),
         writer=Writer(save=_save, rate=_write_rate),

@@ -27,7 +27,7 @@ def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
     held_bytes = _check_structure(data, fmt, limits)
     with vips.decoding("the image"):
         image = vips.load(data, fmt.reader.loader, **({"page": page} if page else {}))
-        header = _header(fmt.name, image, held_bytes, fmt.reader.gain_map(data))
+        header = _header(fmt, image, data, held_bytes)
     header.check(limits)
     return header
 
@@ -52,7 +52,7 @@ def _check_structure(data: mmap, fmt: Format, limits: InputLimits) -> int:
         return len(data)
 
 
-def _header(fmt: str, image: Any, held_bytes: int, gain_map_pixels: int) -> Header:
+def _header(fmt: Format, image: Any, data: mmap, held_bytes: int) -> Header:
     if image.format not in _SAMPLE_BYTES:
         raise UnprocessableImage(
             f"the image has samples of the kind {image.format!r}; save it with 8 or 16 bits per sample"
@@ -62,9 +62,10 @@ def _header(fmt: str, image: Any, held_bytes: int, gain_map_pixels: int) -> Head
             f"the image has {image.bands} bands of {image.interpretation} colours with {image.format} samples, which"
             " cannot be converted; save it as RGB with 8 or 16 bits per sample"
         )
-    orientation = _integer(image, "orientation", 1)
+    orientation = _integer(image, "orientation", 0) or fmt.reader.orientation(data)
+    gain_map_pixels = fmt.reader.gain_map(data)
     return Header(
-        format=fmt,
+        format=fmt.name,
         width=image.width,
         height=image.height,
         frames=max(1, _integer(image, "n-pages", 1)),

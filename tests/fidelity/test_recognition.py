@@ -2,11 +2,13 @@
 
 import io
 import struct
+import zlib
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from imaging import exif
 from service_kit.errors import UnprocessableImage, UnsupportedImage
 from tests.fidelity.rendering import opened, rendered
 from tests.files import header_of
@@ -96,3 +98,27 @@ def _ycbcr() -> bytes:
     body = io.BytesIO()
     Image.new("RGB", (32, 24), (200, 100, 50)).convert("YCbCr").save(body, "TIFF")
     return body.getvalue()
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_the_orientation_of_a_png_may_be_behind_its_pixels(
+    tmp_path: Path, orientation: int, order: str, *, late: bool
+) -> None:
+    head = b"II*\0" if order == "<" else b"MM\0*"
+    content = head + struct.pack(order + "IHHHIHHI", 8, 1, 0x0112, 3, 1, orientation, 0, 0)
+    chunk = struct.pack(">I", len(content)) + b"eXIf" + content
+    chunk += struct.pack(">I", zlib.crc32(chunk[4:]))
+    body = saved("PNG")
+    place = body.index(b"IEND" if late else b"IDAT") - 4
+    (tmp_path / "image").write_bytes(body[:place] + chunk + body[place:])
+    assert header_of(tmp_path / "image").orientation == orientation
+    found = opened(rendered(tmp_path, body[:place] + chunk + body[place:], "rotate=0"))
+    assert found.size == ((24, 32) if orientation > 4 else (32, 24))
+
+
+@pytest.mark.parametrize("content", [b"", b"II*\0", b"MM\0*\0\0\0\x08\xff\xff", b"II*\0\xff\xff\xff\xff"])
+def test_exif_data_that_ends_early_has_no_orientation(content: bytes) -> None:
+    assert exif.orientation(content) == 0
+    assert exif.orientation(b"Exif\0\0" + content) == 0
