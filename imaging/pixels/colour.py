@@ -14,13 +14,15 @@ _DESCRIBED = {*_GREY, _SRGB, "rgb16"}
 _COLOURS: dict[Any, int] = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4, "lab": 3, "labs": 3}
 """The bands that have a meaning, by interpretation. One more is alpha, and what follows are masks of other programs."""
 _PROFILE = "icc-profile-data"
+_LARGEST_KEPT = 512 * 1024
+"""Bytes. Profiles with tables, of printers and scanners, are larger; those of displays have a few kB."""
 _WHOLE = 2.0**-24
 """Takes 32-bit samples to 8 bits."""
 
 
 def normal(image: pyvips.Image, *, keep_profile: bool) -> pyvips.Image:
-    """Convert to the normal form: in sRGB, or in the colours of the embedded profile if that is for RGB."""
-    if keep_profile and _has_rgb_profile(image):
+    """Convert to the normal form: in sRGB, or in the colours of the embedded profile if that can be kept."""
+    if keep_profile and _can_keep_profile(image):
         return eight_bits(_without_masks(image))
     return srgb(image)
 
@@ -118,9 +120,20 @@ def _without_masks(image: pyvips.Image) -> pyvips.Image:
     return image if image.bands <= most else image.extract_band(0, n=most)
 
 
-def _has_rgb_profile(image: pyvips.Image) -> bool:
+def _can_keep_profile(image: pyvips.Image) -> bool:
+    """Whether the image has a profile for RGB that is sound and not larger than most results."""
     content = profile_of(image) or b""
-    return image.interpretation in {_SRGB, "rgb16"} and content[16:20] == b"RGB " and not tone.is_hdr(image)
+    coloured = image.interpretation in {_SRGB, "rgb16"} and content[16:20] == b"RGB " and not tone.is_hdr(image)
+    return bool(coloured and len(content) <= _LARGEST_KEPT and _is_sound(content))
+
+
+def _is_sound(profile: bytes) -> bool:
+    try:
+        to_profile(pyvips.Image.black(1, 1, bands=3).copy(interpretation=_SRGB), profile).avg()
+    except pyvips.Error:
+        pyvips.vips_lib.vips_error_clear()
+        return False
+    return True
 
 
 def _grey_again(image: pyvips.Image) -> pyvips.Image:

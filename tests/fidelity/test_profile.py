@@ -9,8 +9,11 @@ import pyvips
 from PIL import Image, ImageCms
 
 from imaging.formats import FORMATS
-from tests.fidelity.rendering import opened, rendered, values
+from tests.fidelity.rendering import LIMITS, opened, rendered, values
 from tests.fidelity.test_colours import COLOUR, IN_P3, P3_PROFILE, avif, chrm, cicp, gama, iccp, png, pq
+from tests.files import header_of, render_file
+from transform_service.chain import parse
+from transform_service.planning.planner import plan, with_overlays
 
 QUERIES = ["profile=keep", "profile=keep&thumb=20", "thumb=20&profile=keep&blur=1", "profile=keep&rotate=90"]
 SRGB = ImageCms.createProfile("sRGB")
@@ -101,3 +104,36 @@ def test_other_primaries_are_kept_as_well(tmp_path: Path) -> None:
     kept = rendered(tmp_path, body, "profile=keep")
     assert tuple(values(kept)[0, 0]) == COLOUR
     assert np.abs(in_srgb(kept)[0, 0].astype(int) - values(rendered(tmp_path, body, "thumb=30"))[0, 0]).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        P3_PROFILE[:200],
+        P3_PROFILE[:128] + bytes(len(P3_PROFILE) - 128),
+        P3_PROFILE + bytes(600_000),
+        P3_PROFILE[:36] + b"xxxx" + P3_PROFILE[40:],
+    ],
+    ids=["cut off", "empty", "huge", "without its signature"],
+)
+@pytest.mark.parametrize("fmt", ["JPEG", "WEBP"])
+def test_a_profile_that_is_broken_or_huge_is_not_passed_on(tmp_path: Path, profile: bytes, fmt: str) -> None:
+    body = rendered(tmp_path, tagged(fmt, profile), "profile=keep&thumb=20", "png")
+    assert "icc_profile" not in opened(body).info
+
+
+def test_an_overlay_keeps_its_look(tmp_path: Path) -> None:
+    """It is in sRGB, and the image in Display P3."""
+    mark = tmp_path / "mark"
+    mark.write_bytes(png(IN_P3))
+    source, target = tmp_path / "base", tmp_path / "result"
+    source.write_bytes(tagged("PNG", colour=(20, 200, 20)))
+    name = "0123456789abcdef0123456789abcdef"
+    chain = parse(f"profile=keep&watermark={name},centre,1,0.5", max_operations=9)
+    made = plan(chain.operations, FORMATS["png"], header_of(source), "", LIMITS)
+    made = with_overlays(made, {name: header_of(mark)})
+    assert made.plan
+    render_file(source, made.plan, target, {name: mark})
+    found = values(target.read_bytes())
+    assert tuple(found[0, 0]) == (20, 200, 20)
+    assert np.abs(found[32, 32].astype(int) - COLOUR).max() <= 1
