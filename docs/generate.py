@@ -1,5 +1,6 @@
 """Generates documents from the code (`make docs`). A test checks that they are up to date."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ByteSize
@@ -8,7 +9,10 @@ from pydantic_settings import BaseSettings
 from imgsvc.settings import ServeSettings
 from service_kit.settings import CommonSettings
 from storage_service.settings import StorageSettings
+from transform_service.aliases import OTHER_FITS, PARTS, RENAMED, Alias
+from transform_service.chain import parse
 from transform_service.operations.base import Operation, load_operations
+from transform_service.operations.resize import FITS
 from transform_service.settings import TransformSettings
 
 FOLDER = Path(__file__).parent
@@ -18,6 +22,8 @@ _NOTICE = "<!-- Written by `make docs` from the code. Do not edit. -->"
 def operations() -> str:
     """The page about operations, from their docstrings and fields."""
     rows = [_operation(cls) for _, cls in sorted(load_operations().items())]
+    aliases = [_alias(alias) for alias in (*PARTS.values(), *RENAMED)]
+    fits = [f"| `{fit}` | {_listed(other for other, ours in OTHER_FITS.items() if ours == fit)} |" for fit in FITS]
     return f"""{_NOTICE}
 
 # Operations
@@ -31,6 +37,40 @@ a chain, use `imgsvc explain 'rotate=90&thumb=300' photo.jpg` (in this folder,
 | operation | effect | arguments | examples |
 | --- | --- | --- | --- |
 {chr(10).join(rows)}
+
+## Other spellings
+
+These names, which other services use, become the operations above before anything else happens.
+The result is that of the long form, with the same `ETag`.
+
+| name | becomes | example | the same as |
+| --- | --- | --- | --- |
+{chr(10).join(aliases)}
+
+`w`, `h`, `fit` and `dpr` of a query become one `resize`, at the place of the first side, wherever the
+others are. `dpr` multiplies both sides. `fit` takes what `resize` takes after the box; `enlarge` is
+part of that (`fit=cover,enlarge`), because nothing is enlarged otherwise. It knows other names as
+well:
+
+| fit | other names |
+| --- | --- |
+{chr(10).join(fits)}
+
+`fill` and `contain` mean what they mean in CSS, sharp and weserv. imgix's `fill` is `contain` here,
+and Cloudflare's `contain` is `inside`.
+
+## Parameters that are not operations
+
+- `format=webp` or `fm=webp` is the format of the output, like an extension. A path with another
+  extension is refused.
+- `download=NAME` makes browsers save the image as NAME instead of showing it. The name gets the
+  extension of the output format, so that no link saves a program, and loses what file systems do
+  not allow. Without a NAME (`download`, `download=1`), the file is named after the image. The
+  image itself, its `ETag` and its cached result stay the same.
+- `v` and `t` are cache busters: another value is another URL for caches, and nothing else changes.
+- `utm_*`, `gclid` and `fbclid` are ignored.
+- `expires`, `signature` and `key` are refused. They are reserved for signed URLs, which do not work
+  yet.
 """
 
 
@@ -63,6 +103,17 @@ def _operation(cls: type[Operation]) -> str:
     arguments = ", ".join(f"`{name}`{_bounds(field.metadata)}" for name, field in cls.model_fields.items()) or "none"
     examples = ", ".join(f"`{example}`" for example in cls.examples)
     return f"| `{cls.name}` | {' '.join((cls.__doc__ or '').split())} | {arguments} | {examples} |"
+
+
+def _alias(alias: Alias) -> str:
+    chain = parse(alias.example, max_operations=20)
+    parameters = [f"{name}={value}" for name, value in chain.parameters.items()]
+    same = "&".join([*map(str, chain.operations), *parameters])
+    return f"| {_listed(alias.names)} | `{alias.of}` | `{alias.example}` | `{same}` |"
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
 
 
 def _bounds(metadata: list[object]) -> str:

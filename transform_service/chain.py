@@ -1,26 +1,23 @@
 """Parses a query into a chain of operations. Errors mark the place in the query."""
 
-import difflib
-import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote_to_bytes
 
 from service_kit.errors import BadRequest, URITooLong
+from service_kit.parameters import DOWNLOAD, NOT_YET, is_ignored, not_yet
+from service_kit.suggestions import closest, hint
+from transform_service import aliases
 from transform_service.operations.base import OPERATIONS, BadArgument, Operation, Steps, load_operations
+from transform_service.pairs import Pair, pairs
 
 load_operations()
 
-RESERVED = frozenset({"format", "expires", "signature", "download"})
-"""Parameters that are not operations, on any path."""
+FORMAT = "format"
+"""The parameter that names the output format, like an extension."""
 PRESET = "preset"
 """The parameter that inserts a preset."""
-
-_SHOWN = 100
-"""Characters of the query that an error shows on each side of the marked place."""
-TRACKING = re.compile(r"utm_.*|gclid|fbclid", re.DOTALL)
-"""Tracking parameters, which are ignored. Varnish removes the same ones (varnish/urls.vcl); a test compares them."""
-_BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
+RESERVED = frozenset({FORMAT, DOWNLOAD})
+"""Parameters that are not operations, on any path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,33 +26,6 @@ class Chain:
 
     operations: Steps
     parameters: Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """One `name=value` pair of the query, with its place in the raw text for error messages."""
-
-    query: str
-    start: int
-    end: int
-
-    def error(self, reason: str, *, value_only: bool = False) -> BadRequest:
-        start = self.start
-        equals = self.query.find("=", self.start, self.end)
-        if value_only and equals != -1 and equals + 1 < self.end:
-            start = equals + 1
-        return BadRequest(f"{reason}\n{_marked(self.query, start, self.end)}")
-
-    def decoded(self) -> tuple[str, str]:
-        """The name and the value, each percent-decoded once."""
-        raw = self.query[self.start : self.end]
-        if _BAD_ESCAPE.search(raw):
-            raise self.error("`%` must be followed by two hex digits; write a percent sign as %25")
-        name, _, value = raw.partition("=")
-        try:
-            return unquote_to_bytes(name).decode(), unquote_to_bytes(value).decode()
-        except UnicodeDecodeError:
-            raise self.error("the percent-encoded bytes are not valid UTF-8") from None
 
 
 def parse(
@@ -67,20 +37,20 @@ def parse(
         pair      = name [ "=" arguments ]      ; percent-decoded once, "+" is a plus sign
         arguments = argument *( "," argument )  ; as the class of the operation defines
 
-    Operations keep the order of the query and may repeat. `preset=NAME` inserts the operations of that preset. Names in
-    RESERVED and `reserved` are parameters, not operations, and may appear once. Tracking parameters are ignored.
-    Raises BadRequest with the place marked, and URITooLong for more than `max_operations`.
+    Operations keep the order of the query and may repeat. Aliases become operations first (aliases.py).
+    `preset=NAME` inserts the operations of that preset. Names in RESERVED and `reserved` are parameters, not
+    operations, and may appear once. Tracking parameters and cache busters are ignored. Raises BadRequest with the
+    place marked, and URITooLong for more than `max_operations`.
     """
     operations: list[Operation] = []
     parameters: dict[str, str] = {}
-    for pair in _pairs(query):
-        name, value = pair.decoded()
-        if name in RESERVED or name in reserved:
-            if name in parameters:
-                raise pair.error(f"`{name}` appears twice; use it once")
-            parameters[name] = value
-        elif not TRACKING.fullmatch(name):
-            operations += _preset(pair, value, presets or {}) if name == PRESET else [_operation(pair, name, value)]
+    for pair in aliases.rewritten(pairs(query)):
+        if pair.name in RESERVED or pair.name in reserved:
+            if pair.name in parameters:
+                raise pair.error(_repeated(pair))
+            parameters[pair.name] = pair.value
+        elif not is_ignored(pair.name):
+            operations += _preset(pair, presets or {}) if pair.name == PRESET else [_operation(pair)]
             if len(operations) > max_operations:
                 raise URITooLong(f"the chain has more than {max_operations} operations")
     return Chain(tuple(operations), parameters)
@@ -100,39 +70,32 @@ def parse_presets(texts: Mapping[str, str], *, max_operations: int) -> Mapping[s
     return presets
 
 
-def _pairs(query: str) -> Iterator[_Pair]:
-    start = 0
-    for text in query.split("&"):
-        if text:
-            yield _Pair(query, start, start + len(text))
-        start += len(text) + 1
+def _repeated(pair: Pair) -> str:
+    other = "" if pair.written == pair.name else f", as `{pair.written}`"
+    return f"`{pair.name}` appears twice{other}; use it once"
 
 
-def _marked(text: str, start: int, end: int) -> str:
-    """`text` with `^` below the characters from start to end. A long text is cut to what is near them."""
-    first, last = max(0, start - _SHOWN), min(len(text), min(end, start + _SHOWN) + _SHOWN)
-    before, after = "…" if first else "", "…" if last < len(text) else ""
-    marker = " " * (len(before) + start - first) + "^" * max(1, min(end, last) - start)
-    return f"  {before}{text[first:last]}{after}\n  {marker}"
+def _preset(pair: Pair, presets: Mapping[str, Steps]) -> Steps:
+    if pair.value not in presets:
+        advice = hint(pair.value, sorted(presets)) if presets else "no presets are configured (PRESETS)"
+        raise pair.error(f"unknown preset {pair.value[:64]!r}; {advice}", value_only=True)
+    return presets[pair.value]
 
 
-def _preset(pair: _Pair, name: str, presets: Mapping[str, Steps]) -> Steps:
-    if name not in presets:
-        hint = _hint(name, presets) if presets else "no presets are configured (PRESETS)"
-        raise pair.error(f"unknown preset {name[:64]!r}; {hint}", value_only=True)
-    return presets[name]
-
-
-def _hint(name: str, known: Collection[str]) -> str:
-    close = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.5)
-    return f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(sorted(known))}"
-
-
-def _operation(pair: _Pair, name: str, value: str) -> Operation:
-    if name not in OPERATIONS:
-        raise pair.error(f"unknown operation {name[:64]!r}; {_hint(name, [*OPERATIONS, PRESET])}")
+def _operation(pair: Pair) -> Operation:
+    if pair.name in NOT_YET:
+        raise pair.error(not_yet(pair.name))
+    if pair.name not in OPERATIONS:
+        raise pair.error(f"unknown operation {pair.name[:64]!r}; {_advice(pair.name)}")
+    cls = OPERATIONS[pair.name]
     try:
-        return OPERATIONS[name].parse(value)
+        return cls.parse(pair.value)
     except BadArgument as error:
-        example = OPERATIONS[name].examples[0]
-        raise pair.error(f"{name}: {error}; example: {example}", value_only=True) from error
+        example = cls.examples[0].replace(pair.name, pair.written, 1)
+        raise pair.error(f"{pair.written}: {error}; example: {example}", value_only=True) from error
+
+
+def _advice(name: str) -> str:
+    """The name that was meant, of any kind; without one, all operations."""
+    meant = closest(name, [*OPERATIONS, PRESET, *RESERVED, *aliases.NAMES])
+    return f"did you mean {meant!r}?" if meant else hint("", sorted([*OPERATIONS, PRESET]))

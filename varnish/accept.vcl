@@ -1,11 +1,11 @@
 # Reduces Accept to one of four values, and removes it unless the response depends on it (`.auto`,
-# `format=auto`). Thousands of different browser headers express the same few preferences. The rules
+# `format=auto`, `fm=auto`). Thousands of different browser headers express the same few preferences. The rules
 # are those of transform_service/http/negotiation.py, which receives the reduced header.
 
 import std;
 
 sub accept_recv {
-    if (req.url !~ "(?:^/v1/images/[^/?]*\.|[?&]format=)auto(?:[?&]|$)") {
+    if (req.url !~ "(?:^/v1/images/[^/?]*\.|[?&](?:format|fm)=)auto(?:[?&]|$)") {
         unset req.http.Accept;
         return;
     }

@@ -284,7 +284,7 @@ async def test_an_unknown_id_is_not_found(service: Service) -> None:
         ("rotate=%D9%A9", "not a number", "%D9%A9"),
         ("compress=101", "must be at most 100, not ", "101"),
         ("compress=-1", "not a whole number", "-1"),
-        ("background=red", "not a colour", "red"),
+        ("background=redd", "'redd' is not a colour; did you mean 'red'?", "redd"),
         ("rotat=90", "did you mean 'rotate'", "rotat=90"),
         ("ROTATE=90", "did you mean 'rotate'", "ROTATE=90"),
         ("xyzzy=1", "use one of: autocrop, background, blur", "xyzzy=1"),
@@ -382,7 +382,7 @@ async def test_transform_requires_exactly_one_source(service: Service, image_id:
     both = f"/v1/transform?image_id={image_id}&url=http://example.com/&thumb=9"
     assert "exactly one" in await _get(service, both, 400)
     for fields in ({}, {"image_id": image_id, "url": "http://example.com"}, {"image": "text"}):
-        form = aiohttp.FormData({**fields, "x": "y"}, default_to_multipart=True)
+        form = aiohttp.FormData(fields, default_to_multipart=True)
         async with service.http.post(f"{service.url}/transform?thumb=9", data=form) as response:
             await refused(response, 415 if "image" in fields else 400)
     async with service.http.post(f"{service.url}/transform?thumb=9", data={"image": "text"}) as response:

@@ -1,34 +1,23 @@
 """The operation `background`."""
 
-import re
-from typing import Annotated
-
-from pydantic import BeforeValidator
-
 from imaging.alpha import rounded
 from imaging.geometry import Frame, Size
 from imaging.types import Image
 from transform_service.operations.base import Operation, Reads, Steps, operation
+from transform_service.operations.colours import Colour
 
-_COLOUR = re.compile(r"([0-9a-f]{3}|[0-9a-f]{6}|[0-9a-f]{8})")
 _OPAQUE = 255
-
-
-def _colour(text: object) -> str:
-    colour = str(text).lower().removeprefix("#")
-    if not _COLOUR.fullmatch(colour):
-        raise ValueError(f"{text!r} is not a colour; write RRGGBB or RRGGBBAA, such as ff8800")
-    if len(colour) == len("rgb"):
-        colour = "".join(digit * 2 for digit in colour)
-    return colour.removesuffix("ff") if len(colour) == len("rrggbbaa") else colour
 
 
 @operation("background")
 class Background(Operation):
-    """Put a `colour` (RRGGBB or RRGGBBAA) behind the image, and into corners and margins that later operations add."""
+    """Put a `colour` behind the image, and into corners and margins that later operations add.
 
-    colour: Annotated[str, BeforeValidator(_colour)]
-    examples = ("background=ff8800", "background=00000080")
+    A colour is RRGGBB, RRGGBBAA, RGB or RGBA in hex digits, with or without `#` (in a URL `%23`), or a name of CSS.
+    """
+
+    colour: Colour
+    examples = ("background=ff8800", "background=00000080", "background=f80", "background=rebeccapurple")
     reads = Reads.POINT
     cost = 5.0
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
 
 import transform_service.operations
 from imaging.encoding import Encoding
@@ -178,10 +179,13 @@ def load_operations() -> dict[str, type[Operation]]:
     return OPERATIONS
 
 
+def explained(error: ErrorDetails) -> str:
+    """What is wrong with an argument: the part of a sentence behind its name."""
+    got = "" if error["type"] == "value_error" else f", not {error['input']}"  # such an error quotes the input itself
+    return f"{reason(error)}{got}"
+
+
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "missing":
-        return f"`{field}` is missing"
-    got = "" if first["type"] == "value_error" else f", not {first['input']}"  # such an error quotes the input itself
-    return f"{field} {reason(first)}{got}"
+    return f"`{field}` is missing" if first["type"] == "missing" else f"{field} {explained(first)}"

@@ -13,6 +13,8 @@ from transform_service.operations.crop import Crop
 from transform_service.operations.pad import Pad
 
 Fit = Literal["inside", "outside", "cover", "contain", "fill"]
+FITS: tuple[str, ...] = get_args(Fit)
+ENLARGE = "enlarge"
 
 
 @operation("resize")
@@ -27,7 +29,7 @@ class Resize(Operation):
 
     box: OpenBox
     fit: Fit = "inside"
-    enlarge: Annotated[bool, BeforeValidator(lambda text: text in {True, "enlarge"})] = False
+    enlarge: Annotated[bool, BeforeValidator(lambda text: text in {True, ENLARGE})] = False
     examples = (
         "resize=300x200",
         "resize=300x",
@@ -45,9 +47,9 @@ class Resize(Operation):
         """The box, then optionally the fit and `enlarge`, in any order."""
         fields: dict[str, Any] = {"box": values[0]} if values else {}
         for word in values[1:]:
-            field = "enlarge" if word == "enlarge" else "fit"
-            if field == "fit" and word not in get_args(Fit):
-                raise BadArgument(f"{word!r} is not `enlarge` or one of: {', '.join(get_args(Fit))}")
+            field = "enlarge" if word == ENLARGE else "fit"
+            if field == "fit" and word not in FITS:
+                raise BadArgument(f"{word!r} is not `enlarge` or one of: {', '.join(FITS)}")
             if field in fields:
                 raise BadArgument(f"{word!r} is a second {field}; give only one")
             fields[field] = word
