@@ -12,7 +12,8 @@ from imaging.locator import Located
 from imaging.tasks import READ_HEADER
 from imgsvc.settings import ServeSettings
 from service_kit.errors import CannotStart
-from service_kit.http import middlewares, paths, server, tracing
+from service_kit.http import middlewares, paths, queries, server, tracing
+from service_kit.http.health import probe_routes
 from service_kit.http.purges import KEYS_HEADER
 from service_kit.processes import worker
 from storage_service.caches import PurgeOrder
@@ -76,6 +77,7 @@ def create_app(
     both = (*storage.routes(), *transform.routes())
     app.add_routes(route for route in both if (route.method, route.path) != ("GET", paths.IMAGE))
     app.router.add_get(paths.IMAGE, _original_or_variant)
+    app.add_routes(probe_routes("imgsvc"))
     app.on_startup.append(server.freeze_objects)
     app.on_response_prepare.append(_remove_surrogate_keys)
     worker.preload([READ_HEADER, RENDER])
@@ -105,6 +107,7 @@ async def _remove_surrogate_keys(_request: web.Request, response: web.StreamResp
 
 
 async def _original_or_variant(request: web.Request) -> web.StreamResponse:
-    """Handle the one path that both services share: with a query, it is a variant. nginx uses the same rule."""
-    handler = transform.stored_variant if "?" in request.raw_path else storage.original
+    """Handle the one path that both services share, by its query. nginx uses the same rule."""
+    query = request.raw_path.partition("?")[2]
+    handler = storage.original if queries.is_for_original(query) else transform.stored_variant
     return await handler(request)

@@ -24,9 +24,9 @@ imgsvc {__version__} on {url}
   renderers  {transform_settings.renderers} processes; results: {redacted(transform_settings.result_cache_url)}
 
 Try it (replace ID with the image_id that the first command returns):
-  curl -F image=@photo.jpg {image}
-  curl -o small.webp '{image}/ID.webp?rotate=90&thumb=300'
-  curl {image}/ID/info
+  curl -fF image=@photo.jpg {image}
+  curl -fo small.webp '{image}/ID.webp?rotate=90&thumb=300'
+  curl -f {image}/ID/info
 
 Ctrl-C stops it when all requests have finished; press it again to stop at once."""
     print(banner, flush=True)

@@ -13,6 +13,7 @@ from aiohttp import web
 from imaging.tasks import READ_HEADER
 from service_kit.errors import ServiceError
 from service_kit.http import middlewares, paths, request_log, server, tracing
+from service_kit.http.health import probe_routes
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
 from service_kit.settings import secret_in
@@ -40,6 +41,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     tracing.setup(app, "storage")
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.get(paths.LOCATION, handlers.locate), metrics_route(_observe)])
+    app.add_routes(probe_routes("image-storage"))
     app.on_startup.append(server.freeze_objects)
     worker.preload([READ_HEADER])
     return app

@@ -11,6 +11,8 @@ from pydantic_settings import NoDecode
 
 from service_kit.settings import CommonSettings, from_json
 
+_BASE = re.compile(r"https?://(?:(?![@?#])[!-~])+")
+
 
 class StorageSettings(CommonSettings):
     """Settings from environment variables with the fields' names in upper case."""
@@ -36,6 +38,11 @@ class StorageSettings(CommonSettings):
         description="URL path under which an nginx in front sends the files of BLOB_URL (`X-Accel-Redirect`);"
         " empty: the service sends them itself.",
     )
+    public_url: str = Field(
+        "",
+        description="URL of the service as clients see it, such as `https://images.example.com`, for absolute links in"
+        " responses (`Location`, `url`, `links`); empty: links are paths.",
+    )
     purge_urls: Annotated[tuple[str, ...], NoDecode, from_json('["http://varnish:8081"]')] = Field(
         (), description="Caches to purge after deletions, as a JSON list. Every address of each host gets the request."
     )
@@ -58,6 +65,14 @@ class StorageSettings(CommonSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError(f"{url!r} is not the URL of a cache; write it as http://varnish:8081")
         return urls
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_base(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (not _BASE.fullmatch(url) or not parts.hostname or parts.port == 0):
+            raise ValueError("write it as a URL without a user and a query, such as https://images.example.com")
+        return url.rstrip("/")
 
     @field_validator("accel_prefix")
     @classmethod

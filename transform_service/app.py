@@ -8,6 +8,7 @@ from aiohttp import web
 from imaging.locator import Locator
 from imaging.tasks import READ_HEADER
 from service_kit.http import middlewares, paths, purges, request_log, server, tracing
+from service_kit.http.health import probe_routes
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
 from service_kit.spool import Spool
@@ -33,6 +34,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     tracing.setup(app, "transform")
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
+    app.add_routes(probe_routes("image-transform"))
     app.on_startup.append(server.freeze_objects)
     worker.preload([READ_HEADER, RENDER])
     return app

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from imaging.formats import InputLimits, by_extension
+from imaging.formats import Format, InputLimits
 from imaging.header import Header
 from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES
 from service_kit.processes.pool import WorkerPool
 from service_kit.processes.worker import Setup
-from transform_service.chain import Chain, parse, parse_presets
+from transform_service.chain import FORMAT, Chain, parse, parse_presets
+from transform_service.http.negotiation import requested_format
 from transform_service.operations.base import Steps
 from transform_service.operations.profile import keeps_profile
 from transform_service.planning.cost import decoder_shrink
@@ -26,9 +27,9 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
     presets = parse_presets(settings.presets, max_operations=settings.max_operations)
     chain = parse(query, max_operations=settings.max_operations, presets=presets)
     header = asyncio.run(_read_header(path, chain.operations, settings))
-    name = extension or chain.parameters.get("format")
-    default = header.image_format.output if chain.operations else header.image_format
-    output = by_extension(name) if name else default
+    requested = requested_format(extension, chain.parameters.get(FORMAT))
+    default = header.image_format.output if chain.operations or requested else header.image_format
+    output = requested if isinstance(requested, Format) else default
     limits = OutputLimits(settings.max_pixels, settings.max_output_side)
     planned = plan(chain.operations, output, header, "", limits)
     return "\n".join(f"{label:{_LABEL}}{text}" for label, text in _lines(path, header, chain, planned))

@@ -1,6 +1,7 @@
 # Reduces Accept to one of four values, and removes it unless the response depends on it (`.auto`,
-# `format=auto`, `fm=auto`). Thousands of different browser headers express the same few preferences. The rules
-# are those of transform_service/http/negotiation.py, which receives the reduced header.
+# `format=auto`, `fm=auto`). Thousands of different browser headers express the same few
+# preferences. The rules are those of transform_service/http/negotiation.py, which receives the
+# reduced header.
 
 import std;
 

@@ -15,7 +15,7 @@ sub routes_recv {
         call routes_range;
         # Part of an original. nginx reads only that part from the disk, while this cache would have
         # to fetch the whole file first.
-        if (req.http.Range && req.url ~ "^/v1/images/[^/?.]*$") {
+        if (req.http.Range && req.url ~ "^/v1/images/[^/?.]*(?:\?download(?:=[^&]*)?)?$") {
             return (pass);
         }
     }

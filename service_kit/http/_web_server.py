@@ -12,6 +12,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from service_kit.errors import CannotStart, ExpectationFailed, ServiceError, Unavailable, URITooLong
 from service_kit.http._connections import Connection
+from service_kit.http.health import is_check
 from service_kit.http.metrics import CONNECTIONS_ENDED
 from service_kit.http.metrics import PATH as METRICS
 from service_kit.http.middlewares import refusal
@@ -182,7 +183,7 @@ def _check_head(request: web.Request) -> None:
 
 
 async def _answer_operators_only(request: web.Request, server: web.Server) -> web.StreamResponse:
-    if request.path != METRICS and not request.path.endswith("/healthcheck"):
+    if request.path != METRICS and not is_check(request.path):
         return _closing(request, Unavailable("too many connections are open; retry later"))
     response = await server.request_handler(request)
     response.force_close()

@@ -22,13 +22,17 @@ _DATE = 64
 logger = logging.getLogger(__name__)
 
 
-def image_headers(etag: str, content_type: str, cache_control: str, image_ids: Iterable[str] = ()) -> dict[str, str]:
+def image_headers(
+    etag: str, content_type: str, cache_control: str, image_ids: Iterable[str] = (), disposition: str | None = None
+) -> dict[str, str]:
     """The headers of a response with an image, or of the 304 that replaces it.
 
     `image_ids` are the stored images that it shows. Caches remove the response when one of them is deleted (`Xkey`).
+    A `disposition` (attachments.py) is for clients that save the image.
     """
     keys = surrogate_keys(image_ids)
-    return ({KEYS_HEADER: keys} if keys else {}) | {
+    optional = {KEYS_HEADER: keys, "Content-Disposition": disposition}
+    return {name: value for name, value in optional.items() if value} | {
         "Content-Type": content_type,
         "Cache-Control": cache_control,
         "ETag": f'"{etag}"',

@@ -15,6 +15,9 @@ from service_kit.observing.logging import request_id as logged_request_id
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
+_SERVER = "imgsvc"
+"""Instead of aiohttp's header, which tells everybody which versions to attack."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -71,6 +74,7 @@ async def add_common_headers(request: web.Request, response: web.StreamResponse)
 
 def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["API-Version"] = "1"
+    response.headers["Server"] = _SERVER
     response.headers["X-Request-ID"] = request_id_of(request)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Access-Control-Allow-Origin"] = "*"

@@ -20,6 +20,6 @@ def route_pattern(pattern: str) -> str:
     return pattern
 
 
-def image_url(image_id: str, extension: str = "") -> str:
-    """The canonical path of an image, or of its variant in the format of `extension`."""
-    return f"/v1/images/{image_id}" + (f".{extension}" if extension else "")
+def image_url(image_id: str, extension: str = "", base: str = "") -> str:
+    """The canonical URL of an image, or of its variant in the format of `extension`; without a `base`, its path."""
+    return f"{base}/v1/images/{image_id}" + (f".{extension}" if extension else "")

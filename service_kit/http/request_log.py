@@ -9,6 +9,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from service_kit.http import metrics
+from service_kit.http.health import is_check
 from service_kit.http.identity import request_id_of
 from service_kit.http.timing import spans_of
 from service_kit.observing.logging import Event, log_events
@@ -130,4 +131,4 @@ def _event(one: _Answered) -> Event:
 
 def _is_a_check(route: str) -> bool:
     """Whether machines request the route every few seconds, just to see whether the service responds."""
-    return route == metrics.PATH or route.endswith("/healthcheck")
+    return route == metrics.PATH or is_check(route)

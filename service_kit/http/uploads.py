@@ -1,6 +1,6 @@
 """Reads what clients post into the spool: a form with a file, or a raw image."""
 
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import parse_qsl
@@ -13,6 +13,7 @@ from service_kit.http import media_types
 from service_kit.http._body import Body
 from service_kit.settings import CommonSettings
 from service_kit.spool import Spool, Spooled
+from service_kit.suggestions import hint
 
 FILE_FIELD = "image"
 _MAX_TEXT = 8192
@@ -29,17 +30,21 @@ class Form:
 
 
 @asynccontextmanager
-async def read_form(request: web.Request, spool: Spool, settings: CommonSettings) -> AsyncIterator[Form]:
+async def read_form(
+    request: web.Request, spool: Spool, settings: CommonSettings, fields: Collection[str] = (FILE_FIELD,)
+) -> AsyncIterator[Form]:
     """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
 
-    The file stays in the spool until the end of the context. Raises BadRequest for a broken body or another content
-    type, ContentTooLarge, UnsupportedEncoding for a compressed body, and RequestTimedOut for a body that does not
-    arrive in time. Without that limit, each read could succeed while all of them together take hours.
+    The file stays in the spool until the end of the context. Raises BadRequest for a broken body, another content
+    type, or a field that is not one of `fields`, ContentTooLarge, UnsupportedEncoding for a compressed body, and
+    RequestTimedOut for a body that does not arrive in time. Without that limit, each read could succeed while all of
+    them together take hours.
     """
     _refuse_encodings(request)
     content_type = media_types.media_type(request.headers.get("Content-Type", "application/octet-stream"))
     async with AsyncExitStack() as stack:
-        yield await _read(content_type, Body(request, settings), _Saver(spool, settings.max_upload_bytes, stack))
+        saver = _Saver(spool, settings.max_upload_bytes, stack)
+        yield await _read(content_type, Body(request, settings), saver, fields)
 
 
 def _refuse_encodings(request: web.Request) -> None:
@@ -68,12 +73,12 @@ class _Saver:
         return spooled
 
 
-async def _read(content_type: media_types.Value, body: Body, saver: _Saver) -> Form:
+async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fields: Collection[str]) -> Form:
     if content_type.name == "multipart/form-data":
         boundary = forms.boundary_of(content_type)
-        return await _read_multipart(forms.parts(body.chunks(saver.limit + _MAX_AROUND), boundary), saver)
+        return await _read_multipart(forms.parts(body.chunks(saver.limit + _MAX_AROUND), boundary), saver, fields)
     if content_type.name == "application/x-www-form-urlencoded":
-        return await _read_urlencoded(body)
+        return await _read_urlencoded(body, fields)
     if content_type.name.startswith("image/"):
         return Form(await saver.save(body.chunks(saver.limit + _MAX_AROUND)))
     raise BadRequest(
@@ -82,15 +87,25 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver) -> F
     )
 
 
-async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver) -> Form:
+def _check_field(name: str, fields: Collection[str]) -> None:
+    """Raise BadRequest for an unknown field, whose value would be ignored."""
+    if name not in fields:
+        advice = f"{hint(name, sorted(fields))}; operations go into the query of the URL"
+        raise BadRequest(f"the form has an unknown field {name[:64]!r}; {advice}")
+
+
+async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver, fields: Collection[str]) -> Form:
     form = Form()
     async for part in parts:
         name = part.name
+        _check_field(name, fields)
         if name in form.texts or (name == FILE_FIELD and form.file):
             raise BadRequest(f"the field {name[:64]!r} appears twice in the form; send each field once")
         if name == FILE_FIELD:
             form.file = await saver.save(part.contents)
-        elif not part.is_file:
+        elif part.is_file:
+            raise BadRequest(f"the field {name!r} must be text, not a file; send files in the field {FILE_FIELD!r}")
+        else:
             form.texts[name] = await _text(part)
     return form
 
@@ -107,7 +122,7 @@ async def _text(part: forms.Part) -> str:
         raise BadRequest(f"the field {part.name[:64]!r} is not UTF-8") from error
 
 
-async def _read_urlencoded(body: Body) -> Form:
+async def _read_urlencoded(body: Body, fields: Collection[str]) -> Form:
     text = bytearray()
     async for chunk in body.chunks(_MAX_AROUND):
         text += chunk
@@ -116,7 +131,9 @@ async def _read_urlencoded(body: Body) -> Form:
                 f"the urlencoded form is larger than {_MAX_TEXT} bytes; send files as"
                 " multipart/form-data, or as raw bytes with an image/* content type"
             )
-    fields = [(name.lower(), value) for name, value in parse_qsl(text.decode(errors="replace"))]
-    if len(texts := dict(fields)) < len(fields):
+    given = [(name.lower(), value) for name, value in parse_qsl(text.decode(errors="replace"), keep_blank_values=True)]
+    for name, _ in given:
+        _check_field(name, fields)
+    if len(texts := dict(given)) < len(given):
         raise BadRequest("a field appears twice in the form; send each field once")
     return Form(texts=texts)

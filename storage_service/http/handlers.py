@@ -1,7 +1,6 @@
 """The HTTP API of the storage service: uploads, originals, info, lists, deletion."""
 
 import base64
-import difflib
 import re
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -10,12 +9,13 @@ from typing import Any
 from aiohttp import web
 
 from service_kit.errors import BadRequest
-from service_kit.http import paths
+from service_kit.http import paths, queries
 from service_kit.http.delivery import check_match
 from service_kit.http.health import health_route
 from service_kit.http.uploads import FILE_FIELD, read_form
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
+from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool
 from storage_service.http.originals import send_original
 from storage_service.library import Library
@@ -45,6 +45,7 @@ def routes() -> list[web.RouteDef]:
 
 async def upload(request: web.Request) -> web.Response:
     """Store an image: 201 with its description."""
+    queries.parameters(request)
     async with AsyncExitStack() as stack:
         with spans.during("receive"):
             form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
@@ -53,34 +54,37 @@ async def upload(request: web.Request) -> web.Response:
                 f"the form has no file in the field {FILE_FIELD!r}; send one, as in curl -F {FILE_FIELD}=@photo.jpg"
             )
         record = await request.app[LIBRARY].add(form.file)
-    location = paths.image_url(record.image_id)
-    return web.json_response(_facts(record), status=201, headers={"Location": location, **_NO_STORE})
+    facts = _facts(record, request.app[SETTINGS].public_url)
+    return web.json_response(facts, status=201, headers={"Location": facts["url"], **_NO_STORE})
 
 
 async def original(request: web.Request) -> web.StreamResponse:
     """The original of an image."""
+    download = queries.parameters(request, [DOWNLOAD]).get(DOWNLOAD)
     library = request.app[LIBRARY]
     with spans.during("record"):
         record = await library.find_whole(request.match_info["image_id"])
-    return await send_original(request, library, record, request.app[SETTINGS].accel_prefix)
+    return await send_original(request, library, record, request.app[SETTINGS].accel_prefix, download)
 
 
 async def info(request: web.Request) -> web.Response:
     """The full description of an image."""
+    queries.parameters(request)
     with spans.during("record"):
         record = await request.app[LIBRARY].find(request.match_info["image_id"])
-    return web.json_response(_details(record), headers=_NO_STORE)
+    return web.json_response(_details(record, request.app[SETTINGS].public_url), headers=_NO_STORE)
 
 
 async def list_images(request: web.Request) -> web.Response:
     """One page of images, newest first. The `cursor` in the response leads to the next page."""
-    _check_parameters(request)
-    limit = _limit(request.query.get("limit", str(_DEFAULT_PAGE)))
-    after = _position(request.query["cursor"]) if "cursor" in request.query else None
+    given = queries.parameters(request, _LIST_PARAMETERS)
+    limit = _limit(given.get("limit", str(_DEFAULT_PAGE)))
+    after = _position(given["cursor"]) if "cursor" in given else None
     with spans.during("record"):
         records = await request.app[LIBRARY].page(limit + 1, after)
     page, more = records[:limit], records[limit:]
-    body = {"images": [_facts(record) for record in page], "cursor": _cursor(page[-1]) if more else None}
+    base = request.app[SETTINGS].public_url
+    body = {"images": [_facts(record, base) for record in page], "cursor": _cursor(page[-1]) if more else None}
     return web.json_response(body, headers=_NO_STORE)
 
 
@@ -108,12 +112,12 @@ async def locate(request: web.Request) -> web.Response:
     return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
 
 
-def _facts(record: ImageRecord) -> dict[str, Any]:
+def _facts(record: ImageRecord, base: str) -> dict[str, Any]:
     fmt = record.image_format
     return {
         "image_id": record.image_id,
         "filename": f"{record.image_id}.{fmt.extension}",
-        "url": paths.image_url(record.image_id),
+        "url": paths.image_url(record.image_id, base=base),
         "format": fmt.name,
         "content_type": fmt.media_type,
         "width": record.width,
@@ -126,30 +130,20 @@ def _facts(record: ImageRecord) -> dict[str, Any]:
     }
 
 
-def _details(record: ImageRecord) -> dict[str, Any]:
+def _details(record: ImageRecord, base: str) -> dict[str, Any]:
+    original = paths.image_url(record.image_id, base=base)
     return {
-        **_facts(record),
+        **_facts(record, base),
         "orientation": record.orientation,
         "colour_space": record.colour_space,
         "alpha": record.alpha,
         "gain_map": record.gain_map_pixels > 0,
         "links": {
-            "original": paths.image_url(record.image_id),
-            "thumbnail": paths.image_url(record.image_id) + "?thumb=200",
-            "webp": paths.image_url(record.image_id, "webp"),
+            "original": original,
+            "thumbnail": f"{original}?thumb=200",
+            "webp": paths.image_url(record.image_id, "webp", base),
         },
     }
-
-
-def _check_parameters(request: web.Request) -> None:
-    """Refuse what would be ignored: with a misspelt `cursor`, a client would read the first page again and again."""
-    for name in request.query:
-        if name not in _LIST_PARAMETERS:
-            close = difflib.get_close_matches(name.lower(), _LIST_PARAMETERS, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else f"use one of: {', '.join(_LIST_PARAMETERS)}"
-            raise BadRequest(f"unknown parameter {name[:64]!r}; {hint}")
-        if len(request.query.getall(name)) > 1:
-            raise BadRequest(f"`{name}` appears twice; use it once")
 
 
 def _limit(text: str) -> int:

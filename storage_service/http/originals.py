@@ -4,7 +4,9 @@ import re
 
 from aiohttp import web
 
+from imaging.formats import EXTENSIONS
 from service_kit.errors import RangeNotSatisfiable
+from service_kit.http.attachments import attachment
 from service_kit.http.delivery import IMMUTABLE, image_headers, is_unchanged, not_modified, send_stream
 from service_kit.http.problems import problem_response
 from storage_service.library import Library
@@ -15,10 +17,15 @@ _NO_BYTES = re.compile("bytes=-0+")
 
 
 async def send_original(
-    request: web.Request, library: Library, record: ImageRecord, accel_prefix: str
+    request: web.Request, library: Library, record: ImageRecord, accel_prefix: str, download: str | None = None
 ) -> web.StreamResponse:
-    """Answer with 200, 206, 304 or 416. With `accel_prefix`, nginx sends the bytes of a 200 or 206."""
-    headers = image_headers(record.sha256, record.image_format.media_type, IMMUTABLE, [record.image_id])
+    """Answer with 200, 206, 304 or 416. With `accel_prefix`, nginx sends the bytes of a 200 or 206.
+
+    `download` is the value of that parameter.
+    """
+    fmt = record.image_format
+    disposition = None if download is None else attachment(download, record.image_id, fmt.extensions, EXTENSIONS)
+    headers = image_headers(record.sha256, fmt.media_type, IMMUTABLE, [record.image_id], disposition)
     headers["Accept-Ranges"] = "bytes"
     if is_unchanged(request, record.sha256, record.created_at):
         return not_modified(headers)

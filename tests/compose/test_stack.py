@@ -109,6 +109,48 @@ async def test_one_setting_limits_uploads_in_nginx_and_in_the_services(
     assert [time[-6:] for time in times] == ["+00:00"] * 3
 
 
+async def test_public_url_reaches_the_service_that_writes_links(
+    development: tuple[stack.Stack, Path], http: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, _ = development
+    monkeypatch.setitem(started.environment, "PUBLIC_URL", "https://images.example.com")
+    started.run("up", "-d", "storage")
+    started.wait()
+    headers = {"Content-Type": "image/jpeg"}
+    async with http.post(f"{started.url}/v1/images", data=pictures.jpeg(), headers=headers) as response:
+        url = (await response.json())["url"]
+        assert response.headers["Location"] == url
+    assert url.startswith("https://images.example.com/v1/images/")
+
+
+def test_every_part_answers_the_probes_of_orchestrators(development: tuple[stack.Stack, Path]) -> None:
+    started, _ = development
+    started.wait()
+    ask = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())"
+    for path in ("/healthz", "/readyz"):
+        for service, port in (("storage", 8081), ("transform", 8082)):
+            command = ["python", "-c", ask, f"http://127.0.0.1:{port}{path}"]
+            body = json.loads(started.docker("exec", started.containers(service)[0], *command))
+            assert body == {"service": f"image-{service}", "status": "okay"}
+        nginx = started.containers("nginx")[0]
+        body = json.loads(started.docker("exec", nginx, "curl", "-fsS", f"http://127.0.0.1:8080{path}"))
+        assert body == {"service": "nginx", "status": "okay"}
+        with urllib.request.urlopen(f"{started.url}{path}", timeout=5) as answer:
+            assert json.load(answer) == {"service": "cache", "status": "okay"}
+
+
+def test_an_nginx_that_is_leaving_is_alive_and_not_ready(development: tuple[stack.Stack, Path]) -> None:
+    started, _ = development
+    nginx = started.containers("nginx")[0]
+    status = ("curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}")
+    started.docker("exec", nginx, "touch", "/tmp/leaving")
+    try:
+        assert started.docker("exec", nginx, *status, "http://127.0.0.1:8080/readyz") == "503"
+        assert started.docker("exec", nginx, *status, "http://127.0.0.1:8080/healthz") == "200"
+    finally:
+        started.docker("exec", nginx, "rm", "/tmp/leaving")
+
+
 @pytest.mark.parametrize("setting", ["UPLOADS_PER_MINUTE", "MAX_UPLOAD_BYTES"])
 def test_nginx_does_not_start_with_a_limit_that_is_not_a_number(
     development: tuple[stack.Stack, Path], setting: str

@@ -3,17 +3,28 @@
 import re
 
 from imaging.formats import FORMATS
+from service_kit.http.queries import OF_ORIGINAL
+from service_kit.parameters import CACHE_BUSTERS, DOWNLOAD, TRACKING
 from tests.servers import ROOT
-from transform_service.chain import TRACKING
 from transform_service.http.negotiation import auto_formats
 
 ACCEPT = (ROOT / "varnish" / "accept.vcl").read_text()
+ROUTES = (ROOT / "nginx" / "conf.d" / "routes.conf").read_text()
 URLS = (ROOT / "varnish" / "urls.vcl").read_text()
 
 
 def test_varnish_removes_the_tracking_parameters_that_the_service_ignores() -> None:
     patterns = re.findall(r"[&)]\(\?:(utm_.*?)\)\(\?:=", URLS)
     assert patterns == [TRACKING.pattern.replace(".*", "[^=&]*")] * 2
+
+
+def test_nginx_and_the_service_agree_which_queries_leave_the_original_alone() -> None:
+    assert f'/v1/images/[^/.?]+\\?{OF_ORIGINAL.pattern}$" storage;' in ROUTES
+    for name in (DOWNLOAD, *CACHE_BUSTERS, "utm_source", "gclid", "fbclid"):
+        for query in (name, f"{name}=", f"{name}=a%20b", f"{name}=a&download=b", f"v&{name}=1&"):
+            assert OF_ORIGINAL.fullmatch(query), query
+        for query in (f"{name}x=1", f"{name}=1&thumb=9", f"thumb=9&{name}=1", f"{name}=1&format=png"):
+            assert not OF_ORIGINAL.fullmatch(query) or query.startswith("utm_"), query
 
 
 def test_varnish_normalises_accept_for_every_format_that_auto_considers() -> None:

@@ -6,20 +6,22 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from imaging.formats import Format, by_extension
+from imaging.formats import EXTENSIONS, Format
 from service_kit.errors import BadRequest
 from service_kit.http import paths
+from service_kit.http.attachments import attachment
 from service_kit.http.delivery import image_headers, is_unchanged, not_modified, send_stream
 from service_kit.http.health import health_route
 from service_kit.http.purges import CONTENT_HEADER, DAMAGED, REASON_HEADER
 from service_kit.http.uploads import FILE_FIELD, read_form
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
+from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool, Spooled
 from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
-from transform_service.chain import Chain, parse
-from transform_service.http.negotiation import negotiated
+from transform_service.chain import FORMAT, Chain, parse
+from transform_service.http.negotiation import negotiated, requested_format
 from transform_service.operations.base import Steps
 from transform_service.planning.plan import Planned
 from transform_service.settings import TransformSettings
@@ -34,8 +36,6 @@ RECORDS = web.AppKey("RECORDS", CachedLocator)
 RESULTS = web.AppKey("RESULTS", ResultCache)
 PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
 
-_AUTO = "auto"
-"""Stands for the format that the client prefers."""
 _CACHE_STATUS = {"miss": "imgsvc; fwd=miss", "hit": "imgsvc; hit", "waited": "imgsvc; hit"}
 
 
@@ -78,10 +78,10 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
     chain = _chain(request)
     async with AsyncExitStack() as stack:
         with spans.during("receive"):
-            form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
-        given: dict[str, str | Spooled] = {
-            name: text for name, text in form.texts.items() if name in request.app[SOURCES]
-        }
+            form = await stack.enter_async_context(
+                read_form(request, request.app[SPOOL], request.app[SETTINGS], request.app[SOURCES].keys())
+            )
+        given: dict[str, str | Spooled] = {**form.texts}
         if form.file:
             given[FILE_FIELD] = form.file
         name, value = _one_source(given, request.app[SOURCES].keys())
@@ -110,7 +110,7 @@ async def forget_content(app: web.Application, content: str) -> None:
 async def _respond(
     request: web.Request, name: str, value: str | Spooled, chain: Chain, extension: str | None = None
 ) -> web.StreamResponse:
-    requested = _requested_format(extension, chain.parameters.get("format"))
+    requested = requested_format(extension, chain.parameters.get(FORMAT))
     transformer = request.app[TRANSFORMER]
     async with AsyncExitStack() as stack:
         with spans.during("source"):
@@ -119,7 +119,7 @@ async def _respond(
         planned = await transformer.plan(image, chain.operations, output.format)
         if planned.plan:
             spans.lap("plan")
-        headers = _headers(image, planned, output)
+        headers = _headers(image, planned, output, chain.parameters.get(DOWNLOAD))
         if is_unchanged(request, planned.key):
             return not_modified(headers)
         result = await transformer.render(image, planned)
@@ -132,23 +132,17 @@ async def _respond(
         return await send_stream(request, response, result.chunks())
 
 
-def _headers(image: SourceImage, planned: Planned, output: _Output) -> dict[str, str]:
+def _headers(image: SourceImage, planned: Planned, output: _Output, download: str | None) -> dict[str, str]:
     shown = [*([image.image_id] if image.image_id else []), *planned.overlays]
-    return image_headers(planned.key, output.format.media_type, image.cache_control, shown) | output.headers
+    fmt = output.format
+    disposition = None if download is None else attachment(download, image.stem, fmt.extensions, EXTENSIONS)
+    return image_headers(planned.key, fmt.media_type, image.cache_control, shown, disposition) | output.headers
 
 
 def _chain(request: web.Request, *reserved: str) -> Chain:
     query = request.raw_path.partition("?")[2]
     limit = request.app[SETTINGS].max_operations
     return parse(query, max_operations=limit, reserved=reserved, presets=request.app[PRESETS])
-
-
-def _requested_format(extension: str | None, parameter: str | None) -> Format | str | None:
-    """The format in the path or in `format=`, `_AUTO`, or None if neither has one."""
-    requested = {_AUTO if text == _AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
-    if len(requested) > 1:
-        raise BadRequest(f"the path says {extension}, but `format` says {parameter}; use only one of them")
-    return next(iter(requested), None)
 
 
 def _output(request: web.Request, requested: Format | str | None, image: SourceImage, *, transformed: bool) -> _Output:

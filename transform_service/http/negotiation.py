@@ -1,11 +1,26 @@
-"""Chooses a format by the `Accept` header, if the request leaves it open (`.auto`, `format=auto`)."""
+"""Chooses the format of a response: by the URL, or by the `Accept` header if that leaves it open (`auto`)."""
 
 from collections.abc import Iterable
 
 from werkzeug.datastructures import MIMEAccept
 from werkzeug.http import parse_accept_header
 
-from imaging.formats import FORMATS, Format
+from imaging.formats import FORMATS, Format, by_extension
+from service_kit.errors import BadRequest
+
+AUTO = "auto"
+"""Stands for the format that the client prefers."""
+
+
+def requested_format(extension: str | None, parameter: str | None) -> Format | str | None:
+    """The format in the path or in `format=`, AUTO, or None if neither has one.
+
+    Raises BadRequest if they differ, and NotAcceptable for an unknown one.
+    """
+    requested = {AUTO if text == AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
+    if len(requested) > 1:
+        raise BadRequest(f"the path says {extension}, but `format` says {parameter}; use only one of them")
+    return next(iter(requested), None)
 
 
 def auto_formats() -> list[Format]:

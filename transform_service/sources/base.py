@@ -40,6 +40,8 @@ class SourceImage:
     """Raises Gone if the image has been deleted."""
     image_id: str | None = None
     """The ID of a stored image; None for others."""
+    stem: str = "image"
+    """The name of the file, without an extension, if a client downloads it without naming it."""
     opened: float = field(default_factory=time.monotonic)
     """When it was known to exist (time.monotonic)."""
 

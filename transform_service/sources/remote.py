@@ -5,7 +5,7 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from ipaddress import IPv6Address
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import aiohttp
 from yarl import URL
@@ -55,8 +55,9 @@ class RemoteSource(Source):
         if not isinstance(value, str):
             raise BadRequest("the field 'url' must be text, not a file")
         settings = self.tools.settings
+        url = self._checked(value)
         async with self.tools.spool.writer(settings.max_upload_bytes, "the remote image") as writer:
-            fetched = await self._fetch(self._checked(value), writer)
+            fetched = await self._fetch(url, writer)
             if not fetched.bytes:
                 raise BadGateway("the remote server sent an empty response")
             header = await self.tools.renderers.read_header(RenderSource(fetched.path, fetched.sha256))
@@ -65,7 +66,8 @@ class RemoteSource(Source):
             async def local() -> AsyncIterator[Path]:
                 yield fetched.path
 
-            yield SourceImage(header, fetched.sha256, _CACHE_CONTROL, local, fetched.claimed)
+            stem = PurePosixPath(url.name).stem
+            yield SourceImage(header, fetched.sha256, _CACHE_CONTROL, local, fetched.claimed, stem=stem)
 
     async def _fetch(self, url: URL, writer: SpoolWriter) -> Spooled:
         seconds = self.tools.settings.remote_seconds

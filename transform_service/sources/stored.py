@@ -69,7 +69,14 @@ class StoredSource(Source):
             await self.tools.locator.confirm(image_id)
 
         yield SourceImage(
-            located.header, located.sha256, IMMUTABLE, local, confirm=confirm, image_id=image_id, opened=opened
+            located.header,
+            located.sha256,
+            IMMUTABLE,
+            local,
+            confirm=confirm,
+            image_id=image_id,
+            stem=image_id,
+            opened=opened,
         )
 
     @asynccontextmanager

@@ -39,17 +39,16 @@ async def test_a_compressed_body_is_refused_without_decompressing_it(storage: St
     assert (await _post(storage, GOOD, **image, **{"Content-Encoding": "identity"}))[0] == 201
 
 
-@pytest.mark.parametrize("place", ["junk file", "preamble", "after the image"])
+@pytest.mark.parametrize("place", ["preamble", "epilogue"])
 async def test_bytes_around_the_image_are_limited(storage: Storage, place: str) -> None:
-    junk_file = (_part("junk", b"", '; filename="x"')[:-2], b"x" * MIB, b"\r\n")
-    first, filler, last = junk_file if place != "preamble" else (b"", (b"x" * 1022 + b"\r\n") * 1024, b"")
-    image = _part("image", GOOD, '; filename="x"')
+    filler = (b"x" * 1022 + b"\r\n") * 1024
+    image = _part("image", GOOD, '; filename="x"') + b"--b--\r\n"
 
     async def body(mebibytes: int) -> AsyncIterator[bytes]:
-        yield image + first if place == "after the image" else first
+        yield image if place == "epilogue" else b""
         for _ in range(mebibytes):
             yield filler
-        yield last + (b"" if place == "after the image" else image) + b"--b--\r\n"
+        yield b"" if place == "epilogue" else image
 
     status, text = await _post(storage, body(66))
     assert (status, "the form is larger than 68157440 bytes" in text) == (413, True), text
@@ -59,7 +58,7 @@ async def test_bytes_around_the_image_are_limited(storage: Storage, place: str) 
 @pytest.mark.parametrize(
     "body",
     [
-        _part("note", b"1") + _part("NOTE", b"2") + _part("image", GOOD, '; filename="x"'),
+        _part("image", GOOD, '; filename="x"') + _part("IMAGE", GOOD, '; filename="x"'),
         _part("image", GOOD, '; filename="x"') * 2,
     ],
 )
@@ -67,7 +66,7 @@ async def test_a_repeated_field_is_refused(storage: Storage, body: bytes) -> Non
     status, text = await _post(storage, body + b"--b--\r\n")
     assert (status, "appears twice" in text) == (400, True)
     urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
-    status, text = await _post(storage, b"url=a&url=b", **urlencoded)
+    status, text = await _post(storage, b"image=a&Image=b", **urlencoded)
     assert (status, "appears twice" in text) == (400, True)
 
 

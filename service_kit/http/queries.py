@@ -1,0 +1,42 @@
+"""Queries of requests that are not for a variant. Nothing in them is ignored silently."""
+
+import re
+from collections.abc import Collection
+
+from aiohttp import web
+
+from service_kit.errors import BadRequest
+from service_kit.parameters import NOT_YET, decoded, is_ignored, not_yet
+from service_kit.suggestions import hint
+
+OF_ORIGINAL = re.compile(r"(?:(?:download|v|t|utm_[^=&]*+|gclid|fbclid)(?:=[^&]*+)?(?:&|$))*+")
+"""nginx has the same expression (nginx/conf.d/routes.conf); a test compares them."""
+
+
+def is_for_original(query: str) -> bool:
+    """Whether the raw query behind an image ID leaves the image as it is, so that the response is the original."""
+    return OF_ORIGINAL.fullmatch(query) is not None
+
+
+def parameters(request: web.Request, known: Collection[str] = ()) -> dict[str, str]:
+    """The parameters of a request, decoded, without those that have no effect.
+
+    Raises BadRequest for one that is not `known`, or that appears twice. With a misspelt `cursor`, a client would read
+    the first page of a list again and again.
+    """
+    found: dict[str, str] = {}
+    for pair in filter(None, request.raw_path.partition("?")[2].split("&")):
+        try:
+            name, value = decoded(pair)
+        except ValueError as error:
+            raise BadRequest(f"{pair[:64]!r}: {error}") from None
+        if name in found:
+            raise BadRequest(f"`{name}` appears twice; use it once")
+        if name in known:
+            found[name] = value
+        elif name in NOT_YET:
+            raise BadRequest(not_yet(name))
+        elif not is_ignored(name):
+            advice = hint(name, known) if known else "remove it, since this path has no parameters"
+            raise BadRequest(f"unknown parameter {name[:64]!r}; {advice}")
+    return found
