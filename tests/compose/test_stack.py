@@ -131,12 +131,12 @@ def test_every_part_answers_the_probes_of_orchestrators(development: tuple[stack
         for service, port in (("storage", 8081), ("transform", 8082)):
             command = ["python", "-c", ask, f"http://127.0.0.1:{port}{path}"]
             body = json.loads(started.docker("exec", started.containers(service)[0], *command))
-            assert body == {"service": f"image-{service}", "status": "okay"}
+            assert body["service"] == f"image-{service}"
         nginx = started.containers("nginx")[0]
         body = json.loads(started.docker("exec", nginx, "curl", "-fsS", f"http://127.0.0.1:8080{path}"))
-        assert body == {"service": "nginx", "status": "okay"}
+        assert body["service"] == "nginx"
         with urllib.request.urlopen(f"{started.url}{path}", timeout=5) as answer:
-            assert json.load(answer) == {"service": "cache", "status": "okay"}
+            assert json.load(answer)["service"] == "cache"
 
 
 def test_an_nginx_that_is_leaving_is_alive_and_not_ready(development: tuple[stack.Stack, Path]) -> None:

@@ -87,7 +87,7 @@ async def test_other_content_types_are_refused(service: Service, content_type: s
         b'--b\r\nContent-Disposition: form-data; name="image"\r\nContent-Length: -5\r\n\r\nx\r\n--b--\r\n',
         b"--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\nx\r\n--c--\r\n--b--\r\n",
         b"--b\r\n" + b"X-Header: y\r\n" * 5000 + b"\r\nx\r\n--b--\r\n",
-        b"--b\r\nContent-Disposition: form-data; name=note\r\n\r\n" + b"x" * 20000 + b"\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=url\r\n\r\n" + b"x" * 20000 + b"\r\n--b--\r\n",
         b"".join(b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\nx\r\n' for _ in range(100)) + b"--b--\r\n",
     ],
 )

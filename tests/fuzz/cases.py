@@ -126,7 +126,7 @@ def _posted() -> bytes:
 def _form(file: bytes) -> bytes:
     start = f"--{_BOUNDARY}\r\nContent-Disposition: form-data; name="
     return (
-        f'{start}"note"\r\n\r\ntext\r\n{start}"image"; filename="x.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'.encode()
+        f'{start}"image"; filename="x.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'.encode()
         + file
         + f"\r\n--{_BOUNDARY}--\r\n".encode()
     )

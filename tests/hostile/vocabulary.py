@@ -11,6 +11,7 @@ ROUTES = [
     *("GET /v1/images/{id}", "HEAD /v1/images/{id}", "GET /v1/images/{id}?thumb=9", "GET /v1/images/{id}.auto"),
     *("GET /v1/images/{id}/info", "GET /v1/images?limit=1", "DELETE /v1/images/{missing}", "POST /v1/images"),
     *("POST /v1/transform?thumb=9", "GET /v1/transform?image_id={id}&thumb=9", "GET /internal/images/{id}"),
+    *("GET /healthz", "GET /v1/images/{id}?download=x", "GET /v1/images/{id}?w=9&h=9&fit=cover&dpr=2"),
     *("PURGE /v1/images/{missing}", "GET /metrics", "GET /v1/images/healthcheck", "OPTIONS *", "GET http://x/"),
 ]
 PARAMETERS = [
@@ -21,6 +22,8 @@ PARAMETERS = [
         "/v1/images/{id}?background=",
         "/v1/images/{id}?preset=",
     ),
+    *("/v1/images/{id}?download=", "/v1/images/{id}?thumb=9&download=", "/v1/images/{id}?v=", "/v1/images/{id}?bg="),
+    *("/v1/images/{id}?w=", "/v1/images/{id}?w=9&fit=", "/v1/images/{id}?w=9&dpr=", "/v1/images/{id}/info?"),
     *("/v1/images/{id}?resize=", "/v1/images/{id}?format=", "/v1/images/{id}?page=", "/v1/transform?thumb=9&image_id="),
     *(
         "/v1/transform?thumb=9&url=",
