@@ -21,6 +21,6 @@ sub urls_recv {
 sub urls_hash {
     hash_data(req.url);
     # Without the host, which the built-in code would add. The API is found by its paths, and no
-    # response contains a host name.
+    # response depends on the host.
     return (lookup);
 }

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from aiohttp import web
 
 LIVE, READY = "/healthz", "/readyz"
-"""The paths that orchestrators request by default. They are the same on every part, without a version."""
+"""The paths that orchestrators request by default, the same on every part."""
 CHECK = "/healthcheck"
 """The end of the paths that name a service of the API."""
 

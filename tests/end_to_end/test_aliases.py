@@ -103,7 +103,7 @@ async def test_the_format_of_a_query_is_that_of_an_extension(service: Service, i
         assert await _get(service, f"/v1/images/{query}") == webp
     assert (await _get(service, f"/v1/images/{image_id}.jpg?fm=jpeg&w=60"))[0] == 200
     for query, part in (
-        (f"{image_id}.png?fm=webp", "the path says png, but `format` says webp"),
+        (f"{image_id}.png?fm=webp", "the path says png, but the query says webp"),
         (f"{image_id}?fm=webp&format=webp", "`format` appears twice"),
         (f"{image_id}?format=webp&fm=webp", "`format` appears twice, as `fm`"),
     ):

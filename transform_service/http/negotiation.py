@@ -19,7 +19,7 @@ def requested_format(extension: str | None, parameter: str | None) -> Format | s
     """
     requested = {AUTO if text == AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
     if len(requested) > 1:
-        raise BadRequest(f"the path says {extension}, but `format` says {parameter}; use only one of them")
+        raise BadRequest(f"the path says {extension}, but the query says {parameter}; use only one of them")
     return next(iter(requested), None)
 
 
