@@ -87,8 +87,8 @@ def _span_metric(name: str) -> Histogram:
 def route_of(request: web.BaseRequest) -> str:
     """The pattern of the route that handles a request, or `none`."""
     info = getattr(request, "_match_info", None)  # `match_info` fails if the request was not valid HTTP
-    resource = info.route.resource if info else None
-    return paths.route_pattern(resource.canonical) if resource else "none"
+    resource = None if info is None else info.route.resource  # `info` is falsy if the path has no variables
+    return "none" if resource is None else paths.route_pattern(resource.canonical)
 
 
 def metrics_route(*refresh: Refresh) -> web.RouteDef:

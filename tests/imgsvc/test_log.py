@@ -43,7 +43,8 @@ async def test_each_request_is_one_line_with_its_spans(tmp_path: Path, http: aio
         for query in ("thumb=300", "thumb=300", "rotate=90&thumb=400&blur=2"):
             async with http.get(f"{served.url}/v1/images/{image_id}.webp?{query}", headers=headers) as response:
                 await response.read()
-        await (await http.get(f"{served.url}/v1/images/healthcheck")).read()
+        for path in ("/v1/images/healthcheck", "/healthz", "/readyz"):
+            await (await http.get(f"{served.url}{path}")).read()
     found = [line for line in lines(served) if line["logger"] == "access"]
     assert [line["status"] for line in found] == [201, 200, 200, 200]
     assert [line["request_id"] for line in found[1:]] == ["of-the-client"] * 3

@@ -15,7 +15,7 @@ from yarl import URL
 
 from service_kit.http import middlewares
 from service_kit.http._connections import Connection
-from service_kit.http.health import health_route
+from service_kit.http.health import health_route, probe_routes
 from service_kit.http.metrics import metrics_route
 from service_kit.http.server import Runner, listen
 from service_kit.http.uploads import read_form
@@ -103,6 +103,7 @@ async def serving(spool: Spool, **options: float) -> AsyncIterator[Serving]:
     app.add_routes(
         [
             health_route("/v1/images/healthcheck", "test"),
+            *probe_routes("test"),
             metrics_route(),
             web.get("/large", large),
             web.get("/streamed", streamed),
@@ -261,9 +262,9 @@ async def test_beyond_the_limit_only_operators_are_answered(spool: Spool, caplog
     async with serving(spool, max_connections=3) as service:
         await _begin(service, 3)
         for _ in range(5):
-            for request in (GET, b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+            for path in ("/v1/images/healthcheck", "/healthz", "/readyz", "/metrics"):
                 client = await service.connect()
-                client.send(request)
+                client.send(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
                 assert (await client.response())[0] == 200
                 client.hang_up()
         for request in (LARGE_REQUEST, UPLOAD + b"x"):  # without waiting for the rest of the body
