@@ -32,9 +32,12 @@ _MAX_INTEGERS = 4_000_000
 """Strips or tiles of a page. More do not fit into the memory that libvips allows libtiff."""
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES = 256, 257, 258, 259, 262, 277, 278, 284
 _STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_BYTES = 279, 322, 323, 325
+_EXTRA, _SAMPLE_FORMAT = 338, 339
 _METADATA = {270, 700, 33723, 34377, 34675}
 """Description, XMP, IPTC, Photoshop's resources, profile: libvips copies them."""
 _SEPARATE, _PALETTE, _YCBCR, _OLD_JPEG, _JPEG = 2, 3, 6, 6, 7
+_WHITE_IS_ZERO, _PREMULTIPLIED, _FLOAT = 0, 1, 3
+_HALF, _WORD, _GREY_ALPHA = 16, 32, 2
 _AS_RGBA = {_PALETTE, _YCBCR}
 _LONG_STRIP, _FEW_ROWS = 128, 16
 """libvips reads longer strips row by row if it can, and caches at least this many rows."""
@@ -96,6 +99,8 @@ def _check(data: mmap, limits: InputLimits) -> int:
         limits.check_bands(page.bands)
         limits.check_metadata(page.metadata)
         page.check_colours()
+        if number == 1:
+            page.check_tiles()
         held = max(held, page.held())
     return held
 
@@ -154,6 +159,33 @@ class _Page:
             raise UnprocessableImage(
                 "the image has tiles in the old-style JPEG compression (6); save it with JPEG compression (7)"
             )
+        for wrong, what in self._misread():
+            if wrong:
+                raise UnprocessableImage(f"the image has {what}")
+
+    def check_tiles(self) -> None:
+        """Refuse what libvips does not read at all. Other pages, such as overviews, may be like that."""
+        if self._first(_PLANES, 1) == _SEPARATE and self.bands > 1 and _TILE_WIDTH in self._entries:
+            raise UnprocessableImage("the image has tiles in separate planes; save it with interleaved samples")
+
+    def _misread(self) -> Iterator[tuple[bool, str]]:
+        """Layouts of samples that libvips 8.18 scrambles, and what to do instead."""
+        bits, is_float = self._first(_BITS, 1), self._first(_SAMPLE_FORMAT, 1) == _FLOAT
+        separate = self._first(_PLANES, 1) == _SEPARATE and self.bands > 1
+        premultiplied = self._first(_EXTRA, 0) == _PREMULTIPLIED
+        yield (
+            separate and self.bands == _GREY_ALPHA,
+            "grey and alpha in separate planes; save it with interleaved samples",
+        )
+        yield separate and is_float and bits == _HALF, "16-bit floats in separate planes; save it with 32-bit floats"
+        yield (
+            premultiplied and ((bits == _WORD and not is_float) or (is_float and self.bands == _GREY_ALPHA)),
+            "premultiplied alpha of a kind that is not read; save it with straight alpha",
+        )
+        yield (
+            is_float and self._first(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO,
+            "floating-point samples of which 0 is white; save it with 0 as black",
+        )
 
     def held(self) -> int:
         """What libtiff and libvips hold at once (tiff2vips.c): fields, and the largest strip or two rows of tiles."""
