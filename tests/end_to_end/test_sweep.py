@@ -19,7 +19,7 @@ import pytest
 
 from imaging.formats import by_extension, sniff
 from tests import servers
-from tests.pillow_images import pillow_images
+from tests.packages import package
 
 TRANSFORMS = ("?thumb=100", ".webp?rotate=90&thumb=64", ".png?blur=1&thumb=200", ".jpg?resize=50x50,cover")
 _ACCEPTED, _REFUSED = 201, {413, 415, 422}
@@ -65,7 +65,9 @@ class Sweep:
 
 @pytest.fixture(scope="module")
 def files() -> dict[str, bytes]:
-    found = pillow_images()
+    under = "Tests/images/"
+    images = package("pillow").files()
+    found = {path.removeprefix(under): body for path, body in images if path.startswith(under)}
     assert len(found) >= _LEAST_FILES
     return found
 
