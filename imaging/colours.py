@@ -76,6 +76,11 @@ def _srgb(value: float) -> float:
     return value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4  # noqa: PLR2004  # IEC 61966-2-1
 
 
+def srgb_sample(light: float) -> float:
+    """The sRGB sample of linear light, both from 0 to 1."""
+    return 12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055  # noqa: PLR2004  # IEC 61966-2-1
+
+
 def _smpte_240m(value: float) -> float:
     return value / 4 if value < 4 * 0.0228 else ((value + 0.1115) / 1.1115) ** (1 / 0.45)
 

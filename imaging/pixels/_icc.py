@@ -1,7 +1,7 @@
 """Recognises sRGB profiles, to avoid a conversion that would cost 80 ns per pixel."""
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from hashlib import sha256
 
 from cachetools import LRUCache
@@ -33,6 +33,20 @@ def is_srgb(profile: bytes) -> bool:
     if digest not in _known:
         _known[digest] = _describes_srgb(profile)
     return _known[digest]
+
+
+def grey_curve(profile: bytes) -> Callable[[float], float] | None:
+    """The curve of a profile for grey, from samples to light. None for other profiles, and for unusual ones."""
+    try:
+        tags = _tags(profile)
+        if profile[16:20] != b"GRAY" or tags.keys() & _TABLES:
+            return None
+        tag = tags[b"kTRC"]
+        evaluate = _table if tag[:4] == b"curv" else _parametric
+        evaluate(tag, 0.5)
+    except (struct.error, KeyError, ZeroDivisionError, OverflowError, ValueError, TypeError):
+        return None
+    return lambda value: evaluate(tag, value)
 
 
 def _describes_srgb(profile: bytes) -> bool:

@@ -1,11 +1,12 @@
 """Converts colours to what operations work on: 8 bits per band, sRGB or grey, with or without straight alpha."""
 
+from functools import lru_cache
 from typing import Any
 
-from imaging.colours import Colours
+from imaging.colours import Colours, srgb_sample
 from imaging.icc_profile import profile
 from imaging.pixels import tone
-from imaging.pixels._icc import is_srgb
+from imaging.pixels._icc import grey_curve, is_srgb
 from imaging.pixels.vips import pyvips
 
 _SRGB = "srgb"
@@ -14,6 +15,9 @@ _DESCRIBED = {*_GREY, _SRGB, "rgb16"}
 _COLOURS: dict[Any, int] = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4, "lab": 3, "labs": 3}
 """The bands that have a meaning, by interpretation. One more is alpha, and what follows are masks of other programs."""
 _PROFILE = "icc-profile-data"
+_STEPS = {"uchar": 255, "ushort": 65535}
+"""The largest sample, by format."""
+_LARGEST_GREY = 64 * 1024
 _LARGEST_KEPT = 512 * 1024
 """Bytes. Profiles with tables, of printers and scanners, are larger; those of displays have a few kB."""
 _WHOLE = 2.0**-24
@@ -54,6 +58,9 @@ def _converted(image: pyvips.Image) -> pyvips.Image:
     image = _without_masks(image)
     if tone.is_hdr(image):
         return tone.to_sdr(image)  # type: ignore[no-any-return]
+    table = _grey_table_of(image)
+    if table is not None:
+        return _grey_by_table(image, table)
     if not is_plain(image):
         try:
             fallback = "cmyk" if image.interpretation == "cmyk" else _SRGB
@@ -134,6 +141,33 @@ def _is_sound(profile: bytes) -> bool:
         pyvips.vips_lib.vips_error_clear()
         return False
     return True
+
+
+def _grey_table_of(image: pyvips.Image) -> pyvips.Image | None:
+    content = profile_of(image) or b""
+    if image.interpretation not in _GREY or image.format not in _STEPS or not 0 < len(content) <= _LARGEST_GREY:
+        return None
+    return _grey_table(content, _STEPS[image.format])
+
+
+@lru_cache(4)
+def _grey_table(profile: bytes, largest: int) -> pyvips.Image | None:
+    """A look-up table from grey samples to sRGB, of 8 bits. littleCMS would use one with 33 values."""
+    curve = grey_curve(profile)
+    if curve is None:
+        return None
+    light = [min(1.0, max(0.0, curve(step / largest))) for step in range(largest + 1)]
+    return (
+        pyvips.Image.new_from_array([[round(255 * srgb_sample(value)) for value in light]]).cast("uchar").copy_memory()
+    )
+
+
+def _grey_by_table(image: pyvips.Image, table: pyvips.Image) -> pyvips.Image:
+    grey = image.extract_band(0).maplut(table).copy(interpretation="b-w")
+    if not image.hasalpha():
+        return grey
+    alpha = image.extract_band(1)
+    return grey.bandjoin((alpha / 257).rint().cast("uchar") if image.format == "ushort" else alpha)
 
 
 def _grey_again(image: pyvips.Image) -> pyvips.Image:

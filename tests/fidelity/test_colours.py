@@ -143,6 +143,39 @@ def test_grey_with_a_gamma_stays_grey(tmp_path: Path, query: str, bits: int, ext
     assert np.abs(found[10, 10].astype(int) - (encoded(100 / 255), *extra)).max() <= 1
 
 
+@pytest.mark.parametrize("gamma", [2.0, 1.0, 0.5])
+@pytest.mark.parametrize("bits", [8, 16])
+def test_dark_greys_are_exact(tmp_path: Path, gamma: float, bits: int) -> None:
+    """littleCMS' table for grey has 33 values."""
+    for value in (1, 2, 3, 8, 20, 200):
+        found = values(
+            rendered(tmp_path, png((value * (257 if bits == 16 else 1),), gama(gamma), bits=bits), "rotate=0")
+        )
+        assert abs(int(found[5, 5, 0]) - encoded((value / 255) ** (1 / gamma))) <= 1
+
+
+@pytest.mark.parametrize("name", ["gamma", "table"])
+def test_grey_profiles_are_exact(tmp_path: Path, name: str) -> None:
+    """Photoshop's profiles for grey have a gamma; those of dot gain have a table."""
+    curve = {
+        "gamma": b"curv" + bytes(4) + struct.pack(">IH", 1, round(1.8 * 256)) + bytes(2),
+        "table": b"curv"
+        + bytes(4)
+        + struct.pack(">I256H", 256, *(round(65535 * (n / 255) ** 1.8) for n in range(256))),
+    }[name]
+    tags = {b"kTRC": curve, b"wtpt": b"XYZ " + bytes(4) + struct.pack(">3i", 63190, 65536, 54061)}
+    start, table, contents = 132 + 12 * len(tags), b"", b""
+    for tag, content in tags.items():
+        table += struct.pack(">4sII", tag, start + len(contents), len(content))
+        contents += content
+    head = struct.pack(">8xI4s4s4s12x4s28x12s48x", 0x02400000, b"mntr", b"GRAY", b"XYZ ", b"acsp", tags[b"wtpt"][8:])
+    profile = head + struct.pack(">I", len(tags)) + table + contents
+    profile = struct.pack(">I", len(profile)) + profile[4:]
+    for value in (2, 10, 90, 250):
+        found = values(rendered(tmp_path, png((value,), iccp(profile)), "rotate=0"))
+        assert abs(int(found[5, 5, 0]) - encoded((value / 255) ** (461 / 256))) <= 1
+
+
 def test_a_stripped_png_shows_what_it_did(tmp_path: Path) -> None:
     body = rendered(tmp_path, png(COLOUR, gama(1.0), chrm(DISPLAY_P3)), "rotate=0")
     assert not {"gamma", "chromaticity", "srgb", "icc_profile"} & opened(body).info.keys()
