@@ -1,11 +1,12 @@
 #!/bin/sh
 # Usage: configure.sh FOLDER
-# Writes limits.conf and rates.conf into FOLDER, from the templates next to this script and from
-# these variables. An unset or empty variable takes its default, in parentheses. An invalid value
-# ends the script with status 2.
+# Writes listen.conf, and from the templates next to this script main.conf, limits.conf and
+# rates.conf, into FOLDER. An unset or empty variable takes its default, in parentheses. An invalid
+# value ends the script with status 2.
 #   MAX_UPLOAD_BYTES    largest upload, in the services' notation: 67108864, 64MiB, 100MB (64MiB)
 #   UPLOADS_PER_MINUTE  uploads that one client may send (120)
 #   RENDERS_PER_SECOND  variants that one client may request, not counting Varnish's hits (50)
+#   GRACE_SECONDS       how long open requests may take to finish when nginx stops (300)
 set -eu
 templates=$(dirname "$0")
 folder=$1
@@ -53,10 +54,18 @@ bytes() { # NAME VALUE
 upload=$(bytes MAX_UPLOAD_BYTES "${MAX_UPLOAD_BYTES:-64MiB}")
 uploads=$(number UPLOADS_PER_MINUTE "${UPLOADS_PER_MINUTE:-120}")
 renders=$(number RENDERS_PER_SECOND "${RENDERS_PER_SECOND:-50}")
-for file in limits.conf rates.conf; do
+grace=$(number GRACE_SECONDS "${GRACE_SECONDS:-300}")
+for file in main.conf limits.conf rates.conf; do
   sed -e "s/[$]{MAX_UPLOAD_BYTES}/$upload/" \
     -e "s/[$]{MAX_BODY_BYTES}/$((upload + form))/" \
     -e "s/[$]{UPLOADS_PER_MINUTE}/$uploads/" \
     -e "s/[$]{RENDERS_PER_SECOND}/$renders/" \
+    -e "s/[$]{GRACE_SECONDS}/$grace/" \
     "$templates/$file.template" >"$folder/$file"
 done
+
+# The kernel may lack IPv6.
+{
+  echo 'listen 8080 default_server;'
+  [ ! -e /proc/net/if_inet6 ] || echo 'listen [::]:8080 default_server;'
+} >"$folder/listen.conf"

@@ -40,7 +40,8 @@ def program(name: str, *folders: str) -> str:
 
 
 @contextmanager
-def _running(command: list[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+def running(command: list[str], log: Path, **options: object) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program with its output in `log`, and stop it afterwards."""
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, **options)  # type: ignore[call-overload]
         try:
@@ -86,7 +87,7 @@ def postgres(folder: Path, *options: str) -> Iterator[str]:
     )  # fmt: skip
     server = str(Path(initdb).with_name("postgres"))
     command = [server, "-D", str(data), "-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
-    with _running(command, folder / "postgres.log", cwd=data, **user) as process:
+    with running(command, folder / "postgres.log", cwd=data, **user) as process:
         await_port(port, process, folder / "postgres.log")
         yield f"postgresql://imgsvc@127.0.0.1:{port}/postgres"
 
@@ -96,7 +97,7 @@ def redis(folder: Path) -> Iterator[str]:
     """Run a Redis server; yields its URL."""
     port = free_port()
     command = [program("redis-server"), "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    with _running(command, folder / "redis.log", cwd=folder) as process:
+    with running(command, folder / "redis.log", cwd=folder) as process:
         await_port(port, process, folder / "redis.log")
         yield f"redis://127.0.0.1:{port}/0"
 
@@ -116,7 +117,7 @@ def s3(folder: Path, kind: str = "moto", port: int = 0) -> Iterator[dict[str, st
         rclone = str(Path(sys.executable).with_name("rclone"))
         options = ["--auth-key", "key,secret", "--addr", f"127.0.0.1:{port}", "--vfs-cache-mode", "off"]
         command = [rclone, "serve", "s3", *options, "--config", "/dev/null", str(bucket.parent)]
-    with _running(command, folder / "s3.log", cwd=folder) as process:
+    with running(command, folder / "s3.log", cwd=folder) as process:
         await_port(port, process, folder / "s3.log")
         endpoint = f"http://127.0.0.1:{port}"
         if kind == "moto":
@@ -195,7 +196,7 @@ def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Ite
         **environment,
     }
     command = [*prefix, sys.executable, "-m", "imgsvc", "serve"]
-    with _running(command, log, cwd=folder, env=variables) as process:
+    with running(command, log, cwd=folder, env=variables) as process:
         yield Served(wait_for_banner(process, log), process, log)
         process.send_signal(signal.SIGCONT)  # a test may have stopped it
 

@@ -11,6 +11,8 @@ vcl 4.1;
 #   client.vcl      the client's address and the request ID
 #   urls.vcl        one spelling for each URL
 #   accept.vcl      at most four values of Accept
+#   conditions.vcl  ranges and conditions
+#   bodies.vcl      requests with a body
 #   routes.vcl      which requests are looked up in the cache, and which bypass it
 #   storing.vcl     which responses are cached, and for how long
 #   answers.vcl     what clients see in responses
@@ -24,18 +26,22 @@ include "refusals.vcl";
 include "client.vcl";
 include "urls.vcl";
 include "accept.vcl";
+include "conditions.vcl";
+include "bodies.vcl";
 include "routes.vcl";
 include "storing.vcl";
 include "answers.vcl";
 include "problems.vcl";
 
 sub vcl_recv {
+    call bodies_expected;
     call client_recv;
     call purge_recv;
     call refusals_recv;
     call node_recv;
     call urls_recv;
     call accept_recv;
+    call conditions_recv;
     call routes_recv;
 }
 
@@ -47,7 +53,12 @@ sub vcl_hit {
     }
 }
 
+sub vcl_pipe {
+    call bodies_pipe;
+}
+
 sub vcl_miss {
+    call conditions_miss;
     call client_forward;
     call origin_forward;
 }
@@ -75,9 +86,11 @@ sub vcl_backend_error {
 }
 
 sub vcl_deliver {
+    call conditions_deliver;
     call answers_deliver;
 }
 
 sub vcl_synth {
+    call bodies_synth;
     call problems_synth;
 }

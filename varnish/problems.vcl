@@ -22,8 +22,13 @@ sub problems_synth {
         set resp.http.Allow = resp.reason;
         set resp.http.X-Detail = "this method is not allowed here; allowed methods: " + resp.reason;
         set resp.reason = "Method Not Allowed";
+    } else if (resp.status == 412) {
+        set resp.reason = "Precondition Failed";
     } else if (resp.status == 414) {
         set resp.reason = "Request-URI Too Long";
+    } else if (resp.status == 416) {
+        set resp.reason = "Requested Range Not Satisfiable";
+        set resp.http.Content-Range = "bytes */" + req.http.X-Length;
     } else {
         set resp.status = 503;
         set resp.reason = "Service Unavailable";

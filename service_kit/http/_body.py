@@ -7,6 +7,7 @@ from aiohttp import web
 from aiohttp.http import HttpProcessingError
 
 from service_kit.errors import BadRequest, ContentTooLarge, RequestTimedOut, ServiceError
+from service_kit.http._expect import let_continue
 from service_kit.settings import CommonSettings
 
 RATE = 1024
@@ -25,6 +26,7 @@ class Body:
     """The body of a request."""
 
     def __init__(self, request: web.Request, settings: CommonSettings) -> None:
+        self._request = request
         self._content = request.content
         self._seconds = settings.upload_seconds
         self._stall = settings.upload_stall_seconds
@@ -34,8 +36,11 @@ class Body:
 
         Raises RequestTimedOut if they take longer than UPLOAD_SECONDS, or if the client lets the service wait for
         UPLOAD_STALL_SECONDS, minus what it has made up for by sending faster than RATE since. Raises ContentTooLarge
-        for more than `limit` bytes, and BadRequest if the client hangs up or breaks its transfer encoding.
+        for more than `limit` bytes, before the first of them if the client has announced them, and BadRequest if it
+        hangs up or breaks its transfer encoding.
         """
+        self.check_length(limit, "the form")
+        await let_continue(self._request)
         clock = asyncio.get_running_loop().time
         deadline, patience, received = clock() + self._seconds, self._stall, 0
         while True:
@@ -60,6 +65,11 @@ class Body:
             yield chunk
             del chunk  # the client may take long to send the next
             await asyncio.sleep(0)  # there may be more already, and then reading it does not wait
+
+    def check_length(self, limit: int, what: str) -> None:
+        """Raise ContentTooLarge if the client has announced more than `limit` bytes. The error names `what`."""
+        if (self._request.content_length or 0) > limit:
+            raise ContentTooLarge(f"{what} is larger than {limit} bytes")
 
     def _late(self, *, overall: bool) -> str:
         if overall:

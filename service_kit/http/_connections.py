@@ -201,6 +201,10 @@ class Connection(RequestHandler):
     def reserve(self) -> None:
         """Answer only health checks and metrics here, and do not wait for the rest of a body."""
         self.reserved = True
+        self.forgo_body()
+
+    def forgo_body(self) -> None:
+        """Do not wait for the rest of a body after the response, and close the connection."""
         self._lingering_time = 0.0
 
     # Errors

@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from service_kit.errors import CannotStart, ExpectationFailed, ServiceError, Unavailable, URITooLong
+from service_kit.http import _expect as expect
 from service_kit.http._connections import Connection
 from service_kit.http.health import is_check
 from service_kit.http.metrics import CONNECTIONS_ENDED
@@ -57,6 +58,14 @@ class Server(web.Server):
 
         async def handle(request: web.BaseRequest) -> web.StreamResponse:
             assert isinstance(request, web.Request)
+            response = await respond(request)
+            if expect.is_waiting(request):  # and will not send its body now
+                assert isinstance(request.protocol, Connection)
+                request.protocol.forgo_body()
+                response.force_close()
+            return response
+
+        async def respond(request: web.Request) -> web.StreamResponse:
             try:
                 _check_head(request)
             except ServiceError as error:
@@ -76,7 +85,7 @@ class Server(web.Server):
 
         server = cls(
             handle,
-            request_factory=made.request_factory,
+            request_factory=expect.deferring(made.request_factory),
             handler_cancellation=made.handler_cancellation,
             loop=made._loop,  # noqa: SLF001
             **made._kwargs,  # noqa: SLF001
@@ -177,8 +186,7 @@ def _check_head(request: web.Request) -> None:
     """
     if len(request.raw_path) > MAX_URL:
         raise URITooLong(f"the URL has {len(request.raw_path)} bytes; the limit is {MAX_URL}")
-    expected = request.headers.get("Expect", "")
-    if expected and expected.lower() != "100-continue":
+    if expected := expect.unknown_expectation(request):
         raise ExpectationFailed(f"the expectation {expected[:64]!r} is unknown; remove it")
 
 

@@ -50,12 +50,17 @@ def is_unchanged(request: web.Request, etag: str, modified: datetime | None = No
     return bool(modified and since and modified.replace(microsecond=0) <= since)
 
 
-def check_match(request: web.Request, etag: str) -> None:
-    """Raise PreconditionFailed if the client expects different content (RFC 9110, 13.1.1)."""
-    expected = _listed(request, "If-Match")
-    if expected in {"", "*"} or any(value == etag and not weak for weak, value in _ETAG.findall(expected)):
+def check_match(request: web.Request, etag: str, modified: datetime | None = None) -> None:
+    """Raise PreconditionFailed if the client expects different content (RFC 9110, 13.1.1 and 13.1.4)."""
+    if expected := _listed(request, "If-Match"):
+        if expected != "*" and not any(value == etag and not weak for weak, value in _ETAG.findall(expected)):
+            raise PreconditionFailed(f'If-Match does not list the ETag of the image, which is "{etag}"')
         return
-    raise PreconditionFailed(f'If-Match does not list the ETag of the image, which is "{etag}"')
+    since = _moment(request.headers.get("If-Unmodified-Since", ""))
+    if modified and since and modified.replace(microsecond=0) > since:
+        raise PreconditionFailed(
+            "the image is newer than If-Unmodified-Since says; request it again without the header"
+        )
 
 
 def _listed(request: web.Request, header: str) -> str:
@@ -72,6 +77,12 @@ def _moment(text: str) -> datetime | None:
         return None if len(text) > _DATE else parsedate_to_datetime(text).replace(tzinfo=UTC)
     except (ValueError, TypeError, OverflowError):
         return None
+
+
+def resumes(request: web.Request, etag: str, modified: datetime) -> bool:
+    """Whether a range continues what the client has (If-Range; RFC 9110, 13.1.5)."""
+    known = request.headers.get("If-Range", "").strip()
+    return not known or known == f'"{etag}"' or _moment(known) == modified.replace(microsecond=0)
 
 
 def not_modified(headers: dict[str, str]) -> web.Response:

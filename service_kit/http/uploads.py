@@ -60,10 +60,12 @@ class _Saver:
     spool: Spool
     limit: int
     stack: AsyncExitStack
+    what: str = "the image"
+    """Names the contents in errors."""
 
     async def save(self, chunks: AsyncIterable[bytes]) -> Spooled:
         """Save a file. Raises BadRequest if it is empty, ContentTooLarge, and InsufficientStorage."""
-        writer = await self.stack.enter_async_context(self.spool.writer(self.limit, "the image"))
+        writer = await self.stack.enter_async_context(self.spool.writer(self.limit, self.what))
         async for chunk in chunks:
             await writer.write(chunk)
             del chunk  # the next may take long to arrive
@@ -80,6 +82,7 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
     if content_type.name == "application/x-www-form-urlencoded":
         return await _read_urlencoded(body, fields)
     if content_type.name.startswith("image/"):
+        body.check_length(saver.limit, saver.what)
         return Form(await saver.save(body.chunks(saver.limit + _MAX_AROUND)))
     raise BadRequest(
         f"the content type {content_type.name} is not supported; send multipart/form-data with a file in the field"

@@ -7,11 +7,23 @@ from aiohttp import web
 from imaging.formats import EXTENSIONS
 from service_kit.errors import RangeNotSatisfiable
 from service_kit.http.attachments import attachment
-from service_kit.http.delivery import IMMUTABLE, image_headers, is_unchanged, not_modified, send_stream
+from service_kit.http.delivery import (
+    IMMUTABLE,
+    check_match,
+    image_headers,
+    is_unchanged,
+    not_modified,
+    resumes,
+    send_stream,
+)
 from service_kit.http.problems import problem_response
 from storage_service.library import Library
 from storage_service.metadata.base import ImageRecord
 
+_CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since")
+"""Headers that nginx would compare with the file, whose date and ETag are others."""
+_PLAIN = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})", re.ASCII)
+"""Ranges that nginx reads as we do."""
 _NO_BYTES = re.compile("bytes=-0+")
 """Requests the last zero bytes."""
 
@@ -21,8 +33,9 @@ async def send_original(
 ) -> web.StreamResponse:
     """Answer with 200, 206, 304 or 416. With `accel_prefix`, nginx sends the bytes of a 200 or 206.
 
-    `download` is the value of that parameter.
+    `download` is the value of that parameter. Raises PreconditionFailed.
     """
+    check_match(request, record.sha256, record.created_at)
     fmt = record.image_format
     disposition = None if download is None else attachment(download, record.image_id, fmt.extensions, EXTENSIONS)
     headers = image_headers(record.sha256, fmt.media_type, IMMUTABLE, [record.image_id], disposition)
@@ -35,7 +48,7 @@ async def send_original(
         refusal = problem_response(request, error)
         refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
         return refusal
-    if request.method == "GET" and accel_prefix and (key := await library.file_key(record)):
+    if accel_prefix and _suits_nginx(request, requested) and (key := await library.file_key(record)):
         return _sent_by_nginx(headers, record, accel_prefix + key)
     status, part = (200, range(record.bytes)) if requested is None else (206, requested)
     response = web.StreamResponse(status=status, headers=headers)
@@ -56,14 +69,21 @@ def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, path: str) -> w
     return response
 
 
+def _suits_nginx(request: web.Request, requested: range | None) -> bool:
+    """Whether nginx would answer as this service."""
+    if request.method != "GET" or any(name in request.headers for name in _CONDITIONS):
+        return False
+    text = request.headers.get("Range")
+    return text is None or (requested is not None and _PLAIN.fullmatch(text) is not None)
+
+
 def _requested_range(request: web.Request, record: ImageRecord) -> range | None:
     """The requested bytes: empty if the range is outside of the image, None to send all of it.
 
     Ignores several ranges at once, other units and invalid syntax, as the RFC allows, and ranges of methods other than
     GET, as it demands.
     """
-    if_range = request.headers.get("If-Range")
-    if request.method != "GET" or (if_range is not None and if_range.strip() != f'"{record.sha256}"'):
+    if request.method != "GET" or not resumes(request, record.sha256, record.created_at):
         return None
     if _NO_BYTES.fullmatch(request.headers.get("Range", "")):  # aiohttp would read it as all bytes
         return range(0)

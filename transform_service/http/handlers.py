@@ -10,7 +10,7 @@ from imaging.formats import EXTENSIONS, Format
 from service_kit.errors import BadRequest
 from service_kit.http import paths
 from service_kit.http.attachments import attachment
-from service_kit.http.delivery import image_headers, is_unchanged, not_modified, send_stream
+from service_kit.http.delivery import check_match, image_headers, is_unchanged, not_modified, send_stream
 from service_kit.http.health import health_route
 from service_kit.http.purges import CONTENT_HEADER, DAMAGED, REASON_HEADER
 from service_kit.http.uploads import FILE_FIELD, read_form
@@ -119,7 +119,8 @@ async def _respond(
         planned = await transformer.plan(image, chain.operations, output.format)
         if planned.plan:
             spans.lap("plan")
-        headers = _headers(image, planned, output, chain.parameters.get(DOWNLOAD))
+        headers = _headers(request, image, planned, output, chain.parameters.get(DOWNLOAD))
+        check_match(request, planned.key)
         if is_unchanged(request, planned.key):
             return not_modified(headers)
         result = await transformer.render(image, planned)
@@ -132,8 +133,12 @@ async def _respond(
         return await send_stream(request, response, result.chunks())
 
 
-def _headers(image: SourceImage, planned: Planned, output: _Output, download: str | None) -> dict[str, str]:
+def _headers(
+    request: web.Request, image: SourceImage, planned: Planned, output: _Output, download: str | None
+) -> dict[str, str]:
     shown = [*([image.image_id] if image.image_id else []), *planned.overlays]
+    if request.method == "POST":  # no cache keeps it
+        shown = []
     fmt = output.format
     disposition = None if download is None else attachment(download, image.stem, fmt.extensions, EXTENSIONS)
     return image_headers(planned.key, fmt.media_type, image.cache_control, shown, disposition) | output.headers
