@@ -67,6 +67,12 @@ class CommonSettings(BaseSettings):
     keepalive_seconds: float = Field(
         75, gt=0, description="Time for which an idle connection stays open, in seconds; more than that of a proxy."
     )
+    grace_seconds: float = Field(
+        300,
+        gt=0,
+        description="Time for requests in progress to finish when the service stops, in seconds. It is over as soon as"
+        " they have finished.",
+    )
     max_connections: int = Field(
         2000,
         gt=0,

@@ -1,4 +1,4 @@
-"""Hooks for gunicorn's main process, which manages the folder in which the service's processes share metrics."""
+"""gunicorn's configuration for the storage service, whose processes share metrics in a folder."""
 
 import os
 import shutil
@@ -7,9 +7,17 @@ from typing import Any
 
 from prometheus_client import multiprocess
 
+from service_kit.gunicorn import every_address, leave_listening_to_workers, longest_stop, on_exit
+
+__all__ = ["on_exit"]
+
+bind = every_address(8081)
+graceful_timeout = longest_stop()
+
 
 def on_starting(_server: Any) -> None:
     """Start with an empty folder: its files belong to processes that ended with the container."""
+    leave_listening_to_workers()
     folder = Path(os.environ["PROMETHEUS_MULTIPROC_DIR"])
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)

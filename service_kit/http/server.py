@@ -25,7 +25,6 @@ from service_kit.settings import CommonSettings
 
 _MAX_LINE = 64 * 1024  # above paths.MAX_URL, so that _connections.py gets to explain the limit
 _READ_AHEAD = 8 * 1024  # bytes of a body beyond which reading pauses; one read may have 256 kB
-_FINISH_SECONDS = 20.0  # for requests to finish; with twice _CLOSE_SECONDS, well below gunicorn's timeout (30 s)
 _CLOSE_SECONDS = 2.0  # for aiohttp to wait for handlers, and again after it has cancelled them
 _HURRY_SECONDS = 0.1
 _ARRIVING_SECONDS = 0.25  # from accepting a connection to reading its request
@@ -115,7 +114,7 @@ class Runner(web.AppRunner):
         for site in list(self.sites):
             await site.stop()
         await asyncio.sleep(_ARRIVING_SECONDS)
-        await self._in_flight.finish(_FINISH_SECONDS)
+        await self._in_flight.finish(self._settings.grace_seconds)
         for task in self._watching:
             task.cancel()
         await super().cleanup()

@@ -50,15 +50,21 @@ class Stack:
         project: str,
         scale: Mapping[str, int] = ONE_EACH,
         settings: Mapping[str, str] = NONE,
+        *,
+        spare_ports: int = 0,
     ) -> None:
-        """`scale`: containers per service, by default one. `settings`: environment variables for compose."""
-        nodes = scale.get("varnish", 1)
+        """`scale`: containers per service, by default one. `settings`: environment variables for compose.
+
+        `spare_ports`: for updates of Varnish.
+        """
+        nodes = scale.get("varnish", 1) + spare_ports
         port = _port() if nodes == 1 else _free_range(nodes)
         self.url = f"http://127.0.0.1:{port}"
         self.scale = dict(scale)
         self.project = project
         self._folder = folder
         files = ["docker-compose.yml", f"docker-compose.{app_env}.yml", str(OVERRIDE)]
+        self._files = ":".join(files)
         self._command = [*compose_command(), "-p", project, *(part for file in files for part in ("-f", file))]
         self.environment = {
             **os.environ,
@@ -84,6 +90,12 @@ class Stack:
         )
         assert done.returncode == 0, f"compose {arguments} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
         return done.stdout
+
+    def update(self, *services: str) -> "subprocess.CompletedProcess[str]":
+        """Run scripts/rolling-update."""
+        named = {"COMPOSE_FILE": self._files, "COMPOSE_PROJECT_NAME": self.project}
+        command = [str(self._folder / "scripts/rolling-update"), *services]
+        return subprocess.run(command, env=self.environment | named, capture_output=True, text=True, check=False)
 
     def scale_to(self, service: str, number: int) -> None:
         """Run this number of containers of a service, and leave everything else as it is."""
@@ -177,9 +189,11 @@ def up(
     project: str = PROJECT,
     scale: Mapping[str, int] = ONE_EACH,
     settings: Mapping[str, str] = NONE,
+    *,
+    spare_ports: int = 0,
 ) -> Iterator[Stack]:
     """Build and start the stack, and remove it with its volumes at the end."""
-    stack = Stack(folder, app_env, project, scale, settings)
+    stack = Stack(folder, app_env, project, scale, settings, spare_ports=spare_ports)
     stack.run("down", "-v", "--remove-orphans")
     try:
         stack.run("up", "-d", "--build", *(part for name, n in scale.items() for part in ("--scale", f"{name}={n}")))

@@ -1,0 +1,161 @@
+"""scripts/rolling-update: nothing breaks while it replaces every part, and a bad build changes nothing."""
+
+import asyncio
+import hashlib
+import io
+import os
+import shutil
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests import pictures
+from tests.compose import stack
+from tests.compose.stack import Stack
+from tests.servers import ROOT
+
+LONG = bool(os.environ.get("LONG"))
+"""Replace every part, with transfers as slow as over a line of 8 Mbit/s."""
+PARTS = ("storage", "transform", "nginx", "varnish") if LONG else ("storage", "varnish")
+TRANSFER_SECONDS = 63 if LONG else 8
+SIZE = 63 * 1024**2
+_PIECE = 64 * 1024
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    copy = tmp_path_factory.mktemp("sources") / "project"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(".venv", ".git", "var", "__pycache__", ".*_cache"))
+    return copy
+
+
+@pytest.fixture(scope="module")
+def site(sources: Path) -> Iterator[Stack]:
+    with stack.up(sources, project="imgsvc-test-updates", spare_ports=1) as started:
+        yield started
+
+
+class Visitors:
+    """Slow clients, which take a node that passes its health check, as a load balancer would."""
+
+    def __init__(self, site: Stack, http: aiohttp.ClientSession, body: bytes) -> None:
+        self.results: Counter[str] = Counter()
+        self.stopping = False
+        self._site = site
+        self._http = http
+        self._body = body
+
+    async def node(self) -> str:
+        """The URL of a node that takes requests."""
+        first = int(self._site.url.rpartition(":")[2])
+        while True:
+            for port in (first, first + 1):
+                url = f"http://127.0.0.1:{port}"
+                try:
+                    async with self._http.get(f"{url}/cache/healthcheck", timeout=aiohttp.ClientTimeout(1)) as answer:
+                        if answer.status == 200:
+                            return url
+                except (aiohttp.ClientError, TimeoutError):
+                    pass
+            await asyncio.sleep(0.1)
+
+    async def download(self, image_id: str) -> None:
+        """Download an original again and again, slowly."""
+        while not self.stopping:
+            url = f"{await self.node()}/v1/images/{image_id}"
+            digest = hashlib.sha256()
+            began = time.monotonic()
+            try:
+                async with self._http.get(url, timeout=aiohttp.ClientTimeout(600)) as answer:
+                    async for piece in answer.content.iter_chunked(_PIECE):
+                        digest.update(piece)
+                        await asyncio.sleep(TRANSFER_SECONDS / (SIZE / len(piece)))
+                whole = digest.digest() == hashlib.sha256(self._body).digest()
+                self.results["downloaded" if whole else f"wrong download: {answer.status}"] += 1
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self.results[f"broken download after {time.monotonic() - began:.0f} s: {error!r}"] += 1
+
+    async def upload(self) -> None:
+        """Upload large images one after the other, slowly."""
+        number = 0
+        while not self.stopping:
+            number += 1
+            url, began = f"{await self.node()}/v1/images", time.monotonic()
+            headers = {"Content-Type": "image/jpeg", "Content-Length": str(SIZE)}
+            try:
+                async with self._http.post(
+                    url, data=self._slowly(number), headers=headers, timeout=aiohttp.ClientTimeout(600)
+                ) as answer:
+                    text = await answer.text()
+                self.results["uploaded" if answer.status == 201 else f"refused upload: {answer.status} {text}"] += 1
+            except (aiohttp.ClientError, TimeoutError) as error:
+                self.results[f"broken upload after {time.monotonic() - began:.0f} s: {error!r}"] += 1
+
+    async def _slowly(self, number: int) -> AsyncIterator[bytes]:
+        view = memoryview(self._body[: SIZE - 4] + number.to_bytes(4))
+        for start in range(0, SIZE, _PIECE):
+            yield bytes(view[start : start + _PIECE])
+            await asyncio.sleep(TRANSFER_SECONDS / (SIZE / _PIECE))
+
+
+@pytest.mark.timeout(1800)
+async def test_slow_transfers_survive_an_update_of_every_part(site: Stack, http: aiohttp.ClientSession) -> None:
+    body = pictures.of_size(SIZE)
+    visitors = Visitors(site, http, body)
+    form = aiohttp.FormData()
+    form.add_field("image", io.BytesIO(body), filename="x")
+    async with http.post(f"{await visitors.node()}/v1/images", data=form) as answer:
+        assert answer.status == 201, await answer.text()
+        image_id = (await answer.json())["image_id"]
+    before = {part: site.containers(part) for part in PARTS}
+    tasks = [asyncio.create_task(visitors.download(image_id)) for _ in range(2)]
+    tasks.append(asyncio.create_task(visitors.upload()))
+    began = time.monotonic()
+    try:
+        done = await asyncio.to_thread(site.update, *before)
+    finally:
+        visitors.stopping = True
+        await asyncio.gather(*tasks)
+    print(f"\n{time.monotonic() - began:.0f} s: {dict(visitors.results)}\n{done.stdout}")
+    assert done.returncode == 0, done.stderr[-3000:]
+    for part, containers in before.items():
+        assert not set(containers) & set(site.containers(part)), part
+    assert set(visitors.results) == {"downloaded", "uploaded"}
+
+
+@pytest.mark.timeout(600)
+async def test_after_a_bad_build_a_plain_up_keeps_the_site(
+    site: Stack, sources: Path, http: aiohttp.ClientSession
+) -> None:
+    visitors = Visitors(site, http, b"")
+    before = {part: site.containers(part) for part in ("storage", "transform", "nginx", "varnish")}
+    for part, file, mistake in (
+        ("storage", "storage_service/__main__.py", "raise RuntimeError('a bad build')"),
+        ("nginx", "nginx/start.sh", "exit 1"),
+        ("varnish", "varnish/start", "exit 1"),
+    )[: 3 if LONG else 1]:
+        whole = (sources / file).read_text()
+        first, rest = whole.split("\n", 1)
+        (sources / file).write_text(f"{mistake}\n{whole}" if first.startswith('"') else f"{first}\n{mistake}\n{rest}")
+        done = await asyncio.to_thread(site.update, part)
+        (sources / file).write_text(whole)
+        assert done.returncode == 1, done.stdout
+        assert f"the new {part} container did not become healthy" in done.stderr
+    await asyncio.to_thread(site.run, "up", "-d")
+    assert {part: site.containers(part) for part in before} == before
+    # Even if it has to start them anew.
+    await asyncio.to_thread(site.run, "up", "-d", "--force-recreate", "storage", "nginx", "varnish")
+    image = bytes(pictures.noise(30, 20).pngsave_buffer())
+    for container in site.containers("varnish"):
+        await asyncio.to_thread(site.wait_healthy, container)
+    async with asyncio.timeout(60):
+        while True:
+            headers = {"Content-Type": "image/png"}
+            async with http.post(f"{await visitors.node()}/v1/images", data=image, headers=headers) as answer:
+                if answer.status == 201:
+                    return
+            await asyncio.sleep(0.1)
