@@ -21,13 +21,13 @@ DOMAIN = "images.svc.cluster.test"
 
 
 def docker(*arguments: str) -> str:
-    """What a docker command prints."""
+    """What a docker command prints, on both outputs if it is `logs`."""
     environment = {**os.environ, "DOCKER_BUILDKIT": "1"}
     done = subprocess.run(
         ["docker", *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, f"docker {arguments} failed:\n{done.stderr[-3000:]}"
-    return done.stdout.strip()
+    return (done.stdout + done.stderr if arguments[0] == "logs" else done.stdout).strip()
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_names_are_completed_by_the_search_domain(containers: Containers) -> Non
     for _ in range(20):
         assert ask(address)[0] == 200
     for storage in storages:
-        assert '"path": "/v1/images"' in docker("logs", storage) or "/v1/images?limit=1" in docker("logs", storage)
+        assert "/v1/images" in docker("logs", storage)
 
 
 def test_a_service_may_come_later_and_have_only_an_ipv6_address(containers: Containers) -> None:
