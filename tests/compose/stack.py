@@ -197,6 +197,8 @@ def up(
     stack.run("down", "-v", "--remove-orphans")
     try:
         stack.run("up", "-d", "--build", *(part for name, n in scale.items() for part in ("--scale", f"{name}={n}")))
+        if spare_ports:  # the engine takes any port of the range
+            stack.url = stack.urls()[0]
         stack.wait()
         yield stack
     finally:

@@ -51,9 +51,8 @@ class Visitors:
 
     async def node(self) -> str:
         """The URL of a node that takes requests."""
-        first = int(self._site.url.rpartition(":")[2])
         while True:
-            for port in (first, first + 1):
+            for port in self._site.environment["PORT"].split("-"):
                 url = f"http://127.0.0.1:{port}"
                 try:
                     async with self._http.get(f"{url}/cache/healthcheck", timeout=aiohttp.ClientTimeout(1)) as answer:
@@ -125,6 +124,65 @@ async def test_slow_transfers_survive_an_update_of_every_part(site: Stack, http:
     for part, containers in before.items():
         assert not set(containers) & set(site.containers(part)), part
     assert set(visitors.results) == {"downloaded", "uploaded"}
+
+
+@pytest.mark.timeout(600)
+async def test_a_cache_that_leaves_serves_misses_and_uploads_until_its_last_request_has_finished(
+    site: Stack, http: aiohttp.ClientSession
+) -> None:
+    """Also if nginx gets another address meanwhile."""
+    body = pictures.of_size(SIZE)
+    (container,) = site.containers("varnish")
+    await asyncio.to_thread(site.wait_healthy, container)
+    url = site.url_of(container)
+    async with http.post(f"{url}/v1/images", data=io.BytesIO(body), headers={"Content-Type": "image/jpeg"}) as answer:
+        assert answer.status == 201, await answer.text()
+        image_id = (await answer.json())["image_id"]
+    began = started_at(site, container)
+    async with http.get(f"{url}/v1/images/{image_id}", timeout=aiohttp.ClientTimeout(600)) as answer:
+        received = await answer.content.readexactly(1024**2)
+        await asyncio.to_thread(site.docker, "kill", "-s", "TERM", container)
+        while await status_of(http, f"{url}/cache/healthcheck") != 503:
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(move_nginx, site)
+        for number in range(20):
+            assert await status_of(http, f"{url}/v1/images/{image_id}.webp?thumb={number + 20}") == 200
+            image = bytes(pictures.noise(30, 20 + number).pngsave_buffer())
+            async with http.post(f"{url}/v1/images", data=image, headers={"Content-Type": "image/png"}) as upload:
+                assert upload.status == 201, await upload.text()
+        assert started_at(site, container) == began
+        received += await answer.content.read()
+    assert received == body
+    async with asyncio.timeout(20):
+        await asyncio.to_thread(site.docker, "wait", container)
+    await asyncio.to_thread(site.docker, "start", container)
+    await asyncio.to_thread(site.wait_healthy, container)
+
+
+def started_at(site: Stack, container: str) -> str:
+    """When a container was started."""
+    return site.docker("inspect", "-f", "{{.State.StartedAt}}", container)
+
+
+def move_nginx(site: Stack) -> None:
+    """Replace nginx with a container that has another address."""
+    (old,) = site.containers("nginx")
+    site.scale_to("nginx", 2)
+    for new in set(site.containers("nginx")) - {old}:
+        site.wait_healthy(new)
+    time.sleep(2)  # longer than anyone keeps an address
+    site.docker("stop", old)
+    site.docker("rm", old)
+
+
+async def status_of(http: aiohttp.ClientSession, url: str) -> int:
+    """The status of a response; 0 if there is none."""
+    try:
+        async with http.get(url, timeout=aiohttp.ClientTimeout(10)) as answer:
+            await answer.read()
+            return answer.status
+    except (aiohttp.ClientError, TimeoutError):
+        return 0
 
 
 @pytest.mark.timeout(600)
