@@ -16,11 +16,12 @@ sub bodies_recv {
     }
     call client_forward;
     set req.backend_hint = nginx.backend();
-    if (!std.healthy(req.backend_hint)) {
-        # A stream to a node that does not answer would just end.
-        return (synth(503, "no node answers"));
+    if (std.healthy(req.backend_hint)) {
+        return (pipe);
     }
-    return (pipe);
+    # A stream to a node that does not answer would just end. A pass also tries nodes whose probes
+    # still fail (origin.vcl), and explains it if none of them answers.
+    return (pass);
 }
 
 sub bodies_pipe {

@@ -87,12 +87,19 @@ def test_rates_come_from_the_environment(tmp_path: Path) -> None:
     assert "rate=8r/s" in rates
 
 
-@pytest.mark.parametrize("name", ["UPLOADS_PER_MINUTE", "RENDERS_PER_SECOND"])
+@pytest.mark.parametrize("name", ["UPLOADS_PER_MINUTE", "RENDERS_PER_SECOND", "GRACE_SECONDS"])
 @pytest.mark.parametrize("value", ["many", "0", "-1", "1.5", "07", " 7"])
 def test_a_rate_that_is_not_a_positive_whole_number_is_refused(tmp_path: Path, name: str, value: str) -> None:
     done = configure(tmp_path, **{name: value})
     assert done.returncode == 2
     assert done.stderr.splitlines() == [f"{name}='{value}': use a whole number, 1 or more"]
+
+
+def test_workers_that_stop_have_as_long_as_the_services(tmp_path: Path) -> None:
+    for environment, seconds in (({}, 300), ({"GRACE_SECONDS": "20"}, 20)):
+        assert configure(tmp_path, **environment).returncode == 0
+        assert f"worker_shutdown_timeout {seconds}s;" in (tmp_path / "main.conf").read_text()
+    assert CommonSettings.model_fields["grace_seconds"].default == 300
 
 
 def test_no_placeholder_is_left(tmp_path: Path) -> None:
