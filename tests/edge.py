@@ -10,7 +10,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.servers import ROOT, await_port, free_port, program, running
+from measuring.servers import running
+from tests.servers import ROOT, await_port, free_port, program
 
 
 @dataclass
