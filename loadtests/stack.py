@@ -17,7 +17,8 @@ PROJECT = "imgsvc-load"
 _START_SECONDS = 120
 _NO_LIMIT = {"UPLOADS_PER_MINUTE": "600000", "RENDERS_PER_SECOND": "10000"}
 """All visitors have the same address here."""
-_OWN_SETTINGS = ("-f", "docker-compose.yml", "-f", "docker-compose.prod.yml", "--env-file", "loadtests/stack.env")
+_FILES = ("docker-compose.yml", "docker-compose.http.yml", "docker-compose.prod.yml")
+_OWN_SETTINGS = (*(part for file in _FILES for part in ("-f", file)), "--env-file", "loadtests/stack.env")
 """Instead of `.env`, which has the database and the buckets that an operator uses."""
 _OWN_CORES = ("-f", "loadtests/docker-compose.cores.yml")
 

@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import socket
+import ssl
 import subprocess
 import time
 import urllib.request
@@ -52,6 +53,7 @@ class Stack:
         settings: Mapping[str, str] = NONE,
         *,
         spare_ports: int = 0,
+        entrance: str = "http",
     ) -> None:
         """`scale`: containers per service, by default one. `settings`: environment variables for compose.
 
@@ -59,11 +61,12 @@ class Stack:
         """
         nodes = scale.get("varnish", 1) + spare_ports
         port = _port() if nodes == 1 else _free_range(nodes)
-        self.url = f"http://127.0.0.1:{port}"
+        https = free_port()
+        self.url = f"http://127.0.0.1:{port}" if entrance == "http" else f"https://127.0.0.1:{https}"
         self.scale = dict(scale)
         self.project = project
         self._folder = folder
-        files = ["docker-compose.yml", f"docker-compose.{app_env}.yml", str(OVERRIDE)]
+        files = ["docker-compose.yml", f"docker-compose.{entrance}.yml", f"docker-compose.{app_env}.yml", str(OVERRIDE)]
         self._files = ":".join(files)
         self._command = [*compose_command(), "-p", project, *(part for file in files for part in ("-f", file))]
         self.environment = {
@@ -71,6 +74,7 @@ class Stack:
             **remote.SETTINGS,
             "APP_ENV": app_env,
             "PORT": str(port) if nodes == 1 else f"{port}-{port + nodes - 1}",
+            "HTTPS_PORT": str(https),
             "DOCKER_BUILDKIT": "1",
             "COMPOSE_HTTP_TIMEOUT": "300",  # for volumes with many files, on a busy machine
             "COMPOSE_DOCKER_CLI_BUILD": "1",
@@ -191,9 +195,10 @@ def up(
     settings: Mapping[str, str] = NONE,
     *,
     spare_ports: int = 0,
+    entrance: str = "http",
 ) -> Iterator[Stack]:
-    """Build and start the stack, and remove it with its volumes at the end."""
-    stack = Stack(folder, app_env, project, scale, settings, spare_ports=spare_ports)
+    """Build and start the stack, and remove it with its volumes at the end. `entrance`: http or tls."""
+    stack = Stack(folder, app_env, project, scale, settings, spare_ports=spare_ports, entrance=entrance)
     stack.run("down", "-v", "--remove-orphans")
     try:
         stack.run("up", "-d", "--build", *(part for name, n in scale.items() for part in ("--scale", f"{name}={n}")))
@@ -224,6 +229,7 @@ def _port() -> int:
 
 
 def _answers(url: str) -> bool:
-    with suppress(OSError), urllib.request.urlopen(url, timeout=2) as answer:
+    anyone = ssl._create_unverified_context()  # whether it answers at all
+    with suppress(OSError), urllib.request.urlopen(url, timeout=2, context=anyone) as answer:
         return bool(answer.status == 200)
     return False

@@ -37,9 +37,12 @@ def test_it_is_hardened_in_production_like_every_other_service(name: str) -> Non
         assert production[name][setting] == production["redis"][setting]
 
 
-@pytest.mark.parametrize("name", services("docker-compose.yml"))
-def test_every_container_is_confined(name: str) -> None:
-    service = services("docker-compose.yml")[name]
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [("docker-compose.tls.yml", "tls"), *(("docker-compose.yml", name) for name in services("docker-compose.yml"))],
+)
+def test_every_container_is_confined(file: str, name: str) -> None:
+    service = services(file)[name]
     assert service["cap_drop"] == ["ALL"]
     assert service["security_opt"] == ["no-new-privileges:true"]
     assert service["pids_limit"]
