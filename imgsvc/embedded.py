@@ -14,7 +14,7 @@ from imgsvc.settings import ServeSettings
 from service_kit.errors import CannotStart
 from service_kit.http import middlewares, paths, queries, server, tracing
 from service_kit.http.health import probe_routes
-from service_kit.http.purges import KEYS_HEADER
+from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER
 from service_kit.processes import worker
 from storage_service.caches import PurgeOrder
 from storage_service.http import handlers as storage
@@ -79,7 +79,7 @@ def create_app(
     app.router.add_get(paths.IMAGE, _original_or_variant)
     app.add_routes(probe_routes("imgsvc"))
     app.on_startup.append(server.freeze_objects)
-    app.on_response_prepare.append(_remove_surrogate_keys)
+    app.on_response_prepare.append(_remove_headers_for_varnish)
     worker.preload([READ_HEADER, RENDER])
     return app
 
@@ -101,9 +101,10 @@ def _exclusive(settings: ServeSettings) -> Iterator[None]:
         yield
 
 
-async def _remove_surrogate_keys(_request: web.Request, response: web.StreamResponse) -> None:
-    """Remove the header for a cache in front of the service (varnish/purge.vcl): there is none here."""
-    response.headers.pop(KEYS_HEADER, None)
+async def _remove_headers_for_varnish(_request: web.Request, response: web.StreamResponse) -> None:
+    """Remove the headers that only Varnish reads (purge.vcl, storing.vcl): there is none here."""
+    for header in (KEYS_HEADER, LIFETIME_HEADER):
+        response.headers.pop(header, None)
 
 
 async def _original_or_variant(request: web.Request) -> web.StreamResponse:

@@ -12,6 +12,7 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import BeforeValidator, ByteSize, Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from service_kit.cache_control import CacheControl, Caching, KeyHeader
 from service_kit.errors import CannotStart
 from service_kit.invalid import reason
 from service_kit.observing.logging import LogFormat
@@ -80,6 +81,25 @@ class CommonSettings(BaseSettings):
         " is closed for each new one. If there is none, 32 more get 503, except for health checks and `/metrics`, and"
         " others are closed. Three quarters of the connections may be uploads.",
     )
+    original_cache_control: CacheControl = Field(
+        "public, max-age=31536000, immutable", description="`Cache-Control` of originals. Varnish does not follow it."
+    )
+    original_cdn_cache_control: CacheControl = Field(
+        "",
+        description="`CDN-Cache-Control` of originals (RFC 9213), which CDNs prefer to `Cache-Control`; empty: none.",
+    )
+    variant_cache_control: CacheControl = Field(
+        "public, max-age=31536000, immutable",
+        description="`Cache-Control` of variants of stored images. Varnish does not follow it.",
+    )
+    variant_cdn_cache_control: CacheControl = Field(
+        "", description="`CDN-Cache-Control` of variants of stored images; empty: none."
+    )
+    surrogate_key_header: KeyHeader = Field(
+        "",
+        description="Header that tells a CDN which images a response shows: `Surrogate-Key` (keys separated by spaces),"
+        " `Cache-Tag` or `Edge-Cache-Tag` (by commas). The key of an image is `image-` and its ID. Empty: none.",
+    )
     max_pixels: int = Field(100_000_000, gt=0, description="Pixel limit of an image, all frames together.")
     max_input_side: int = Field(32_768, gt=0, description="Limit on the longer side of an image, in pixels.")
     max_frames: int = Field(100, gt=0, description="Frame limit of an animation, and page limit of a TIFF.")
@@ -95,6 +115,18 @@ class CommonSettings(BaseSettings):
         "text",
         description="`text`, or `json` for one object per line, with the request ID. The containers use `json`.",
     )
+
+    @property
+    def original_caching(self) -> Caching:
+        """What originals say to caches."""
+        lifetimes = self.original_cache_control, self.original_cdn_cache_control
+        return Caching(*lifetimes, self.surrogate_key_header, immutable=True)
+
+    @property
+    def variant_caching(self) -> Caching:
+        """What variants of stored images say to caches."""
+        lifetimes = self.variant_cache_control, self.variant_cdn_cache_control
+        return Caching(*lifetimes, self.surrogate_key_header, immutable=True)
 
 
 def read_settings(*classes: type[Settings]) -> list[Settings]:

@@ -10,6 +10,12 @@ sub answers_deliver {
     }
     # Internal headers. X-Varnish stays, because it identifies the request in varnishlog.
     unset resp.http.Xkey;
+    if (resp.http.Surrogate-Control) {
+        unset resp.http.Surrogate-Control;
+        # The time in this cache does not count for others: a browser would take a response with
+        # `max-age=60` that was here for an hour as stale.
+        unset resp.http.Age;
+    }
     unset resp.http.Via;
     if (obj.hits == 0) {
         set resp.http.X-Cache = "MISS";

@@ -8,7 +8,15 @@ sub storing_response {
     if (bereq.is_bgfetch && beresp.status != 200 && beresp.status != 404 && beresp.status != 410) {
         return (abandon);
     }
-    if ((beresp.status != 200 && beresp.status != 404 && beresp.status != 410) || beresp.http.Cache-Control ~ "no-store") {
+    # The services say here how long this cache may keep an image by ID. Cache-Control is for browsers
+    # and CDNs, and an operator may set it to anything.
+    if (beresp.http.Surrogate-Control ~ "^max-age=[0-9]+$") {
+        set beresp.ttl = std.duration(regsub(beresp.http.Surrogate-Control, "^max-age=", "") + "s", 0s);
+    } else {
+        unset beresp.http.Surrogate-Control;
+    }
+    if ((beresp.status != 200 && beresp.status != 404 && beresp.status != 410)
+        || (beresp.http.Cache-Control ~ "no-store" && !beresp.http.Surrogate-Control)) {
         # Not cached. For one second, other requests for the same URL go to nginx at once, instead
         # of waiting for a response that they cannot share.
         set beresp.ttl = 1s;

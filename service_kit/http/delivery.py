@@ -8,10 +8,11 @@ from email.utils import parsedate_to_datetime
 
 from aiohttp import web
 
+from service_kit.cache_control import Caching
 from service_kit.errors import PreconditionFailed, ServiceError
-from service_kit.http.purges import KEYS_HEADER, surrogate_keys
+from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, surrogate_keys
 
-IMMUTABLE = "public, max-age=31536000, immutable"
+_LIFETIME = "max-age=31536000"
 """For images by ID: their content never changes."""
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
@@ -22,22 +23,37 @@ _DATE = 64
 logger = logging.getLogger(__name__)
 
 
+def _caching_headers(caching: Caching, image_ids: Iterable[str]) -> dict[str, str]:
+    keys = surrogate_keys(image_ids)
+    listed = keys if caching.key_header == "Surrogate-Key" else keys.replace(" ", ",")
+    headers: dict[str, str] = {
+        "Cache-Control": caching.cache_control,
+        "CDN-Cache-Control": caching.cdn_cache_control,
+        LIFETIME_HEADER: _LIFETIME if caching.immutable else "",
+        KEYS_HEADER: keys,
+        caching.key_header: listed,
+    }
+    return {name: value for name, value in headers.items() if name and value}
+
+
 def image_headers(
-    etag: str, content_type: str, cache_control: str, image_ids: Iterable[str] = (), disposition: str | None = None
+    etag: str, content_type: str, caching: Caching, image_ids: Iterable[str] = (), disposition: str | None = None
 ) -> dict[str, str]:
     """The headers of a response with an image, or of the 304 that replaces it.
 
     `image_ids` are the stored images that it shows. Caches remove the response when one of them is deleted (`Xkey`).
     A `disposition` (attachments.py) is for clients that save the image.
     """
-    keys = surrogate_keys(image_ids)
-    optional = {KEYS_HEADER: keys, "Content-Disposition": disposition}
-    return {name: value for name, value in optional.items() if value} | {
-        "Content-Type": content_type,
-        "Cache-Control": cache_control,
-        "ETag": f'"{etag}"',
-        "Content-Security-Policy": "default-src 'none'; sandbox",
-    }
+    saved = {"Content-Disposition": disposition} if disposition else {}
+    return (
+        _caching_headers(caching, image_ids)
+        | saved
+        | {
+            "Content-Type": content_type,
+            "ETag": f'"{etag}"',
+            "Content-Security-Policy": "default-src 'none'; sandbox",
+        }
+    )
 
 
 def is_unchanged(request: web.Request, etag: str, modified: datetime | None = None) -> bool:

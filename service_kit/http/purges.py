@@ -18,6 +18,15 @@ KEYS_HEADER = "Xkey"
 """The surrogate keys of a response. Varnish uses them to find all responses that show an image (varnish/purge.vcl)."""
 
 
+LIFETIME_HEADER = "Surrogate-Control"
+"""How long Varnish may keep a response. Cache-Control, which operators can set, is for everyone else."""
+
+
+def surrogate_key(image_id: str) -> str:
+    """The surrogate key of an image."""
+    return f"image-{image_id}"
+
+
 def surrogate_keys(image_ids: Iterable[str]) -> str:
     """The value of KEYS_HEADER for a response that shows these images."""
-    return " ".join(f"image-{image_id}" for image_id in image_ids)
+    return " ".join(map(surrogate_key, image_ids))

@@ -64,7 +64,7 @@ async def original(request: web.Request) -> web.StreamResponse:
     library = request.app[LIBRARY]
     with spans.during("record"):
         record = await library.find_whole(request.match_info["image_id"])
-    return await send_original(request, library, record, request.app[SETTINGS].accel_prefix, download)
+    return await send_original(request, library, record, request.app[SETTINGS], download)
 
 
 async def info(request: web.Request) -> web.Response:

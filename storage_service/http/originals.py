@@ -8,7 +8,6 @@ from imaging.formats import EXTENSIONS
 from service_kit.errors import RangeNotSatisfiable
 from service_kit.http.attachments import attachment
 from service_kit.http.delivery import (
-    IMMUTABLE,
     check_match,
     image_headers,
     is_unchanged,
@@ -19,6 +18,7 @@ from service_kit.http.delivery import (
 from service_kit.http.problems import problem_response
 from storage_service.library import Library
 from storage_service.metadata.base import ImageRecord
+from storage_service.settings import StorageSettings
 
 _CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since")
 """Headers that nginx would compare with the file, whose date and ETag are others."""
@@ -29,16 +29,16 @@ _NO_BYTES = re.compile("bytes=-0+")
 
 
 async def send_original(
-    request: web.Request, library: Library, record: ImageRecord, accel_prefix: str, download: str | None = None
+    request: web.Request, library: Library, record: ImageRecord, settings: StorageSettings, download: str | None = None
 ) -> web.StreamResponse:
-    """Answer with 200, 206, 304 or 416. With `accel_prefix`, nginx sends the bytes of a 200 or 206.
+    """Answer with 200, 206, 304 or 416. With ACCEL_PREFIX, nginx sends the bytes of a 200 or 206.
 
     `download` is the value of that parameter. Raises PreconditionFailed.
     """
     check_match(request, record.sha256, record.created_at)
     fmt = record.image_format
     disposition = None if download is None else attachment(download, record.image_id, fmt.extensions, EXTENSIONS)
-    headers = image_headers(record.sha256, fmt.media_type, IMMUTABLE, [record.image_id], disposition)
+    headers = image_headers(record.sha256, fmt.media_type, settings.original_caching, [record.image_id], disposition)
     headers["Accept-Ranges"] = "bytes"
     if is_unchanged(request, record.sha256, record.created_at):
         return not_modified(headers)
@@ -48,8 +48,8 @@ async def send_original(
         refusal = problem_response(request, error)
         refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
         return refusal
-    if accel_prefix and _suits_nginx(request, requested) and (key := await library.file_key(record)):
-        return _sent_by_nginx(headers, record, accel_prefix + key)
+    if settings.accel_prefix and _suits_nginx(request, requested) and (key := await library.file_key(record)):
+        return _sent_by_nginx(headers, record, settings.accel_prefix + key)
     status, part = (200, range(record.bytes)) if requested is None else (206, requested)
     response = web.StreamResponse(status=status, headers=headers)
     response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future

@@ -35,7 +35,13 @@ def certificates() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def tls(certificates: Path) -> Iterator[Stack]:
-    settings = {"CERTIFICATES": str(certificates), "HTTP_PORT": str(free_port())}
+    settings = {
+        "CERTIFICATES": str(certificates),
+        "HTTP_PORT": str(free_port()),
+        "TEST_CACHE_CONTROL": "public, max-age=60",
+        "TEST_CDN_CACHE_CONTROL": "max-age=600",
+        "TEST_SURROGATE_KEY_HEADER": "Cache-Tag",
+    }
     with stack.up(project=PROJECT, settings=settings, entrance="tls") as started:
         yield started
 
@@ -75,6 +81,21 @@ def test_http_2_reaches_every_part(tls: Stack, certificates: Path, image_id: str
     port = tls.environment["HTTP_PORT"]
     plain = curl(certificates, *redirect, f"http://127.0.0.1:{port}/v1/images/{image_id}?thumb=3")
     assert plain == f"308 {tls.url}/v1/images/{image_id}?thumb=3"
+
+
+def test_settings_for_cdns_pass_all_parts_and_do_not_change_varnish(
+    tls: Stack, certificates: Path, image_id: str
+) -> None:
+    """nginx sends originals, and drops most headers of the storage service when it does."""
+    for url in (f"{tls.url}/v1/images/{image_id}", f"{tls.url}/v1/images/{image_id}.webp?thumb=31"):
+        for cached in ("MISS", "HIT"):
+            printed = curl(certificates, "-D", "-", "-o", "/dev/null", url)
+            headers = dict(line.split(": ", 1) for line in printed.splitlines() if ": " in line)
+            assert headers["x-cache"] == cached
+            assert headers["cache-control"] == "public, max-age=60"
+            assert headers["cdn-cache-control"] == "max-age=600"
+            assert headers["cache-tag"] == f"image-{image_id}"
+            assert not {"surrogate-control", "xkey", "age"} & headers.keys()
 
 
 def test_nobody_can_claim_another_address(tls: Stack, certificates: Path, image_id: str) -> None:

@@ -141,7 +141,7 @@ def _headers(
         shown = []
     fmt = output.format
     disposition = None if download is None else attachment(download, image.stem, fmt.extensions, EXTENSIONS)
-    return image_headers(planned.key, fmt.media_type, image.cache_control, shown, disposition) | output.headers
+    return image_headers(planned.key, fmt.media_type, image.caching, shown, disposition) | output.headers
 
 
 def _chain(request: web.Request, *reserved: str) -> Chain:

@@ -11,6 +11,7 @@ from typing import ClassVar, TypeVar
 import transform_service.sources
 from imaging.header import Header
 from imaging.locator import Locator
+from service_kit.cache_control import Caching
 from service_kit.plugins import discover
 from service_kit.spool import Spool, Spooled
 from transform_service.scheduling.renderers import Renderers
@@ -29,8 +30,8 @@ class SourceImage:
 
     header: Header
     sha256: str
-    cache_control: str
-    """The Cache-Control header of its variants."""
+    caching: Caching
+    """What responses with its variants say to caches."""
     local: Callable[[], AbstractAsyncContextManager[Path]]
     """Opens a context in which the image is a local file."""
     claim: Callable[[], AbstractContextManager[None]] = nullcontext

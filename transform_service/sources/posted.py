@@ -4,12 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from service_kit.cache_control import Caching
 from service_kit.errors import BadRequest
 from service_kit.spool import Spooled
 from transform_service.scheduling.renderers import RenderSource
 from transform_service.sources.base import Source, SourceImage, source
 
-_PRIVATE = "private, no-store"
+_PRIVATE = Caching("private, no-store")
 
 
 @source("image")

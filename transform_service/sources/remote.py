@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import aiohttp
 from yarl import URL
 
+from service_kit.cache_control import Caching
 from service_kit.errors import BadGateway, BadRequest, GatewayTimeout, Unavailable
 from service_kit.spool import Spooled, SpoolWriter
 from transform_service.scheduling.renderers import RenderSource
@@ -67,7 +68,8 @@ class RemoteSource(Source):
                 yield fetched.path
 
             stem = PurePosixPath(url.name).stem
-            yield SourceImage(header, fetched.sha256, _CACHE_CONTROL, local, fetched.claimed, stem=stem)
+            caching = Caching(_CACHE_CONTROL, key_header=settings.surrogate_key_header)
+            yield SourceImage(header, fetched.sha256, caching, local, fetched.claimed, stem=stem)
 
     async def _fetch(self, url: URL, writer: SpoolWriter) -> Spooled:
         seconds = self.tools.settings.remote_seconds

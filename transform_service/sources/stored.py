@@ -9,7 +9,6 @@ import aiohttp
 
 from imaging.locator import Located, explain_missing
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
-from service_kit.http.delivery import IMMUTABLE
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
 from transform_service.sources._bounded import bounded
@@ -68,10 +67,11 @@ class StoredSource(Source):
         async def confirm() -> None:
             await self.tools.locator.confirm(image_id)
 
+        caching = self.tools.settings.variant_caching
         yield SourceImage(
             located.header,
             located.sha256,
-            IMMUTABLE,
+            caching,
             local,
             confirm=confirm,
             image_id=image_id,
