@@ -25,6 +25,7 @@ from storage_service.caches import Caches, PurgeableCache
 from storage_service.http import handlers
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, create_store
+from storage_service.purge_hook import PurgeHook
 from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
@@ -66,7 +67,9 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         await validator.start()
         stack.push_async_callback(validator.close)
         caches = await stack.enter_async_context(Caches(settings.purge_urls, own_caches))
-        purger = app[PURGER] = Purger(metadata, caches)
+        hook = await stack.enter_async_context(PurgeHook(settings)) if settings.purge_hook_url else None
+        purger = app[PURGER] = Purger(metadata, caches, hook)
+        stack.push_async_callback(purger.close)
         library = Library(metadata, blobs, validator, purger)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = asyncio.create_task(sweep_for_ever(library, spool, settings.sweep_seconds))

@@ -1,9 +1,10 @@
 """Settings of the storage service."""
 
+import json
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
 from pydantic import Field, field_validator
@@ -46,6 +47,23 @@ class StorageSettings(CommonSettings):
     purge_urls: Annotated[tuple[str, ...], NoDecode, from_json('["http://varnish:8081"]')] = Field(
         (), description="Caches to purge after deletions, as a JSON list. Every address of each host gets the request."
     )
+    purge_hook_url: str = Field(
+        "",
+        description="URL that tells a CDN to remove an image, requested after deletions until it answers 2xx."
+        " `{key}` stands for the surrogate key, `{image_id}` for the ID; empty: none.",
+    )
+    purge_hook_method: Literal["DELETE", "GET", "POST", "PURGE", "PUT"] = Field(
+        "POST", description="Method of that request: `DELETE`, `GET`, `POST`, `PURGE` or `PUT`."
+    )
+    purge_hook_body: str = Field(
+        "", description='JSON body of that request, with the same placeholders, such as `{"tags": ["{key}"]}`.'
+    )
+    purge_hook_token_file: Path | None = Field(None, description="File with the token of that request.")
+    purge_hook_token_header: str = Field(
+        "Authorization",
+        pattern="^[A-Za-z0-9-]+$",
+        description="Header of that token. In `Authorization`, it is a bearer token.",
+    )
     validators: int = Field(1, gt=0, description="Validator processes, which read the headers of uploads.")
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")
     validation_seconds: float = Field(5, gt=0, description="Time limit for reading a header, in seconds.")
@@ -73,6 +91,25 @@ class StorageSettings(CommonSettings):
         if url and (not _BASE.fullmatch(url) or not parts.hostname or parts.port == 0):
             raise ValueError("write it as a URL without a user and a query, such as https://images.example.com")
         return url.rstrip("/")
+
+    @field_validator("purge_hook_url")
+    @classmethod
+    def _names_a_host(cls, url: str) -> str:
+        """Refuse placeholders in the host: the address must not depend on a request."""
+        parts = urlsplit(url)
+        if url and (parts.scheme not in {"http", "https"} or not parts.hostname or set("{}") & set(parts.netloc)):
+            raise ValueError("write it as a URL with a fixed host, such as https://api.example.com/purge/{key}")
+        return url
+
+    @field_validator("purge_hook_body")
+    @classmethod
+    def _is_json(cls, body: str) -> str:
+        try:
+            if body:
+                json.loads(body)
+        except ValueError:
+            raise ValueError('write it as JSON, such as {"tags": ["{key}"]}') from None
+        return body
 
     @field_validator("accel_prefix")
     @classmethod
