@@ -14,6 +14,7 @@ from imgsvc.settings import ServeSettings
 from service_kit.errors import CannotStart
 from service_kit.http import middlewares, paths, queries, server, tracing
 from service_kit.http.health import probe_routes
+from service_kit.http.problems import PATH_PREFIX
 from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER
 from service_kit.processes import worker
 from storage_service.caches import PurgeOrder
@@ -75,8 +76,10 @@ def create_app(
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
     both = (*storage.routes(), *transform.routes())
-    app.add_routes(route for route in both if (route.method, route.path) != ("GET", paths.IMAGE))
-    app.router.add_get(paths.IMAGE, _original_or_variant)
+    prefix = app[PATH_PREFIX] = storage_settings.path_prefix
+    below = (web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs) for route in both)
+    app.add_routes(route for route in below if (route.method, route.path) != ("GET", prefix + paths.IMAGE))
+    app.router.add_get(prefix + paths.IMAGE, _original_or_variant)
     app.add_routes(probe_routes("imgsvc"))
     app.on_startup.append(server.freeze_objects)
     app.on_response_prepare.append(_remove_headers_for_varnish)

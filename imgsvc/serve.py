@@ -14,9 +14,9 @@ from transform_service.settings import TransformSettings
 
 
 def _announce(app: web.Application, url: str) -> None:
-    app[LOCATOR].base_url = url
-    image = f"{url}/v1/images"
     storage_settings, transform_settings = app[storage.SETTINGS], app[transform.SETTINGS]
+    app[LOCATOR].base_url = url + storage_settings.path_prefix
+    image = f"{url}{storage_settings.path_prefix}/v1/images"
     banner = f"""\
 imgsvc {__version__} on {url}
   metadata   {redacted(storage_settings.database)}

@@ -5,6 +5,7 @@
 # value ends the script with status 2.
 #   MAX_UPLOAD_BYTES    largest upload, in the services' notation: 67108864, 64MiB, 100MB (64MiB)
 #   UPLOADS_PER_MINUTE  uploads that one client may send (120)
+#   PATH_PREFIX         path below which clients reach the service, for error texts
 #   RENDERS_PER_SECOND  variants that one client may request, not counting Varnish's hits (50)
 #   GRACE_SECONDS       how long open requests may take to finish when nginx stops (300)
 set -eu
@@ -54,12 +55,19 @@ bytes() { # NAME VALUE
 upload=$(bytes MAX_UPLOAD_BYTES "${MAX_UPLOAD_BYTES:-64MiB}")
 uploads=$(number UPLOADS_PER_MINUTE "${UPLOADS_PER_MINUTE:-120}")
 renders=$(number RENDERS_PER_SECOND "${RENDERS_PER_SECOND:-50}")
+prefix=${PATH_PREFIX:-}
+case $prefix in
+'') ;;
+[!/]* | */ | *[!A-Za-z0-9._~/-]*)
+  refuse PATH_PREFIX "$prefix" "a path with a slash in front and none at the end, such as /images-api" ;;
+esac
 grace=$(number GRACE_SECONDS "${GRACE_SECONDS:-300}")
 for file in main.conf limits.conf rates.conf; do
   sed -e "s/[$]{MAX_UPLOAD_BYTES}/$upload/" \
     -e "s/[$]{MAX_BODY_BYTES}/$((upload + form))/" \
     -e "s/[$]{UPLOADS_PER_MINUTE}/$uploads/" \
     -e "s/[$]{RENDERS_PER_SECOND}/$renders/" \
+    -e "s|[$]{PATH_PREFIX}|$prefix|" \
     -e "s/[$]{GRACE_SECONDS}/$grace/" \
     "$templates/$file.template" >"$folder/$file"
 done

@@ -12,6 +12,7 @@ from pydantic_settings import NoDecode
 
 from service_kit.settings import CommonSettings, from_json
 
+_PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 _BASE = re.compile(r"https?://(?:(?![@?#])[!-~])+")
 
 
@@ -43,6 +44,11 @@ class StorageSettings(CommonSettings):
         "",
         description="URL of the service as clients see it, such as `https://images.example.com`, for absolute links in"
         " responses (`Location`, `url`, `links`); empty: links are paths.",
+    )
+    path_prefix: str = Field(
+        "",
+        description="Path below which clients reach the service, such as `/images-api`: links have it, and"
+        " `imgsvc serve` expects it. In containers, set it in `.env`, where Varnish reads it too.",
     )
     purge_urls: Annotated[tuple[str, ...], NoDecode, from_json('["http://varnish:8081"]')] = Field(
         (), description="Caches to purge after deletions, as a JSON list. Every address of each host gets the request."
@@ -111,12 +117,24 @@ class StorageSettings(CommonSettings):
             raise ValueError('write it as JSON, such as {"tags": ["{key}"]}') from None
         return body
 
+    @field_validator("path_prefix")
+    @classmethod
+    def _is_a_path(cls, prefix: str) -> str:
+        if prefix and not _PREFIX.fullmatch(prefix):
+            raise ValueError("write it with a slash in front and none at the end, such as /images-api")
+        return prefix
+
     @field_validator("accel_prefix")
     @classmethod
     def _is_a_folder(cls, prefix: str) -> str:
         if prefix and not re.fullmatch("/(?:[^?#% ]*/)?", prefix):
             raise ValueError("write it with a slash at both ends, such as /originals/")
         return prefix
+
+    @cached_property
+    def link_base(self) -> str:
+        """What links begin with: PUBLIC_URL, and PATH_PREFIX unless PUBLIC_URL has it."""
+        return self.public_url if self.public_url.endswith(self.path_prefix) else self.public_url + self.path_prefix
 
     @cached_property
     def database(self) -> str:

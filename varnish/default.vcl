@@ -39,6 +39,7 @@ sub vcl_recv {
     call purge_recv;
     call refusals_recv;
     call node_recv;
+    call nodes_prefix;
     call urls_recv;
     call accept_recv;
     call conditions_recv;

@@ -18,6 +18,8 @@ sub problems_synth {
     set resp.http.X-Detail = resp.reason;
     if (resp.status == 400) {
         set resp.reason = "Bad Request";
+    } else if (resp.status == 404) {
+        set resp.reason = "Not Found";
     } else if (resp.status == 405) {
         set resp.http.Allow = resp.reason;
         set resp.http.X-Detail = "this method is not allowed here; allowed methods: " + resp.reason;

@@ -8,6 +8,8 @@ from multidict import CIMultiDict
 from service_kit.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError
 from service_kit.http.identity import request_id_of
 
+PATH_PREFIX = web.AppKey("PATH_PREFIX", str)
+"""The path in front of all routes, if there is one."""
 _NEGATIVE_CACHE_SECONDS = 10
 
 
@@ -48,4 +50,6 @@ def from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError
 
 def no_such_path(request: web.Request) -> NotFound:
     """The error for a path outside the API."""
-    return NotFound(f"the path {request.path[:200]!r} does not exist; the API is at /v1/images and /v1/transform")
+    prefix = request.app.get(PATH_PREFIX, "")
+    api = f"{prefix}/v1/images and {prefix}/v1/transform"
+    return NotFound(f"the path {request.path[:200]!r} does not exist; the API is at {api}")

@@ -54,7 +54,7 @@ async def upload(request: web.Request) -> web.Response:
                 f"the form has no file in the field {FILE_FIELD!r}; send one, as in curl -F {FILE_FIELD}=@photo.jpg"
             )
         record = await request.app[LIBRARY].add(form.file)
-    facts = _facts(record, request.app[SETTINGS].public_url)
+    facts = _facts(record, request.app[SETTINGS].link_base)
     return web.json_response(facts, status=201, headers={"Location": facts["url"], **_NO_STORE})
 
 
@@ -72,7 +72,7 @@ async def info(request: web.Request) -> web.Response:
     queries.parameters(request)
     with spans.during("record"):
         record = await request.app[LIBRARY].find(request.match_info["image_id"])
-    return web.json_response(_details(record, request.app[SETTINGS].public_url), headers=_NO_STORE)
+    return web.json_response(_details(record, request.app[SETTINGS].link_base), headers=_NO_STORE)
 
 
 async def list_images(request: web.Request) -> web.Response:
@@ -83,7 +83,7 @@ async def list_images(request: web.Request) -> web.Response:
     with spans.during("record"):
         records = await request.app[LIBRARY].page(limit + 1, after)
     page, more = records[:limit], records[limit:]
-    base = request.app[SETTINGS].public_url
+    base = request.app[SETTINGS].link_base
     body = {"images": [_facts(record, base) for record in page], "cursor": _cursor(page[-1]) if more else None}
     return web.json_response(body, headers=_NO_STORE)
 
