@@ -88,7 +88,7 @@ def test_settings_for_cdns_pass_all_parts_and_do_not_change_varnish(
 ) -> None:
     """nginx sends originals, and drops most headers of the storage service when it does."""
     for url in (f"{tls.url}/v1/images/{image_id}", f"{tls.url}/v1/images/{image_id}.webp?thumb=31"):
-        for cached in ("MISS", "HIT"):
+        for cached in (("MISS", "HIT"), ("HIT",)):
             printed = curl(certificates, "-D", "-", "-o", "/dev/null", url)
             headers = dict(line.split(": ", 1) for line in printed.splitlines() if ": " in line)
             assert headers["x-cache"] in cached
