@@ -29,7 +29,7 @@ def _caching_headers(caching: Caching, image_ids: Iterable[str]) -> dict[str, st
     headers: dict[str, str] = {
         "Cache-Control": caching.cache_control,
         "CDN-Cache-Control": caching.cdn_cache_control,
-        LIFETIME_HEADER: _LIFETIME if caching.immutable else "",
+        LIFETIME_HEADER: _LIFETIME if caching.immutable and keys else "",
         KEYS_HEADER: keys,
         caching.key_header: listed,
     }

@@ -96,6 +96,10 @@ def test_settings_for_cdns_pass_all_parts_and_do_not_change_varnish(
             assert headers["cdn-cache-control"] == "max-age=600"
             assert headers["cache-tag"] == f"image-{image_id}"
             assert not {"surrogate-control", "xkey", "age"} & headers.keys()
+    posted = curl(certificates, "-D", "-", "-o", "/dev/null", "-F", f"image_id={image_id}", f"{tls.url}/v1/transform")
+    assert posted.startswith("HTTP/2 200")
+    assert "xkey" not in posted.lower()
+    assert "surrogate-control" not in posted.lower()
 
 
 def test_nobody_can_claim_another_address(tls: Stack, certificates: Path, image_id: str) -> None:
