@@ -33,7 +33,7 @@ class _Scan:
     """Whether it adds the last bit to coefficients from earlier scans."""
 
 
-def needed(data: mmap, shrink: int) -> BytesIO | mmap | None:
+def needed(data: bytes | mmap, shrink: int) -> BytesIO | bytes | mmap | None:
     """The part of a file that a decoder needs to make each side `shrink` times smaller; `data` if it needs all of it.
 
     Returns None unless the file is a complete progressive JPEG of the usual kind, so also for more segments or scans
@@ -58,7 +58,7 @@ def needed(data: mmap, shrink: int) -> BytesIO | mmap | None:
         return None
 
 
-def _kept(data: mmap, segments: list[jpeg.Segment], shrink: int) -> list[jpeg.Segment]:
+def _kept(data: bytes | mmap, segments: list[jpeg.Segment], shrink: int) -> list[jpeg.Segment]:
     """The segments that a decoder needs."""
     if shrink < _COARSELY:
         return segments
@@ -88,7 +88,7 @@ def _kept(data: mmap, segments: list[jpeg.Segment], shrink: int) -> list[jpeg.Se
     return kept
 
 
-def _steps(data: mmap, segment: jpeg.Segment) -> dict[int, int]:
+def _steps(data: bytes | mmap, segment: jpeg.Segment) -> dict[int, int]:
     """The largest step of the coefficients in _USED, by table (B.2.4.1)."""
     found, position = {}, segment.body
     while position < segment.end:
@@ -100,7 +100,7 @@ def _steps(data: mmap, segment: jpeg.Segment) -> dict[int, int]:
     return found
 
 
-def _full_size(data: mmap, frame: jpeg.Segment) -> dict[int, int]:
+def _full_size(data: bytes | mmap, frame: jpeg.Segment) -> dict[int, int]:
     """The components that are stored at full size, with the tables of their steps (B.2.2)."""
     count = data[frame.body + 5]
     parts = [struct.unpack_from("BBB", data, frame.body + 6 + 3 * number) for number in range(count)]
@@ -108,7 +108,7 @@ def _full_size(data: mmap, frame: jpeg.Segment) -> dict[int, int]:
     return {component: table for component, sampling, table in parts if sampling == across << 4 | down}
 
 
-def _scan(data: mmap, segment: jpeg.Segment) -> _Scan:
+def _scan(data: bytes | mmap, segment: jpeg.Segment) -> _Scan:
     count = data[segment.body]
     components = frozenset(data[segment.body + 1 + 2 * number] for number in range(count))
     first, _, bits = struct.unpack_from("BBB", data, segment.body + 1 + 2 * count)

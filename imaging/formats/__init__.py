@@ -3,6 +3,7 @@
 import sys
 
 from imaging.formats.base import (
+    BROKEN,
     EXTENSIONS,
     FORMATS,
     SNIFF_BYTES,
@@ -18,6 +19,7 @@ from service_kit.plugins import discover
 discover(sys.modules[__name__])
 
 __all__ = [
+    "BROKEN",
     "EXTENSIONS",
     "FORMATS",
     "SNIFF_BYTES",

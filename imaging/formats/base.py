@@ -5,6 +5,7 @@ that take pixels run in worker processes, on images that `imaging.pixels` has op
 """
 
 import re
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from imaging.colours import Colours
 from imaging.geometry import Size
 from imaging.limits import InputLimits
+from imaging.readable import Readable
 from imaging.scaling import scale
 from imaging.types import Image, Target
 from service_kit.errors import NotAcceptable
@@ -26,6 +28,9 @@ LOSSLESS = 100
 KEEP_COLOURS = 1 << 3 | 1 << 5
 """For libvips' savers: of what an image has, write the profile and the gain map, but neither EXIF nor XMP nor anything
 else (VIPS_FOREIGN_KEEP_ICC, VIPS_FOREIGN_KEEP_GAINMAP). A renderer removes what a plan does not keep."""
+
+BROKEN = (IndexError, KeyError, OverflowError, ValueError, struct.error)
+"""What the functions of a format may raise for data that ends too early or is malformed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +45,8 @@ class ImageFile(Protocol):
     """An image file that is about to be decoded in a worker process."""
 
     @property
-    def data(self) -> mmap:
-        """The bytes of the file."""
+    def data(self) -> bytes | mmap:
+        """The bytes that its decoder reads."""
 
     @property
     def header(self) -> "Header":
@@ -50,13 +55,18 @@ class ImageFile(Protocol):
     def load(self, **options: float) -> Image:
         """Open the file with the libvips loader of its format, which takes the `options`."""
 
-    def load_progressive(self, data: BytesIO | mmap, shrink: int) -> Image | None:
+    def load_progressive(self, data: BytesIO | bytes | mmap, shrink: int) -> Image | None:
         """Decode a progressive JPEG, `shrink` times smaller. None unless the pixels are those of libvips."""
 
 
 def accept_any(data: mmap, _limits: InputLimits) -> int:
     """Check nothing: for formats whose header bounds the work of a decoder."""
     return len(data)
+
+
+def as_it_is(data: mmap) -> Readable:
+    """Give the file to the decoder."""
+    return Readable(data)
 
 
 def read_all(_data: mmap, _shrink: float) -> float:
@@ -112,6 +122,8 @@ class Reader:
     """Raises UnprocessableImage for a size or a structure that would cost a decoder too much before it reports the
     size, and for damage that the decoder overlooks. Returns the bytes that the decoder holds in addition to pixels, at
     most: metadata, tables, the largest strip."""
+    corrected: Callable[[mmap], Readable] = as_it_is
+    """What the decoder gets to read, for files that it would get wrong. May raise BROKEN."""
     damaged: Callable[[Sequence[str]], bool] = never_damaged
     """Whether these messages of libvips mean that it made up pixels: for decoders that only warn about damage."""
     colours: Callable[[mmap], Colours | None] = no_colours
@@ -131,6 +143,13 @@ class Reader:
     """How many times smaller the decoder makes each side for a result of this size."""
     scaled: Callable[[ImageFile, Size], Image] = decode_then_scale
     """Decodes a frame and scales it down to exactly `target`. Leaves colours and orientation as they are."""
+
+    def readable(self, data: mmap) -> Readable:
+        """What the decoder gets to read: of malformed data, all of it, so that the decoder reports what is wrong."""
+        try:
+            return self.corrected(data)
+        except BROKEN:
+            return Readable(data)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

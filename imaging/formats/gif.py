@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from mmap import mmap
 from typing import BinaryIO
 
@@ -15,69 +15,56 @@ from imaging.formats.base import (
     Writer,
     register,
 )
+from imaging.gif_blocks import CONTROL, IMAGE, TRAILER, Block, Place, blocks, canvas, colour_table_bytes, place
+from imaging.gif_canvas import corrected
 from imaging.limits import InputLimits
 from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
-_MAX_BLOCKS = 1_000_000
-"""A block holds up to 255 bytes, so a full-size GIF of 64 MiB has about 264,000."""
-_EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
-_CONTROL = 0xF9
-"""The extension with the delay and the transparent colour of the next frame."""
 _LOOPS = {b"\x0bNETSCAPE2.0", b"\x0bANIMEXTS1.0"}
 """Application extensions with the number of repetitions."""
 _LONGEST_KEPT = 19
+_INTERLACED = 0x40
+"""Of such a frame, libnsgif takes the wrong rows if some are outside of the canvas."""
+_LONGEST_CODE = 11
+"""Bits of an uncompressed index, at most, that libnsgif reads; GIF89a (appendix F) allows 8."""
 _EFFORT = 1
 """On one core, 15 MP take 3.8 s with effort 1 and 6.4 s with effort 7."""
 
 
 def _check(data: mmap, limits: InputLimits) -> int:
-    """Limit the size, the frames, the comments and the blocks, and find the end.
+    """Limit the size, the frames, the extensions and the blocks, and find the end.
 
     For a GIF with four million frames, libvips took 300 MB to report their number. It takes a frame that ends too early
     for a transparent one.
     """
     limits.check_size(*struct.unpack_from("<HH", data, 6))
+    area, frames, extensions = None, 0, 0
     try:
-        for number, _ in enumerate(_frames(data, limits), 1):
-            limits.check_frames(number)
+        for block in blocks(data):
+            if block.introducer == IMAGE:
+                frames += 1
+                limits.check_frames(frames)
+                area = area or canvas(data, place(data, block))
+                _check_frame(data, block, area, limits)
+            else:
+                extensions += block.end - block.start
+                limits.check_metadata(extensions)
     except (IndexError, struct.error):
         raise UnprocessableImage("the image is corrupt or truncated: it ends within a block") from None
     return 0
 
 
-def _frames(data: mmap, limits: InputLimits) -> Iterator[int]:
-    """The position of each image descriptor (GIF89a, section 20). Raises UnprocessableImage for a broken structure."""
-    blocks = iter(range(_MAX_BLOCKS))
-    extensions = 0
-    position = 13 + _colour_table_bytes(data[10])
-    for _ in blocks:
-        start, introducer = position, data[position] if position < len(data) else _TRAILER
-        if introducer == _IMAGE:
-            yield position
-            limits.check_size(*struct.unpack_from("<HH", data, position + 5))
-            position += 11 + _colour_table_bytes(data[position + 9])
-        elif introducer == _EXTENSION:
-            position += 2
-        elif introducer == _TRAILER:
-            return
-        else:
-            raise UnprocessableImage("the image is corrupt or truncated: it has no end")
-        while length := data[position]:
-            position += length + 1
-            if next(blocks, None) is None:
-                break
-        position += 1
-        extensions += position - start if introducer == _EXTENSION else 0
-        limits.check_metadata(extensions)
-    raise UnprocessableImage(
-        f"the image consists of more than {_MAX_BLOCKS} blocks; save it again with another program"
-    )
-
-
-def _colour_table_bytes(flags: int) -> int:
-    """The size of the colour table after a descriptor with these flags (GIF89a, sections 18 and 20)."""
-    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+def _check_frame(data: mmap, frame: Block, area: Place, limits: InputLimits) -> None:
+    where, flags = place(data, frame), data[frame.start + 9]
+    limits.check_size(area.right, area.bottom)
+    limits.check_size(where.right - where.left, where.bottom - where.top)
+    if flags & _INTERLACED and where.bottom > area.bottom > where.top:
+        raise UnprocessableImage(
+            "the image has an interlaced frame that is partly below the canvas; save it again with another program"
+        )
+    if data[frame.start + 10 + colour_table_bytes(flags)] > _LONGEST_CODE:
+        raise UnprocessableImage("the image is corrupt or truncated: the codes of a frame are too long")
 
 
 def _damaged(messages: Sequence[str]) -> bool:
@@ -95,30 +82,19 @@ def _write_rate(_pixels: int, _quality: int) -> Rate:
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
     """Copy what makes up the picture: not comments, not XMP, not extensions of other programs."""
-    position = 13 + _colour_table_bytes(data[10])
-    target.write(data[:position])
-    while data[position] != _TRAILER:
-        start, introducer = position, data[position]
-        if introducer == _IMAGE:
-            position += 11 + _colour_table_bytes(data[position + 9])
-        elif introducer == _EXTENSION:
-            position += 2
+    target.write(data[: 13 + colour_table_bytes(data[10])])
+    for block in blocks(data):
+        if block.introducer == IMAGE:
+            target.write(memoryview(data)[block.start : block.end])
         else:
-            return False
-        while length := data[position]:
-            position += length + 1
-        position += 1
-        if introducer == _IMAGE:
-            target.write(memoryview(data)[start:position])
-        else:
-            target.write(_kept_extension(data[start : min(position, start + _LONGEST_KEPT)]))
-    target.write(bytes([_TRAILER]))
+            target.write(_kept_extension(data[block.start : min(block.end, block.start + _LONGEST_KEPT)]))
+    target.write(bytes([TRAILER]))
     return True
 
 
 def _kept_extension(data: bytes) -> bytes:
     """The part of an extension that decides how the picture looks, which may be nothing."""
-    if data[1:3] == bytes([_CONTROL, 4]):
+    if data[1:3] == bytes([CONTROL, 4]):
         return data[:7] + b"\0"
     if data[2:14] in _LOOPS and data[14:16] == b"\3\1":
         return data[:18] + b"\0"
@@ -133,7 +109,14 @@ GIF = register(
         signature=re.compile(rb"GIF8[79]a"),
         alpha=True,
         animated=True,
-        reader=Reader(loader="gifload", loader_class="Nsgif", rate=Rate(12, 6.5), check=_check, damaged=_damaged),
+        reader=Reader(
+            loader="gifload",
+            loader_class="Nsgif",
+            rate=Rate(12, 6.5),
+            check=_check,
+            corrected=corrected,
+            damaged=_damaged,
+        ),
         writer=Writer(save=_save, rate=_write_rate, profiles=False),
         strip=_strip,
     )

@@ -3,9 +3,9 @@
 Leaves colours and orientation as they are: turns are steps of a plan.
 """
 
-from dataclasses import dataclass
 from io import BytesIO
 from mmap import mmap
+from typing import Any
 
 from imaging.geometry import Size
 from imaging.header import Header
@@ -14,17 +14,24 @@ from imaging.pixels._turbojpeg import progressive_jpeg
 from imaging.pixels.colour import can_be_scaled, described, normal
 from imaging.pixels.vips import pyvips
 
-_PROFILE = "icc-profile-data"
+_PROFILE, _DELAY = "icc-profile-data", "delay"
 
 
-@dataclass(frozen=True, slots=True)
 class OpenFile:
-    """See ImageFile. `page` is the frame to read. With `keep_profile`, its colours stay those of its profile."""
+    """See ImageFile."""
 
-    data: mmap
-    header: Header
-    page: int = 0
-    keep_profile: bool = False
+    def __init__(self, data: mmap, header: Header, page: int = 0, keep_profile: bool = False) -> None:
+        """Open a file. `page` is the frame to read. With `keep_profile`, its colours stay those of its profile."""
+        self.header = header
+        self.keep_profile = keep_profile
+        self._file = data
+        self._page = page
+        self._readable = header.image_format.reader.readable(data)
+
+    @property
+    def data(self) -> bytes | mmap:
+        """See ImageFile."""
+        return self._readable.data
 
     def load(self, **options: float) -> pyvips.Image:
         """See ImageFile. An image that cannot be scaled as it is stored comes in the normal form."""
@@ -33,15 +40,30 @@ class OpenFile:
 
     def load_as_stored(self, **options: float) -> pyvips.Image:
         """Open the file, and convert nothing. What it says about its colours becomes a profile."""
-        if self.page:
-            options["page"] = self.page
+        pages = self._readable.pages
+        page = pages[self._page] if pages else self._page
+        if page and "n" not in options:
+            options["page"] = page
         reader = self.header.image_format.reader
         image = vips.load(self.data, reader.loader, fail_on="error", **options)
         if image.get_typeof("tile-width"):  # of a broken tile, libvips would only warn
             image = vips.load(self.data, reader.loader, fail_on="warning", **options)
-        return described(image, reader.colours(self.data))
+        return described(image, reader.colours(self._file))
 
-    def load_progressive(self, data: BytesIO | mmap, shrink: int) -> pyvips.Image | None:
+    def frames(self) -> list[pyvips.Image]:
+        """The frames of an animation, in the order of the file."""
+        image = self.load(n=-1)
+        frames, kept = image.pagesplit(), self._readable.pages
+        if kept:
+            frames = [frames[page] for page in kept]
+            delays: Any = image.get(_DELAY)
+            for frame in frames:
+                frame.set_type(pyvips.GValue.array_int_type, _DELAY, [delays[page] for page in kept])
+        for frame in frames:
+            frame.remove("page-height")  # otherwise a turned frame would look like several
+        return list(frames)
+
+    def load_progressive(self, data: BytesIO | bytes | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""
         image = progressive_jpeg(
             data.getbuffer() if isinstance(data, BytesIO) else memoryview(data), self.header.size, shrink
@@ -79,7 +101,4 @@ def scaled(file: OpenFile, target: Size) -> pyvips.Image:
 
 def frames(file: OpenFile) -> list[pyvips.Image]:
     """The frames of an animation, in the order of the file."""
-    pages = file.load(n=-1).pagesplit()
-    for page in pages:
-        page.remove("page-height")  # otherwise a turned page would look like several
-    return list(pages)
+    return file.frames()

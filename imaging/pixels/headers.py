@@ -1,11 +1,10 @@
 """Reads the headers of image files, without decoding pixels."""
 
 import os
-import struct
 from mmap import mmap
 from typing import Any, BinaryIO
 
-from imaging.formats import FORMATS, SNIFF_BYTES, Format, InputLimits, sniff
+from imaging.formats import BROKEN, FORMATS, SNIFF_BYTES, Format, InputLimits, sniff
 from imaging.header import Header
 from imaging.pixels import vips
 from imaging.pixels.colour import is_supported
@@ -25,9 +24,15 @@ def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
     fmt = _sniffed(os.pread(file.fileno(), SNIFF_BYTES, 0))
     data = vips.mapped(file)
     held_bytes = _check_structure(data, fmt, limits)
+    read = fmt.reader.readable(data)
+    if read.data is not data:
+        held_bytes += len(read.data)
+    page = read.pages[page] if read.pages else page
     with vips.decoding("the image"):
-        image = vips.load(data, fmt.reader.loader, **({"page": page} if page else {}))
+        image = vips.load(read.data, fmt.reader.loader, **({"page": page} if page else {}))
         header = _header(fmt, image, data, held_bytes)
+    if read.pages:
+        header = header.model_copy(update={"frames": len(read.pages)})
     header.check(limits)
     return header
 
@@ -48,7 +53,7 @@ def _check_structure(data: mmap, fmt: Format, limits: InputLimits) -> int:
     """
     try:
         return fmt.reader.check(data, limits)
-    except (IndexError, KeyError, OverflowError, ValueError, struct.error):
+    except BROKEN:
         return len(data)
 
 

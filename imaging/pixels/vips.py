@@ -49,7 +49,7 @@ def mapped(file: BinaryIO) -> mmap:
     return mmap(file.fileno(), 0, access=ACCESS_READ)
 
 
-def load(data: mmap, loader: str, **options: object) -> pyvips.Image:
+def load(data: bytes | mmap, loader: str, **options: object) -> pyvips.Image:
     """Open an encoded image with a loader such as `jpegload`, to be read once from top to bottom.
 
     Broken data raises pyvips.Error when its pixels are read. The loader takes the `options`.
