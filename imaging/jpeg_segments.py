@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from mmap import mmap
 
-END, SCAN, QUANTISATION, PROGRESSIVE_FRAME = 0xD9, 0xDA, 0xDB, 0xC2
+START, END, SCAN, QUANTISATION, PROGRESSIVE_FRAME = 0xD8, 0xD9, 0xDA, 0xDB, 0xC2
+HUFFMAN_TABLES, ARITHMETIC_CODING, RESTART_INTERVAL = 0xC4, 0xCC, 0xDD
+LINES, COMMENT = 0xDC, 0xFE
+APPLICATION = range(0xE0, 0xF0)
+FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _FIRST = 2
 """The position of the first segment, after the start-of-image marker."""
 _MARKER = re.compile(rb"\xff+([^\xff\x00])")
@@ -36,7 +40,7 @@ class Segment:
 
 
 def segments(data: bytes | mmap) -> Iterator[Segment]:
-    """The segments of a file up to the end of the image, or up to where the file ends.
+    """The segments of a file up to the end of the image, or up to where the file ends, perhaps within a segment.
 
     Raises struct.error if the file ends within the head of a segment.
     """
@@ -51,9 +55,7 @@ def segments(data: bytes | mmap) -> Iterator[Segment]:
         if marker == SCAN:
             coded = position
             following = _NEXT_MARKER.search(data, position)
-            if not following:
-                return
-            position = following.start()
+            position = following.start() if following else len(data)
         yield Segment(marker, start, position, coded)
         if marker == END:
             return

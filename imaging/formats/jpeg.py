@@ -1,13 +1,14 @@
 """JPEG (ISO 10918-1)."""
 
 import re
+import struct
 from collections import Counter
 from collections.abc import Sequence
 from io import BytesIO
 from mmap import mmap
 from typing import TYPE_CHECKING, BinaryIO
 
-from imaging import jpeg_checks, jpeg_gain_map, jpeg_scans, jpeg_segments
+from imaging import jpeg_checks, jpeg_endings, jpeg_gain_map, jpeg_scans, jpeg_segments
 from imaging.formats.base import KEEP_COLOURS, Format, ImageFile, Rate, Reader, Writer, register
 from imaging.geometry import Size
 from imaging.limits import InputLimits
@@ -35,14 +36,17 @@ _PADDING = re.compile(r"\b\d{1,3} extraneous bytes before marker 0xd9")
 _COPIES_FOR_MAP = 3
 """Ultra HDR files are copied to find their gain map."""
 
-# Of the application segments, those of JFIF and Adobe stay: they define what the colours mean.
-_COMMENT = 0xFE
-_APPLICATION = range(0xE0, 0xF0)
-_KEPT = {0xE0: b"JFIF\0", 0xEE: b"Adobe"}
+_PICTURE = {
+    *jpeg_segments.FRAMES, jpeg_segments.HUFFMAN_TABLES, jpeg_segments.ARITHMETIC_CODING, jpeg_segments.QUANTISATION,
+    jpeg_segments.RESTART_INTERVAL, jpeg_segments.SCAN, jpeg_segments.END,
+}  # fmt: skip
+_JFIF = b"JFIF\0"
+_KEPT = {0xE0: (_JFIF, 14), 0xEE: (b"Adobe", 12)}
+"""The application segments that define what the colours mean: their names and the length of what counts."""
 
 
 def _check(data: mmap, limits: InputLimits) -> int:
-    held = jpeg_checks.check(data, limits)
+    held = jpeg_checks.check(jpeg_endings.corrected(data).data, limits)
     return held + _COPIES_FOR_MAP * len(data) if jpeg_gain_map.pixels(data) else held
 
 
@@ -112,15 +116,26 @@ def _write_rate(pixels: int, _quality: int) -> Rate:
 
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
-    target.write(data[:2])
-    for segment in jpeg_segments.segments(data):
-        kept = _KEPT.get(segment.marker)
-        metadata = segment.marker == _COMMENT or segment.marker in _APPLICATION
-        if not metadata or (kept and data[segment.body : segment.body + len(kept)] == kept):
-            target.write(memoryview(data)[segment.start : segment.end])
+    whole = jpeg_endings.corrected(data).data
+    target.write(whole[:2])
+    for segment in jpeg_segments.segments(whole):
+        if segment.marker in _PICTURE:
+            target.write(memoryview(whole)[segment.start : segment.end])
+        elif kept := _KEPT.get(segment.marker):
+            target.write(_kept(whole[segment.start : segment.end], *kept))
         if segment.marker == jpeg_segments.END:
             return True
     return False
+
+
+def _kept(segment: bytes, name: bytes, length: int) -> bytes:
+    """The part of an application segment that says what the colours mean, which may be nothing."""
+    if segment[4 : 4 + len(name)] != name or len(segment) < 4 + length:
+        return b""
+    content = segment[4 : 4 + length]
+    if name == _JFIF:
+        content = content[:-2] + b"\0\0"  # no thumbnail
+    return segment[:2] + struct.pack(">H", 2 + length) + content
 
 
 JPEG = register(
@@ -141,6 +156,7 @@ JPEG = register(
             gain_map=jpeg_gain_map.pixels,
             gain_map_loader="uhdrload",
             gain_map_loader_class="Uhdr",
+            corrected=jpeg_endings.corrected,
             damaged=_damaged,
             share_read=_share_read,
             shrink=_shrink,

@@ -13,6 +13,7 @@ from imaging.pixels import vips
 from imaging.pixels._turbojpeg import progressive_jpeg
 from imaging.pixels.colour import can_be_scaled, described, normal
 from imaging.pixels.vips import pyvips
+from service_kit.errors import UnprocessableImage
 
 _PROFILE, _DELAY = "icc-profile-data", "delay"
 
@@ -62,6 +63,18 @@ class OpenFile:
         for frame in frames:
             frame.remove("page-height")  # otherwise a turned frame would look like several
         return list(frames)
+
+    def has_filling(self) -> bool:
+        """Whether bytes before an end that was added belong to no pixel. Decodes the whole file if one was added."""
+        if not self._readable.added:
+            return False
+        fmt = self.header.image_format
+        try:
+            with vips.decoding("the image", fmt):
+                vips.load(self._readable.shorter, fmt.reader.loader, fail_on="error").avg()
+        except UnprocessableImage:
+            return False
+        return True
 
     def load_progressive(self, data: BytesIO | bytes | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""

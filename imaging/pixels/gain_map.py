@@ -18,7 +18,7 @@ _FILE_QUALITY = 85
 """Steps in a gain map show as bands in the sky."""
 
 
-def attach(image: pyvips.Image, data: mmap, fmt: Format, most_pixels: int) -> pyvips.Image:
+def attach(image: pyvips.Image, data: bytes | mmap, fmt: Format, most_pixels: int) -> pyvips.Image:
     """The image with the gain map of its file, or without it if that is damaged: the image itself is whole."""
     log = logging.getLogger("pyvips")
     try:

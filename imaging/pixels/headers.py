@@ -1,4 +1,4 @@
-"""Reads the headers of image files, without decoding pixels."""
+"""Reads the headers of image files. Pixels are decoded only if nothing else tells whether they are all there."""
 
 import os
 from mmap import mmap
@@ -18,8 +18,8 @@ _SAMPLE_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int
 def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
     """The header of the image in `file`, or of one `page` of it.
 
-    Raises UnsupportedImage if the bytes are not of a supported format, and UnprocessableImage if the header is broken
-    or promises more than `limits` allow.
+    Raises UnsupportedImage if the bytes are not of a supported format, and UnprocessableImage if the header is broken,
+    if it promises more than `limits` allow, or if the file ends too early.
     """
     fmt = _sniffed(os.pread(file.fileno(), SNIFF_BYTES, 0))
     data = vips.mapped(file)
@@ -34,6 +34,9 @@ def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
     if read.pages:
         header = header.model_copy(update={"frames": len(read.pages)})
     header.check(limits)
+    if read.added:
+        with vips.decoding("the image", fmt):
+            vips.load(read.data, fmt.reader.loader, fail_on="error").avg()
     return header
 
 

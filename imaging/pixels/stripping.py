@@ -23,10 +23,13 @@ def strip(data: mmap, header: Header, output: BinaryIO, frames: int) -> bool:
     colours = header.image_format.reader.colours(data)
     if colours and not colours.is_srgb:
         return False
-    image = OpenFile(data, header).load_as_stored(**({"n": -1} if frames > 1 else {}))
+    file = OpenFile(data, header)
+    image = file.load_as_stored(**({"n": -1} if frames > 1 else {}))
     if image.interpretation not in _PLAIN or image.format != "uchar" or not is_plain(image):
         return False
     image.avg()  # decodes all pixels
+    if file.has_filling():
+        return False  # it may be anything
     return copy_without_metadata(data, output, header.image_format)
 
 

@@ -130,8 +130,36 @@ class _Messages(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep the start of a message."""
+        self.keep(record.getMessage())
+
+    def keep_dropped(self, record: logging.LogRecord) -> bool:
+        """Keep what pyvips clears whenever it looks up a method of an image, and logs for debugging."""
+        _, detail = record.args  # type: ignore[misc]
+        for text in str(detail).splitlines():
+            self.keep(text)
+        return False
+
+    def keep(self, text: str) -> None:
+        """Keep the start of a text."""
         if len(self.texts) < _MOST_MESSAGES:
-            self.texts.append(record.getMessage()[:_MESSAGE_LENGTH])
+            self.texts.append(text[:_MESSAGE_LENGTH])
+
+
+@contextmanager
+def _collected() -> Iterator[_Messages]:
+    """Collect messages, and hide them from the same context around this one."""
+    messages, logger, dropped = _Messages(), logging.getLogger("pyvips"), logging.getLogger("pyvips.error")
+    handlers, filters, level = logger.handlers[:], dropped.filters[:], dropped.level
+    logger.handlers[:] = [each for each in handlers if not isinstance(each, _Messages)] + [messages]
+    dropped.filters[:] = [messages.keep_dropped]
+    dropped.setLevel(logging.DEBUG)
+    pyvips.vips_lib.vips_error_clear()  # otherwise the reason would be a warning about the previous image
+    try:
+        yield messages
+    finally:
+        logger.handlers[:], dropped.filters[:] = handlers, filters
+        dropped.setLevel(level)
+        pyvips.vips_lib.vips_error_clear()
 
 
 @contextmanager
@@ -139,29 +167,25 @@ def decoding(what: str, *formats: Format) -> Iterator[None]:
     """Turn libvips' errors about broken data into UnprocessableImage, with the reason but without paths.
 
     The same happens if libvips only warned about damage, as its decoders of some `formats` do. A full disk, which
-    libvips reports only as text, becomes an OSError again.
+    libvips reports only as text, becomes an OSError again. What happens inside is hidden from a context around it.
     """
-    pyvips.vips_lib.vips_error_clear()  # otherwise the reason would be a warning about the previous image
-    messages, logger = _Messages(), logging.getLogger("pyvips")
-    logger.addHandler(messages)
-    try:
-        yield
-        buffer = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
-        texts = [*messages.texts, *buffer.splitlines()]
-        # An operation can succeed after an error in one of its threads, with pixels missing (seen without memory).
-        if any(_NO_MEMORY.search(text) for text in texts):
-            raise MemoryExceeded
-        if any(fmt.reader.damaged(texts) for fmt in formats):
-            raise UnprocessableImage(f"{what} is corrupt or truncated: its decoder had to make up pixels")
-    except pyvips.Error as error:
-        errors = error.detail.strip() or error.message
-        if os.strerror(errno.ENOSPC) in errors:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
-        if _NO_MEMORY.search(errors):
-            raise MemoryExceeded from error
-        reason = errors.splitlines()[0]
-        if "/" in reason:
-            reason = "the decoder gave up"
-        raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}") from None
-    finally:
-        logger.removeHandler(messages)
+    with _collected() as messages:
+        try:
+            yield
+            buffer = pyvips.ffi.string(pyvips.vips_lib.vips_error_buffer()).decode(errors="replace")
+            texts = [*messages.texts, *buffer.splitlines()]
+            # An operation can succeed after an error in one of its threads, with pixels missing (seen without memory).
+            if any(_NO_MEMORY.search(text) for text in texts):
+                raise MemoryExceeded
+            if any(fmt.reader.damaged(texts) for fmt in formats):
+                raise UnprocessableImage(f"{what} is corrupt or truncated: its decoder had to make up pixels")
+        except pyvips.Error as error:
+            errors = error.detail.strip() or error.message
+            if os.strerror(errno.ENOSPC) in errors:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
+            if _NO_MEMORY.search(errors):
+                raise MemoryExceeded from error
+            reason = errors.splitlines()[0]
+            if "/" in reason:
+                reason = "the decoder gave up"
+            raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}") from None

@@ -57,10 +57,17 @@ def png() -> bytes:
     return body[:33] + b"".join(extra) + body[33:] + SECRET
 
 
+def segment(mark: int, content: bytes) -> bytes:
+    return b"\xff" + bytes([mark]) + struct.pack(">H", 2 + len(content)) + content
+
+
 def jpeg() -> bytes:
-    body = pictures.jpeg()
-    extra = [b"\xff" + bytes([mark]) + struct.pack(">H", 2 + len(SECRET)) + SECRET for mark in (0xE1, 0xE5, 0xED, 0xFE)]
-    return body[:2] + b"".join(extra) + body[2:] + SECRET
+    """A JPEG with a secret in every segment that libjpeg reads and does not need, such as a thumbnail."""
+    body = bytes(pictures.gradient(64, 48).jpegsave_buffer(keep="none"))  # has no JFIF segment
+    extra = [segment(mark, SECRET) for mark in (0xDC, 0xE1, 0xE5, 0xED, 0xFE)]
+    extra += [segment(0xE0, b"JFXX\0\x13" + SECRET), segment(0xEE, b"Adobe" + bytes(6) + b"\1" + SECRET)]
+    thumbnail = segment(0xE0, b"JFIF\0\1\2\0\0\1\0\1\x11\1" + SECRET[:51])  # 17 pixels
+    return b"".join([body[:2], thumbnail, *extra, body[2:-2], segment(0xDC, SECRET), body[-2:], SECRET])
 
 
 @pytest.mark.parametrize(

@@ -58,15 +58,6 @@ def test_a_progressive_cmyk_jpeg_is_left_to_libvips(tmp_path: Path, photos: list
     assert scaled(path, "jpeg", 100).shape[:2] == (63, 100)
 
 
-def test_a_truncated_progressive_jpeg_is_refused_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:
-    data = photos[0].jpegsave_buffer(interlace=True, Q=95)
-    for share in (50, 90, 99):
-        (tmp_path / "x.jpg").write_bytes(data[: len(data) * share // 100])
-        for side in (50, 130, 300):
-            with pytest.raises(UnprocessableImage), vips.decoding("the image"):
-                scaled(tmp_path / "x.jpg", "jpeg", side)
-
-
 @pytest.mark.parametrize("side", [480, 311, 64])
 def test_webp_is_scaled_like_libvips_thumbnail(tmp_path: Path, photos: list[pyvips.Image], side: int) -> None:
     for number, photo in enumerate(photos):
