@@ -50,6 +50,9 @@ class Header(BaseModel):
     gain_map_pixels: Annotated[int, Field(ge=0, le=_MOST)] = 0
     """The size of the gain map in an Ultra HDR file; 0 without one."""
 
+    unread_frames: Annotated[int, Field(ge=0, le=_MOST)] = 0
+    """The frames of an animation that the service does not read, since it shows one picture instead."""
+
     @property
     def image_format(self) -> Format:
         """The record of the format."""

@@ -89,6 +89,8 @@ def _facts(header: Header) -> str:
     facts = [header.image_format.name.upper(), str(header.size), header.colour_space]
     if header.frames > 1:
         facts.append(f"{header.frames} frames")
+    if header.unread_frames:
+        facts.append(f"an animation of which {header.unread_frames} frames are not read")
     if header.progressive:
         facts.append(header.image_format.reader.interlacing)
     if header.orientation > 1:

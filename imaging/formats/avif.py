@@ -89,6 +89,12 @@ def _stream_codes(stream: SequenceColours | None) -> tuple[int, int]:
     return (stream.primaries, stream.transfer) if stream else (_UNSPECIFIED, _UNSPECIFIED)
 
 
+def _unread_frames(data: mmap) -> int:
+    """Of a sequence, libheif reads the first picture. The longest track has the colours, others the alpha."""
+    counts = [struct.unpack_from(">I", data, box.body + 8)[0] for box in boxes(data) if box.name in {b"stsz", b"stz2"}]
+    return max(0, max(counts, default=0) - 1)
+
+
 def _scaled(file: ImageFile, target: Size) -> Image:
     """Use the thumbnail in the file, if there is one that is at least as large as `target` and has the same bands."""
     image, small = file.load(), file.load(thumbnail=True)
@@ -124,7 +130,13 @@ AVIF = register(
         signature=re.compile(rb".{4}ftyp(.{8}(.{4})*?)?avi[fs]", re.DOTALL),
         alpha=True,
         reader=Reader(
-            loader="heifload", loader_class="Heif", rate=Rate(28, 18.5), check=_check, colours=_colours, scaled=_scaled
+            loader="heifload",
+            loader_class="Heif",
+            rate=Rate(28, 18.5),
+            check=_check,
+            colours=_colours,
+            unread_frames=_unread_frames,
+            scaled=_scaled,
         ),
         # The default quality looks about as good as that of JPEG and WebP (imgproxy's and libvips' defaults).
         writer=Writer(save=_save, rate=_write_rate, alpha_bytes=24, max_side=16_384, default_quality=60, auto_rank=2),

@@ -94,6 +94,11 @@ def no_gain_map(_data: mmap) -> int:
     return 0
 
 
+def all_frames_read(_data: mmap) -> int:
+    """None: for formats without animations, or whose animations are read."""
+    return 0
+
+
 def never_shrink(_header: "Header", _target: Size) -> float:
     """Do not shrink: for decoders that always read at full size."""
     return 1.0
@@ -130,6 +135,8 @@ class Reader:
     """What the file says about its colours besides an ICC profile. None if that is nothing, or nothing sensible."""
     orientation: Callable[[mmap], int] = no_orientation
     """The EXIF orientation that libvips overlooks; 0 if there is none."""
+    unread_frames: Callable[[mmap], int] = all_frames_read
+    """The frames of an animation that the decoder leaves out."""
     gain_map: Callable[[mmap], int] = no_gain_map
     """The number of pixels of the gain map in the file; 0 without one."""
     gain_map_loader: str = ""

@@ -3,7 +3,8 @@
 import re
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from mmap import mmap
 from typing import BinaryIO
 
@@ -40,7 +41,10 @@ _ABOUT_SRGB = range(45_000, 46_001)
 _SAME_PRIMARIES = 0.0015
 _NITS = 10_000
 """Units of light in a candela per square metre."""
-_KEPT = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
+_END = b"\0\0\0\0IEND\xae\x42\x60\x82"
+_IHDR_BYTES, _COLOUR_TYPE, _PALETTE = 13, 9, 3
+_TRANSPARENT = {0: 2, 2: 6}
+"""Bytes of the transparent colour, for grey and RGB (section 11.3.1)."""
 
 
 def _check(data: mmap, limits: InputLimits) -> int:
@@ -98,6 +102,13 @@ def _orientation(data: mmap) -> int:
     """That of a late chunk: libvips reads only those before the pixels."""
     late = (data[position + 8 : position + 8 + length] for name, position, length in _chunks(data) if name == b"eXIf")
     return next(map(exif.orientation, late), 0)
+
+
+def _unread_frames(data: mmap) -> int:
+    """Of an animation (section 4.9), libpng reads the default image, which is its first frame or none of them."""
+    names = [name for name, _, _ in islice(_chunks(data), _MAX_CHUNKS)]
+    before = names[: names.index(b"IDAT")] if b"IDAT" in names else []
+    return names.count(b"fcTL") - before.count(b"fcTL") if b"acTL" in before else 0
 
 
 def _is_intact(data: mmap, position: int, length: int) -> bool:
@@ -188,11 +199,31 @@ def _write_rate(_pixels: int, quality: int) -> Rate:
 
 def _strip(data: mmap, target: BinaryIO) -> bool:
     target.write(data[:_SIGNATURE_BYTES])
+    written: dict[bytes, int] = {}
+    """The lengths of chunks so far."""
+    colours = -1
     for name, position, length in _chunks(data):
-        if name in _KEPT:
-            target.write(memoryview(data)[position : position + 8 + length + _CRC_BYTES])
+        if name == b"IHDR":
+            colours = data[position + 8 + _COLOUR_TYPE]
         if name == b"IEND":
+            target.write(_END)
             return True
+        if name == b"IDAT" or (
+            b"IDAT" not in written and name not in written and _counts(name, length, colours, written)
+        ):
+            target.write(memoryview(data)[position : position + 8 + length + _CRC_BYTES])
+            written[name] = length
+    return False
+
+
+def _counts(name: bytes, length: int, colours: int, written: Mapping[bytes, int]) -> bool:
+    """Whether decoders use a chunk: they ignore those of a wrong length or for other colours, whatever is in them."""
+    if name == b"IHDR":
+        return length == _IHDR_BYTES
+    if name == b"PLTE":
+        return colours == _PALETTE
+    if name == b"tRNS":
+        return length <= written.get(b"PLTE", 0) // 3 if colours == _PALETTE else length == _TRANSPARENT.get(colours)
     return False
 
 
@@ -211,6 +242,7 @@ PNG = register(
             check=_check,
             colours=_colours,
             orientation=_orientation,
+            unread_frames=_unread_frames,
             scaled=_scaled,
         ),
         writer=Writer(save=_save, rate=_write_rate),

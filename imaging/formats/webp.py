@@ -2,7 +2,7 @@
 
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from mmap import mmap
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -32,9 +32,9 @@ _EFFORT = 2
 _METADATA = {b"EXIF", b"XMP ", b"ICCP"}
 _CANVAS, _FRAME = b"VP8X", b"ANMF"
 _FRAME_HEAD = 16
-_PIXELS = {b"VP8 ", b"VP8L"}
-_FRAME_PARTS = {*_PIXELS, b"ALPH"}
-_KEPT = {*_FRAME_PARTS, b"ANIM"}
+_LOSSY, _ALPHA, _ANIMATION = b"VP8 ", b"ALPH", b"ANIM"
+_PIXELS = {_LOSSY, b"VP8L"}
+_CANVAS_BYTES, _ANIMATION_BYTES = 10, 6
 _HOLE = bytes(4096)
 """A block of a disk. The arithmetic and prefix codes of both bitstreams do not produce such a run."""
 _COPIES = 3
@@ -116,23 +116,41 @@ def _write_rate(_pixels: int, quality: int) -> Rate:
 def _strip(data: mmap, target: BinaryIO) -> bool:
     target.write(data[:12])
     end = min(len(data), 8 + struct.unpack_from("<I", data, 4)[0])
-    for name, start, after in _siblings(data, 12, end):
+    found = list(_siblings(data, 12, end))
+    frames = 0
+    for name, start, after in found:
         if name == _CANVAS:
-            chunk = bytearray(data[start:after])
-            chunk[8] &= ~_METADATA_FLAGS & 0xFF
-            target.write(chunk)
+            flags = data[start + 8] & ~_METADATA_FLAGS & 0xFF
+            target.write(_head(name, _CANVAS_BYTES) + bytes([flags]) + data[start + 9 : start + 8 + _CANVAS_BYTES])
+        elif name == _ANIMATION:
+            target.write(_head(name, _ANIMATION_BYTES) + data[start + 8 : start + 8 + _ANIMATION_BYTES])
         elif name == _FRAME:
-            parts = [(start, start + 8 + _FRAME_HEAD)]
-            parts += [(s, e) for part, s, e in _siblings(data, parts[0][1], after) if part in _FRAME_PARTS]
-            target.write(_FRAME + struct.pack("<I", sum(e - s for s, e in parts) - 8))
-            target.write(memoryview(data)[start + 8 : parts[0][1]])
-            target.writelines(memoryview(data)[s:e] for s, e in parts[1:])
-        elif name in _KEPT:
-            target.write(memoryview(data)[start:after])
+            frames += 1
+            inside = start + 8 + _FRAME_HEAD
+            parts = _picture(_siblings(data, inside, after))
+            target.write(_head(name, _FRAME_HEAD + sum(e - s for s, e in parts)) + data[start + 8 : inside])
+            target.writelines(memoryview(data)[s:e] for s, e in parts)
+    if not frames:
+        target.writelines(memoryview(data)[s:e] for s, e in _picture(found))
     size = target.tell()
     target.seek(4)
     target.write(struct.pack("<I", size - 8))
     return True
+
+
+def _head(name: bytes, length: int) -> bytes:
+    return name + struct.pack("<I", length)
+
+
+def _picture(chunks: Iterable[tuple[bytes, int, int]]) -> list[tuple[int, int]]:
+    """Start and end of what decoders use of a picture: its pixels, and alpha before lossy ones."""
+    alpha: list[tuple[int, int]] = []
+    for name, start, after in chunks:
+        if name == _ALPHA and not alpha:
+            alpha = [(start, after)]
+        elif name in _PIXELS:
+            return [*(alpha if name == _LOSSY else []), (start, after)]
+    return []
 
 
 def _siblings(data: mmap, position: int, end: int) -> Iterator[tuple[bytes, int, int]]:

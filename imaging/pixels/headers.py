@@ -13,6 +13,7 @@ from service_kit.errors import UnprocessableImage, UnsupportedImage
 
 _SAMPLE_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4, "double": 8}
 """By libvips' names. Its other samples are complex numbers."""
+_MOST_FRAMES = 1_000_000
 
 
 def read_header(file: BinaryIO, limits: InputLimits, page: int = 0) -> Header:
@@ -84,8 +85,16 @@ def _header(fmt: Format, image: Any, data: mmap, held_bytes: int) -> Header:
         bands=image.bands,
         sample_bytes=_SAMPLE_BYTES[image.format],
         held_bytes=held_bytes,
+        unread_frames=_unread_frames(data, fmt),
         gain_map_pixels=gain_map_pixels if gain_map_pixels <= image.width * image.height else 0,
     )
+
+
+def _unread_frames(data: mmap, fmt: Format) -> int:
+    try:
+        return min(fmt.reader.unread_frames(data), _MOST_FRAMES)
+    except BROKEN:
+        return 0
 
 
 def _integer(image: Any, name: str, default: int) -> int:

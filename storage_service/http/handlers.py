@@ -137,6 +137,7 @@ def _details(record: ImageRecord, base: str) -> dict[str, Any]:
         "orientation": record.orientation,
         "colour_space": record.colour_space,
         "alpha": record.alpha,
+        "unread_frames": record.unread_frames,
         "gain_map": record.gain_map_pixels > 0,
         "links": {
             "original": original,

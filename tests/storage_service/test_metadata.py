@@ -236,7 +236,7 @@ async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: 
     names = [name for name, _ in pending_migrations(set())]
     assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names
     await run_sql(store, f"DELETE FROM schema_migrations WHERE name = '{names[-1]}'")
-    await run_sql(store, "ALTER TABLE images DROP COLUMN gain_map_pixels")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN unread_frames")
     another = create_store(store_config(store))
     with pytest.raises(CannotStart, match=f"lacks the migrations {names[-1]}; start the storage service"):
         await another.open(beside=True)
@@ -511,8 +511,8 @@ async def test_slow_uploads_do_not_delay_queries(postgres_url: str) -> None:
 
 async def forget_the_last_migration(url: str) -> None:
     connection = await asyncpg.connect(url)
-    await connection.execute("ALTER TABLE images DROP gain_map_pixels")
-    await connection.execute("DELETE FROM schema_migrations WHERE name = '0005_gain_maps'")
+    await connection.execute("ALTER TABLE images DROP unread_frames")
+    await connection.execute("DELETE FROM schema_migrations WHERE name = '0007_unread_frames'")
     await connection.close()
 
 
