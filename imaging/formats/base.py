@@ -84,6 +84,11 @@ def no_colours(_data: mmap) -> Colours | None:
     return None
 
 
+def as_decoded(image: Image, _data: mmap, _page: int) -> Image:
+    """Leave the pixels as they are."""
+    return image
+
+
 def no_orientation(_data: mmap) -> int:
     """None: for formats whose orientation libvips finds wherever it is."""
     return 0
@@ -131,6 +136,8 @@ class Reader:
     """What the decoder gets to read, for files that it would get wrong. May raise BROKEN."""
     damaged: Callable[[Sequence[str]], bool] = never_damaged
     """Whether these messages of libvips mean that it made up pixels: for decoders that only warn about damage."""
+    colour_converted: Callable[[Image, mmap, int], Image] = as_decoded
+    """Turns the samples of a page into RGB if the decoder should have."""
     colours: Callable[[mmap], Colours | None] = no_colours
     """What the file says about its colours besides an ICC profile. None if that is nothing, or nothing sensible."""
     orientation: Callable[[mmap], int] = no_orientation

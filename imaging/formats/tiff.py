@@ -5,6 +5,7 @@ import struct
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from mmap import mmap
 
 from imaging.formats.base import (
@@ -21,6 +22,7 @@ from imaging.geometry import Size
 from imaging.limits import InputLimits
 from imaging.scaling import scale_peeking
 from imaging.types import Image, Target
+from imaging.ycbcr import USUAL_LUMA, USUAL_REFERENCE, YCbCr
 from service_kit.errors import UnprocessableImage
 
 _BIG = 43
@@ -37,7 +39,10 @@ _METADATA = {270, 700, 33723, 34377, 34675}
 """Description, XMP, IPTC, Photoshop's resources, profile: libvips copies them."""
 _SEPARATE, _PALETTE, _YCBCR, _OLD_JPEG, _JPEG = 2, 3, 6, 6, 7
 _WHITE_IS_ZERO, _PREMULTIPLIED, _FLOAT = 0, 1, 3
-_HALF, _WORD, _GREY_ALPHA = 16, 32, 2
+_HALF, _WORD, _GREY_ALPHA, _RGB, _BYTE = 16, 32, 2, 3, 8
+_LUMA, _SUBSAMPLING, _REFERENCE, _RATIONAL = 529, 530, 532, 5
+_SUBSAMPLINGS = {(1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2), (4, 4)}
+"""Those that libtiff converts, besides the first."""
 _AS_RGBA = {_PALETTE, _YCBCR}
 _LONG_STRIP, _FEW_ROWS = 128, 16
 """libvips reads longer strips row by row if it can, and caches at least this many rows."""
@@ -153,8 +158,8 @@ class _Page:
     def check_colours(self) -> None:
         """Refuse what libtiff and libvips decode to other colours, without a warning."""
         photometric, compression = self._first(_PHOTOMETRIC, 0), self._first(_COMPRESSION, 1)
-        if photometric == _YCBCR and compression not in {_OLD_JPEG, _JPEG}:
-            raise UnprocessableImage("the image has YCbCr colours that are not JPEG-compressed; save it as RGB")
+        if photometric == _YCBCR and compression not in {_OLD_JPEG, _JPEG} and not self._is_convertible():
+            raise UnprocessableImage("the image has YCbCr colours of an unusual kind; save it as RGB")
         if compression == _OLD_JPEG and _TILE_WIDTH in self._entries:
             raise UnprocessableImage(
                 "the image has tiles in the old-style JPEG compression (6); save it with JPEG compression (7)"
@@ -186,6 +191,33 @@ class _Page:
             is_float and self._first(_PHOTOMETRIC, 1) == _WHITE_IS_ZERO,
             "floating-point samples of which 0 is white; save it with 0 as black",
         )
+
+    def _is_convertible(self) -> bool:
+        whole_bytes = self._first(_BITS, 1) == _BYTE and self.bands == _RGB and self._first(_PLANES, 1) != _SEPARATE
+        return whole_bytes and self._subsampling() in _SUBSAMPLINGS and self._ycbcr().possible
+
+    def unconverted(self) -> YCbCr | None:
+        """The kind of YCbCr, if libvips takes it for RGB: it lets libtiff convert only what is subsampled."""
+        ycbcr = self._first(_PHOTOMETRIC, 0) == _YCBCR and self._first(_COMPRESSION, 1) not in {_OLD_JPEG, _JPEG}
+        return self._ycbcr() if ycbcr and self._subsampling() == (1, 1) else None
+
+    def _ycbcr(self) -> YCbCr:
+        return YCbCr(self._rationals(_LUMA, USUAL_LUMA), self._rationals(_REFERENCE, USUAL_REFERENCE))
+
+    def _subsampling(self) -> tuple[int, int]:
+        entry = self._entries.get(_SUBSAMPLING)
+        if entry is None:
+            return 2, 2
+        across, down = struct.unpack_from(self._layout.order + "HH", self._data, entry.position)
+        return across, down
+
+    def _rationals(self, tag: int, usual: tuple[float, ...]) -> tuple[float, ...]:
+        """As many fractions as `usual`, which is the default."""
+        entry = self._entries.get(tag)
+        if entry is None or entry.kind != _RATIONAL or entry.count != len(usual):
+            return usual
+        numbers = struct.unpack_from(f"{self._layout.order}{2 * len(usual)}I", self._data, entry.position)
+        return tuple(above / (below or 1) for above, below in zip(numbers[::2], numbers[1::2], strict=True))
 
     def held(self) -> int:
         """What libtiff and libvips hold at once (tiff2vips.c): fields, and the largest strip or two rows of tiles."""
@@ -226,6 +258,19 @@ class _Page:
         return min(len(self._data), max(sizes, default=0))
 
 
+def _colour_converted(image: Image, data: mmap, page: int) -> Image:
+    layout = _Layout.of(data)
+    position = next(islice(_pages(data, layout), page, None), 0)
+    try:
+        found = _Page(data, layout, dict(_entries(data, layout, position))).unconverted()
+    except (struct.error, IndexError):  # libtiff reads it in another way
+        return image
+    if found is None:
+        return image
+    rgb = image.linear([1.0] * _RGB, [-black for black in found.black]).recomb(found.matrix)
+    return rgb.rint().cast("uchar").copy(interpretation="srgb")
+
+
 def _damaged(messages: Sequence[str]) -> bool:
     """Whether one of libtiff's decoders filled in pixels."""
     return any(_DAMAGE.search(message) for message in messages)
@@ -254,7 +299,13 @@ TIFF = register(
         signature=re.compile(rb"II[*+]\0|MM\0[*+]"),
         alpha=True,
         reader=Reader(
-            loader="tiffload", loader_class="Tiff", rate=Rate(8, 0), check=_check, damaged=_damaged, scaled=_scaled
+            loader="tiffload",
+            loader_class="Tiff",
+            rate=Rate(8, 0),
+            check=_check,
+            damaged=_damaged,
+            colour_converted=_colour_converted,
+            scaled=_scaled,
         ),
         writer=Writer(save=_save, rate=_write_rate),
     )

@@ -49,6 +49,7 @@ class OpenFile:
         image = vips.load(self.data, reader.loader, fail_on="error", **options)
         if image.get_typeof("tile-width"):  # of a broken tile, libvips would only warn
             image = vips.load(self.data, reader.loader, fail_on="warning", **options)
+        image = reader.colour_converted(image, self._file, self._page)
         return described(image, reader.colours(self._file))
 
     def frames(self) -> list[pyvips.Image]:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from imaging import exif
-from service_kit.errors import UnprocessableImage, UnsupportedImage
+from service_kit.errors import UnsupportedImage
 from tests.fidelity.rendering import opened, rendered
 from tests.files import header_of
 
@@ -86,18 +86,6 @@ def test_what_nobody_knows_is_not_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"hello")
     with pytest.raises(UnsupportedImage, match="the file is not an image in a supported format"):
         header_of(tmp_path / "file")
-
-
-def test_a_tiff_whose_colours_would_be_wrong_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "file").write_bytes(_ycbcr())
-    with pytest.raises(UnprocessableImage, match="save it as RGB"):
-        header_of(tmp_path / "file")
-
-
-def _ycbcr() -> bytes:
-    body = io.BytesIO()
-    Image.new("RGB", (32, 24), (200, 100, 50)).convert("YCbCr").save(body, "TIFF")
-    return body.getvalue()
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
