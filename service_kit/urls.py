@@ -22,3 +22,11 @@ def parts_of(name: str, url: str) -> SplitResult:
             f"{name}={redacted(url)!r} is not a valid URL; percent-encode special characters in user name and password"
         ) from None
     return parts
+
+
+def for_each_host(url: str) -> list[str]:
+    """The same URL with one host each, if `url` has several: `scheme://user:password@a:1,b:2/path`."""
+    scheme, found, rest = url.partition("://")
+    end = min((place for mark in "/?#" if (place := rest.find(mark)) >= 0), default=len(rest))
+    user, at, hosts = rest[:end].rpartition("@")
+    return [f"{scheme}{found}{user}{at}{host}{rest[end:]}" for host in hosts.split(",")]

@@ -19,7 +19,7 @@ from service_kit.processes import worker
 from service_kit.settings import secret_in
 from service_kit.spool import Spool
 from service_kit.threads import in_thread
-from service_kit.urls import parts_of
+from service_kit.urls import for_each_host, parts_of
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.http import handlers
@@ -102,7 +102,13 @@ def database_config(settings: StorageSettings) -> DatabaseConfig:
 
     Raises CannotStart if the file with the password is needed and unreadable, ValueError if the URL is invalid.
     """
-    parts = parts_of("DATABASE_URL", settings.database)
+    parts = parts_of("DATABASE_URL", for_each_host(settings.database)[0])
     in_url = parts.password or "password" in parse_qs(parts.query)
     password = None if in_url else secret_in("DATABASE_PASSWORD_FILE", settings.database_password_file)
-    return DatabaseConfig(settings.database, password, settings.database_pool, settings.database_lock_pool)
+    return DatabaseConfig(
+        settings.database,
+        password,
+        settings.database_pool,
+        settings.database_lock_pool,
+        prepared_statements=settings.database_prepared_statements,
+    )

@@ -24,7 +24,9 @@ class StorageSettings(CommonSettings):
         description="Folder for the database and the blobs, unless DATABASE_URL and BLOB_URL say otherwise.",
     )
     database_url: str = Field(
-        "", description="`postgresql://user:password@host/name` or `sqlite:///path`; empty: SQLite in DATA_DIR."
+        "",
+        description="`postgresql://user:password@host/name` or `sqlite:///path`; empty: SQLite in DATA_DIR. Of several"
+        " PostgreSQL servers (`host1:5432,host2:5433`), the one that takes writes is used.",
     )
     database_password_file: Path | None = Field(
         None, description="File with the database password. Unused if DATABASE_URL has a password."
@@ -34,6 +36,11 @@ class StorageSettings(CommonSettings):
         10,
         gt=0,
         description="PostgreSQL connections per process for uploads. Each upload holds one while its bytes are stored.",
+    )
+    database_prepared_statements: bool = Field(
+        True,
+        description="`false` for PgBouncer, or another pooler, that runs each transaction on another connection of"
+        " PostgreSQL.",
     )
     accel_prefix: str = Field(
         "",

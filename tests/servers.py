@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
@@ -72,24 +73,76 @@ def small_disk(folder: Path, options: str) -> Iterator[Path]:
 def postgres(folder: Path, *options: str) -> Iterator[str]:
     """Run a PostgreSQL server; yields its URL. `options` are those of initdb."""
     initdb = program("initdb", "usr/lib/postgresql/*/bin")
-    data, port = folder / "postgres", free_port()
-    data.mkdir()
-    user: dict[str, object] = {}
-    if os.getuid() == 0:  # PostgreSQL refuses to run as root
-        user = {"user": "postgres"}
-        shutil.chown(data, "postgres")
-        for parent in (folder, *folder.parents):
-            if parent != Path("/") and parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
-                parent.chmod(parent.stat().st_mode | 0o011)
+    data, user = _folder_of_postgres(folder)
     subprocess.run(
         [initdb, "-D", data, "-U", "imgsvc", "--auth=trust", "-E", "UTF8", *options],
         check=True, cwd=data, stdout=subprocess.DEVNULL, **user,  # type: ignore[call-overload]
     )  # fmt: skip
-    server = str(Path(initdb).with_name("postgres"))
+    with _postgres_in(folder, data, user) as url:
+        yield url
+
+
+@contextmanager
+def standby(folder: Path, primary: str) -> Iterator[str]:
+    """Run a standby of a PostgreSQL server; yields its URL. It takes writes after `SELECT pg_promote()`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, user = _folder_of_postgres(folder)
+    data.chmod(0o700)
+    copy = [program("pg_basebackup", "usr/lib/postgresql/*/bin"), "-d", primary, "-D", data, "-R", "-c", "fast"]
+    subprocess.run(copy, check=True, cwd=data, stderr=subprocess.DEVNULL, **user)  # type: ignore[call-overload]
+    with _postgres_in(folder, data, user) as url:
+        yield url
+
+
+def _folder_of_postgres(folder: Path) -> tuple[Path, dict[str, object]]:
+    """A new folder for its data, and how to run its programs there: it refuses to run as root."""
+    data = folder / "postgres"
+    data.mkdir()
+    if os.getuid() != 0:
+        return data, {}
+    shutil.chown(data, "postgres")
+    for parent in (folder, *folder.parents):
+        if parent != Path("/") and parent.stat().st_uid == 0 and not parent.stat().st_mode & 1:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    return data, {"user": "postgres"}
+
+
+@contextmanager
+def _postgres_in(folder: Path, data: Path, user: dict[str, object]) -> Iterator[str]:
+    port, log = free_port(), folder / "postgres.log"
+    server = program("postgres", "usr/lib/postgresql/*/bin")
     command = [server, "-D", str(data), "-p", str(port), "-k", str(data), "-c", "listen_addresses=127.0.0.1"]
-    with running(command, folder / "postgres.log", cwd=data, **user) as process:
-        await_port(port, process, folder / "postgres.log")
-        yield f"postgresql://imgsvc@127.0.0.1:{port}/postgres"
+    with running(command, log, cwd=data, **user) as process:
+        await_port(port, process, log)
+        url = f"postgresql://imgsvc@127.0.0.1:{port}/postgres"
+        ready = [program("pg_isready", "usr/lib/postgresql/*/bin"), "-q", "-d", url]
+        while subprocess.run(ready, check=False).returncode and process.poll() is None:
+            time.sleep(0.02)
+        yield url
+
+
+@contextmanager
+def pgbouncer(folder: Path, url: str, **settings: str) -> Iterator[str]:
+    """Run PgBouncer in transaction mode in front of a PostgreSQL server; yields its URL."""
+    parts, port = urlsplit(url), free_port()
+    folder.mkdir(parents=True, exist_ok=True)
+    options = {"listen_addr": "127.0.0.1", "listen_port": str(port), "unix_socket_dir": ""}
+    options |= {"auth_type": "any", "pool_mode": "transaction", "max_client_conn": "500", **settings}
+    lines = [
+        "[databases]",
+        f"* = host={parts.hostname} port={parts.port} user={parts.username}",
+        "[pgbouncer]",
+        *(f"{name} = {value}" for name, value in options.items()),
+    ]
+    file, log = folder / "pgbouncer.ini", folder / "pgbouncer.log"
+    file.write_text("\n".join(lines))
+    user = {"user": "postgres"} if os.getuid() == 0 else {}
+    for parent in (folder, *folder.parents):
+        if os.getuid() == 0 and parent != Path("/") and not parent.stat().st_mode & 1:
+            parent.chmod(parent.stat().st_mode | 0o011)
+    with running([program("pgbouncer", "usr/sbin"), str(file)], log, **user) as process:
+        await_port(port, process, log)
+        yield urlunsplit(parts._replace(netloc=f"imgsvc@127.0.0.1:{port}"))
 
 
 @contextmanager

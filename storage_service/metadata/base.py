@@ -11,7 +11,7 @@ import storage_service.metadata
 from imaging.header import Header
 from service_kit.errors import CannotStart
 from service_kit.plugins import discover
-from service_kit.urls import parts_of
+from service_kit.urls import for_each_host, parts_of
 
 MIGRATIONS = Path(__file__).parents[1] / "migrations"
 """Numbered SQL files in a dialect that both PostgreSQL and SQLite understand."""
@@ -160,6 +160,8 @@ class DatabaseConfig:
     pool: int
     lock_pool: int = 4
     """Connections for storing and removing content."""
+    prepared_statements: bool = True
+    """False: the server may forget prepared statements, since a pooler in between runs each on another connection."""
 
 
 _STORES: dict[str, Callable[[DatabaseConfig], MetadataStore]] = {}
@@ -179,7 +181,7 @@ def metadata_store(*schemes: str) -> Callable[[Factory], Factory]:
 def create_store(config: DatabaseConfig) -> MetadataStore:
     """The store for `config.url`. Raises ValueError for an unknown scheme."""
     discover(storage_service.metadata)
-    scheme = parts_of("DATABASE_URL", config.url).scheme
+    scheme = {parts_of("DATABASE_URL", url).scheme for url in for_each_host(config.url)}.pop()
     if scheme not in _STORES:
         raise ValueError(f"DATABASE_URL has the unknown scheme {scheme!r}; use one of: {', '.join(sorted(_STORES))}")
     return _STORES[scheme](config)

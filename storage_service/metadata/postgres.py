@@ -5,11 +5,12 @@ import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
 from service_kit.errors import CannotStart, InsufficientStorage, Unavailable
+from storage_service.metadata._postgres_hosts import FAILURES, Hosts, NoPrimary
 from storage_service.metadata.base import (
     COLUMNS,
     PENDING,
@@ -34,9 +35,29 @@ _STEP_SECONDS = 1.5  # to connect, and for each statement of a transaction
 _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a worker that does not serve yet (30 s)
 _LOCK_SECONDS = 30.0  # while content is being stored: as long as an object store may take (blobs.py)
 _TABLE_MILLISECONDS = 500  # for the lock on a table to migrate: well below the time limit of the queries behind it
+_STATEMENTS = 100  # prepared statements that a connection keeps: more than there are here
 _MIGRATION_LOCK = 0x1A6E5EC
-_MISTAKES = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
-_FAILURES = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_MISTAKES = (
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.ClientConfigurationError,
+)
+_REASONS = (
+    (
+        asyncpg.InvalidAuthorizationSpecificationError,
+        "rejects the service; check the user name and password in DATABASE_URL",
+    ),
+    (asyncpg.InvalidCatalogNameError, "does not exist; check the name at the end of DATABASE_URL"),
+    (asyncpg.InsufficientPrivilegeError, "denies the service a right; grant its user all rights in the schema"),
+    (asyncpg.TooManyConnectionsError, "has no connection left; raise max_connections, or lower DATABASE_POOL"),
+    (asyncpg.ReadOnlySQLTransactionError, "only reads at the moment; retry later"),
+    (NoPrimary, "is a standby; retry when a server in DATABASE_URL takes writes"),
+    *(
+        (kind, "is behind a pooler that loses prepared statements; set DATABASE_PREPARED_STATEMENTS=false")
+        for kind in (asyncpg.InvalidSQLStatementNameError, asyncpg.DuplicatePreparedStatementError)
+    ),
+)
+"""What is said about errors that have a cure."""
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"  # noqa: S608
 
@@ -73,7 +94,7 @@ _SAME_PURGE = "image_id = $1 AND deleted_at = $2 AND damaged = $3"
 
 @metadata_store("postgresql", "postgres")
 class PostgresStore:
-    """Two pools of connections, which reconnect when the server comes back.
+    """Two pools of connections, which reconnect when the server comes back, or another one takes over.
 
     An upload holds a connection while the blob store works. Uploads have their own pool, so that a slow blob store does
     not take the connections of queries.
@@ -82,8 +103,9 @@ class PostgresStore:
     exclusive = False
 
     def __init__(self, config: DatabaseConfig) -> None:
-        self._pool = _pool(config, config.pool)
-        self._locks = _pool(config, config.lock_pool)
+        self._hosts = Hosts(config.url)
+        self._pool = _pool(config, self._hosts, config.pool)
+        self._locks = _pool(config, self._hosts, config.lock_pool)
 
     async def open(self, *, beside: bool = False) -> None:
         """Wait for the server, connect, and migrate. Several processes may do this at once.
@@ -142,7 +164,7 @@ class PostgresStore:
                     return
             except _MISTAKES:
                 return
-            except _FAILURES as error:
+            except (*FAILURES, NoPrimary) as error:
                 if not warned:
                     logger.warning("waiting up to %g s for the metadata database: %r", _START_SECONDS, error)
                 warned = True
@@ -243,43 +265,61 @@ class PostgresStore:
     async def _connection(self) -> AsyncIterator["Connection"]:
         """A connection for one query. It is dropped if the answer takes too long."""
         with _translated():
-            async with asyncio.timeout(_ANSWER_SECONDS), _borrowed(self._pool) as connection:
+            async with asyncio.timeout(_ANSWER_SECONDS), self._borrowed(self._pool) as connection:
                 yield connection
 
     @asynccontextmanager
     async def _held_connection(self) -> AsyncIterator["Connection"]:
         """A connection for several statements, with other work between them."""
         with _translated():
-            async with _borrowed(self._locks, _LOCK_SECONDS) as connection:
+            async with self._borrowed(self._locks, _LOCK_SECONDS) as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def _borrowed(
+        self, pool: "asyncpg.Pool[asyncpg.Record]", seconds: float | None = None
+    ) -> AsyncIterator["Connection"]:
+        with DATABASE_WAIT.time():
+            connection = await pool.acquire(timeout=seconds)
+        try:
+            yield connection
+        except (asyncio.CancelledError, TimeoutError) as error:
+            connection.terminate()  # otherwise the pool would wait for the server
+            if isinstance(error, TimeoutError) and self._hosts.several:
+                await self._connect_anew()  # that machine may be gone
+            raise
+        except asyncpg.ReadOnlySQLTransactionError:
+            await self._connect_anew()  # the server has become a standby, and another one the primary
+            raise
+        finally:
+            await pool.release(connection)
+
+    async def _connect_anew(self) -> None:
+        """Replace each connection before it is used again."""
+        await asyncio.gather(self._pool.expire_connections(), self._locks.expire_connections())
 
 
 async def _applied(connection: "Connection") -> set[str]:
     return {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
 
 
-def _pool(config: DatabaseConfig, size: int) -> "asyncpg.Pool[asyncpg.Record]":
+def _pool(config: DatabaseConfig, hosts: Hosts, size: int) -> "asyncpg.Pool[asyncpg.Record]":
+    connect: Any = hosts.connect  # asyncpg's stubs want each option by its name
     return asyncpg.create_pool(
         config.url,
+        connect=connect,
+        reset=_nothing,
         password=config.password,
         min_size=0,
         max_size=size,
         timeout=_STEP_SECONDS,
         command_timeout=_STEP_SECONDS,
+        statement_cache_size=_STATEMENTS if config.prepared_statements else 0,
     )
 
 
-@asynccontextmanager
-async def _borrowed(pool: "asyncpg.Pool[asyncpg.Record]", seconds: float | None = None) -> AsyncIterator["Connection"]:
-    with DATABASE_WAIT.time():
-        connection = await pool.acquire(timeout=seconds)
-    try:
-        yield connection
-    except (asyncio.CancelledError, TimeoutError):
-        connection.terminate()  # otherwise the pool would wait for the server
-        raise
-    finally:
-        await pool.release(connection)
+async def _nothing(_connection: object) -> None:
+    """Nothing outlasts a transaction here that would have to be reset. A pooler would reset another connection."""
 
 
 @contextmanager
@@ -288,17 +328,12 @@ def _translated() -> Iterator[None]:
         yield
     except asyncpg.DiskFullError as error:
         raise InsufficientStorage("the disk of the database is full; it cannot store another image") from error
-    except asyncpg.InvalidAuthorizationSpecificationError as error:
+    except asyncpg.ClientConfigurationError as error:
+        raise CannotStart(f"DATABASE_URL is not valid: {error}") from error
+    except (*FAILURES, NoPrimary) as error:
         DATABASE_ERRORS.inc()
-        raise Unavailable(
-            "the metadata database rejects the service; check the user name and password in DATABASE_URL"
-        ) from error
-    except asyncpg.InvalidCatalogNameError as error:
-        DATABASE_ERRORS.inc()
-        raise Unavailable("the metadata database does not exist; check the name at the end of DATABASE_URL") from error
-    except _FAILURES as error:
-        DATABASE_ERRORS.inc()
-        raise Unavailable("the metadata database does not respond; retry later") from error
+        reason = next((text for kind, text in _REASONS if isinstance(error, kind)), "does not respond; retry later")
+        raise Unavailable(f"the metadata database {reason}") from error
 
 
 class _LockedContent:
