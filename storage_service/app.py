@@ -3,22 +3,18 @@
 import asyncio
 import contextlib
 import functools
-import logging
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from imaging.tasks import READ_HEADER
-from service_kit.errors import ServiceError
 from service_kit.http import middlewares, paths, request_log, server, tracing
 from service_kit.http.health import probe_routes
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
 from service_kit.settings import secret_in
 from service_kit.spool import Spool
-from service_kit.threads import in_thread
 from service_kit.urls import for_each_host, parts_of
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
@@ -28,11 +24,10 @@ from storage_service.metadata.base import DatabaseConfig, create_store
 from storage_service.purge_hook import PurgeHook
 from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
+from storage_service.sweeping import Sweeper
 from storage_service.validation import Validator
 
 PURGER = web.AppKey("PURGER", Purger)
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(settings: StorageSettings) -> web.Application:
@@ -72,8 +67,8 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         stack.push_async_callback(purger.close)
         library = Library(metadata, blobs, validator, purger)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
-        sweeper = asyncio.create_task(sweep_for_ever(library, spool, settings.sweep_seconds))
-        stack.callback(sweeper.cancel)
+        sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
+        stack.callback(asyncio.create_task(sweeper.run()).cancel)
         purging = asyncio.create_task(purger.run())
         stack.callback(purging.cancel)
         yield
@@ -82,19 +77,6 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
 async def _observe(app: web.Application) -> None:
     request_log.flush()
     await app[PURGER].observe()
-
-
-async def sweep_for_ever(library: Library, spool: Spool, seconds: float) -> None:
-    """Remove what crashes left behind, every `seconds`."""
-    while True:
-        await asyncio.sleep(seconds)
-        try:
-            await in_thread(spool.sweep)
-            removed = await library.sweep(timedelta(seconds=seconds))
-        except (ServiceError, OSError) as error:  # the next sweep may succeed
-            logger.warning("the sweep failed: %s", error)
-        else:
-            logger.info("the sweep removed %d blobs that no image uses", removed)
 
 
 def database_config(settings: StorageSettings) -> DatabaseConfig:

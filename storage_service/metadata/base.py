@@ -150,6 +150,15 @@ class MetadataStore(Protocol):
     async def finish_purge(self, purge: PendingPurge) -> None:
         """Remove a purge from the outbox, unless another purge of the image has replaced it."""
 
+    async def claim_sweep(self, now: datetime, until: datetime, latest: datetime) -> bool:
+        """Whether a sweep is due. If it is, no other caller is told so until `until`, or what `schedule_sweep` says.
+
+        One that is due after `latest` is due now: the interval, or a clock, has been changed.
+        """
+
+    async def schedule_sweep(self, at: datetime) -> None:
+        """Make the next sweep due at `at`."""
+
 
 @dataclass(frozen=True, slots=True)
 class DatabaseConfig:

@@ -88,6 +88,10 @@ _CLAIM = """
     )
     RETURNING image_id, sha256, deleted_at, round, damaged
 """
+_CLAIM_SWEEP = """
+    INSERT INTO sweeps (name, due_at) VALUES ('blobs', $2)
+    ON CONFLICT (name) DO UPDATE SET due_at = $2 WHERE sweeps.due_at <= $1 OR sweeps.due_at > $3
+"""
 _SAME_PURGE = "image_id = $1 AND deleted_at = $2 AND damaged = $3"
 """A deletion replaces the purge of damage while a round of it may be on its way."""
 
@@ -171,9 +175,13 @@ class PostgresStore:
             await asyncio.sleep(_AGAIN_SECONDS)
 
     async def close(self) -> None:
-        """Close all connections."""
-        await self._pool.close()
-        await self._locks.close()
+        """Close all connections. A server that does not answer is not waited for."""
+        try:
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await asyncio.gather(self._pool.close(), self._locks.close())
+        except TimeoutError:
+            self._pool.terminate()
+            self._locks.terminate()
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
@@ -260,6 +268,16 @@ class PostgresStore:
         query = f"DELETE FROM purges WHERE {_SAME_PURGE}"  # noqa: S608
         async with self._connection() as connection:
             await connection.execute(query, purge.image_id, purge.deleted_at, purge.damaged)
+
+    async def claim_sweep(self, now: datetime, until: datetime, latest: datetime) -> bool:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            return await connection.execute(_CLAIM_SWEEP, now, until, latest) == "INSERT 0 1"
+
+    async def schedule_sweep(self, at: datetime) -> None:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            await connection.execute("UPDATE sweeps SET due_at = $1", at)
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:

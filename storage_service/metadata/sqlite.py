@@ -48,6 +48,11 @@ _CLAIM = """
     WHERE image_id IN (SELECT image_id FROM purges WHERE due_at <= ? ORDER BY deleted_at DESC LIMIT ?)
     RETURNING image_id, sha256, deleted_at, round, damaged
 """
+_CLAIM_SWEEP = """
+    INSERT INTO sweeps (name, due_at) VALUES ('blobs', ?)
+    ON CONFLICT (name) DO UPDATE SET due_at = excluded.due_at WHERE sweeps.due_at <= ? OR sweeps.due_at > ?
+    RETURNING name
+"""
 _SAME_PURGE = "image_id = ? AND deleted_at = ? AND damaged = ?"
 """A deletion replaces the purge of damage while a round of it may be on its way."""
 _FULL = {"SQLITE_FULL"}
@@ -234,6 +239,17 @@ class SqliteStore:
         """See MetadataStore."""
         query = f"DELETE FROM purges WHERE {_SAME_PURGE}"  # noqa: S608
         await self.write(query, purge.image_id, purge.deleted_at, purge.damaged)
+
+    async def claim_sweep(self, now: datetime, until: datetime, latest: datetime) -> bool:
+        """See MetadataStore."""
+        with _translated():
+            async with self._writing:
+                rows = await self._connection.execute_fetchall(_CLAIM_SWEEP, [_text(until), _text(now), _text(latest)])
+        return bool([*rows])
+
+    async def schedule_sweep(self, at: datetime) -> None:
+        """See MetadataStore."""
+        await self.write("UPDATE sweeps SET due_at = ?", at)
 
     async def write(self, statement: str, *values: object) -> None:
         """Run one statement as a transaction."""

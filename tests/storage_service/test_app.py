@@ -1,31 +1,11 @@
-"""The background work of the storage service: sweeping."""
+"""How the storage service is assembled."""
 
-import asyncio
-import contextlib
 from pathlib import Path
 
 import pytest
 
-from service_kit.spool import Spool
-from storage_service.app import database_config, sweep_for_ever
+from storage_service.app import database_config
 from storage_service.settings import StorageSettings
-from tests.storage_service.conftest import Storage
-
-
-async def test_the_sweeper_survives_a_missing_folder(
-    storage: Storage, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    spool = Spool(tmp_path / "gone")
-    caplog.set_level("INFO")
-    sweeper = asyncio.create_task(sweep_for_ever(storage.library, spool, 0.01))
-    try:
-        await _until(lambda: "the sweep failed" in caplog.text)
-        spool.prepare()
-        await _until(lambda: "the sweep removed" in caplog.text)
-    finally:
-        sweeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeper
 
 
 @pytest.mark.parametrize(
@@ -47,9 +27,3 @@ def test_the_password_file_is_used_only_if_the_url_has_no_password(
     file.unlink()
     if password is None:
         assert database_config(settings).password is None
-
-
-async def _until(condition: object) -> None:
-    async with asyncio.timeout(10):
-        while not condition():  # type: ignore[operator]
-            await asyncio.sleep(0.005)

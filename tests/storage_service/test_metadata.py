@@ -57,7 +57,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
         connection = await asyncpg.connect(url)
-        await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
+        await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps")
         await connection.close()
     store = create_store(DatabaseConfig(url, None, 5))
     _URLS[id(store)] = url
@@ -246,7 +246,7 @@ async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: 
 
 async def test_a_scrub_of_an_empty_database_creates_nothing(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps")
     store = create_store(DatabaseConfig(postgres_url, None, 2))
     with pytest.raises(CannotStart, match="lacks the migrations 0001_images"):
         await store.open(beside=True)
@@ -299,6 +299,19 @@ async def test_the_next_purge_is_the_earliest_due(store: MetadataStore) -> None:
     assert await store.next_purge() == due(30)
     await store.finish_purge(PendingPurge(first.image_id, first.sha256, NOW))
     assert await store.next_purge() is None
+
+
+async def test_a_sweep_is_claimed_once_each_time_that_it_is_due(store: MetadataStore) -> None:
+    def at(seconds: int) -> datetime:
+        return NOW + timedelta(seconds=seconds)
+
+    claims = await asyncio.gather(*(store.claim_sweep(NOW, at(60), at(900)) for _ in range(9)))
+    assert sorted(claims) == [False] * 8 + [True], "the first one is due at once"
+    assert not await store.claim_sweep(at(59), at(99), at(999))
+    assert await store.claim_sweep(at(60), at(99), at(999)), "its node was stopped"
+    await store.schedule_sweep(at(900))
+    assert not await store.claim_sweep(at(100), at(101), at(900))
+    assert await store.claim_sweep(at(100), at(101), at(899)), "the interval is shorter now"
 
 
 async def test_content_is_used_while_an_image_has_it(store: MetadataStore) -> None:
@@ -391,7 +404,7 @@ async def test_only_one_process_can_use_a_sqlite_database(tmp_path: Path) -> Non
 
 async def test_many_processes_can_migrate_at_the_same_time(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations")
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps")
     stores = [create_store(DatabaseConfig(postgres_url, None, 2)) for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores))
     applied = await connection.fetch("SELECT name FROM schema_migrations")
