@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 
 from imaging.locator import Located, explain_missing
-from service_kit.errors import ContentLost, Gone, NotFound, ServiceError
+from service_kit.errors import ContentLost, Gone, InsufficientStorage, NotFound, ServiceError
 from service_kit.ids import checked_image_id, new_image_id
 from service_kit.observing import spans
 from service_kit.spool import Spooled
@@ -50,9 +50,14 @@ class Library:
                 spans.lap("record")
                 with spans.during("blob"):
                     damaged = await content.is_damaged()
-                    if damaged or not await self._blobs.is_durable(upload.sha256, upload.bytes):
+                    if damaged or not (known := await self._blobs.is_durable(upload.sha256, upload.bytes)):
                         await self._blobs.add(upload.sha256, upload.path)
-                await content.add(record)
+                try:
+                    await content.add(record)
+                except InsufficientStorage:
+                    if not damaged and not known:
+                        await self._blobs.delete(upload.sha256)  # it would fill the disk further
+                    raise
                 if damaged:
                     await content.mend()
         return record

@@ -345,7 +345,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except asyncpg.DiskFullError as error:
-        raise InsufficientStorage("the disk of the database is full; it cannot store another image") from error
+        raise InsufficientStorage("the disk of the database is full; nothing was changed") from error
     except asyncpg.ClientConfigurationError as error:
         raise CannotStart(f"DATABASE_URL is not valid: {error}") from error
     except (*FAILURES, NoPrimary) as error:

@@ -2,8 +2,9 @@
 
 import asyncio
 import fcntl
+import logging
 import sqlite3
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,8 @@ from weakref import WeakValueDictionary
 
 import aiosqlite
 
-from service_kit.errors import CannotStart, InsufficientStorage, Unavailable
+from service_kit.errors import CannotStart, DiskFailed, InsufficientStorage, Unavailable
+from storage_service.metadata._sqlite_room import Room
 from storage_service.metadata.base import (
     COLUMNS,
     PENDING,
@@ -26,6 +28,8 @@ from storage_service.metadata.base import (
     pending_migrations,
     refuse_pending,
 )
+
+logger = logging.getLogger(__name__)
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
@@ -55,7 +59,17 @@ _CLAIM_SWEEP = """
 """
 _SAME_PURGE = "image_id = ? AND deleted_at = ? AND damaged = ?"
 """A deletion replaces the purge of damage while a round of it may be on its way."""
-_FULL = {"SQLITE_FULL"}
+_FULL = {"SQLITE_FULL", "SQLITE_IOERR_SHMSIZE"}
+_REASONS = (
+    ("SQLITE_READONLY", DiskFailed, "only reads; check the owner of its file and folder, and the mount of its disk"),
+    ("SQLITE_BUSY", Unavailable, "is locked by another program; retry later"),
+    ("SQLITE_LOCKED", Unavailable, "is locked by another program; retry later"),
+    ("SQLITE_IOERR", DiskFailed, "is on a disk that failed; see the log of the kernel"),
+    ("SQLITE_CANTOPEN", DiskFailed, "cannot be opened; check the owner of its file and folder"),
+    ("SQLITE_CORRUPT", DiskFailed, "is damaged; restore it from a backup"),
+    ("SQLITE_NOTADB", DiskFailed, "is not a SQLite database, or damaged; restore it from a backup"),
+)
+"""The start of SQLite's name of an error, and what is said about it."""
 _LOCK_SECONDS, _AGAIN_SECONDS = 30.0, 0.05
 T = TypeVar("T")
 
@@ -70,6 +84,7 @@ class SqliteStore:
         self._path = Path(unquote(urlsplit(config.url).path.removeprefix("/")))
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writing = asyncio.Lock()
+        self._room = Room(self._path)
         self._owned = ExitStack()
         self._contents: IO[str]
         self._connection: aiosqlite.Connection
@@ -84,6 +99,7 @@ class SqliteStore:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not beside:
             self._own()
+            self._room.give_up_to_start()
         self._contents = self._owned.enter_context(self._path.with_name(f"{self._path.name}.contents").open("w"))
         with _translated():
             self._connection = await aiosqlite.connect(self._path, isolation_level=None)
@@ -92,6 +108,10 @@ class SqliteStore:
             except BaseException:
                 await self.close()  # otherwise the connection's thread would keep the process alive
                 raise
+        if not beside:
+            self._room.reserve_log()
+            with suppress(InsufficientStorage):  # uploads try again
+                self._room.reserve()
 
     async def close(self) -> None:
         """Close the connection."""
@@ -190,7 +210,7 @@ class SqliteStore:
                 await connection.execute(_ANNOUNCE_DAMAGE, [_text(at), _text(at), sha256])
                 await connection.execute(f"UPDATE images SET damaged_at = ? WHERE {_DAMAGED}", [_text(at), sha256])  # noqa: S608
 
-        await _whole(both())
+        await _whole(self._surely(both))
 
     async def is_damaged(self, sha256: str) -> bool:
         """See LockedContent."""
@@ -209,13 +229,11 @@ class SqliteStore:
                     await connection.execute(_ANNOUNCE, [_text(purge_at), image_id])
             return cursor.rowcount == 1
 
-        return await _whole(both())
+        return await _whole(self._surely(both))
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""
-        with _translated():
-            async with self._writing:
-                rows = await self._connection.execute_fetchall(_CLAIM, [_text(until), _text(now), limit])
+        rows = await self._changed(_CLAIM, until, now, limit)
         return [PendingPurge(row[0], row[1], datetime.fromisoformat(row[2]), row[3], bool(row[4])) for row in rows]
 
     async def postpone_purge(self, purge: PendingPurge, number: int, due_at: datetime) -> None:
@@ -242,20 +260,45 @@ class SqliteStore:
 
     async def claim_sweep(self, now: datetime, until: datetime, latest: datetime) -> bool:
         """See MetadataStore."""
-        with _translated():
-            async with self._writing:
-                rows = await self._connection.execute_fetchall(_CLAIM_SWEEP, [_text(until), _text(now), _text(latest)])
-        return bool([*rows])
+        return bool(await self._changed(_CLAIM_SWEEP, until, now, latest))
 
     async def schedule_sweep(self, at: datetime) -> None:
         """See MetadataStore."""
         await self.write("UPDATE sweeps SET due_at = ?", at)
 
+    async def add(self, record: ImageRecord) -> None:
+        """Add a record. What the disk has left is for deletions."""
+        self._room.reserve()
+        await self._write(_INSERT, *(getattr(record, column) for column in COLUMNS))
+
+    async def _changed(self, statement: str, *values: object) -> list[sqlite3.Row]:
+        """Run one statement as a transaction, even if the disk is full, and return the rows that it changed."""
+
+        async def change() -> list[sqlite3.Row]:
+            async with self._writing:
+                with _translated():
+                    return [*await self._connection.execute_fetchall(statement, _bound(values))]
+
+        return await self._surely(change)
+
     async def write(self, statement: str, *values: object) -> None:
-        """Run one statement as a transaction."""
+        """Run one statement as a transaction, even if the disk is full."""
+        await self._surely(lambda: self._write(statement, *values))
+
+    async def _write(self, statement: str, *values: object) -> None:
         async with self._writing:
             with _translated():
-                await self._connection.execute(statement, [_text(v) if isinstance(v, datetime) else v for v in values])
+                await self._connection.execute(statement, _bound(values))
+
+    async def _surely(self, work: Callable[[], Coroutine[None, None, T]]) -> T:
+        """Do `work`, which changes the database, all or nothing. If the disk is full, use what is reserved."""
+        try:
+            return await work()
+        except InsufficientStorage:
+            if not self._room.give_up():
+                raise
+            logger.warning("the disk of the metadata database is full; using the room that is reserved for deletions")
+            return await work()
 
     @asynccontextmanager
     async def _transaction(self) -> AsyncIterator[aiosqlite.Connection]:
@@ -278,7 +321,7 @@ class _LockedContent:
         self._sha256 = sha256
 
     async def add(self, record: ImageRecord) -> None:
-        await self._store.write(_INSERT, *(getattr(record, column) for column in COLUMNS))
+        await self._store.add(record)
 
     async def is_used(self) -> bool:
         return bool(await self._store.used_contents([self._sha256]))
@@ -303,9 +346,17 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "") in _FULL:
-            raise InsufficientStorage("the disk is full; the database cannot store another image") from error
+        name = getattr(error, "sqlite_errorname", "")
+        if name in _FULL:
+            raise InsufficientStorage("the disk of the database is full; nothing was changed") from error
+        for start, kind, reason in _REASONS:
+            if name.startswith(start):
+                raise kind(f"the metadata database {reason}") from error
         raise Unavailable("the metadata database does not respond; retry later") from error
+
+
+def _bound(values: Sequence[object]) -> list[object]:
+    return [_text(value) if isinstance(value, datetime) else value for value in values]
 
 
 def _text(moment: datetime) -> str:
