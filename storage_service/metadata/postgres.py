@@ -2,15 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
 from service_kit.errors import CannotStart, InsufficientStorage, Unavailable
 from storage_service.metadata._postgres_hosts import FAILURES, Hosts, NoPrimary
+from storage_service.metadata._postgres_room import IS_RESERVED, Room
 from storage_service.metadata.base import (
     COLUMNS,
     PENDING,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     Connection = asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
 
 logger = logging.getLogger(__name__)
+T = TypeVar("T")
 
 _ANSWER_SECONDS = 1.8  # for a connection and an answer, so that clients get a 503 in under 2 s
 _STEP_SECONDS = 1.5  # to connect, and for each statement of a transaction
@@ -59,7 +61,8 @@ _REASONS = (
 )
 """What is said about errors that have a cure."""
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
-_INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join(f'${n + 1}' for n in range(len(COLUMNS)))})"  # noqa: S608
+_INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) SELECT {', '.join(f'${n + 1}' for n in range(len(COLUMNS)))}"
+_INSERT_IF_ROOM = f"{_INSERT} WHERE {IS_RESERVED}"
 
 _DELETE = """
     WITH gone AS (
@@ -110,6 +113,7 @@ class PostgresStore:
         self._hosts = Hosts(config.url)
         self._pool = _pool(config, self._hosts, config.pool)
         self._locks = _pool(config, self._hosts, config.lock_pool)
+        self.room = Room(self._connection)
 
     async def open(self, *, beside: bool = False) -> None:
         """Wait for the server, connect, and migrate. Several processes may do this at once.
@@ -133,6 +137,8 @@ class PostgresStore:
                         " start the service again when it has ended"
                     )
                 await asyncio.sleep(_AGAIN_SECONDS)
+        with suppress(InsufficientStorage):  # uploads try again
+            await self.room.reserve()
 
     async def _migrate(self, connection: "Connection") -> bool:
         """Apply pending migrations: all or none. Returns False if another transaction has a lock on their tables.
@@ -237,19 +243,21 @@ class PostgresStore:
 
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """See MetadataStore."""
-        async with self._connection() as connection:
-            return await connection.execute(_DELETE, image_id, at, purge_at) == "INSERT 0 1"
+        return await self._change(_DELETE, image_id, at, purge_at) == "INSERT 0 1"
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""
-        async with self._connection() as connection:
-            return [PendingPurge(*row) for row in await connection.fetch(_CLAIM, now, until, limit)]
+
+        async def claim() -> list[PendingPurge]:
+            async with self._connection() as connection:
+                return [PendingPurge(*row) for row in await connection.fetch(_CLAIM, now, until, limit)]
+
+        return await self._surely(claim)
 
     async def postpone_purge(self, purge: PendingPurge, number: int, due_at: datetime) -> None:
         """See MetadataStore."""
         query = f"UPDATE purges SET round = $4, due_at = $5 WHERE {_SAME_PURGE}"  # noqa: S608
-        async with self._connection() as connection:
-            await connection.execute(query, purge.image_id, purge.deleted_at, purge.damaged, number, due_at)
+        await self._change(query, purge.image_id, purge.deleted_at, purge.damaged, number, due_at)
 
     async def next_purge(self) -> datetime | None:
         """See MetadataStore."""
@@ -266,18 +274,32 @@ class PostgresStore:
     async def finish_purge(self, purge: PendingPurge) -> None:
         """See MetadataStore."""
         query = f"DELETE FROM purges WHERE {_SAME_PURGE}"  # noqa: S608
-        async with self._connection() as connection:
-            await connection.execute(query, purge.image_id, purge.deleted_at, purge.damaged)
+        await self._change(query, purge.image_id, purge.deleted_at, purge.damaged)
 
     async def claim_sweep(self, now: datetime, until: datetime, latest: datetime) -> bool:
         """See MetadataStore."""
-        async with self._connection() as connection:
-            return await connection.execute(_CLAIM_SWEEP, now, until, latest) == "INSERT 0 1"
+        return await self._change(_CLAIM_SWEEP, now, until, latest) == "INSERT 0 1"
 
     async def schedule_sweep(self, at: datetime) -> None:
         """See MetadataStore."""
-        async with self._connection() as connection:
-            await connection.execute("UPDATE sweeps SET due_at = $1", at)
+        await self._change("UPDATE sweeps SET due_at = $1", at)
+
+    async def _change(self, statement: str, *values: object) -> str:
+        """Run one statement, even if the disk is full, and return its command tag."""
+
+        async def change() -> str:
+            async with self._connection() as connection:
+                return await connection.execute(statement, *values)
+
+        return await self._surely(change)
+
+    async def _surely(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Do `work`, which changes the database. If its disk is full, use what is reserved."""
+        try:
+            return await work()
+        except InsufficientStorage:
+            await self.room.give_up()
+            return await work()
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator["Connection"]:
@@ -361,7 +383,12 @@ class _LockedContent:
         self._sha256 = sha256
 
     async def add(self, record: ImageRecord) -> None:
-        await self._connection.execute(_INSERT, *(getattr(record, column) for column in COLUMNS))
+        values = [getattr(record, column) for column in COLUMNS]
+        if self._store.room.possible:
+            if await self._connection.execute(_INSERT_IF_ROOM, *values) == "INSERT 0 1":
+                return
+            await self._store.room.reserve()
+        await self._connection.execute(_INSERT, *values)
 
     async def is_used(self) -> bool:
         return bool(await self._store.used_contents([self._sha256]))

@@ -6,13 +6,14 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import aiohttp
+import pytest
 
 from tests import pictures, servers
-from tests.faults.test_databases import Site
+from tests.faults.test_databases import Site, run_sql
 from tests.faults.test_disks import MIB, fill, numbered
 
 _DISK = "size=64m"
@@ -90,6 +91,52 @@ async def test_a_service_starts_and_deletes_on_a_full_disk(tmp_path: Path, http:
                 assert status == 204, text
             (disk / "rest").unlink()
             assert (await site.ask("POST", body=numbered(5000)))[0] == 201
+
+
+@pytest.mark.parametrize("log", ["elsewhere", "here"])
+async def test_postgresql_on_a_full_disk_deletes(tmp_path: Path, http: aiohttp.ClientSession, log: str) -> None:
+    """If the disk of its log is full, too, PostgreSQL panics, starts again and has the room that was reserved."""
+    with ExitStack() as stack:
+        disk = stack.enter_context(servers.small_disk(tmp_path / "small", _DISK))
+        options = ["--wal-segsize=1", "--no-sync"]
+        if log == "elsewhere":
+            elsewhere = tmp_path / "log"
+            elsewhere.mkdir(mode=0o777)
+            elsewhere.chmod(0o777)
+            options.append(f"--waldir={elsewhere}/wal")
+        url = stack.enter_context(servers.postgres(disk, *options))
+        run_sql(url, "ALTER SYSTEM SET max_wal_size = '5MB'", "SELECT pg_reload_conf()")
+        site = Site(http, stack.enter_context(servers.serve(tmp_path, DATABASE_URL=url, RENDERERS="1")))
+        ids = [await site.upload(numbered(number)) for number in range(300)]
+        fill(disk / "rest")
+        if log == "here":
+            panic(url)
+            assert "PANIC" in (disk / "postgres.log").read_text(errors="replace")
+        answers: Counter[int] = Counter()
+        async with asyncio.timeout(120):
+            for image_id in ids[:-1]:
+                status = 0
+                while status != 204:
+                    status, text = await site.ask("DELETE", f"/{image_id}")
+                    answers[status] += 1
+                    assert status == 204 or (status == 503 and log == "here"), text
+                assert (await site.ask("GET", f"/{image_id}"))[0] in {410, 503}
+        print(f"\n{log}: {dict(answers)}")
+        assert (await site.ask("POST", body=numbered(5001)))[0] == 507, "what is left is for deletions"
+        assert (await site.ask("GET", f"/{ids[-1]}"))[0] == 200
+        (disk / "rest").unlink()
+        async with asyncio.timeout(20):
+            while (await site.ask("POST", body=numbered(5002)))[0] != 201:
+                await asyncio.sleep(0.1)
+        assert "Traceback" not in site.served.log.read_text()
+
+
+def panic(url: str) -> None:
+    """Write to the log until there is no room for it."""
+    command = [servers.program("psql"), url, "-Atqc", "SELECT pg_logical_emit_message(false, '', repeat('x', 1000000))"]
+    for _ in range(100):
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            return
 
 
 async def test_a_locked_sqlite_file_is_named(tmp_path: Path, http: aiohttp.ClientSession) -> None:

@@ -57,7 +57,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
         connection = await asyncpg.connect(url)
-        await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps")
+        await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps, disk_reserve")
         await connection.close()
     store = create_store(DatabaseConfig(url, None, 5))
     _URLS[id(store)] = url
@@ -246,7 +246,7 @@ async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: 
 
 async def test_a_scrub_of_an_empty_database_creates_nothing(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps")
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps, disk_reserve")
     store = create_store(DatabaseConfig(postgres_url, None, 2))
     with pytest.raises(CannotStart, match="lacks the migrations 0001_images"):
         await store.open(beside=True)
@@ -404,7 +404,7 @@ async def test_only_one_process_can_use_a_sqlite_database(tmp_path: Path) -> Non
 
 async def test_many_processes_can_migrate_at_the_same_time(postgres_url: str) -> None:
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps")
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps, disk_reserve")
     stores = [create_store(DatabaseConfig(postgres_url, None, 2)) for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores))
     applied = await connection.fetch("SELECT name FROM schema_migrations")
