@@ -6,8 +6,8 @@ import logging
 import os
 import resource
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,10 +74,17 @@ class Program:
         return 0
 
     async def application(self) -> Runner:
-        """The application in its runner, for gunicorn's worker to start. Exits if it cannot."""
-        try:
+        """The application in its runner, for gunicorn's worker to start. Exits if it cannot, as `setup` does then."""
+        with self._exiting():
             settings = self._read_settings()
-            return Runner(self._create_app(settings), _common(settings))
+            return _WorkerRunner(self._create_app(settings), _common(settings), self._exiting)
+        raise AssertionError
+
+    @contextmanager
+    def _exiting(self) -> Iterator[None]:
+        """Exit with one line for each mistake. gunicorn would print a traceback for each worker."""
+        try:
+            yield
         except CannotStart as error:
             self._complain(error)
             sys.exit(_BOOT_ERROR)
@@ -120,6 +127,25 @@ class Program:
                 print(f"{self.name}: stopping", flush=True)
 
         await serve_until_stopped(Runner(app, _common(settings)), host, port, announce, stopping)
+
+
+class _WorkerRunner(Runner):
+    """A runner for gunicorn, whose workers call `setup` themselves."""
+
+    def __init__(
+        self, app: web.Application, settings: CommonSettings, exiting: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        super().__init__(app, settings)
+        self._exiting = exiting
+
+    async def setup(self) -> None:
+        """Start up the application, or exit."""
+        with self._exiting():
+            try:
+                await super().setup()
+            except CannotStart:
+                await self.cleanup()
+                raise
 
 
 def _common(settings: Sequence[BaseSettings]) -> CommonSettings:

@@ -70,7 +70,7 @@ class Blobs:
         self._signs = parts.scheme in _SIGNING_SCHEMES
         try:
             self._store: ObjectStore = LocalStore(self._root, mkdir=True) if self._root else _remote_store(url)
-        except (BaseError, ValueError) as error:
+        except (BaseError, OSError, ValueError) as error:
             hint = "use file:///path, s3://bucket/prefix or memory://"
             reason = str(error).splitlines()[0] if redacted(url) == url else hint  # the reason may contain a secret
             raise ValueError(f"BLOB_URL={redacted(url)!r} is not a blob store: {reason}") from None

@@ -95,6 +95,19 @@ class Runner(web.AppRunner):
         app.middlewares.insert(0, self._in_flight.count)
         app.on_response_prepare.extend((self._in_flight.close_when_stopping, remember_response))
 
+    async def setup(self) -> None:
+        """Start up the application. Raises CannotStart if a setting, a database or a folder is unusable."""
+        try:
+            await super().setup()
+        except ServiceError as error:
+            cause = error.__cause__
+            because = f" ({str(cause) or type(cause).__name__})" if cause else ""
+            raise CannotStart(f"cannot start: {error}{because}") from error
+        except OSError as error:
+            raise CannotStart(f"cannot start: {error}") from error
+        except ValueError as error:  # a setting that only its user can judge
+            raise CannotStart(str(error)) from error
+
     async def _make_server(self) -> web.Server:
         server = Server.like(await super()._make_server(), self._settings)
         self._watching = [asyncio.create_task(server.watch()), asyncio.create_task(measure_lag())]
@@ -130,7 +143,7 @@ async def serve_until_stopped(
     the address is in use, or a database or folder is unusable.
     """
     stop = asyncio.Event()
-    starting = asyncio.create_task(_set_up(runner))
+    starting = asyncio.create_task(runner.setup())
 
     def on_signal() -> None:
         if stop.is_set():
@@ -160,18 +173,6 @@ async def freeze_objects(_app: web.Application) -> None:
     now read after 80 ms. What the start itself needed goes back to the system: 5 MiB.
     """
     freeze()
-
-
-async def _set_up(runner: Runner) -> None:
-    try:
-        await runner.setup()
-    except ServiceError as error:
-        because = f" ({error.__cause__})" if error.__cause__ else ""
-        raise CannotStart(f"cannot start: {error}{because}") from error
-    except OSError as error:
-        raise CannotStart(f"cannot start: {error}") from error
-    except ValueError as error:  # a setting that only its user can judge
-        raise CannotStart(str(error)) from error
 
 
 async def listen(runner: Runner, host: str, port: int) -> str:

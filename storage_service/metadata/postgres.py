@@ -43,6 +43,7 @@ _MISTAKES = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.ClientConfigurationError,
+    asyncpg.SyntaxOrAccessError,
 )
 _REASONS = (
     (

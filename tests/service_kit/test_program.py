@@ -7,6 +7,8 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from pydantic_settings import BaseSettings
@@ -16,6 +18,7 @@ from service_kit.errors import CannotStart
 from service_kit.settings import CommonSettings, _misspelt, read_settings
 from storage_service.settings import StorageSettings
 from tests import servers
+from tests.faults.test_databases import run_sql
 from transform_service.settings import TransformSettings
 
 COMMANDS = {
@@ -158,17 +161,74 @@ def test_one_edit_makes_a_misspelling_and_another_word_does_not(variable: str, m
     assert list(_misspelt([variable], known)) == expected
 
 
-@pytest.mark.parametrize("service", ["storage_service", "transform_service"])
-def test_a_bad_setting_is_one_line_under_gunicorn_too(service: str) -> None:
+def _gunicorn(service: str, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     command = [
         sys.executable, "-m", "gunicorn", f"{service}.__main__:application", "--no-control-socket",
         "--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--bind", "127.0.0.1:0", "--log-level", "critical",
     ]  # fmt: skip
-    environment = {**os.environ, "MAX_PIXELS": "many"}
-    done = subprocess.run(command, cwd=servers.ROOT, env=environment, capture_output=True, text=True, check=False)
+    return subprocess.run(
+        command, cwd=servers.ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("service", ["storage_service", "transform_service"])
+def test_a_bad_setting_is_one_line_under_gunicorn_too(service: str) -> None:
+    done = _gunicorn(service, {"MAX_PIXELS": "many"})
     assert done.returncode == 3
     (line,) = done.stderr.splitlines()
     assert line == f"{service}: MAX_PIXELS='many' must be a whole number"
+
+
+REDIS = {"RESULT_CACHE_URL": "redis://127.0.0.1:1/0", "CACHE_KEY": "x" * 32, "BLOB_URL": "file:///blobs"}
+
+
+@pytest.mark.parametrize(
+    ("service", "changes", "text"),
+    [
+        ("storage_service", {"DATABASE_URL": "{postgres} wrong password"}, "rejects the service; check the user name"),
+        ("storage_service", {"DATABASE_URL": "{postgres} no rights"}, "denies the service a right; grant its user"),
+        ("storage_service", {"DATABASE_URL": "{postgres} no database"}, "does not exist; check the name at the end"),
+        ("storage_service", {"DATABASE_URL": "{postgres}?sslmode=odd"}, "DATABASE_URL is not valid: `sslmode` para"),
+        ("storage_service", {"DATABASE_URL": "{postgres}?nonsense=1"}, "unrecognized configuration parameter"),
+        ("storage_service", {"DATABASE_URL": "postgresql://a:1,b:x/y"}, "DATABASE_URL='postgresql://b:x/y' is not a"),
+        ("storage_service", {"DATABASE_PASSWORD_FILE": "/nowhere/x"}, "cannot read DATABASE_PASSWORD_FILE /nowhere/x"),
+        ("storage_service", {"DATA_DIR": "/proc/x"}, "BLOB_URL='file:///proc/x/blobs' is not a blob store"),
+        ("storage_service", {"BLOB_URL": "file:///proc/x"}, "BLOB_URL='file:///proc/x' is not a blob store"),
+        ("transform_service", {"SPOOL_DIR": "/proc/x"}, "cannot start: [Errno 2] No such file or directory: '/proc/x'"),
+        ("transform_service", {**REDIS, "RESULT_CACHE_PASSWORD_FILE": "/nowhere/x"}, "cannot read RESULT_CACHE_PASS"),
+        ("transform_service", {**REDIS, "CACHE_KEY": ""}, "CACHE_KEY"),
+    ],
+)
+def test_a_start_that_fails_is_one_line_under_gunicorn_and_the_end_of_it(
+    protected_postgres: str, tmp_path: Path, service: str, changes: dict[str, str], text: str
+) -> None:
+    parts = urlsplit(protected_postgres)
+    urls = {
+        "{postgres} wrong password": parts._replace(netloc=f"imgsvc:wrong@127.0.0.1:{parts.port}"),
+        "{postgres} no rights": parts._replace(netloc=f"guest:hunter2@127.0.0.1:{parts.port}"),
+        "{postgres} no database": parts._replace(path="/nothing"),
+        "{postgres}?sslmode=odd": parts._replace(query="sslmode=odd"),
+        "{postgres}?nonsense=1": parts._replace(query="nonsense=1"),
+    }
+    known = {name: url.geturl() for name, url in urls.items()}
+    places = {"DATA_DIR": str(tmp_path / "data"), "SPOOL_DIR": str(tmp_path / "spool")}
+    done = _gunicorn(service, {**places, **{name: known.get(value, value) for name, value in changes.items()}})
+    assert done.returncode == 3, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"{service}: "), line
+    assert text in line
+    assert "hunter2" not in line
+
+
+@pytest.fixture(scope="module")
+def protected_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server that asks for passwords. Its user `guest` may create nothing."""
+    folder = tmp_path_factory.mktemp("protected")
+    with servers.postgres(folder) as url:
+        run_sql(url, "ALTER ROLE imgsvc PASSWORD 'hunter2'", "CREATE ROLE guest LOGIN PASSWORD 'hunter2'")
+        (folder / "postgres/pg_hba.conf").write_text("host all all 127.0.0.1/32 scram-sha-256\n")
+        run_sql(url, "SELECT pg_reload_conf()")
+        yield url.replace("imgsvc@", "imgsvc:hunter2@")
 
 
 @pytest.mark.parametrize(
