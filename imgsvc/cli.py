@@ -1,4 +1,4 @@
-"""The command line: `imgsvc serve`, `imgsvc explain` and `imgsvc scrub`."""
+"""The command line: `imgsvc serve`, `imgsvc explain`, `imgsvc scrub` and `imgsvc check`."""
 
 import argparse
 import sys
@@ -37,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         add_options(scrub)
         scrub.set_defaults(run=run)
+    check = commands.add_parser("check", help="look for images without their blob, and blobs without an image")
+    if "check" in arguments:
+        from storage_service import check as checks  # noqa: PLC0415
+
+        checks.add_options(check)
+        check.set_defaults(run=checks.run)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

@@ -1,6 +1,7 @@
 """Blobs: the bytes of images, in files or an object store, named by their SHA-256."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from obstore.store import AzureStore, ClientConfig, GCSStore, ObjectStore, RetryConfig, S3Store
 
 _PREFIX = "sha256"
+_NAME = re.compile("[0-9a-f]{64}")
 _CHUNK = 256 * 1024
 _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
@@ -45,9 +47,10 @@ class BlobMissing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ListedBlob:
-    """A blob in the list of the store, and when it was written."""
+    """A blob in the list of the store, its size in bytes, and when it was written."""
 
     sha256: str
+    bytes: int
     written_at: datetime
 
 
@@ -165,11 +168,19 @@ class Blobs:
             except FileNotFoundError:
                 return
 
-    async def list_all(self) -> AsyncIterator[list[ListedBlob]]:
-        """Every blob, in batches."""
+    async def list_all(self, begin: str = "") -> AsyncIterator[list[ListedBlob]]:
+        """Every blob, in batches; or only those whose SHA-256 begins with the two digits `begin`.
+
+        Leaves out what somebody else may have put among them.
+        """
         with _translated():
-            async for batch in obstore.list(self._store, _PREFIX, chunk_size=_LIST_BATCH):
-                yield [ListedBlob(each["path"].rpartition("/")[2], each["last_modified"]) for each in batch]
+            async for batch in obstore.list(self._store, f"{_PREFIX}/{begin}", chunk_size=_LIST_BATCH):
+                found = [(each, each["path"].rpartition("/")[2]) for each in batch]
+                yield [
+                    ListedBlob(name, each["size"], each["last_modified"])
+                    for each, name in found
+                    if _NAME.fullmatch(name) and each["path"] == self.key(name)
+                ]
 
     async def list_older(self, than: datetime) -> AsyncIterator[list[str]]:
         """The SHA-256 of every blob that was last written before `than`, in batches."""

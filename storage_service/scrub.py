@@ -1,27 +1,15 @@
 """The command `imgsvc scrub`, which is `python -m storage_service.scrub` in the container of the storage service."""
 
 import argparse
-import asyncio
-import json
 import sys
-import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import asdict
-from typing import TextIO
+from collections.abc import Sequence
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from service_kit.errors import CannotStart, ServiceError
-from service_kit.observing.logging import configure_logging
-from service_kit.settings import Bytes, read_settings
-from storage_service.app import database_config
-from storage_service.blobs import Blobs
-from storage_service.metadata.base import create_store
-from storage_service.scrubbing import Finding, Report, Scrubber, StoreUnusable
-from storage_service.settings import StorageSettings
+from service_kit.settings import Bytes
+from storage_service.beside import Command, duration, size
+from storage_service.scrubbing import Finding, Report, Scrubber
 
-WELL, DAMAGED, USAGE, FAILED, INTERRUPTED = 0, 1, 2, 3, 130
 DESCRIPTION = """\
 Compare every stored blob with the SHA-256 and the size in its record, next to running services. Deletes nothing.
 An image whose bytes have changed gets 502 until the same file is uploaded again, or its blob is restored and scrubbed.
@@ -32,8 +20,6 @@ could not finish, since the database or the blob store does not respond; 130 int
 storage service.
 """
 _RATE = "32MiB"
-_DRAW_SECONDS, _LINE_SECONDS = 0.2, 10.0
-_BAR = 30
 _SHOWN = 20
 """Blobs without a record that the text names. JSON names more."""
 
@@ -52,21 +38,6 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
 
 
-def run(options: argparse.Namespace) -> int:
-    """Scrub, print what is found, and return the exit code."""
-    try:
-        (settings,) = read_settings(StorageSettings)
-        configure_logging("ERROR", "text")
-        return asyncio.run(_scrub(settings, options))
-    except (CannotStart, ValueError) as error:
-        for line in str(error).splitlines():
-            print(f"imgsvc: {line}", file=sys.stderr)
-        return USAGE
-    except (ServiceError, StoreUnusable) as error:
-        print(f"imgsvc: the scrub could not start: {error}", file=sys.stderr)
-        return FAILED
-
-
 def _rate(text: str) -> int:
     try:
         size: ByteSize = TypeAdapter(Bytes).validate_python(text)
@@ -75,85 +46,16 @@ def _rate(text: str) -> int:
     return int(size)
 
 
-async def _scrub(settings: StorageSettings, options: argparse.Namespace) -> int:
-    if settings.blobs.startswith("memory:"):
-        raise CannotStart("blobs in memory (BLOB_URL) belong to another process, and end with it; nothing to scrub")
-    metadata, blobs = create_store(database_config(settings)), Blobs(settings.blobs, settings.blob_seconds)
-    await metadata.open(beside=True)
-    try:
-        return await _run(Scrubber(metadata, blobs, options.rate), in_json=options.json)
-    finally:
-        await metadata.close()
+def _progress(report: Report) -> str:
+    return f"{report.blobs} blobs, {size(report.bytes)}, {report.damaged} damaged"
 
 
-async def _run(scrubber: Scrubber, *, in_json: bool) -> int:
-    code, trouble = WELL, ""
-    progress = Progress(scrubber, sys.stderr)
-    try:
-        async with progress.shown():
-            await scrubber.run(progress.ignore if in_json else progress.print_finding)
-    except (ServiceError, StoreUnusable) as error:
-        code, trouble = FAILED, str(error)
-    except asyncio.CancelledError:  # Ctrl-C
-        code, trouble = INTERRUPTED, "interrupted"
-    if not code and scrubber.report.damaged:
-        code = DAMAGED
-    print(json.dumps(_as_json(scrubber.report, trouble), indent=2) if in_json else _as_text(scrubber.report, trouble))
-    return code
+def _line(finding: Finding) -> str:
+    return f"{finding.damage}: {finding.path} ({finding.bytes} bytes), images: {', '.join(finding.images)}"
 
 
-class Progress:
-    """Shows how far a scrub is: a bar on a terminal, otherwise a line every ten seconds."""
-
-    def __init__(self, scrubber: Scrubber, output: TextIO) -> None:
-        self._scrubber = scrubber
-        self._output = output
-        self._bar = output.isatty()
-        self._started = time.monotonic()
-
-    @asynccontextmanager
-    async def shown(self) -> AsyncIterator[None]:
-        """Show it while the context lasts."""
-        task = asyncio.create_task(self._show())
-        try:
-            yield
-        finally:
-            task.cancel()
-            self._clear()
-
-    def print_finding(self, finding: Finding) -> None:
-        """Print a finding at once: a scrub may take all night."""
-        self._clear()
-        images = ", ".join(finding.images)
-        print(f"{finding.damage}: {finding.path} ({finding.bytes} bytes), images: {images}", flush=True)
-
-    def ignore(self, finding: Finding) -> None:
-        """Wait for the report."""
-
-    async def _show(self) -> None:
-        while True:
-            await asyncio.sleep(_DRAW_SECONDS if self._bar else _LINE_SECONDS)
-            self._output.write(f"\r{self._drawn()}\x1b[K" if self._bar else f"{self._text()}\n")
-            self._output.flush()
-
-    def _drawn(self) -> str:
-        full = int(_BAR * self._scrubber.share)
-        return f"[{'#' * full}{'.' * (_BAR - full)}] {self._text()}"
-
-    def _text(self) -> str:
-        report, share = self._scrubber.report, self._scrubber.share
-        passed = time.monotonic() - self._started
-        left = f", {_duration(passed / share - passed)} left" if share > 0.01 else ""  # noqa: PLR2004
-        return f"{share:.0%}, {report.blobs} blobs, {_size(report.bytes)}, {report.damaged} damaged{left}"
-
-    def _clear(self) -> None:
-        if self._bar:
-            self._output.write("\r\x1b[K")
-            self._output.flush()
-
-
-def _as_text(report: Report, trouble: str) -> str:
-    compared = f"compared {report.blobs} blobs ({_size(report.bytes)}) in {_duration(report.seconds)}"
+def _summary(report: Report) -> list[str]:
+    compared = f"compared {report.blobs} blobs ({size(report.bytes)}) in {duration(report.seconds)}"
     lines = [f"{compared}: {report.damaged} damaged, {report.repaired} repaired since the last scrub"]
     if report.damaged:
         lines.append("what to do about damaged blobs: docs/production.md, section Scrub")
@@ -161,23 +63,13 @@ def _as_text(report: Report, trouble: str) -> str:
         lines.append(f"{report.orphans} blobs without a record, which the sweeper removes when they are old enough:")
         lines += [f"  {name}" for name in report.orphan_names[:_SHOWN]]
         lines += [f"  and {report.orphans - _SHOWN} more"] if report.orphans > _SHOWN else []
-    if trouble:
-        lines.append(f"not finished: {trouble}")
-    return "\n".join(lines)
+    return lines
 
 
-def _as_json(report: Report, trouble: str) -> dict[str, object]:
-    return {**asdict(report), "trouble": trouble or None}
-
-
-def _size(number: int) -> str:
-    return ByteSize(number).human_readable(decimal=False)
-
-
-def _duration(seconds: float) -> str:
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+run = Command(
+    "scrub", Scrubber, progress=_progress, line=_line, summary=_summary, is_bad=lambda report: report.damaged > 0
+).run
+"""Scrub, print what is found, and return the exit code."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
