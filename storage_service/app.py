@@ -10,6 +10,7 @@ from aiohttp import web
 
 from imaging.tasks import READ_HEADER
 from service_kit.http import middlewares, paths, request_log, server, tracing
+from service_kit.http.disks import Disks
 from service_kit.http.health import probe_routes
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
@@ -28,6 +29,7 @@ from storage_service.sweeping import Sweeper
 from storage_service.validation import Validator
 
 PURGER = web.AppKey("PURGER", Purger)
+DISKS = web.AppKey("DISKS", Disks)
 
 
 def create_app(settings: StorageSettings) -> web.Application:
@@ -55,6 +57,10 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
     spool = Spool(blobs.spool_folder)
     spool.prepare()
     metadata = create_store(database_config(settings))
+    app[DISKS] = Disks(
+        {"blobs" if blobs.in_files else "incoming": blobs.spool_folder}
+        | ({"database": metadata.folder} if metadata.folder else {})
+    )
     validator = Validator(settings)
     async with contextlib.AsyncExitStack() as stack:
         await metadata.open()
@@ -76,6 +82,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
 
 async def _observe(app: web.Application) -> None:
     request_log.flush()
+    await app[DISKS].observe()
     await app[PURGER].observe()
 
 

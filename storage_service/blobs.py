@@ -79,6 +79,11 @@ class Blobs:
             raise ValueError(f"BLOB_URL={redacted(url)!r} is not a blob store: {reason}") from None
 
     @property
+    def in_files(self) -> bool:
+        """Whether blobs are files."""
+        return self._root is not None
+
+    @property
     def spool_folder(self) -> Path:
         """The folder for incoming uploads. If blobs are files, it is on their disk: a rename stores an upload."""
         return self._root / "incoming" if self._root else scratch_directory("incoming")

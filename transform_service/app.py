@@ -8,6 +8,7 @@ from aiohttp import web
 from imaging.locator import Locator
 from imaging.tasks import READ_HEADER
 from service_kit.http import middlewares, paths, purges, request_log, server, tracing
+from service_kit.http.disks import Disks
 from service_kit.http.health import probe_routes
 from service_kit.http.metrics import metrics_route
 from service_kit.processes import worker
@@ -25,6 +26,7 @@ from transform_service.sources.storage_client import StorageClient
 from transform_service.transformer import Transformer
 
 RENDERERS = web.AppKey("RENDERERS", Renderers)
+DISKS = web.AppKey("DISKS", Disks)
 
 
 def create_app(settings: TransformSettings) -> web.Application:
@@ -57,6 +59,7 @@ def setup(app: web.Application, settings: TransformSettings, locator: Locator | 
 async def _observe(app: web.Application) -> None:
     request_log.flush()
     app[RENDERERS].observe()
+    await app[DISKS].observe()
 
 
 async def _start(
@@ -64,6 +67,8 @@ async def _start(
 ) -> None:
     spool = Spool(settings.spool_dir)
     spool.prepare()
+    sources_folder = settings.source_cache_dir or settings.spool_dir / "sources"
+    app[DISKS] = Disks({"spool": settings.spool_dir, "sources": sources_folder})
     store = create_store(settings)
     stack.push_async_callback(store.close)
     cache = ResultCache(store, settings.result_cache_entry_bytes, settings.render_seconds)

@@ -97,6 +97,8 @@ class MetadataStore(Protocol):
 
     exclusive: bool
     """Whether this is the only process that uses the database."""
+    folder: Path | None
+    """Where the database is, if it is on a disk of this machine."""
 
     async def open(self, *, beside: bool = False) -> None:
         """Connect, and apply pending migrations.

@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
@@ -109,6 +110,7 @@ class PostgresStore:
     """
 
     exclusive = False
+    folder: Path | None = None
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._hosts = Hosts(config.url)

@@ -82,6 +82,7 @@ class SqliteStore:
 
     def __init__(self, config: DatabaseConfig) -> None:
         self._path = Path(unquote(urlsplit(config.url).path.removeprefix("/")))
+        self.folder: Path | None = self._path.parent
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writing = asyncio.Lock()
         self._room = Room(self._path)

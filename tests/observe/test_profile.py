@@ -50,6 +50,15 @@ def test_every_container_is_confined(file: str, name: str) -> None:
     assert service.get("networks") or service["network_mode"] == "none"
 
 
+@pytest.mark.parametrize("name", services("docker-compose.yml"))
+def test_every_log_is_bounded(name: str) -> None:
+    logging = services("docker-compose.yml")[name]["logging"]
+    assert logging == {
+        "driver": "json-file",
+        "options": {"max-size": "${LOG_SIZE:-50m}", "max-file": "${LOG_FILES:-4}"},
+    }
+
+
 def test_prometheus_keeps_a_bounded_amount_of_data() -> None:
     command = " ".join(services("docker-compose.yml")["prometheus"]["command"])
     assert "--storage.tsdb.retention.time=" in command
