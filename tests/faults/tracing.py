@@ -40,7 +40,7 @@ def calls(trace: Path) -> list[str]:
     found: list[str] = []
     begun: dict[str, str] = {}
     for line in trace.read_text().splitlines():
-        thread, _, call = line.partition(" ")
+        thread, call = line.split(maxsplit=1)  # strace pads short numbers
         if call.endswith("<unfinished ...>"):
             if call.startswith(("write", "send")):
                 found.append(line)
