@@ -78,7 +78,7 @@ class Program:
         with self._exiting():
             settings = self._read_settings()
             return _WorkerRunner(self._create_app(settings), _common(settings), self._exiting)
-        raise AssertionError
+        raise AssertionError  # mypy cannot know that the context does not end an exception
 
     @contextmanager
     def _exiting(self) -> Iterator[None]:
