@@ -12,6 +12,8 @@ Matrix = tuple[Vector, Vector, Vector]
 D50: Vector = (0.9642, 1.0, 0.8249)
 """The white of all profiles."""
 _BRADFORD: Matrix = ((0.8951, 0.2664, -0.1614), (-0.7502, 1.7135, 0.0367), (0.0389, -0.0685, 1.0296))
+_MOST_ADAPTED = 20
+"""How many times more a kind of cones may have to respond. From candlelight to D50, it is 10."""
 _TABLE = 4096
 _HEADER = struct.Struct(">8xI4s4s4s6H4s28x12s48x")
 _VERSION = 0x04400000
@@ -53,8 +55,10 @@ def to_xyz(primaries: Primaries) -> Matrix:
 
 
 def adaptation(white: Vector, wanted: Vector) -> Matrix:
-    """The matrix that makes one white another one (Bradford)."""
+    """The matrix that makes one white another one (Bradford). Raises ValueError for what nobody would see as white."""
     before, after = applied(_BRADFORD, white), applied(_BRADFORD, wanted)
+    if any(old * _MOST_ADAPTED < new for old, new in zip(before, after, strict=True)):
+        raise ValueError
     scaled = tuple(
         tuple(number * new / old for number in row) for row, new, old in zip(_BRADFORD, after, before, strict=True)
     )

@@ -21,6 +21,7 @@ from imaging.formats.base import (
     register,
 )
 from imaging.geometry import Size
+from imaging.icc_profile import profile
 from imaging.limits import InputLimits
 from imaging.scaling import scale, scale_peeking
 from imaging.types import Image, Target
@@ -136,6 +137,7 @@ def _measured(chunks: dict[bytes, bytes]) -> Colours | None:
     if primaries == SRGB_PRIMARIES and exponent in _ABOUT_SRGB:
         transfer = SRGB
     colours = Colours(primaries, transfer)
+    profile(colours)  # raises ValueError or struct.error for numbers that no profile can hold
     return None if colours.is_srgb else colours
 
 

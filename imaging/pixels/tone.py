@@ -15,8 +15,9 @@ from imaging.pixels.vips import pyvips
 _TRANSFER, _PRIMARIES, _PEAK = "hdr-transfer", "hdr-primaries", "hdr-peak"
 _WHITE, _MOST = 203.0, 10_000.0
 """Candelas per square metre."""
-_SYSTEM_GAMMA = 1.2
-"""The curve of HLG displays with a peak of 1,000 candelas per square metre (ITU-R BT.2100, table 5)."""
+_HLG_PEAK, _SYSTEM_GAMMA = 1000.0, 1.2
+"""The reference display of HLG, and its curve (ITU-R BT.2100, table 5). HLG is relative to it, so a file's own peak
+does not count: it would make everything brighter or darker."""
 _STEPS = 8191
 _ROOT = 4
 """Light is looked up by its fourth root, which spaces dark values closely."""
@@ -42,7 +43,7 @@ def is_hdr(image: Any) -> bool:
 def to_sdr(image: Any) -> Any:
     """Convert a marked image with 8- or 16-bit samples to 8-bit sRGB or grey. Alpha stays."""
     transfer = _TRANSFERS[image.get(_TRANSFER)]
-    peak = min(_MOST, max(_WHITE, image.get(_PEAK)))
+    peak = _HLG_PEAK if transfer == HLG else min(_MOST, max(_WHITE, image.get(_PEAK)))
     alpha = image.extract_band(image.bands - 1) if image.hasalpha() else None
     colours = image.extract_band(0, n=image.bands - 1) if image.hasalpha() else image
     largest = _LARGEST[image.format]
@@ -62,13 +63,12 @@ def to_sdr(image: Any) -> Any:
     light = light.bandjoin([light, light]) if grey else light.recomb([list(row) for row in _to_srgb(image)])
     small = light.copy(interpretation="scrgb").colourspace("srgb")
     small = small.extract_band(1).copy(interpretation="b-w") if grey else small
-    for name in (_TRANSFER, _PRIMARIES, _PEAK):
+    if alpha is not None:
+        small = small.bandjoin((alpha / 257).rint().cast("uchar") if image.format == "ushort" else alpha)
+    small = small.copy()
+    for name in (_TRANSFER, _PRIMARIES, _PEAK):  # last, since the alpha band has them too
         small.remove(name)
-    return (
-        small
-        if alpha is None
-        else small.bandjoin((alpha / 257).rint().cast("uchar") if image.format == "ushort" else alpha)
-    )
+    return small
 
 
 @lru_cache(4)

@@ -114,6 +114,8 @@ def adobe_rgb(colour: tuple[int, ...]) -> tuple[int, ...]:
         ([gama(0)], COLOUR),
         ([chrm((0.0,) * 8)], COLOUR),
         ([chrm((0.3127, 0.3290) * 4)], COLOUR),
+        ([chrm((0.70673, 0.3, 0.75, 0.29, 0.7, 0.34, 0.66, 0.28))], COLOUR),
+        ([chrm((0.04086, 0.27638, 0.24086, 0.12638, 0, 0.47638, 0, 0.07638))], COLOUR),
         ([chunk(b"gAMA", b"\0\1")], COLOUR),
         ([chunk(b"cICP", b"\x0c")], COLOUR),
         ([chunk(b"cICP", bytes([12, 13, 0, 1]), broken=True)], COLOUR),
@@ -254,6 +256,25 @@ def test_hlg_is_tone_mapped(tmp_path: Path, query: str) -> None:
     grey = 1000 * (0.38**2 / 3) ** 1.2 / 203
     assert np.abs(np.array(found).astype(int)[:, 0] - (0, encoded(grey), 229, 255)).max() <= 1
     assert np.ptp(found, axis=1).max() <= 1
+
+
+@pytest.mark.parametrize("query", QUERIES)
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("transfer", [16, 18])
+@pytest.mark.parametrize("bands", [1, 3])
+def test_hdr_with_alpha_is_tone_mapped_once(tmp_path: Path, query: str, bits: int, transfer: int, bands: int) -> None:
+    most = 2**bits - 1
+    sample = pq(203) if transfer == 16 else 0.75
+    body = png((round(most * sample),) * bands + (round(most * 128 / 255),), cicp(9, transfer), bits=bits)
+    found = values(rendered(tmp_path, body, query))[9, 9]
+    assert np.abs(found.astype(int) - ((229,) * bands + (128,))).max() <= 1
+
+
+@pytest.mark.parametrize("peak", [100, 400, 4000])
+def test_hlg_is_relative_to_its_reference_display(tmp_path: Path, peak: int) -> None:
+    light = chunk(b"cLLI", struct.pack(">II", peak * 10_000, 100 * 10_000))
+    found = values(rendered(tmp_path, png((round(65535 * 0.75),) * 3, cicp(9, 18), light, bits=16), "thumb=20"))
+    assert np.abs(found[9, 9].astype(int) - 229).max() <= 1
 
 
 def test_hdr_keeps_hue_and_alpha(tmp_path: Path) -> None:
