@@ -13,7 +13,7 @@ from imaging.pixels.vips import pyvips
 
 _IMAGE, _FILE = "gainmap", "gainmap-data"
 _PARAMETERS = "gainmap-"
-_KEEP_NOTHING = 0
+_KEEP_NOTHING, _KEEP_GAIN_MAP = 0, 1 << 5
 _FILE_QUALITY = 85
 """Steps in a gain map show as bands in the sky."""
 
@@ -23,21 +23,28 @@ def attach(image: pyvips.Image, data: bytes | mmap, fmt: Format, most_pixels: in
     log = logging.getLogger("pyvips")
     try:
         log.disabled = True  # warnings about the gain map are not about the image
-        source = vips.load(data, fmt.reader.gain_map_loader)
-        content: Any = source.get(_FILE)
-        picture = pyvips.Image.jpegload_buffer(content, fail_on="warning")
-        if picture.width * picture.height > most_pixels or picture.bands not in {1, 3}:
-            return image
-        image = image.copy()
-        for name in source.get_fields():
-            if name.startswith(_PARAMETERS) and name != _FILE:
-                image.set_type(source.get_typeof(name), name, source.get(name))
-        image.set_type(pyvips.GValue.image_type, _IMAGE, picture.copy_memory())
+        return _with_map(image, data, fmt, most_pixels)  # which frees its decoders: some only warn then
     except pyvips.Error:
         pyvips.vips_lib.vips_error_clear()
     finally:
         log.disabled = False
     return image
+
+
+def _with_map(image: pyvips.Image, data: mmap, fmt: Format, most_pixels: int) -> pyvips.Image:
+    source = vips.load(data, fmt.reader.gain_map_loader)
+    content: Any = source.get(_FILE)
+    picture = pyvips.Image.jpegload_buffer(content, fail_on="warning")
+    if picture.width * picture.height > most_pixels or picture.bands not in {1, 3}:
+        return image
+    described, trial = image.copy(), pyvips.Image.black(1, 1, bands=3).copy(interpretation="srgb")
+    for name in source.get_fields():
+        if name.startswith(_PARAMETERS) and name != _FILE:
+            for each in (described, trial):
+                each.set_type(source.get_typeof(name), name, source.get(name))
+    # libultrahdr reads parameters that it then refuses to write.
+    encoded(replaced(trial, pyvips.Image.black(1, 1))).jpegsave_buffer(keep=_KEEP_GAIN_MAP)
+    return replaced(described, picture.copy_memory())
 
 
 def of(image: Any) -> pyvips.Image | None:

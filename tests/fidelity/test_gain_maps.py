@@ -1,5 +1,6 @@
 """The gain map of an Ultra HDR JPEG goes wherever the image goes."""
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import pyvips
 
 from service_kit.errors import UnprocessableImage
+from tests import pictures
 from tests.fidelity.rendering import opened, rendered, values
 from tests.files import header_of
 from transform_service.explain import explain
@@ -150,6 +152,64 @@ def test_a_damaged_map_does_not_hurt_the_image(tmp_path: Path, hdr: bytes) -> No
         result = rendered(tmp_path, body, "thumb=200", "jpeg")
         assert opened(result).size == (200, 150)
         assert np.abs(values(result).astype(int) - values(rendered(tmp_path, hdr, "thumb=200", "jpeg"))).mean() < 1
+
+
+@pytest.mark.parametrize("place", [100, 150, 200, 300, 500, 700, 1500, 3000, 5000])
+def test_a_garbled_map_does_not_hurt_the_image(tmp_path: Path, hdr: bytes, place: int) -> None:
+    """Of some damage, the decoder warns when it is freed."""
+    start = hdr.rindex(b"\xff\xd8") + place
+    for value in (0, 7, 0x55, 0xFF):
+        body = hdr[:start] + bytes([value]) * 3 + hdr[start + 3 :]
+        assert opened(rendered(tmp_path, body, "thumb=40", "jpeg")).size == (40, 30)
+
+
+def segment(marker: int, content: bytes) -> bytes:
+    return b"\xff" + bytes([marker]) + struct.pack(">H", 2 + len(content)) + content
+
+
+def xmp(fields: str) -> bytes:
+    text = (
+        '<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+        f'<rdf:Description xmlns:hdrgm="http://ns.adobe.com/hdr-gain-map/1.0/" hdrgm:Version="1.0" {fields}/>'
+        "</rdf:RDF></x:xmpmeta>"
+    )
+    return segment(0xE1, b"http://ns.adobe.com/xap/1.0/\0" + text.encode())
+
+
+def adobe(fields: str, bands: int = 1) -> bytes:
+    """An Ultra HDR JPEG whose gain map is described by XMP only, as phones wrote them before ISO 21496-1."""
+    base = bytes(pictures.gradient(80, 60).jpegsave_buffer(keep="none"))
+    picture = bytes(pictures.gradient(40, 30, bands).jpegsave_buffer(keep="none"))
+    picture = picture[:2] + xmp(fields) + picture[2:]
+
+    def index(size: int, place: int) -> bytes:
+        entries = struct.pack(">IIIHH", 0x030000, size, 0, 0, 0) + struct.pack(">IIIHH", 0, len(picture), place, 0, 0)
+        tags = struct.pack(">HHI4s", 0xB000, 7, 4, b"0100") + struct.pack(">HHII", 0xB001, 4, 1, 2)
+        tags += struct.pack(">HHII", 0xB002, 7, len(entries), 50)
+        return segment(0xE2, b"MPF\0MM\0*" + struct.pack(">IH", 8, 3) + tags + bytes(4) + entries)
+
+    start = base[:2] + xmp("")
+    size = len(base) + len(start) - 2 + len(index(0, 0))
+    return start + index(size, size - len(start) - 8) + base[2:] + picture
+
+
+@pytest.mark.parametrize("bands", [1, 3])
+@pytest.mark.parametrize("query", ["thumb=40", "rotate=90", "crop=30x20", "rotate=0"])
+def test_a_map_that_only_xmp_describes_is_kept(tmp_path: Path, query: str, bands: int) -> None:
+    body = adobe('hdrgm:GainMapMax="2.5" hdrgm:HDRCapacityMax="2.5"', bands)
+    _, wanted = gain_map(body)
+    found, parameters = gain_map(rendered(tmp_path, body, query, "jpeg"))
+    assert np.atleast_3d(found).shape[2] == bands
+    for name, value in wanted.items():
+        assert parameters[name] == pytest.approx(value, abs=1e-3), name
+
+
+@pytest.mark.parametrize("fields", ['hdrgm:GainMapMax="2" hdrgm:Gamma="0" hdrgm:HDRCapacityMax="2"'])
+def test_parameters_that_cannot_be_written_do_not_hurt_the_image(tmp_path: Path, fields: str) -> None:
+    body = adobe(fields)
+    (tmp_path / "image").write_bytes(body)
+    assert header_of(tmp_path / "image").gain_map_pixels == 1200
+    assert not has_gain_map(rendered(tmp_path, body, "thumb=40", "jpeg"))
 
 
 def test_a_damaged_image_with_a_map_is_still_refused(tmp_path: Path, hdr: bytes) -> None:
