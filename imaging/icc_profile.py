@@ -102,7 +102,7 @@ def _xyz(values: Sequence[float]) -> bytes:
 
 
 def _text(text: str) -> bytes:
-    encoded = text.encode("utf-16-be")
+    encoded = b"".join(struct.pack(">H", ord(character)) for character in text)  # a codec would have to be imported
     return struct.pack(">4s4xII4sII", b"mluc", 1, 12, b"enUS", len(encoded), 28) + encoded
 
 
