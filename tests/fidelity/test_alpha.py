@@ -7,7 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from tests.fidelity.rendering import flat, rendered, values
+from imaging.formats import FORMATS
+from tests.fidelity.rendering import LIMITS, flat, rendered, values
+from tests.files import header_of, render_file
+from transform_service.chain import parse
+from transform_service.planning.planner import plan, with_overlays
 
 KEEPING_FLAT = [
     "thumb=20",
@@ -111,3 +115,40 @@ def test_a_background_is_mixed_with_rounding(tmp_path: Path, background: str, al
     wanted = [round((c * alpha + b * (255 - alpha)) / 255) for c, b in zip(colour, behind, strict=True)]
     found = values(rendered(tmp_path, body, f"background={background}"))
     assert np.abs(found[0, 0, :3].astype(int) - wanted).max() <= 0
+
+
+def over(top: tuple[int, ...], bottom: tuple[int, ...]) -> list[float]:
+    """A colour with straight alpha over another one, by the definition of `over`."""
+    above, below = top[3] / 255, bottom[3] / 255
+    alpha = above + below * (1 - above)
+    mixed = [(t * above + b * below * (1 - above)) / alpha for t, b in zip(top[:3], bottom[:3], strict=True)]
+    return [*mixed, 255 * alpha]
+
+
+@pytest.mark.parametrize("alpha", [1, 16, 77, 128, 254, 255])
+@pytest.mark.parametrize("background", ["ff880080", "808080c0", "123456fe", "00000001"])
+def test_a_translucent_background_is_mixed_with_rounding(tmp_path: Path, background: str, alpha: int) -> None:
+    colour = (200, 100, 50, alpha)
+    red, green, blue, opacity = bytes.fromhex(background)
+    found = values(rendered(tmp_path, flat(colour).pngsave_buffer(), f"background={background}"))[0, 0]
+    assert np.abs(found - np.array(over(colour, (red, green, blue, opacity)))).max() <= 0.51
+
+
+@pytest.mark.parametrize("opacity", ["1", "0.5", "0.01"])
+@pytest.mark.parametrize("alpha", [1, 16, 128, 254, 255])
+@pytest.mark.parametrize("under", [(200, 100, 50, 255), (230, 230, 230, 255), (200, 100, 50, 254), (200, 100, 50, 128)])
+def test_a_watermark_is_mixed_with_rounding(tmp_path: Path, under: tuple[int, ...], alpha: int, opacity: str) -> None:
+    name = "0123456789abcdef0123456789abcdef"
+    base, mark, target = tmp_path / "base", tmp_path / "mark", tmp_path / "result"
+    base.write_bytes(flat(under[:3] if under[3] == 255 else under).pngsave_buffer())
+    mark.write_bytes(flat((10, 250, 77, alpha)).pngsave_buffer())
+    chain = parse(f"watermark={name},centre,{opacity}", max_operations=1)
+    made = with_overlays(
+        plan(chain.operations, FORMATS["png"], header_of(base), "", LIMITS), {name: header_of(mark)}
+    ).plan
+    assert made
+    render_file(base, made, target, {name: mark})
+    faint = int(alpha * float(opacity) + 0.5)
+    wanted = over((10, 250, 77, faint), under)
+    found = values(target.read_bytes())[0, 0]
+    assert np.abs(found - np.array(wanted[: len(found)])).max() <= 0.51

@@ -51,4 +51,4 @@ class Background(Operation):
         if self.opacity == _OPAQUE:
             return rounded(colour.cast("float").flatten(background=[float(band) for band in rgb]), image)
         behind = colour.new_from_image([*rgb, self.opacity])
-        return rounded(behind.composite2(colour, "over"), image)
+        return rounded(behind.cast("float").composite2(colour.cast("float"), "over"), image)

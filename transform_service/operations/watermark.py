@@ -78,7 +78,7 @@ class Watermark(Operation):
         mark = self._mark(overlays, self.overlay_size(overlays.size(self.image_id), size))
         left, top = offset(self.place, Size(mark.width, mark.height), size)
         image = image.colourspace("srgb")
-        composed = rounded(image.composite2(mark, "over", x=left, y=top), image)
+        composed = rounded(image.cast("float").composite2(mark.cast("float"), "over", x=left, y=top), image)
         return composed if image.hasalpha() else composed.extract_band(0, n=3)
 
     def _mark(self, overlays: Overlays, target: Size) -> Image:
