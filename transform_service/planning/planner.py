@@ -141,5 +141,6 @@ def _buffered(steps: Steps, *, streamed: bool) -> Iterator[Step]:
 def _key(sha256: str, made: Plan) -> str:
     steps = "&".join(map(str, made.operations))
     purpose = "verify" if made.verify else made.encoding
-    text = f"{sha256}|{made.page}|{made.frames}|{steps}|{purpose}"
+    # The last two: `compress=80` encodes again what `rotate=0` copies, and old headers say nothing of gain maps.
+    text = f"{sha256}|{made.page}|{made.frames}|{steps}|{purpose}|{made.unchanged:d}{made.gain_map:d}"
     return hashlib.sha256(text.encode()).hexdigest()

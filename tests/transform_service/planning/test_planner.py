@@ -129,6 +129,20 @@ def test_only_identical_results_have_the_same_key() -> None:
     assert planned("blur=2.0&thumb=09").key == planned("blur=2&utm_x=1&thumb=9").key
 
 
+@pytest.mark.parametrize(("name", "quality"), [("jpeg", 80), ("webp", 79), ("png", 100), ("gif", 100)])
+def test_a_copy_has_another_key_than_an_encoding_of_the_same_quality(name: str, quality: int) -> None:
+    of = header(format=name)
+    assert planned("rotate=0", name, of=of).plan.unchanged
+    assert planned("rotate=0", name, of=of).key != planned(f"compress={quality}", name, of=of).key
+    assert planned("thumb=9", name, of=of).key == planned(f"thumb=9&compress={quality}", name, of=of).key
+
+
+def test_a_result_with_a_gain_map_has_another_key() -> None:
+    """The header of the same file may be from a time when gain maps were not noted."""
+    old, new = (planned("thumb=9", "jpeg", of=header(gain_map_pixels=pixels)).key for pixels in (0, 9000))
+    assert old != new
+
+
 @pytest.mark.parametrize(
     ("query", "of", "step"),
     [
