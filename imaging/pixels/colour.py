@@ -41,6 +41,11 @@ def srgb(image: pyvips.Image) -> pyvips.Image:
     return image
 
 
+def grey_without_profile(image: pyvips.Image) -> pyvips.Image:
+    """An image in grey, in sRGB: its colours may have had another curve."""
+    return _grey_again(srgb(image.colourspace(_SRGB))) if image.get_typeof(_PROFILE) else image
+
+
 def to_profile(image: pyvips.Image, profile: bytes) -> pyvips.Image:
     """Convert an image in the normal form to the colours of a profile for RGB."""
     coloured = image.colourspace(_SRGB).icc_import(input_profile=_SRGB)

@@ -10,7 +10,7 @@ from PIL import Image, ImageCms
 
 from imaging.formats import FORMATS
 from tests.fidelity.rendering import LIMITS, opened, rendered, values
-from tests.fidelity.test_colours import COLOUR, IN_P3, P3_PROFILE, avif, chrm, cicp, gama, iccp, png, pq
+from tests.fidelity.test_colours import COLOUR, IN_P3, P3_PROFILE, avif, chrm, cicp, encoded, gama, iccp, png, pq
 from tests.files import header_of, render_file
 from transform_service.chain import parse
 from transform_service.planning.planner import plan, with_overlays
@@ -96,6 +96,28 @@ def test_grey_results_have_no_profile_for_colours(tmp_path: Path) -> None:
     body = rendered(tmp_path, tagged("PNG"), "profile=keep&grayscale", "jpeg")
     assert opened(body).mode == "L"
     assert "icc_profile" not in opened(body).info
+
+
+@pytest.mark.parametrize("extra", [(), (128,)])
+@pytest.mark.parametrize("query", ["grayscale", "thumb=20&grayscale&blur=1"])
+def test_grey_results_look_like_the_image(tmp_path: Path, query: str, extra: tuple[int, ...]) -> None:
+    """Of a gamut with another curve than sRGB, such as ProPhoto's."""
+    body = png(
+        (128, 128, 128, *extra), gama(1 / 1.8), chrm((0.3457, 0.3585, 0.7347, 0.2653, 0.1596, 0.8404, 0.0366, 0))
+    )
+    kept = values(rendered(tmp_path, body, f"profile=keep&{query}"))[9, 9]
+    assert np.abs(kept.astype(int) - (encoded((128 / 255) ** 1.8), *extra)).max() <= 1
+
+
+@pytest.mark.parametrize(
+    "query", ["background=d92a34&pad=100x100", "pad=100x100&background=d92a34", "background=d92a34&rotate=45"]
+)
+@pytest.mark.parametrize("output", ["png", "jpeg"])
+def test_a_background_has_the_colour_that_it_names(tmp_path: Path, query: str, output: str) -> None:
+    """It is in sRGB, and the image in Display P3."""
+    body = rendered(tmp_path, tagged("PNG"), f"profile=keep&{query}", output)
+    assert np.abs(in_srgb(body)[2, 2].astype(int) - (0xD9, 0x2A, 0x34)).max() <= 3
+    assert np.abs(in_srgb(body)[45, 45].astype(int) - IN_P3).max() <= 3
 
 
 def test_other_primaries_are_kept_as_well(tmp_path: Path) -> None:

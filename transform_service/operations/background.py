@@ -3,7 +3,7 @@
 from imaging.alpha import rounded
 from imaging.geometry import Frame, Size
 from imaging.types import Image
-from transform_service.operations.base import Operation, Reads, Steps, operation
+from transform_service.operations.base import Operation, Overlays, Reads, Steps, operation
 from transform_service.operations.colours import Colour
 
 _OPAQUE = 255
@@ -42,13 +42,14 @@ class Background(Operation):
         """Nothing changes."""
         return gain_map
 
-    def apply(self, image: Image) -> Image:
+    def apply_with(self, image: Image, overlays: Overlays) -> Image:
         """Flatten the image onto an opaque colour, or compose it over a translucent one."""
         if not image.hasalpha():
             return image
-        rgb = bytes.fromhex(self.colour.ljust(8, "f"))[:3]
+        red, green, blue, _ = bytes.fromhex(self.colour.ljust(8, "f"))
+        rgb = overlays.colour(red, green, blue)
         colour = image.colourspace("srgb")
         if self.opacity == _OPAQUE:
-            return rounded(colour.cast("float").flatten(background=[float(band) for band in rgb]), image)
+            return rounded(colour.cast("float").flatten(background=rgb), image)
         behind = colour.new_from_image([*rgb, self.opacity])
         return rounded(behind.cast("float").composite2(colour.cast("float"), "over"), image)

@@ -34,13 +34,16 @@ class Reads(enum.Enum):
 
 
 class Overlays(Protocol):
-    """The overlays that operations name, in renderer processes."""
+    """The overlays that operations name, and colours, in renderer processes."""
 
     def size(self, image_id: str) -> Size:
         """The size of an overlay, upright."""
 
     def load(self, image_id: str, target: Size) -> Image:
         """Decode an overlay, upright, scaled to `target`."""
+
+    def colour(self, red: int, green: int, blue: int) -> list[float]:
+        """A colour in sRGB, in the colours of the image."""
 
 
 class Operation(BaseModel):
@@ -151,7 +154,7 @@ class Operation(BaseModel):
         return self.apply(gain_map)
 
     def apply_with(self, image: Image, overlays: Overlays) -> Image:
-        """Like `apply`, for operations that need overlays."""
+        """Like `apply`, for operations that need overlays or colours."""
         return self.apply(image)
 
 

@@ -84,6 +84,13 @@ class _OverlayFiles:
             image = turn.apply(image.copy_memory())
         return image
 
+    def colour(self, red: int, green: int, blue: int) -> list[float]:
+        """See Overlays."""
+        if not self.profile:
+            return [float(red), float(green), float(blue)]
+        pixel = pyvips.Image.black(1, 1).new_from_image([red, green, blue]).copy(interpretation="srgb")
+        return [float(band) for band in colour.to_profile(pixel, self.profile)(0, 0)]
+
 
 def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles) -> pyvips.Image:
     file = OpenFile(data, plan.header, plan.page, plan.encoding.keep_profile)
@@ -112,10 +119,7 @@ def _with_gain_map(image: pyvips.Image, file: OpenFile, plan: Plan) -> pyvips.Im
 
 def _finished(image: pyvips.Image) -> pyvips.Image:
     """The image with what its file says besides pixels."""
-    if image.bands < _RGB:
-        image = image.copy()
-        image.remove("icc-profile-data")  # of an image that had colours
-    return gain_map.encoded(image)
+    return gain_map.encoded(colour.grey_without_profile(image) if image.bands < _RGB else image)
 
 
 def _animation(file: OpenFile, plan: Plan, overlays: _OverlayFiles) -> pyvips.Image:
