@@ -72,7 +72,10 @@ def properties(data: mmap) -> Properties:
     held = [box for box in found if by_name[b"ipco"].body <= box.body and box.end <= by_name[b"ipco"].end]
     listed = [box for box in held if box.name != b"ipco"]
     main = _item(data, by_name[b"pitm"].body)
-    associated = _associations(data, by_name[b"ipma"])
+    associated: dict[int, list[int]] = {}
+    for box in found:  # there may be several, of different versions
+        if box.name == b"ipma":
+            associated = _associations(data, box) | associated
 
     def of(items: list[int]) -> list[Box]:
         numbers = [number for item in items for number in associated.get(item, ())]

@@ -14,6 +14,7 @@ _GREY = {"b-w", "grey16"}
 _DESCRIBED = {*_GREY, _SRGB, "rgb16"}
 _COLOURS: dict[Any, int] = {"b-w": 1, "grey16": 1, "srgb": 3, "rgb16": 3, "scrgb": 3, "cmyk": 4, "lab": 3, "labs": 3}
 """The bands that have a meaning, by interpretation. One more is alpha, and what follows are masks of other programs."""
+_SIXTEEN_BITS: dict[Any, Any] = {"grey16": "b-w", "rgb16": _SRGB}
 _PROFILE = "icc-profile-data"
 _STEPS = {"uchar": 255, "ushort": 65535}
 """The largest sample, by format."""
@@ -122,6 +123,9 @@ def eight_bits(image: pyvips.Image) -> pyvips.Image:
     """Convert by the image's interpretation, without a profile. Grey stays grey."""
     if image.interpretation in {_SRGB, "b-w"} and image.format == "uint":
         return (image * _WHOLE).cast("uchar")
+    if image.interpretation in _SIXTEEN_BITS and image.format == "ushort":  # libvips would truncate
+        eight = image.linear([1 / 257], [0.5], uchar=True)
+        return eight.copy(interpretation=_SIXTEEN_BITS[image.interpretation])
     if image.interpretation in _GREY:
         return _from_linear_grey(image) if image.format == "float" else image.colourspace("b-w")
     return image if image.interpretation == _SRGB and image.format == "uchar" else image.colourspace(_SRGB)
