@@ -47,7 +47,7 @@ def tile(colour: tuple[int, ...]) -> tuple[bytes, bytes, bytes]:
 
 
 def grid(colour: tuple[int, ...], coloured: tuple[int, ...], primaries: int, transfer: int, *, tables: int) -> bytes:
-    """Two pictures side by side. Those in `coloured` have the code points; the associations are in one or two tables."""
+    """Two pictures side by side. Those in `coloured` have the code points. Associations are in one or two tables."""
     configuration, bits, data = tile(colour)
     sizes = [full(b"ispe", 0, 0, struct.pack(">II", width, 64)) for width in (128, 64)]
     colours = box(b"colr", b"nclx" + struct.pack(">HHHB", primaries, transfer, 0, 0x80))

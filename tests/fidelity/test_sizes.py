@@ -77,3 +77,13 @@ def test_a_format_that_allows_less_says_so(tmp_path: Path) -> None:
     assert opened(rendered(tmp_path, body, "flip", "png", limits)).size == (4, 20_000)
     with pytest.raises(UnprocessableImage, match="16383"):
         rendered(tmp_path, body, "flip", "webp", limits)
+
+
+def test_limits_apply_to_what_autocrop_leaves(tmp_path: Path) -> None:
+    picture = Image.new("RGB", (9000, 40), (255, 255, 255))
+    picture.paste((9, 9, 9), (4000, 10, 4300, 30))
+    limits = OutputLimits(100_000_000, 8192)
+    assert opened(rendered(tmp_path, saved(picture, "PNG"), "autocrop", limits=limits)).size == (300, 20)
+    picture.paste((9, 9, 9), (100, 10, 8900, 30))
+    with pytest.raises(UnprocessableImage, match="autocrop"):
+        rendered(tmp_path, saved(picture, "PNG"), "autocrop", limits=limits)

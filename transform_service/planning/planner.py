@@ -109,12 +109,15 @@ def _check_limits(operations: Steps, turns: Steps, size: Size, frames: int, limi
     operation: object = "the image itself"
     for step in turns:
         size = step.output_size(size)
+    exact = True
     for step in operations:
-        after = step.output_size(size)
-        if after != size:
-            size, operation = after, step
+        after = step.output(Frame(size))
+        exact = exact and after.exact
+        if after.size != size:
+            size, operation = after.size, step
         limits.check(size, frames, operation)
-    limits.check_output(size, operation)
+    if exact:  # otherwise the renderer checks the size that the pixels decide
+        limits.check_output(size, operation)
 
 
 def _load(steps: Steps, stored: Size, frames: int) -> Resize | None:
