@@ -12,6 +12,7 @@ class Profile(Operation):
     """Choose the `colours` of the result: `srgb` (default), or `keep` for those of the image, with its ICC profile.
 
     `keep` is for wide gamuts, such as Display P3. CMYK, grey, HDR and GIF become sRGB in any case.
+    Watermarks and backgrounds are in sRGB, and look the same with both.
     """
 
     colours: Literal["srgb", "keep"]
