@@ -31,7 +31,7 @@ def attach(image: pyvips.Image, data: bytes | mmap, fmt: Format, most_pixels: in
     return image
 
 
-def _with_map(image: pyvips.Image, data: mmap, fmt: Format, most_pixels: int) -> pyvips.Image:
+def _with_map(image: pyvips.Image, data: bytes | mmap, fmt: Format, most_pixels: int) -> pyvips.Image:
     source = vips.load(data, fmt.reader.gain_map_loader)
     content: Any = source.get(_FILE)
     picture = pyvips.Image.jpegload_buffer(content, fail_on="warning")
