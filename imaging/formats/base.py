@@ -84,6 +84,10 @@ def no_colours(_data: mmap) -> Colours | None:
     return None
 
 
+def as_saved(_file: BinaryIO, _image: Image) -> None:
+    """Leave the file as it is."""
+
+
 def as_decoded(image: Image, _data: mmap, _page: int) -> Image:
     """Leave the pixels as they are."""
     return image
@@ -172,6 +176,8 @@ class Writer:
 
     save: Callable[[Image, Target, int], None]
     """Writes the image to a new file, with a quality from 0 to 100."""
+    completed: Callable[[BinaryIO, Image], None] = as_saved
+    """Adds to the new, open file of an image what its saver leaves out."""
     rate: Callable[[int, int], Rate]
     """The cost of one pixel, given the number of pixels of the result and the quality."""
     alpha_bytes: float = 0.0

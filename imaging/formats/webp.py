@@ -39,6 +39,7 @@ _HOLE = bytes(4096)
 """A block of a disk. The arithmetic and prefix codes of both bitstreams do not produce such a run."""
 _COPIES = 3
 """libwebp copies metadata, and libvips copies it into the image."""
+_FLAGS_AT, _ANIMATED, _HAS_ALPHA = 20, 0x02, 0x10
 _METADATA_FLAGS = 0x20 | 0x08 | 0x04
 """Bits in the first byte of the VP8X chunk that announce metadata chunks (RFC 9649, section 2.7)."""
 
@@ -107,6 +108,18 @@ def _scaled(file: ImageFile, target: Size) -> Image:
 def _save(image: Image, target: Target, quality: int) -> None:
     lossless = quality == LOSSLESS
     image.webpsave_target(target, Q=quality, lossless=lossless, effort=_EFFORT, keep=KEEP_COLOURS)
+
+
+def _completed(file: BinaryIO, image: Image) -> None:
+    """Say that an animation has alpha.
+
+    libwebp only does if a frame has some. If opaque frames are smaller than the canvas, some programs show black there.
+    """
+    file.seek(0)
+    head = file.read(_FLAGS_AT + 1)
+    if head[12:16] == _CANVAS and head[_FLAGS_AT] & _ANIMATED and image.hasalpha():
+        file.seek(_FLAGS_AT)
+        file.write(bytes([head[_FLAGS_AT] | _HAS_ALPHA]))
 
 
 def _write_rate(_pixels: int, quality: int) -> Rate:
@@ -179,7 +192,15 @@ WEBP = register(
             shrink=_shrink,
             scaled=_scaled,
         ),
-        writer=Writer(save=_save, rate=_write_rate, alpha_bytes=35, max_side=16_383, default_quality=79, auto_rank=1),
+        writer=Writer(
+            save=_save,
+            completed=_completed,
+            rate=_write_rate,
+            alpha_bytes=35,
+            max_side=16_383,
+            default_quality=79,
+            auto_rank=1,
+        ),
         strip=_strip,
     )
 )

@@ -27,12 +27,7 @@ def spread(width: int, height: int) -> np.ndarray:
 
 
 def animated(body: bytes) -> list[np.ndarray]:
-    """The frames of a file, as Pillow composes them.
-
-    libwebp only sets the flag for alpha if a frame has some; Pillow, unlike browsers, takes that for the canvas.
-    """
-    if body[12:16] == b"VP8X":
-        body = body[:20] + bytes([body[20] | 0x10]) + body[21:]
+    """The frames of a file, as Pillow composes them."""
     image = opened(body)
     frames = []
     for number in range(getattr(image, "n_frames", 1)):

@@ -45,7 +45,9 @@ def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], outpu
             if image.width * image.height <= _SMALL_PIXELS:
                 image = image.copy_memory()
                 rendered = time.perf_counter()
-            plan.encoding.format.encoder.save(image, vips.target(output), plan.encoding.effective_quality)
+            encoder = plan.encoding.format.encoder
+            encoder.save(image, vips.target(output), plan.encoding.effective_quality)
+            encoder.completed(output, image)
             del image
     ended = time.perf_counter()
     if rendered == started:
