@@ -21,6 +21,8 @@ _SEQUENTIAL = {0xC0, 0xC1}
 _COPIES = 3
 """libjpeg keeps a segment, libvips joins them and copies the result into the image."""
 _COEFFICIENTS = 64
+_BITS = 8
+"""Per sample. libjpeg refuses others only when it decodes."""
 _NOT_ZERO = re.compile(rb"[^\0]")
 _HOLE = bytes(4096)
 """A block of a disk. Encoders write no such run, except for a large area of one colour (jpeg_zeros.py)."""
@@ -66,6 +68,8 @@ def check(data: bytes | mmap, limits: InputLimits) -> int:
 def _see(data: bytes | mmap, segment: jpeg.Segment, seen: _Seen, limits: InputLimits) -> None:
     if segment.marker in jpeg.FRAMES and seen.frame is None:
         seen.frame = zeros.frame(data, segment)
+        if (bits := data[segment.body]) != _BITS:
+            raise UnprocessableImage(f"the image has {bits} bits per sample; save it with {_BITS}")
         limits.check_size(seen.frame.width, seen.frame.height)
         limits.check_bands(len(seen.frame.samplings))
         seen.left = {component: [1] * _COEFFICIENTS for component in seen.frame.samplings}

@@ -32,6 +32,8 @@ _TYPE_BYTES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 
 _INTEGERS = {1: "B", 3: "H", 4: "I", 13: "I", 16: "Q"}
 _MAX_INTEGERS = 4_000_000
 """Strips or tiles of a page. More do not fit into the memory that libvips allows libtiff."""
+_COMPRESSIONS = {1, 2, 3, 4, 5, 7, 8, 32766, 32771, 32773, 32809, 32909, 32946, 34676, 34677}
+"""None, CCITT, LZW, JPEG, Deflate, NeXT, PackBits, ThunderScan, PixarLog and LogLuv: those of our libtiff."""
 _WIDTH, _HEIGHT, _BITS, _COMPRESSION, _PHOTOMETRIC, _SAMPLES, _ROWS, _PLANES = 256, 257, 258, 259, 262, 277, 278, 284
 _STRIP_BYTES, _TILE_WIDTH, _TILE_HEIGHT, _TILE_BYTES = 279, 322, 323, 325
 _EXTRA, _SAMPLE_FORMAT = 338, 339
@@ -105,7 +107,7 @@ def _check(data: mmap, limits: InputLimits) -> int:
         limits.check_metadata(page.metadata)
         page.check_colours()
         if number == 1:
-            page.check_tiles()
+            page.check_support()
         held = max(held, page.held())
     return held
 
@@ -168,10 +170,16 @@ class _Page:
             if wrong:
                 raise UnprocessableImage(f"the image has {what}")
 
-    def check_tiles(self) -> None:
+    def check_support(self) -> None:
         """Refuse what libvips does not read at all. Other pages, such as overviews, may be like that."""
         if self._first(_PLANES, 1) == _SEPARATE and self.bands > 1 and _TILE_WIDTH in self._entries:
             raise UnprocessableImage("the image has tiles in separate planes; save it with interleaved samples")
+        compression = self._first(_COMPRESSION, 1)
+        if compression not in _COMPRESSIONS:
+            raise UnprocessableImage(
+                f"the image has the TIFF compression {compression}, which is not supported; save it with LZW, Deflate,"
+                " JPEG (7) or none"
+            )
 
     def _misread(self) -> Iterator[tuple[bool, str]]:
         """Layouts of samples that libvips 8.18 scrambles, and what to do instead."""

@@ -11,6 +11,7 @@ from imaging.pixels.colour import is_supported
 from imaging.unsupported import kind_of
 from service_kit.errors import UnprocessableImage, UnsupportedImage
 
+_RGB = 3
 _SAMPLE_BYTES = {"uchar": 1, "char": 1, "ushort": 2, "short": 2, "uint": 4, "int": 4, "float": 4, "double": 8}
 """By libvips' names. Its other samples are complex numbers."""
 _MOST_FRAMES = 1_000_000
@@ -72,7 +73,7 @@ def _header(fmt: Format, image: Any, data: mmap, held_bytes: int) -> Header:
             " cannot be converted; save it as RGB with 8 or 16 bits per sample"
         )
     orientation = _integer(image, "orientation", 0) or fmt.reader.orientation(data)
-    gain_map_pixels = fmt.reader.gain_map(data)
+    gain_map_pixels = fmt.reader.gain_map(data) if image.bands >= _RGB else 0  # libultrahdr writes no grey images
     return Header(
         format=fmt.name,
         width=image.width,

@@ -248,3 +248,13 @@ def test_a_map_that_is_larger_than_its_image_does_not_count(tmp_path: Path, hdr:
     (tmp_path / "image").write_bytes(body)
     assert header_of(tmp_path / "image").gain_map_pixels == 0
     assert not has_gain_map(rendered(tmp_path, body, "thumb=40", "jpeg"))
+
+
+def test_the_map_of_a_grey_image_is_dropped(tmp_path: Path, hdr: bytes) -> None:
+    """libultrahdr would write a grey JPEG with a profile for RGB, which it cannot read again."""
+    grey = pyvips.Image.uhdrload_buffer(hdr).colourspace("b-w")
+    body = bytes(grey.jpegsave_buffer(keep="gainmap", Q=95))
+    assert has_gain_map(body)
+    result = rendered(tmp_path, body, "thumb=100", "jpeg")
+    assert not has_gain_map(result)
+    assert opened(result).mode == "L"

@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from imaging import exif
-from service_kit.errors import UnsupportedImage
+from service_kit.errors import UnprocessableImage, UnsupportedImage
 from tests.fidelity.rendering import opened, rendered
 from tests.files import header_of
 
 
 def saved(fmt: str, mode: str = "RGB", **options: object) -> bytes:
     body = io.BytesIO()
-    Image.new(mode, (32, 24), 200 if mode == "L" else (200, 100, 50)).save(body, fmt, **options)
+    Image.new(mode, (32, 24), 200 if mode in {"L", "1"} else (200, 100, 50)).save(body, fmt, **options)
     return body.getvalue()
 
 
@@ -110,3 +110,30 @@ def test_the_orientation_of_a_png_may_be_behind_its_pixels(
 def test_exif_data_that_ends_early_has_no_orientation(content: bytes) -> None:
     assert exif.orientation(content) == 0
     assert exif.orientation(b"Exif\0\0" + content) == 0
+
+
+@pytest.mark.parametrize("bits", [2, 12, 16])
+def test_a_jpeg_with_other_than_8_bits_is_refused_at_the_upload(tmp_path: Path, bits: int) -> None:
+    body = saved("JPEG")
+    place = body.index(b"\xff\xc0") + 4
+    (tmp_path / "image").write_bytes(body[:place] + bytes([bits]) + body[place + 1 :])
+    with pytest.raises(UnprocessableImage, match=f"has {bits} bits per sample; save it with 8"):
+        header_of(tmp_path / "image")
+
+
+@pytest.mark.parametrize("compression", ["lzma", "zstd"])
+def test_a_tiff_that_cannot_be_unpacked_is_refused_at_the_upload(tmp_path: Path, compression: str) -> None:
+    (tmp_path / "image").write_bytes(saved("TIFF", compression=compression))
+    with pytest.raises(UnprocessableImage, match=r"TIFF compression \d+, which is not supported; save it with LZW"):
+        header_of(tmp_path / "image")
+
+
+@pytest.mark.parametrize(
+    ("mode", "compression"),
+    [
+        *((mode, name) for mode in ("RGB", "L") for name in ("raw", "tiff_lzw", "jpeg", "tiff_deflate", "packbits")),
+        *(("1", name) for name in ("raw", "group3", "group4", "tiff_ccitt", "packbits")),
+    ],
+)
+def test_other_tiffs_are_rendered(tmp_path: Path, mode: str, compression: str) -> None:
+    assert opened(rendered(tmp_path, saved("TIFF", mode, compression=compression), "rotate=90")).size == (24, 32)
