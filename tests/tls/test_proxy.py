@@ -1,5 +1,6 @@
 """The TLS proxy: HTTP/2, methods, redirects, renewal, and its own errors."""
 
+import http.client
 import itertools
 import json
 import os
@@ -7,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -70,6 +72,32 @@ def test_clients_may_speak_both_versions_of_http(tls: Proxy, image_id: str, phot
     small = tls.curl(speak, *STATUS, *NOWHERE, f"{tls.url}/v1/images/{image_id}.webp?thumb=64&blur=2")
     assert small.stdout.decode() == f"{version} 200 image/webp"
     assert tls.curl(speak, f"{tls.url}/v1/images/{image_id}").stdout == photo.read_bytes()
+
+
+def idle(tls: Proxy, *pauses: float) -> list[bool]:
+    """Whether a connection still answers after each pause."""
+    context = ssl.create_default_context(cafile=str(tls.certificates / "fullchain.pem"))
+    connection = http.client.HTTPSConnection("localhost", tls.https, context=context, timeout=10)
+    connection.request("GET", "/cache/healthcheck")
+    connection.getresponse().read()
+    connection.auto_open = 0
+    found = []
+    for pause in pauses:
+        time.sleep(pause)
+        try:
+            connection.request("GET", "/cache/healthcheck")
+            connection.getresponse().read()
+            found.append(True)
+        except (OSError, http.client.HTTPException):
+            found.append(False)
+    connection.close()
+    return found
+
+
+def test_idle_connections_stay_open_for_keepalive_seconds(varnish_port: int, tls: Proxy, tmp_path: Path) -> None:
+    with proxy(tmp_path / "proxy", varnish_port, KEEPALIVE_SECONDS="2") as started:
+        assert idle(started, 0.5, 5) == [True, False]
+    assert idle(tls, 5) == [True]
 
 
 def test_tls_below_1_2_is_refused(tls: Proxy) -> None:
@@ -236,6 +264,8 @@ def test_a_start_that_cannot_work_says_why(tmp_path: Path) -> None:
     assert (code, "WRITERS='10.0.0.0/8,everyone'" in said) == (2, True)
     code, (said,) = refused(tmp_path, HTTPS_PORT="https")
     assert (code, "HTTPS_PORT='https'" in said) == (2, True)
+    code, (said,) = refused(tmp_path, KEEPALIVE_SECONDS="10m")
+    assert (code, "KEEPALIVE_SECONDS='10m'" in said) == (2, True)
     write_certificate(tmp_path / "other")
     (tmp_path / "other/privkey.pem").rename(tmp_path / "privkey.pem")
     code, (said,) = refused(tmp_path)
