@@ -23,4 +23,6 @@ DATABASE_WAIT = Histogram(
     "Time to get a connection to the database.",
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0),
 )
+for _outcome in ("confirmed", "failed"):
+    PURGE_HOOKS.labels(_outcome)  # from the start, so that the first failure counts as an increase
 DATABASE_ERRORS = Counter("imgsvc_database_errors", "Queries that failed because the database did not respond.")

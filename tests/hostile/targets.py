@@ -86,7 +86,7 @@ def separate(folder: Path, **environment: str) -> Iterator[list[Target]]:
         for module, port in (("storage_service", storage), ("transform_service", transform)):
             log = folder / f"{module}.log"
             command = [sys.executable, "-m", module]
-            process = stack.enter_context(servers._running(command, log, cwd=folder, env=variables))
+            process = stack.enter_context(servers.running(command, log, cwd=folder, env=variables))
             await_port(port, process, log)
             image_id = targets[0].image_id if targets else _upload(port)
             targets.append(Target(module, port, process.pid, image_id, log))

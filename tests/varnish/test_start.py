@@ -14,10 +14,10 @@ _INSIDE = """
 set -e
 ip link set lo up
 ip addr add 10.9.9.9/24 dev lo  # without an address beside loopback's, no name resolves
-mount -t tmpfs tmpfs /tmp
 mkdir -p /etc/varnish 2>/dev/null || true
 mount --bind {root}/varnish /etc/varnish
-{root}/varnish/start >/dev/shm/{log} 2>&1 &
+mount -t tmpfs tmpfs /tmp  # where this project itself may be
+/etc/varnish/start >/dev/shm/{log} 2>&1 &
 python3 - {pauses}
 """
 _CLIENT = """
