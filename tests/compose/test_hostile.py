@@ -2,7 +2,10 @@
 
 import re
 
+import pytest
+
 from tests.compose import stack
+from tests.faults.length import LONG
 from tests.hostile.examples import EXAMPLES, NO_ANSWER
 from tests.hostile.run import run_against
 
@@ -12,6 +15,7 @@ _REFUSED = {NO_ANSWER, *range(400, 500)}
 """Varnish and nginx refuse some requests with another status, or close the connection."""
 
 
+@pytest.mark.skipif(not LONG, reason="two minutes; the same requests are sent to `imgsvc serve`")
 def test_hostile_requests_harm_no_container() -> None:
     with stack.up(project="imgsvc-test-hostile") as started:
         for outcome in run_against(started.url, EXAMPLES):

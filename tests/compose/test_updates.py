@@ -185,6 +185,7 @@ async def status_of(http: aiohttp.ClientSession, url: str) -> int:
         return 0
 
 
+@pytest.mark.skipif(not LONG, reason="a minute for each part")
 @pytest.mark.timeout(600)
 async def test_after_a_bad_build_a_plain_up_keeps_the_site(
     site: Stack, sources: Path, http: aiohttp.ClientSession
