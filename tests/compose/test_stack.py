@@ -94,9 +94,13 @@ async def test_one_setting_limits_uploads_in_nginx_and_in_the_services(
     started.wait()
 
     async def upload(size: int) -> tuple[int, str]:
-        headers, body = {"Content-Type": "image/jpeg"}, io.BytesIO(pictures.of_size(size))
-        async with http.post(f"{started.url}/v1/images", data=body, headers=headers) as answer:
-            return answer.status, (await answer.json()).get("detail", "")
+        headers = {"Content-Type": "image/jpeg"}
+        while True:  # until Varnish's probes have seen the new nginx
+            body = io.BytesIO(pictures.of_size(size))
+            async with http.post(f"{started.url}/v1/images", data=body, headers=headers) as answer:
+                if answer.status != 503:
+                    return answer.status, (await answer.json()).get("detail", "")
+            await asyncio.sleep(0.2)
 
     by_nginx = "the request body exceeds the upload limit of 1048576 bytes; send a smaller image"
     assert (await upload(limit))[0] == 201
