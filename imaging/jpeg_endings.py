@@ -27,7 +27,7 @@ _MOST_COEFFICIENTS = 48 * 1024**2
 
 
 def corrected(data: mmap) -> Readable:
-    """The file with an end, if that is what it lacks. What is no segment goes, and so does padding."""
+    """The file with an end marker, if only that is missing. Padding and broken segments are left out."""
     if data[-2:] == _END:
         return Readable(data)
     found = list(islice(_whole_segments(data), _MOST_SEGMENTS + 1))

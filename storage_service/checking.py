@@ -32,7 +32,7 @@ class Finding:
     fault: Fault
     sha256: str
     bytes: int
-    """Of the upload; of the blob if there is no record."""
+    """The size of the upload, or of the blob if there is no record."""
     path: str
     """Below the root of the blob store."""
     images: list[str]

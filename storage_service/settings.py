@@ -63,7 +63,7 @@ class StorageSettings(CommonSettings):
     purge_hook_url: str = Field(
         "",
         description="URL that tells a CDN to remove an image, requested after deletions until it answers 2xx."
-        " `{key}` stands for the surrogate key, `{image_id}` for the ID; empty: none.",
+        " `{key}` is replaced by the surrogate key and `{image_id}` by the ID; empty: none.",
     )
     purge_hook_method: Literal["DELETE", "GET", "POST", "PURGE", "PUT"] = Field(
         "POST", description="Method of that request: `DELETE`, `GET`, `POST`, `PURGE` or `PUT`."

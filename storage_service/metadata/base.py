@@ -153,7 +153,7 @@ class MetadataStore(Protocol):
         """Remove a purge from the outbox, unless another purge of the image has replaced it."""
 
     async def claim_sweep(self, now: datetime, until: datetime, latest: datetime) -> bool:
-        """Whether a sweep is due. If it is, no other caller is told so until `until`, or what `schedule_sweep` says.
+        """Whether a sweep is due. If so, only this caller gets True until `until`, or until `schedule_sweep` moves it.
 
         One that is due after `latest` is due now: the interval, or a clock, has been changed.
         """
