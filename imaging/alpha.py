@@ -54,3 +54,8 @@ def mix_colours(image: Image, matrix: list[list[float]]) -> Image:
 def with_alpha(image: Image) -> Image:
     """The image with an alpha band: its own, or an opaque one."""
     return image if image.hasalpha() else image.addalpha()
+
+
+def as_8_bits(alpha: Image) -> Image:
+    """A band with 8 or 16 bits as one with 8, rounded."""
+    return (alpha / 257).rint().cast("uchar") if alpha.format == "ushort" else alpha

@@ -1,9 +1,11 @@
 """Calls what worker processes run, on files by path."""
 
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
+
+import pyvips
 
 from imaging.formats import InputLimits
 from imaging.header import Header
@@ -30,3 +32,14 @@ def render_file(source: Path, plan: Plan, target: Path, overlays: Mapping[str, P
         marks = {name: files.enter_context(path.open("rb")) for name, path in (overlays or {}).items()}
         output = files.enter_context(target.open("x+b", buffering=0))
         return render(files.enter_context(source.open("rb")), plan, marks, output)
+
+
+@contextmanager
+def uncached() -> Iterator[None]:
+    """As in worker processes: libvips frees what is not needed any more, and reports its warnings then."""
+    most = pyvips.cache_get_max()
+    pyvips.cache_set_max(0)
+    try:
+        yield
+    finally:
+        pyvips.cache_set_max(most)

@@ -153,6 +153,7 @@ class Reader:
     gain_map_loader: str = ""
     """The libvips operation that reads gain maps, such as `uhdrload`."""
     gain_map_loader_class: str = ""
+    """Its class, as in `loader_class`."""
     interlacing: str = "interlaced"
     """What a header that says `progressive` is called in this format."""
     share_read: Callable[[mmap, float], float] = read_all

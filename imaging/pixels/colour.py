@@ -3,6 +3,7 @@
 from functools import lru_cache
 from typing import Any
 
+from imaging.alpha import as_8_bits
 from imaging.colours import Colours, srgb_sample
 from imaging.icc_profile import profile
 from imaging.pixels import tone
@@ -176,7 +177,7 @@ def _grey_by_table(image: pyvips.Image, table: pyvips.Image) -> pyvips.Image:
     if not image.hasalpha():
         return grey
     alpha = image.extract_band(1)
-    return grey.bandjoin((alpha / 257).rint().cast("uchar") if image.format == "ushort" else alpha)
+    return grey.bandjoin(as_8_bits(alpha))
 
 
 def _grey_again(image: pyvips.Image) -> pyvips.Image:

@@ -8,6 +8,7 @@ Hermite spline in PQ. The brightest of the three colours decides, and the others
 from functools import lru_cache
 from typing import Any
 
+from imaging.alpha import as_8_bits
 from imaging.colours import HLG, PQ, SRGB_PRIMARIES, Colours, Primaries
 from imaging.icc_profile import adaptation, inverted, multiplied, to_xyz, xyz
 from imaging.pixels.vips import pyvips
@@ -64,7 +65,7 @@ def to_sdr(image: Any) -> Any:
     small = light.copy(interpretation="scrgb").colourspace("srgb")
     small = small.extract_band(1).copy(interpretation="b-w") if grey else small
     if alpha is not None:
-        small = small.bandjoin((alpha / 257).rint().cast("uchar") if image.format == "ushort" else alpha)
+        small = small.bandjoin(as_8_bits(alpha))
     small = small.copy()
     for name in (_TRANSFER, _PRIMARIES, _PEAK):  # last, since the alpha band has them too
         small.remove(name)

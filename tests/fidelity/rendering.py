@@ -8,7 +8,7 @@ import pyvips
 from PIL import Image
 
 from imaging.formats import FORMATS
-from tests.files import header_of, render_file
+from tests.files import header_of, render_file, uncached
 from transform_service.chain import parse
 from transform_service.planning.plan import OutputLimits
 from transform_service.planning.planner import plan
@@ -24,12 +24,8 @@ def rendered(folder: Path, body: bytes, query: str, output: str = "png", limits:
     chain = parse(query, max_operations=20)
     made = plan(chain.operations, FORMATS[output], header_of(source), "", limits).plan
     assert made, "the result is the original"
-    most = pyvips.cache_get_max()
-    pyvips.cache_set_max(0)  # as in the service: libvips reports damage when it frees an image
-    try:
+    with uncached():
         render_file(source, made, target)
-    finally:
-        pyvips.cache_set_max(most)
     return target.read_bytes()
 
 

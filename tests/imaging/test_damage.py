@@ -11,18 +11,16 @@ from imaging.formats import sniff
 from imaging.pixels import decoding, vips
 from service_kit.errors import UnprocessableImage
 from tests import pictures
-from tests.files import header_of, mapped
+from tests.files import header_of, mapped, uncached
 
 Damage = Callable[[bytes], bytes]
 
 
 @pytest.fixture(autouse=True)
 def no_cache() -> Iterator[None]:
-    """As in worker processes: what is not needed any more is freed, and reports its warnings then."""
-    most = pyvips.cache_get_max()
-    pyvips.cache_set_max(0)
-    yield
-    pyvips.cache_set_max(most)
+    """See `uncached`."""
+    with uncached():
+        yield
 
 
 def _half(body: bytes) -> int:
