@@ -1,8 +1,6 @@
 """Makes `python -m imgsvc` the same as `imgsvc`."""
 
-import sys
-
-from imgsvc.cli import main
+from imgsvc.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

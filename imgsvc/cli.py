@@ -4,8 +4,15 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from imgsvc import __version__
+from service_kit.leaving import leave
+
+
+def run() -> NoReturn:
+    """Run a command and exit."""
+    leave(main())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -1,7 +1,9 @@
 """What gunicorn does differently for the services: its configuration, in its main process."""
 
 import math
+import os
 import socket
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 from gunicorn.sock import BaseSocket
 from pydantic import ValidationError
 
+from service_kit.leaving import leave
 from service_kit.settings import CommonSettings
 
 _MARGIN_SECONDS = 10
@@ -50,6 +53,13 @@ def on_exit(server: Any) -> None:
     deadline = time.monotonic() + _UNSENT_SECONDS
     while _has_unsent_bytes(port) and time.monotonic() < deadline:
         time.sleep(0.1)
+
+
+def worker_exit(_server: Any, worker: Any) -> None:
+    """End a worker with the exit code that gunicorn is about to end it with."""
+    if worker.pid == os.getpid():  # the main process calls this too, for a worker that it finds dead
+        code = getattr(sys.exception(), "code", None)
+        leave(code if isinstance(code, int) else 0 if code is None else 1)
 
 
 def _has_unsent_bytes(port: int) -> bool:

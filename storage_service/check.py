@@ -1,9 +1,9 @@
 """The command `imgsvc check`, which is `python -m storage_service.check` in the container of the storage service."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
+from service_kit.leaving import leave
 from storage_service.beside import Command, duration, size
 from storage_service.checking import Checker, Finding, Report
 
@@ -82,4 +82,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

@@ -1,9 +1,9 @@
 """Checking: compares the names and sizes of blobs with the records. Reads no blob, so it is fast."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from storage_service.blobs import Blobs
@@ -19,8 +19,8 @@ _IMAGES = 100
 """Images that a finding names."""
 _AT_ONCE = 10_000
 """Suspects that are confirmed together."""
-_PATIENCE = 3.0
-"""Seconds for a deletion under way to remove the blob, after the record."""
+_UNDER_WAY = timedelta(minutes=1)
+"""How long a deletion has to remove the blob, after the record. Its purge stays in the outbox for 15 seconds."""
 
 Fault = Literal["no blob", "wrong size", "no record"]
 
@@ -110,8 +110,6 @@ class Checker:
 
     async def _confirm(self, found: Callable[[Finding], None]) -> None:
         """Look again at what differs: an upload adds its blob first, and a deletion removes its record first."""
-        if any(content is None for _, content in self._suspects):
-            await asyncio.sleep(_PATIENCE)
         for sha256, content in self._suspects:
             await self._pace.after(1)
             if finding := await self._difference(sha256, content):
@@ -120,13 +118,14 @@ class Checker:
         self._suspects.clear()
 
     async def _difference(self, sha256: str, content: StoredContent | None) -> Finding | None:
-        """What is wrong with a content, while nobody can add or sweep it."""
+        """What is wrong with a content, while nobody can add or sweep it. A deletion under way is no fault."""
         async with self._metadata.lock_content(sha256):
             size = await self._blobs.size(sha256)
             images = await self._metadata.images_with(sha256, _IMAGES)
+            going = not images and await self._metadata.is_purging(sha256, datetime.now(UTC) - _UNDER_WAY)
         path = self._blobs.key(sha256)
         if not images:
-            return None if size is None else Finding("no record", sha256, size, path, [])
+            return None if size is None or going else Finding("no record", sha256, size, path, [])
         if size is None:
             return Finding("no blob", sha256, content.bytes if content else 0, path, images)
         if content and size != content.bytes:

@@ -1,11 +1,11 @@
 """The command `imgsvc scrub`, which is `python -m storage_service.scrub` in the container of the storage service."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
+from service_kit.leaving import leave
 from service_kit.settings import Bytes
 from storage_service.beside import Command, duration, size
 from storage_service.scrubbing import Finding, Report, Scrubber
@@ -80,4 +80,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    leave(main())

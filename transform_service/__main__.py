@@ -1,7 +1,6 @@
 """`python -m transform_service`: the service alone, on a port of its own. gunicorn calls `application`."""
 
-import sys
-
+from service_kit.leaving import leave
 from service_kit.program import Program
 from transform_service.app import create_app
 from transform_service.settings import TransformSettings
@@ -16,4 +15,4 @@ PROGRAM = Program(
 application = PROGRAM.application
 
 if __name__ == "__main__":
-    sys.exit(PROGRAM.main())
+    leave(PROGRAM.main())

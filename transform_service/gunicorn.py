@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from service_kit.gunicorn import every_address, leave_listening_to_workers, longest_stop, on_exit
+from service_kit.gunicorn import every_address, leave_listening_to_workers, longest_stop, on_exit, worker_exit
 
-__all__ = ["on_exit"]
+__all__ = ["on_exit", "worker_exit"]
 
 bind = every_address(8082)
 graceful_timeout = longest_stop()

@@ -131,6 +131,9 @@ class MetadataStore(Protocol):
     async def images_with(self, sha256: str, limit: int) -> list[str]:
         """The IDs of at most `limit` images that have this content, oldest first."""
 
+    async def is_purging(self, sha256: str, since: datetime) -> bool:
+        """Whether the outbox has an image with this content that was deleted at `since` or later."""
+
     async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
         """Mark the image as deleted and add it to the outbox, due at `purge_at`: both or neither.
 

@@ -236,6 +236,12 @@ class PostgresStore:
         async with self._connection() as connection:
             return [row["image_id"] for row in await connection.fetch(query, sha256, limit)]
 
+    async def is_purging(self, sha256: str, since: datetime) -> bool:
+        """See MetadataStore."""
+        query = "SELECT EXISTS (SELECT FROM purges WHERE sha256 = $1 AND deleted_at >= $2 AND NOT damaged)"
+        async with self._connection() as connection:
+            return bool(await connection.fetchval(query, sha256, since))
+
     async def is_damaged(self, sha256: str) -> bool:
         """See LockedContent."""
         query = """

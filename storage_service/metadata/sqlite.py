@@ -203,6 +203,12 @@ class SqliteStore:
         with _translated():
             return [row[0] for row in await self._connection.execute_fetchall(query, [sha256, limit])]
 
+    async def is_purging(self, sha256: str, since: datetime) -> bool:
+        """See MetadataStore."""
+        query = "SELECT 1 FROM purges WHERE sha256 = ? AND deleted_at >= ? AND NOT damaged LIMIT 1"
+        with _translated():
+            return bool(await self._connection.execute_fetchall(query, [sha256, _text(since)]))
+
     async def mark_damaged(self, sha256: str, at: datetime) -> None:
         """See LockedContent."""
 

@@ -143,7 +143,11 @@ async def test_a_deletion_stays_in_the_outbox_until_it_is_finished(store: Metada
     await store.postpone_purge(first, 1, later)
     second = PendingPurge(stored.image_id, stored.sha256, NOW, 1)
     assert await store.claim_purges(later, later, 10) == [second]
+    assert await store.is_purging(stored.sha256, NOW)
+    assert not await store.is_purging(stored.sha256, NOW + timedelta(microseconds=1))
+    assert not await store.is_purging("f" * 64, NOW)
     await store.finish_purge(second)
+    assert not await store.is_purging(stored.sha256, NOW)
     assert await store.claim_purges(later + timedelta(days=1), later, 10) == []
 
 
