@@ -10,7 +10,7 @@ from imaging.formats.base import KEEP_COLOURS, LOSSLESS, Format, ImageFile, Rate
 from imaging.geometry import Size
 from imaging.isobmff import Box, boxes, properties
 from imaging.limits import InputLimits
-from imaging.scaling import scale
+from imaging.scaling import scale_decoded
 from imaging.types import Image, Target
 from service_kit.errors import UnprocessableImage
 
@@ -100,7 +100,7 @@ def _scaled(file: ImageFile, target: Size) -> Image:
     image, small = file.load(), file.load(thumbnail=True)
     found, original = Size(small.width, small.height), Size(image.width, image.height)
     enough = found != original and found.contains(target) and small.bands == image.bands
-    return scale(small if enough else image, target)
+    return scale_decoded(small if enough else image, target)
 
 
 def _save(image: Image, target: Target, quality: int) -> None:

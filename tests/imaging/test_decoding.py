@@ -104,7 +104,7 @@ def test_an_avif_thumbnail_is_used_if_it_is_large_enough(tmp_path: Path, monkeyp
         return scale(image, target)
 
     monkeypatch.setattr(vips, "load", with_thumbnail)
-    monkeypatch.setattr(avif, "scale", remember)
+    monkeypatch.setattr(avif, "scale_decoded", remember)
     assert scaled(large, "avif", 200).shape[:2] == (150, 200)
     assert scaled(large, "avif", 500).shape[:2] == (375, 500)
     assert widths == [400, 1600]
@@ -127,7 +127,7 @@ def _transparent_from_the_top(picture: pyvips.Image) -> pyvips.Image:
 
 
 @pytest.mark.parametrize("alpha", [_opaque, _hole, _transparent_from_the_top])
-@pytest.mark.parametrize("fmt", ["png", "tiff"])
+@pytest.mark.parametrize("fmt", ["png", "tiff", "avif"])
 def test_alpha_is_scaled_with_premultiplied_colours(
     tmp_path: Path, photos: list[pyvips.Image], fmt: str, alpha: Callable[[pyvips.Image], pyvips.Image]
 ) -> None:
