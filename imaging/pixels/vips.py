@@ -6,6 +6,7 @@ import logging
 import os
 import platform
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from mmap import ACCESS_READ, mmap
@@ -42,6 +43,16 @@ _NO_MEMORY = re.compile(
 )
 """What libvips and the decoders say when they cannot get memory. libtiff says something similar of wrong sizes."""
 _libc = ctypes.CDLL(None) if platform.libc_ver()[0] == "glibc" else None
+
+
+def _text(pointer: Any) -> str:
+    """A string of libvips. It may be any bytes: errors quote files, and names of metadata come from them."""
+    return "NULL" if pointer == pyvips.ffi.NULL else pyvips.ffi.string(pointer).decode(errors="replace")
+
+
+for _name, _module in list(sys.modules.items()):  # pyvips itself would raise UnicodeDecodeError
+    if _name.split(".")[0] == "pyvips" and hasattr(_module, "_to_string"):
+        _module._to_string = _text  # type: ignore[attr-defined]  # noqa: SLF001
 
 
 def mapped(file: BinaryIO) -> mmap:
@@ -185,7 +196,9 @@ def decoding(what: str, *formats: Format) -> Iterator[None]:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error
             if _NO_MEMORY.search(errors):
                 raise MemoryExceeded from error
-            reason = errors.splitlines()[0]
+            lines = errors.splitlines()
+            # Decoders look for the end of a file first, and find it by trial.
+            reason = next((line for line in lines if not line.startswith("source: bad seek")), lines[0])
             if "/" in reason:
                 reason = "the decoder gave up"
             raise UnprocessableImage(f"{what} is corrupt, truncated or of an unsupported kind: {reason}") from None

@@ -165,3 +165,25 @@ def test_large_areas_of_one_colour_are_no_holes(tmp_path: Path, suffix: str, int
 
 def test_a_gif_without_its_last_byte_is_decoded(tmp_path: Path) -> None:
     check(tmp_path / "image", pictures.animation(3)[:-1])
+
+
+def test_an_error_may_quote_any_bytes_of_the_file(tmp_path: Path) -> None:
+    """libheif names a property that it does not know and must not ignore."""
+    body = bytearray(pictures.gradient(64, 48).heifsave_buffer(compression="av1", effort=0))
+    property_type, associations = body.index(b"pixi"), body.index(b"ipma") + len(b"ipma") + 8 + 2
+    body[property_type : property_type + 4] = b"a\xff\x80 "
+    for place in range(associations + 1, associations + 1 + body[associations]):
+        body[place] |= 0x80
+    path = tmp_path / "x.avif"
+    path.write_bytes(body)
+    with pytest.raises(UnprocessableImage, match="a\N{REPLACEMENT CHARACTER}"), vips.decoding("the image"):
+        decoding.verify(mapped(path), header_of(path))
+
+
+@pytest.mark.parametrize("keyword", ["é".encode("latin1"), "é".encode(), b"\xff\xfe"])
+def test_a_name_in_metadata_may_have_any_bytes(tmp_path: Path, keyword: bytes) -> None:
+    image = bytes(pictures.gradient(8, 8).pngsave_buffer())
+    path = tmp_path / "x.png"
+    path.write_bytes(image[:33] + pictures.chunk(b"tEXt", keyword + b"\0text") + image[33:])
+    with vips.decoding("the image"):
+        assert len(vips.load(mapped(path), "pngload").get_fields()) > 9
