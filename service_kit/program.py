@@ -19,6 +19,7 @@ from service_kit.errors import CannotStart
 from service_kit.http.server import Runner, serve_until_stopped
 from service_kit.observing.logging import configure_logging
 from service_kit.settings import CommonSettings, read_settings
+from service_kit.stopping import take_signals
 
 _OTHER_FILES = 1024
 """Open files that are not connections of clients."""
@@ -75,6 +76,7 @@ class Program:
 
     async def application(self) -> Runner:
         """The application in its runner, for gunicorn's worker to start. Exits if it cannot, as `setup` does then."""
+        take_signals()
         with self._exiting():
             settings = self._read_settings()
             return _WorkerRunner(self._create_app(settings), _common(settings), self._exiting)

@@ -8,8 +8,11 @@ from typing import Any
 from prometheus_client import multiprocess
 
 from service_kit.gunicorn import every_address, leave_listening_to_workers, longest_stop, on_exit, worker_exit
+from service_kit.stopping import end_early
 
 __all__ = ["on_exit", "worker_exit"]
+
+end_early()
 
 bind = every_address(8081)
 graceful_timeout = longest_stop()

@@ -79,14 +79,15 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
     if content_type.name == "multipart/form-data":
         boundary = forms.boundary_of(content_type)
         return await _read_multipart(forms.parts(body.chunks(saver.limit + _MAX_AROUND), boundary), saver, fields)
-    if content_type.name == "application/x-www-form-urlencoded":
+    if content_type.name == "application/x-www-form-urlencoded" and set(fields) != {FILE_FIELD}:
         return await _read_urlencoded(body, fields)
     if content_type.name.startswith("image/"):
         body.check_length(saver.limit, saver.what)
         return Form(await saver.save(body.chunks(saver.limit + _MAX_AROUND)))
     raise BadRequest(
-        f"the content type {content_type.name} is not supported; send multipart/form-data with a file in the field"
-        f" {FILE_FIELD!r}, or raw bytes with an image/* content type"
+        f"an image cannot be sent with the content type {content_type.name}; use a form with a file in the field"
+        f" {FILE_FIELD!r}, as in `curl -F {FILE_FIELD}=@photo.jpg`, or raw bytes with the content type of the image, as"
+        " in `curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg`"
     )
 
 

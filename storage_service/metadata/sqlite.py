@@ -81,7 +81,13 @@ class SqliteStore:
     exclusive = True
 
     def __init__(self, config: DatabaseConfig) -> None:
-        self._path = Path(unquote(urlsplit(config.url).path.removeprefix("/")))
+        parts = urlsplit(config.url)
+        self._path = Path(unquote(parts.path.removeprefix("/")))
+        if parts.netloc or not config.url.startswith("sqlite:///") or not self._path.name:
+            raise ValueError(
+                f"DATABASE_URL={config.url!r} names no file; write it with three slashes and a path, such as"
+                " sqlite:///var/images.sqlite3, or sqlite:////srv/images.sqlite3 from the root"
+            )
         self.folder: Path | None = self._path.parent
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._writing = asyncio.Lock()

@@ -57,6 +57,16 @@ def test_a_node_that_has_started_accepts_connections(tmp_path: Path, service: st
         assert process.wait(20) == 0, log.read_text()
 
 
+@pytest.mark.parametrize("said", ["Starting gunicorn", "Booting worker"])
+@pytest.mark.parametrize("service", ["storage_service", "transform_service"])
+def test_a_node_that_is_stopped_while_it_starts_ends(tmp_path: Path, service: str, said: str) -> None:
+    with serving(service, tmp_path, free_port(), WEB_CONCURRENCY="1") as (process, log):
+        while said not in log.read_text():
+            assert process.poll() is None, log.read_text()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0, log.read_text()
+
+
 def test_what_a_client_has_not_read_counts_as_unsent() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
