@@ -482,3 +482,15 @@ async def test_a_client_that_hangs_up_does_no_harm(service: Service, image_id: s
             await writer.drain()
             writer.transport.abort()
     assert (await service.get(f"/v1/images/{image_id}.png?rotate=12.5"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "application/octet-stream", "text/plain"]
+)
+@pytest.mark.parametrize("size", [100, 1_000_000])
+async def test_an_upload_without_a_type_for_images_is_told_how(service: Service, content_type: str, size: int) -> None:
+    """`curl --data-binary @photo.jpg` sends the first of them."""
+    headers = {"Content-Type": content_type}
+    async with service.http.post(f"{service.url}/v1/images", data=b"\xff" * size, headers=headers) as response:
+        assert response.status == 400
+        assert "use a form with a file in the field 'image', as in `curl -F" in (await response.json())["detail"]

@@ -389,6 +389,8 @@ def test_a_data_folder_in_use_is_reported_in_one_line(tmp_path: Path) -> None:
 Refusals = dict[str, subprocess.CompletedProcess[str]]
 BAD_SETTINGS: list[tuple[dict[str, str], str]] = [
     ({"PORT": "x"}, "PORT='x'"),
+    ({"DATABASE_URL": "sqlite://foo.db"}, "DATABASE_URL='sqlite://foo.db' names no file; write it with three slashes"),
+    ({"DATABASE_URL": "sqlite:foo.db"}, "DATABASE_URL='sqlite:foo.db' names no file; write it with three slashes"),
     ({"RENDERERS": "0"}, "RENDERERS='0'"),
     ({"DATABASE_URL": "mysql://x/y"}, "use one of: postgres, postgresql, sqlite"),
     ({"BLOB_URL": "nonsense://x"}, "BLOB_URL='nonsense://x' is not a blob store"),
@@ -418,6 +420,7 @@ def refusals(tmp_path_factory: pytest.TempPathFactory) -> Refusals:
     def start(environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
         return _start(tmp_path_factory.mktemp("refused"), "serve", **{"PORT": "0", **environment})
 
+    tmp_path_factory.getbasetemp()  # two threads could not create it at once
     settings = [*(environment for environment, _ in BAD_SETTINGS), *WITH_SECRETS]
     with ThreadPoolExecutor(os.cpu_count()) as several:
         return dict(zip(map(str, settings), several.map(start, settings), strict=True))
