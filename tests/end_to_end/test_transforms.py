@@ -248,3 +248,11 @@ async def test_a_page_of_an_animation_is_a_still_image(service: Service) -> None
     status, body, _ = await service.get(f"/v1/images/{animation}.gif?page=5")
     assert status == 400
     assert b"page=5: the image has 5 pages" in body
+
+
+async def test_a_field_that_is_repeated_in_a_urlencoded_form_is_refused(service: Service, image_id: str) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = f"image_id={image_id}&Image_ID={image_id}"
+    async with service.http.post(f"{service.url}/v1/transform?thumb=50", data=body, headers=headers) as response:
+        assert response.status == 400
+        assert "appears twice" in (await response.json())["detail"]

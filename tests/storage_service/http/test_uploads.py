@@ -65,9 +65,6 @@ async def test_bytes_around_the_image_are_limited(storage: Storage, place: str) 
 async def test_a_repeated_field_is_refused(storage: Storage, body: bytes) -> None:
     status, text = await _post(storage, body + b"--b--\r\n")
     assert (status, "appears twice" in text) == (400, True)
-    urlencoded = {"Content-Type": "application/x-www-form-urlencoded"}
-    status, text = await _post(storage, b"image=a&Image=b", **urlencoded)
-    assert (status, "appears twice" in text) == (400, True)
 
 
 async def test_a_slow_body_times_out(tmp_path: Path, http: aiohttp.ClientSession) -> None:
