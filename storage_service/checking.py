@@ -20,7 +20,7 @@ _IMAGES = 100
 _AT_ONCE = 10_000
 """Suspects that are confirmed together."""
 _UNDER_WAY = timedelta(minutes=1)
-"""How long a deletion has to remove the blob, after the record. Its purge stays in the outbox for 15 seconds."""
+"""How long a deletion may take to remove the blob. Its purge stays in the outbox for at least 15 seconds."""
 
 Fault = Literal["no blob", "wrong size", "no record"]
 
@@ -32,7 +32,7 @@ class Finding:
     fault: Fault
     sha256: str
     bytes: int
-    """The size of the upload, or of the blob if there is no record."""
+    """Size of the upload. Without a record, size of the blob."""
     path: str
     """Below the root of the blob store."""
     images: list[str]
@@ -118,7 +118,7 @@ class Checker:
         self._suspects.clear()
 
     async def _difference(self, sha256: str, content: StoredContent | None) -> Finding | None:
-        """What is wrong with a content, while nobody can add or sweep it. A deletion under way is no fault."""
+        """What is wrong with a content, while nobody can add or sweep it. Deletions in progress do not count."""
         async with self._metadata.lock_content(sha256):
             size = await self._blobs.size(sha256)
             images = await self._metadata.images_with(sha256, _IMAGES)

@@ -35,7 +35,7 @@ class OpenFile:
         return self._readable.data
 
     def load(self, **options: float) -> pyvips.Image:
-        """See ImageFile. If its pixels cannot be scaled as stored, they are converted to the normal form first."""
+        """See ImageFile. Converts the image to the normal form first, unless its stored pixels can be scaled."""
         image = self.load_as_stored(**options)
         return image if can_be_scaled(image) else normal(image, keep_profile=self.keep_profile)
 

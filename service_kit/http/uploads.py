@@ -85,7 +85,7 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
         body.check_length(saver.limit, saver.what)
         return Form(await saver.save(body.chunks(saver.limit + _MAX_AROUND)))
     raise BadRequest(
-        f"an image cannot be sent with the content type {content_type.name}; use a form with a file in the field"
+        f"the content type {content_type.name} is not accepted for images; use a form with a file in the field"
         f" {FILE_FIELD!r}, as in `curl -F {FILE_FIELD}=@photo.jpg`, or raw bytes with the content type of the image, as"
         " in `curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg`"
     )

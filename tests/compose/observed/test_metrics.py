@@ -31,7 +31,7 @@ STEADY = {
     "imgsvc_source_cache_total": "the originals are files",
     "imgsvc_disk_bytes": "free space may stay the same",
     "imgsvc_disk_inodes": "the same",
-    "imgsvc_purge_hooks_total": "there is no hook",
+    "imgsvc_purge_hooks_total": "no purge hook is configured",
     "nginx_up": "its status is there as long as nginx runs",
     "varnish_up": "its figures are there as long as varnishd runs",
     "varnish_main_cache_hit_grace": "responses are stale after an hour",
