@@ -17,7 +17,7 @@ from tests.hostile.targets import cpu_seconds
 
 _PAUSE = 0.05
 _SECONDS = 20.0
-"""For one example."""
+"""For one file of an example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def _run(
 
 async def _attack(example: Example, place: Place) -> int:
     try:
-        async with asyncio.timeout(_SECONDS):
+        async with asyncio.timeout(_SECONDS * max(1, len(place.files))):
             return await example.attack(place)
     except TimeoutError:
         return NO_ANSWER
