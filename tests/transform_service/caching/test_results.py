@@ -131,5 +131,5 @@ async def test_a_node_cancelled_while_it_acquires_a_lease_leaves_none(nodes: lis
             await asyncio.sleep(0)
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(2):
             assert await render(nodes[1], key, []) == BODY
