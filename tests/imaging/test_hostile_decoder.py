@@ -97,32 +97,32 @@ async def post(http: aiohttp.ClientSession, url: str, body: bytes) -> tuple[int,
 
 @pytest.mark.parametrize("path", ["/v1/images", "/v1/transform?blur=1"])
 @pytest.mark.parametrize(
-    ("attempt", "status", "text"),
+    ("attempt", "statuses", "text"),
     [
-        ("passwd", 422, "refused: PermissionError"),
-        ("images", 422, "refused: PermissionError"),
-        ("connect", 422, "refused: PermissionError"),
-        ("exec", 422, "refused: PermissionError"),
-        ("run", 422, "refused: "),
-        ("fork", 422, "refused: PermissionError"),
-        ("signal", 422, "refused: PermissionError"),
-        ("signal all", 422, "refused: PermissionError"),
-        ("environment", 422, "refused: PermissionError"),
-        ("send", 503, "invalid answer"),
-        ("flood", 503, "invalid answer"),
-        ("crash", 503, "ended unexpectedly"),
-        ("eat", 422, "memory"),
-        ("hang", 503, "within"),
-        ("threads", 422, ""),
+        ("passwd", {422}, "refused: PermissionError"),
+        ("images", {422}, "refused: PermissionError"),
+        ("connect", {422}, "refused: PermissionError"),
+        ("exec", {422}, "refused: PermissionError"),
+        ("run", {422}, "refused: "),
+        ("fork", {422}, "refused: PermissionError"),
+        ("signal", {422}, "refused: PermissionError"),
+        ("signal all", {422}, "refused: PermissionError"),
+        ("environment", {422}, "refused: PermissionError"),
+        ("send", {503}, "invalid answer"),
+        ("flood", {503}, "invalid answer"),
+        ("crash", {503}, "ended unexpectedly"),
+        ("eat", {422}, "memory"),
+        ("hang", {503}, "within"),
+        ("threads", {422, 503}, ""),  # they exceed the memory, or the time on a busy machine
     ],
 )
 async def test_only_its_own_request_fails(  # noqa: PLR0917
-    http: aiohttp.ClientSession, service: Served, path: str, attempt: str, status: int, text: str
+    http: aiohttp.ClientSession, service: Served, path: str, attempt: str, statuses: set[int], text: str
 ) -> None:
     MARK.unlink(missing_ok=True)
     healthy = pictures.jpeg()
     answer = await post(http, service.url + path, b"HOSTILE " + attempt.encode())
-    assert answer[0] == status, answer
+    assert answer[0] in statuses, answer
     assert text in answer[1]
     assert "it worked" not in answer[1]
     assert not MARK.exists()
