@@ -71,7 +71,7 @@ async def test_the_wait_for_a_dead_node_ends_with_its_lease(
 
 
 async def test_a_long_render_keeps_its_lease(nodes: list[ResultCache], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results_module, "_LEASE", 0.3)
+    monkeypatch.setattr(results_module, "_LEASE", 1)  # a busy machine may take half a second to renew it
     working, other = asyncio.Event(), asyncio.Event()
 
     async def render_for_long() -> None:
@@ -83,8 +83,8 @@ async def test_a_long_render_keeps_its_lease(nodes: list[ResultCache], monkeypat
     first = asyncio.create_task(render_for_long())
     await working.wait()
     second = asyncio.create_task(render(nodes[1], "key", []))
-    done, _ = await asyncio.wait([second], timeout=1)
-    assert not done, "no other node starts during three leases"
+    done, _ = await asyncio.wait([second], timeout=2.5)
+    assert not done, "no other node starts during two leases"
     other.set()
     assert await second == BODY
     await first
