@@ -21,6 +21,7 @@ _RESERVE = "CREATE UNLOGGED TABLE disk_reserve AS SELECT repeat('x', 1900) AS fi
 _LOCK = 0x1A6E5ED
 _SECONDS = 10.0
 """Between two attempts, each of which fills the disk for a moment if there is not enough room."""
+_WRITE_SECONDS = 8.0  # at the start of a service; uploads wait for less
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,9 @@ class Room:
     def __init__(self, connection: "Callable[[], AbstractAsyncContextManager[Connection]]") -> None:
         self._connection = connection
         self._next = 0.0
+        self._refusing = True
         self.possible = True
-        """False: the user of the database may not create it, or it takes too long."""
+        """False: the user of the database may not create the table."""
 
     async def give_up(self) -> None:
         """Free the room, for all processes."""
@@ -43,23 +45,29 @@ class Room:
         async with self._connection() as connection:
             await connection.execute(_GIVE_UP)
 
-    async def reserve(self) -> None:
-        """Take up the room, unless it is. Raises InsufficientStorage if there is not enough, or another one tries."""
+    async def reserve(self, connection: "Callable[[], AbstractAsyncContextManager[Connection]] | None" = None) -> None:
+        """Take up the room, unless it is. Raises InsufficientStorage if there is not enough, or another one tries.
+
+        A server that is too slow for it is asked again after a while. Until then nothing is reserved.
+        """
         now = asyncio.get_running_loop().time()
         if now < self._next:
-            raise InsufficientStorage("the disk of the database is full; what is left is for deletions")
-        self._next = now + _SECONDS
+            if self._refusing:
+                raise InsufficientStorage("the disk of the database is full; what is left is for deletions")
+            return
+        self._next, self._refusing = now + _SECONDS, True
         try:
-            async with self._connection() as connection, connection.transaction():
-                if not await connection.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
+            async with (connection or self._connection)() as borrowed, borrowed.transaction():
+                if not await borrowed.fetchval("SELECT pg_try_advisory_xact_lock($1)", _LOCK):
                     return
-                if not await connection.fetchval(f"SELECT {IS_RESERVED}"):
-                    await connection.execute(_GIVE_UP)
-                    await connection.execute(_RESERVE)
+                if not await borrowed.fetchval(f"SELECT {IS_RESERVED}"):
+                    await borrowed.execute(_GIVE_UP)
+                    await borrowed.execute(_RESERVE, timeout=_WRITE_SECONDS)
         except InsufficientStorage:
             raise
         except ServiceError as error:
-            self.possible = False
-            logger.warning("no room is reserved for deletions: %s (%s)", error, error.__cause__)
+            self._refusing = False
+            self.possible = not isinstance(error.__cause__, asyncpg.InsufficientPrivilegeError)
+            logger.warning("no room is reserved for deletions: %s (%r)", error, error.__cause__)
         else:
             self._next = now

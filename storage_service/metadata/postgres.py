@@ -141,7 +141,7 @@ class PostgresStore:
                     )
                 await asyncio.sleep(_AGAIN_SECONDS)
         with suppress(InsufficientStorage):  # uploads try again
-            await self.room.reserve()
+            await self.room.reserve(self._held_connection)
 
     async def _migrate(self, connection: "Connection") -> bool:
         """Apply pending migrations: all or none. Returns False if another transaction has a lock on their tables.

@@ -16,7 +16,7 @@ import pytest
 
 from service_kit.errors import CannotStart, Unavailable
 from service_kit.ids import new_image_id
-from storage_service.metadata import postgres
+from storage_service.metadata import _postgres_room, postgres
 from storage_service.metadata.base import (
     DatabaseConfig,
     ImageRecord,
@@ -255,6 +255,26 @@ async def test_a_scrub_of_an_empty_database_creates_nothing(postgres_url: str) -
     with pytest.raises(CannotStart, match="lacks the migrations 0001_images"):
         await store.open(beside=True)
     assert await connection.fetchval("SELECT to_regclass('schema_migrations')") is None
+    await asyncio.gather(store.close(), connection.close())
+
+
+async def test_room_for_deletions_is_reserved_after_the_server_was_too_slow_for_it(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reserved = "SELECT pg_relation_size(to_regclass('disk_reserve')) > 0"
+    connection = await asyncpg.connect(postgres_url)
+    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps, disk_reserve")
+    monkeypatch.setattr(_postgres_room, "_WRITE_SECONDS", 0.2)
+    monkeypatch.setattr(_postgres_room, "_SECONDS", 0)
+    store = create_store(DatabaseConfig(postgres_url, None, 5))
+    async with connection.transaction():
+        await connection.execute("CREATE TABLE disk_reserve (filler TEXT)")  # the store waits for the end of this
+        await store.open()
+        await add(store, record(1))
+        await connection.execute("DROP TABLE disk_reserve")
+    assert await connection.fetchval(reserved) is None
+    await add(store, record(2))
+    assert await connection.fetchval(reserved)
     await asyncio.gather(store.close(), connection.close())
 
 
