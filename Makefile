@@ -36,7 +36,7 @@ format: $(VENV)/.development  ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md
+docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md, and the recipes in docs/signed-urls.md
 	$(BIN)/python -m docs.generate
 
 .PHONY: hostile
@@ -103,8 +103,10 @@ $(VENV)/supply-chain/.done: scripts/supply-chain.txt
 
 $(VENV)/.runtime: requirements.txt scripts/build.txt
 	@scripts/install-venv $(PYTHON) $(VENV) requirements.txt
+	@ln -sf ../../scripts/imgsvc $(BIN)/imgsvc
 	@touch $@
 
 $(VENV)/.development: requirements-dev.txt scripts/build.txt
 	@scripts/install-venv $(PYTHON) $(VENV) requirements-dev.txt
+	@ln -sf ../../scripts/imgsvc $(BIN)/imgsvc
 	@touch $@ $(VENV)/.runtime

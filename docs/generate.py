@@ -1,11 +1,13 @@
 """Generates documents from the code (`make docs`). A test checks that they are up to date."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
+from docs.vectors import vectors
 from imgsvc.settings import ServeSettings
 from service_kit.settings import CommonSettings
 from storage_service.settings import StorageSettings
@@ -17,6 +19,7 @@ from transform_service.settings import TransformSettings
 
 FOLDER = Path(__file__).parent
 _NOTICE = "<!-- Written by `make docs` from the code. Do not edit. -->"
+_INCLUDED = re.compile(r"(<!-- `make docs` includes (\S+) -->\n```\w+\n).*?(?=^```$)", re.DOTALL | re.MULTILINE)
 
 
 def operations() -> str:
@@ -69,8 +72,7 @@ and Cloudflare's `contain` is `inside`.
   image itself, its `ETag` and its cached result stay the same.
 - `v` and `t` are cache busters: another value is another URL for caches, and nothing else changes.
 - `utm_*`, `gclid` and `fbclid` are ignored.
-- `expires`, `signature` and `key` are refused. They are reserved for signed URLs, which do not work
-  yet.
+- `widths`, `presets`, `key`, `expires` and `signature` are the end of a [signed URL](signed-urls.md).
 """
 
 
@@ -96,7 +98,18 @@ service does not start. It prints one line for each mistake, which says what to 
 {chr(10).join(sections)}"""
 
 
-DOCUMENTS = {"operations.md": operations, "configuration.md": configuration}
+def signed_urls() -> str:
+    """The page about signed URLs, with the recipes as they are now."""
+    page = (FOLDER / "signed-urls.md").read_text()
+    return _INCLUDED.sub(lambda found: found[1] + (FOLDER / found[2]).read_text(), page)
+
+
+DOCUMENTS = {
+    "operations.md": operations,
+    "configuration.md": configuration,
+    "signed-urls.md": signed_urls,
+    "recipes/vectors.json": vectors,
+}
 
 
 def _operation(cls: type[Operation]) -> str:

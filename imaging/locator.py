@@ -24,6 +24,8 @@ class Located(BaseModel):
     header: Header
     path: Path | None = None
     url: str | None = None
+    visibility: str
+    space: str
 
 
 class Locator(Protocol):
@@ -35,8 +37,8 @@ class Locator(Protocol):
         Raises NotFound, Gone, ContentLost if it is damaged, or Unavailable if storage is down.
         """
 
-    async def confirm(self, image_id: str) -> None:
-        """Check that the image is whole now. Raises the errors of `locate` otherwise."""
+    async def confirm(self, image_id: str) -> str:
+        """Check that the image is whole now, and return its visibility. Raises the errors of `locate` otherwise."""
 
 
 async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:

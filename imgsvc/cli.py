@@ -1,4 +1,4 @@
-"""The command line: `imgsvc serve`, `imgsvc explain`, `imgsvc scrub` and `imgsvc check`."""
+"""The command line: `imgsvc serve`, `explain`, `scrub`, `check`, `keys`, `spaces`, `audit` and `sign`."""
 
 import argparse
 import sys
@@ -50,6 +50,32 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         checks.add_options(check)
         check.set_defaults(run=checks.run)
+    keys = commands.add_parser("keys", help="make, list, revoke and rotate the keys of clients")
+    if "keys" in arguments:
+        from storage_service import administration  # noqa: PLC0415
+        from storage_service import keys as key_commands  # noqa: PLC0415
+
+        key_commands.add_options(keys)
+        keys.set_defaults(run=administration.run)
+    spaces = commands.add_parser("spaces", help="list spaces and set their quotas")
+    if "spaces" in arguments:
+        from storage_service import administration  # noqa: PLC0415
+        from storage_service import spaces as space_commands  # noqa: PLC0415
+
+        space_commands.add_options(spaces)
+        spaces.set_defaults(run=administration.run)
+    audit = commands.add_parser("audit", help="show who changed what")
+    if "audit" in arguments:
+        from storage_service import administration, trail  # noqa: PLC0415
+
+        trail.add_options(audit)
+        audit.set_defaults(run=administration.run)
+    sign = commands.add_parser("sign", help="sign the URL of a picture")
+    if "sign" in arguments:
+        from storage_service import sign as signatures  # noqa: PLC0415
+
+        signatures.add_options(sign)
+        sign.set_defaults(run=signatures.run)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

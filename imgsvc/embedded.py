@@ -12,10 +12,10 @@ from imaging.locator import Located
 from imaging.tasks import READ_HEADER
 from imgsvc.settings import ServeSettings
 from service_kit.errors import CannotStart
-from service_kit.http import middlewares, paths, queries, server, tracing
+from service_kit.http import access, middlewares, paths, queries, server, tracing
 from service_kit.http.health import probe_routes
-from service_kit.http.problems import PATH_PREFIX
-from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER
+from service_kit.http.problems import PATH_PREFIX, REFUSED_HEADER
+from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER
 from service_kit.processes import worker
 from storage_service.caches import PurgeOrder
 from storage_service.http import handlers as storage
@@ -38,9 +38,9 @@ class LibraryLocator:
         """See Locator."""
         return await self._app[storage.LIBRARY].locate(image_id, self.base_url + paths.image_url(image_id))
 
-    async def confirm(self, image_id: str) -> None:
+    async def confirm(self, image_id: str) -> str:
         """See Locator."""
-        await self._app[storage.LIBRARY].find_whole(image_id)
+        return (await self._app[storage.LIBRARY].find_whole(image_id)).visibility
 
 
 class OwnCaches:
@@ -66,6 +66,7 @@ def create_app(
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "imgsvc")
+    access.setup(app, storage_settings, settings.host, behind_nginx=False)
 
     async def data_dir(_app: web.Application) -> AsyncIterator[None]:
         with _exclusive(settings):
@@ -75,7 +76,7 @@ def create_app(
     storage_service.app.setup(app, storage_settings, [OwnCaches(app)])
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
-    both = (*storage.routes(), *transform.routes())
+    both = (*storage_service.app.public_routes(), *transform.routes())
     prefix = app[PATH_PREFIX] = storage_settings.path_prefix
     below = (web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs) for route in both)
     app.add_routes(route for route in below if (route.method, route.path) != ("GET", prefix + paths.IMAGE))
@@ -106,7 +107,7 @@ def _exclusive(settings: ServeSettings) -> Iterator[None]:
 
 async def _remove_headers_for_varnish(_request: web.Request, response: web.StreamResponse) -> None:
     """Remove the headers that only Varnish reads (purge.vcl, storing.vcl): there is none here."""
-    for header in (KEYS_HEADER, LIFETIME_HEADER):
+    for header in (KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER, REFUSED_HEADER):
         response.headers.pop(header, None)
 
 

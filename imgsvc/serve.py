@@ -5,29 +5,42 @@ from aiohttp import web
 from imgsvc import __version__
 from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
+from service_kit.access import Mode
+from service_kit.http import access
 from service_kit.program import Program
 from service_kit.urls import redacted
+from storage_service.app import FIRST_KEY
 from storage_service.http import handlers as storage
 from storage_service.settings import StorageSettings
 from transform_service.http import handlers as transform
 from transform_service.settings import TransformSettings
 
+_ACCESS = {
+    Mode.LOCAL: "no keys, since only this machine can reach it",
+    Mode.KEYS: "keys, for everything but pictures (imgsvc keys --help)",
+    Mode.OPEN: "everybody may do everything (AUTH=open)",
+}
+
 
 def _announce(app: web.Application, url: str) -> None:
     storage_settings, transform_settings = app[storage.SETTINGS], app[transform.SETTINGS]
     app[LOCATOR].base_url = url + storage_settings.path_prefix
-    image = f"{url}{storage_settings.path_prefix}/v1/images"
+    base = url + storage_settings.path_prefix
+    image = f"{base}/v1/images"
+    key = " -H 'Authorization: Bearer KEY'" if app[access.MODE] is Mode.KEYS else ""
+    first = f"\n{app[FIRST_KEY].text(base)}\n" if FIRST_KEY in app else ""
     banner = f"""\
 imgsvc {__version__} on {url}
   metadata   {redacted(storage_settings.database)}
   blobs      {redacted(storage_settings.blobs)}
+  access     {_ACCESS[app[access.MODE]]}
   renderers  {transform_settings.renderers} processes; results: {redacted(transform_settings.result_cache_url)}
 
 Try it (replace ID with the image_id that the first command returns):
-  curl -fF image=@photo.jpg {image}
+  curl -f{key} -F image=@photo.jpg {image}
   curl -fo small.webp '{image}/ID.webp?rotate=90&thumb=300'
-  curl -f {image}/ID/info
-
+  curl -f{key} {image}/ID/info
+{first}
 Ctrl-C stops it when all requests have finished; press it again to stop at once."""
     print(banner, flush=True)
 

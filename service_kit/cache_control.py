@@ -46,3 +46,7 @@ class Caching:
     """The header in which a CDN finds surrogate keys."""
     immutable: bool = False
     """Whether it is an image by ID, whose content never changes."""
+
+    def private(self, seconds: int) -> "Caching":
+        """The same for a private image: only the client keeps it, for `seconds`, or asks each time if that is 0."""
+        return Caching(f"private, max-age={seconds}" if seconds else "private, no-cache", immutable=self.immutable)

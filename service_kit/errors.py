@@ -42,10 +42,36 @@ class BadRequest(ServiceError):
     status = HTTPStatus.BAD_REQUEST
 
 
+class Unauthorized(ServiceError):
+    """A key is missing."""
+
+    status = HTTPStatus.UNAUTHORIZED
+
+
+class Forbidden(ServiceError):
+    """A key, an origin or a host does not allow this."""
+
+    status = HTTPStatus.FORBIDDEN
+
+
+class WrongCredential(Forbidden):
+    """A key, a token or a signature that was never right. Who sends many has to wait."""
+
+
+class TooManyRequests(ServiceError):
+    """The client tried too often."""
+
+    status = HTTPStatus.TOO_MANY_REQUESTS
+
+
 class NotFound(ServiceError):
     """The name is unknown."""
 
     status = HTTPStatus.NOT_FOUND
+
+
+class Hidden(NotFound):
+    """The name exists, but not for this client. No cache may keep that for others."""
 
 
 class MethodNotAllowed(ServiceError):

@@ -11,6 +11,12 @@ _WORDS = {
     "float_parsing": "must be a number",
     "literal_error": "must be {expected}",
     "value_error": "{error}",
+    "missing": "is missing",
+    "extra_forbidden": "is unknown",
+    "string_type": "must be text",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "timezone_aware": "needs a time zone, as in 2027-01-31T12:00:00Z",
 }
 
 

@@ -9,9 +9,6 @@ TRACKING = re.compile(r"utm_.*|gclid|fbclid", re.DOTALL)
 """Tracking parameters, which are ignored. Varnish removes the same ones (varnish/urls.vcl); a test compares them."""
 CACHE_BUSTERS = frozenset({"v", "t"})
 """A new value makes a new URL, which no cache knows yet. That is their only effect."""
-NOT_YET = frozenset({"expires", "signature", "key"})
-"""Reserved for signed URLs. If they were ignored, a URL would look protected that is not."""
-
 _BAD_ESCAPE = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -34,6 +31,6 @@ def is_ignored(name: str) -> bool:
     return name in CACHE_BUSTERS or TRACKING.fullmatch(name) is not None
 
 
-def not_yet(name: str) -> str:
-    """What is wrong with one of NOT_YET."""
-    return f"`{name}` does not work yet, since URLs cannot be signed; remove it"
+def misplaced(name: str) -> str:
+    """What is wrong with a parameter of signed URLs that is elsewhere."""
+    return f"`{name}` belongs to the end of a signed URL of a picture; remove it, or sign the URL (imgsvc sign --help)"

@@ -8,9 +8,10 @@ from collections.abc import Collection, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
+from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, ByteSize, Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from service_kit.cache_control import CacheControl, Caching, KeyHeader
 from service_kit.errors import CannotStart
@@ -22,6 +23,9 @@ Settings = TypeVar("Settings", bound=BaseSettings)
 
 MEBIBYTE = 1024**2
 _BYTES = re.compile(r"\s*[\d_]*\.?\d[\d_]*\s*[a-z]*\s*", re.IGNORECASE)
+_BASE = re.compile(r"https?://(?:(?![@?#])[!-~])+")
+_HOST_PATTERN = re.compile(r"\*|(?:\*\.)?[\w-]+(?:\.[\w-]+)*|\[[0-9a-f:]+\]", re.ASCII | re.IGNORECASE)
+_ORIGIN = re.compile(r"\*|[a-z][a-z0-9+.-]*://[^/?#@\s]+/?", re.IGNORECASE)
 _SHORTEST = 6
 """Shorter variables are never misspelt settings: HOST and PORT are one letter away from too many others."""
 
@@ -35,6 +39,49 @@ def _whole_size(text: object) -> object:
 
 Bytes = Annotated[ByteSize, BeforeValidator(_whole_size)]
 """A number of bytes, such as 67108864, 64MiB or 100MB."""
+
+
+def from_json(example: str) -> BeforeValidator:
+    """Parse a setting as JSON of the same type as `example`.
+
+    Use it with NoDecode: pydantic-settings would parse JSON too, but its error does not show the value.
+    """
+
+    def parse(value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            parsed = json.loads(value)
+        except ValueError:
+            parsed = None
+        if not isinstance(parsed, type(json.loads(example))):
+            raise ValueError(f"write it as JSON, such as {example}")  # noqa: TRY004  # pydantic expects this one
+        return parsed
+
+    return BeforeValidator(parse)
+
+
+def _is_a_host_pattern(text: str) -> str:
+    if not _HOST_PATTERN.fullmatch(text):
+        raise ValueError(
+            f"{text[:64]!r} is not the name of a host; leave out the scheme and the port, as in images.example.com or"
+            " *.example.com"
+        )
+    return text.lower()
+
+
+HostPattern = Annotated[str, AfterValidator(_is_a_host_pattern)]
+"""A host name or address in lower case, `*.` and a domain for all names directly below it, or `*` for all."""
+
+
+def _is_an_origin(text: str) -> str:
+    if not _ORIGIN.fullmatch(text):
+        raise ValueError(f"{text[:64]!r} is not an origin; write it with a scheme, as in https://app.example.com")
+    return text.rstrip("/").lower()
+
+
+Origin = Annotated[str, AfterValidator(_is_an_origin)]
+"""The origin of web pages in lower case, or `*` for all."""
 
 
 class CommonSettings(BaseSettings):
@@ -108,6 +155,30 @@ class CommonSettings(BaseSettings):
         description="Sandbox of the processes that decode images: `auto` uses what the kernel has, `required` refuses"
         " to start without all of it, `off` is for debugging.",
     )
+    auth: Literal["auto", "keys", "open"] = Field(
+        "auto",
+        description="Who may do what: `auto` requires keys unless only this machine reaches the service (HOST, PUBLISH,"
+        " PUBLIC_URL, ALLOWED_HOSTS); `keys` requires them always; `open` lets everybody do everything.",
+    )
+    publish: str = Field(
+        "0.0.0.0",  # noqa: S104
+        description="Address at which containers are published, such as `127.0.0.1:8080`. docker-compose.yml sets it.",
+    )
+    public_url: str = Field(
+        "",
+        description="URL of the service as clients see it, such as `https://images.example.com`, for absolute links in"
+        " responses (`Location`, `url`, `links`); empty: links are paths.",
+    )
+    allowed_hosts: Annotated[tuple[HostPattern, ...], NoDecode, from_json('["images.example.com"]')] = Field(
+        (),
+        description='Names in `Host` that the API answers, as a JSON list, such as `["*.example.com"]`; empty: any,'
+        " or those of this machine if no keys are required.",
+    )
+    allowed_origins: Annotated[tuple[Origin, ...], NoDecode, from_json('["https://example.com"]')] = Field(
+        (),
+        description='Origins of web pages that may list, describe, upload and delete, as a JSON list; `["*"]`: all.'
+        " Pages of every origin may show pictures.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="`DEBUG`, `INFO`, `WARNING` or `ERROR`."
     )
@@ -115,6 +186,14 @@ class CommonSettings(BaseSettings):
         "text",
         description="`text`, or `json` for one object per line, with the request ID. The containers use `json`.",
     )
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_a_base(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if url and (not _BASE.fullmatch(url) or not parts.hostname or parts.port == 0):
+            raise ValueError("write it as a URL without a user and a query, such as https://images.example.com")
+        return url.rstrip("/")
 
     @property
     def original_caching(self) -> Caching:
@@ -144,26 +223,6 @@ def read_settings(*classes: type[Settings]) -> list[Settings]:
     if problems:
         raise CannotStart("\n".join(dict.fromkeys(problems)))
     return settings
-
-
-def from_json(example: str) -> BeforeValidator:
-    """Parse a setting as JSON of the same type as `example`.
-
-    Use it with NoDecode: pydantic-settings would parse JSON too, but its error does not show the value.
-    """
-
-    def parse(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            parsed = json.loads(value)
-        except ValueError:
-            parsed = None
-        if not isinstance(parsed, type(json.loads(example))):
-            raise ValueError(f"write it as JSON, such as {example}")  # noqa: TRY004  # pydantic expects this one
-        return parsed
-
-    return BeforeValidator(parse)
 
 
 def secret_in(setting: str, file: Path | None) -> str | None:

@@ -3,13 +3,18 @@
 import asyncio
 import contextlib
 import functools
+import os
+import secrets
 from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
 from urllib.parse import parse_qs
 
 from aiohttp import web
 
 from imaging.tasks import READ_HEADER
-from service_kit.http import middlewares, paths, request_log, server, tracing
+from service_kit.access import Mode
+from service_kit.errors import CannotStart
+from service_kit.http import access, middlewares, paths, request_log, server, tracing
 from service_kit.http.disks import Disks
 from service_kit.http.health import probe_routes
 from service_kit.http.metrics import metrics_route
@@ -17,19 +22,26 @@ from service_kit.processes import worker
 from service_kit.settings import secret_in
 from service_kit.spool import Spool
 from service_kit.urls import for_each_host, parts_of
+from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
-from storage_service.http import handlers
+from storage_service.first_key import FirstKey
+from storage_service.http import audits, handlers, keys, signing, spaces, tokens
+from storage_service.keyring import Keyring
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, create_store
 from storage_service.purge_hook import PurgeHook
 from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
 from storage_service.sweeping import Sweeper
+from storage_service.tokens import UploadTokens
 from storage_service.validation import Validator
 
+_SHORTEST_SECRET = 32
 PURGER = web.AppKey("PURGER", Purger)
 DISKS = web.AppKey("DISKS", Disks)
+FIRST_KEY = web.AppKey("FIRST_KEY", FirstKey)
+"""The first key of all, if it was made at this start."""
 
 
 def create_app(settings: StorageSettings) -> web.Application:
@@ -37,12 +49,34 @@ def create_app(settings: StorageSettings) -> web.Application:
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "storage")
+    access.setup(app, settings, settings.publish, behind_nginx=True)
     setup(app, settings)
-    app.add_routes([*handlers.routes(), web.get(paths.LOCATION, handlers.locate), metrics_route(_observe)])
+    app.add_routes(public_routes())
+    app.add_routes([web.get(paths.LOCATION, handlers.locate), web.get(paths.IDENTITY, keys.identity)])
+    app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])
+    app.add_routes([metrics_route(_observe)])
+    app.on_startup.append(_show_first_key)
     app.add_routes(probe_routes("image-storage"))
     app.on_startup.append(server.freeze_objects)
     worker.preload([READ_HEADER])
     return app
+
+
+def public_routes() -> list[web.RouteDef]:
+    """The routes for clients."""
+    return [
+        *handlers.routes(),
+        *keys.routes(),
+        *tokens.routes(),
+        *signing.routes(),
+        *spaces.routes(),
+        *audits.routes(),
+    ]
+
+
+async def _show_first_key(app: web.Application) -> None:
+    if FIRST_KEY in app:
+        app[FIRST_KEY].show(app[handlers.SETTINGS].link_base or "http://HOST")
 
 
 def setup(app: web.Application, settings: StorageSettings, own_caches: Sequence[PurgeableCache] = ()) -> None:
@@ -71,7 +105,17 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         hook = await stack.enter_async_context(PurgeHook(settings)) if settings.purge_hook_url else None
         purger = app[PURGER] = Purger(metadata, caches, hook)
         stack.push_async_callback(purger.close)
-        library = Library(metadata, blobs, validator, purger)
+        audit = app[audits.AUDIT] = AuditTrail(metadata, settings.audit_entries)
+        stack.push_async_callback(audit.close)
+        keyring = app[keys.KEYRING] = app[access.AUTHORITY] = Keyring(
+            metadata, audit, access_secret(settings, keys_required=app[access.MODE] is Mode.KEYS)
+        )
+        app[handlers.TOKENS] = UploadTokens(metadata, keyring, audit)
+        app[spaces.METADATA] = metadata
+        if app[access.MODE] is Mode.KEYS and (new := await app[keys.KEYRING].create_first()):
+            app[FIRST_KEY] = FirstKey(new)
+            stack.push_async_callback(_show_first_key, app)  # the start may fail, and the next one makes no other key
+        library = Library(metadata, blobs, validator, purger, audit)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)
@@ -84,6 +128,43 @@ async def _observe(app: web.Application) -> None:
     request_log.flush()
     await app[DISKS].observe()
     await app[PURGER].observe()
+
+
+def access_secret(settings: StorageSettings, *, keys_required: bool = True) -> bytes:
+    """The secret from which signing secrets are derived. Raises CannotStart if it is missing or too short.
+
+    It is created in DATA_DIR, unless other machines may use the same database and require keys.
+    """
+    file, own = settings.access_secret_file, settings.data_dir / "access_secret"
+    if file is None and (settings.database.startswith("sqlite:") or not keys_required or own.exists()):
+        file = _created_secret(own)
+    secret = secret_in("ACCESS_SECRET_FILE", file)
+    if secret is None:
+        raise CannotStart(
+            "ACCESS_SECRET_FILE is required with PostgreSQL; create the file with"
+            " `head -c 32 /dev/urandom | base64 > access_secret`, the same for all nodes"
+        )
+    if len(secret) < _SHORTEST_SECRET:
+        raise CannotStart(
+            f"ACCESS_SECRET_FILE {file} has fewer than {_SHORTEST_SECRET} characters; create it with"
+            " `head -c 32 /dev/urandom | base64`"
+        )
+    return secret.encode()
+
+
+def _created_secret(file: Path) -> Path:
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if not file.exists():
+            new = file.with_name(f"{file.name}.{secrets.token_hex(4)}")
+            new.touch(0o600)
+            new.write_text(secrets.token_urlsafe(32))
+            with contextlib.suppress(FileExistsError):  # another process was faster
+                os.link(new, file)
+            new.unlink()
+    except OSError as error:
+        raise CannotStart(f"cannot write {file}: {error.strerror}; set ACCESS_SECRET_FILE") from error
+    return file
 
 
 def database_config(settings: StorageSettings) -> DatabaseConfig:

@@ -2,14 +2,28 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from imaging.locator import Located, explain_missing
-from service_kit.errors import ContentLost, Gone, InsufficientStorage, NotFound, ServiceError
+from service_kit.access import DEFAULT_SPACE, EVERYTHING, Identity, Visibility
+from service_kit.errors import (
+    ContentLost,
+    Forbidden,
+    Gone,
+    Hidden,
+    InsufficientStorage,
+    NotFound,
+    ServiceError,
+    TooManyRequests,
+    UnsupportedImage,
+)
 from service_kit.ids import checked_image_id, new_image_id
 from service_kit.observing import spans
 from service_kit.spool import Spooled
+from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
 from storage_service.purging import Purger, first_round
@@ -20,31 +34,65 @@ _URL_LIFETIME = timedelta(minutes=10)
 logger = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose an upload will be, who may see it, and which formats it may have (all if there are none)."""
+
+    key_id: str
+    space: str
+    visibility: str
+    formats: Collection[str] = ()
+
+
+NOBODY = Owner("", DEFAULT_SPACE, Visibility.PUBLIC)
+"""The owner of public images where nobody needs a key."""
+
+
 class Library:
     """All images: records in a metadata store, each with a blob. There is never a record without a blob."""
 
-    def __init__(self, metadata: MetadataStore, blobs: Blobs, validator: Validator, purger: Purger) -> None:
+    def __init__(
+        self, metadata: MetadataStore, blobs: Blobs, validator: Validator, purger: Purger, audit: AuditTrail
+    ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._validator = validator
         self._purger = purger
+        self._audit = audit
 
-    async def add(self, upload: Spooled) -> ImageRecord:
+    async def admit(self, owner: Owner) -> None:
+        """Count an upload that is about to be received. Raises TooManyRequests if its space allows no more now."""
+        if owner.space == DEFAULT_SPACE and not owner.key_id:
+            return
+        now = time.time()
+        if not await self._metadata.count_upload(owner.space, int(now // 60)):
+            error = TooManyRequests(f"the space {owner.space!r} has had its uploads for this minute; retry later")
+            error.retry_after = 60 - int(now % 60)
+            raise error
+
+    async def add(self, upload: Spooled, owner: Owner = NOBODY) -> ImageRecord:
         """Store an upload. Its blob and its record are durable when this returns.
+
+        Raises UnsupportedImage if its format is not one of the owner's, and Forbidden if the quotas of the space do not
+        allow it.
 
         The blob comes first. If the record then fails, a blob without a record stays. That is harmless: the next upload
         of the same bytes uses it, or the sweeper removes it.
         """
         with spans.during("check"):
             header = await self._validator.read_header(upload)
+        if owner.formats and header.format not in owner.formats:
+            raise UnsupportedImage(f"the image is {header.format}; the upload token allows {', '.join(owner.formats)}")
         record = ImageRecord(
             **header.model_dump(),
             image_id=new_image_id(),
             bytes=upload.bytes,
             sha256=upload.sha256,
-            visibility="public",
+            visibility=owner.visibility,
+            space=owner.space,
             created_at=datetime.now(UTC),
         )
+        entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
         with spans.during("record"):
             async with self._metadata.lock_content(upload.sha256) as content:
                 spans.lap("record")
@@ -52,21 +100,27 @@ class Library:
                     damaged = await content.is_damaged()
                     if damaged or not (known := await self._blobs.is_durable(upload.sha256, upload.bytes)):
                         await self._blobs.add(upload.sha256, upload.path)
+                # In this order: a deletion locks rows of images before that of the space, too.
+                if damaged:
+                    await content.mend()
                 try:
-                    await content.add(record)
-                except InsufficientStorage:
+                    await content.add(record, entry)
+                except (InsufficientStorage, Forbidden):
                     if not damaged and not known:
                         await self._blobs.delete(upload.sha256)  # it would fill the disk further
                     raise
-                if damaged:
-                    await content.mend()
         return record
 
-    async def find(self, image_id: str) -> ImageRecord:
-        """The record of an image. Raises BadRequest for a malformed ID, NotFound, or Gone if it was deleted."""
+    async def find(self, image_id: str, space: str | None = None) -> ImageRecord:
+        """The record of an image. Raises BadRequest for a malformed ID, NotFound, or Gone if it was deleted.
+
+        Unless `space` is None, images of other spaces do not exist.
+        """
         record = await self._metadata.find(checked_image_id(image_id))
         if record is None:
             raise NotFound(f"the image {image_id} does not exist")
+        if space not in {None, record.space}:
+            raise Hidden(f"the image {image_id} does not exist")
         if record.deleted_at:
             raise Gone(f"the image {image_id} was deleted")
         return record
@@ -78,9 +132,22 @@ class Library:
             raise ContentLost(f"the bytes of image {image_id} are damaged; upload the same file again to restore them")
         return record
 
-    async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
-        """At most `limit` images, newest first, starting after the position `after`."""
-        return await self._metadata.page(limit, after)
+    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
+        """At most `limit` images, newest first, after the position `after`; of one space, unless it is None."""
+        return await self._metadata.page(limit, after, space)
+
+    async def show_to(self, image_id: str, visibility: Visibility, by: Identity) -> ImageRecord:
+        """Change who may see an image, also in caches, and return its record. Raises the errors of `find`."""
+        record, now = await self.find(image_id, by.space), datetime.now(UTC)
+        entry = self._audit.entry(by.key_id, Action.VISIBILITY, image_id, record.space)
+        try:
+            changed = await self._metadata.show_to(image_id, visibility, now, first_round(now), entry)
+        except asyncio.CancelledError:
+            self._purger.look_soon()
+            raise
+        if changed:
+            await self._purger.announce(PendingPurge(image_id, record.sha256, now, damaged=True))
+        return await self.find(image_id, by.space)
 
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
         """The bytes of `part` of the original, in chunks.
@@ -107,14 +174,22 @@ class Library:
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
         return Located(
-            image_id=image_id, sha256=record.sha256, bytes=record.bytes, header=record.header, path=path, url=url
+            image_id=image_id,
+            sha256=record.sha256,
+            bytes=record.bytes,
+            header=record.header,
+            path=path,
+            url=url,
+            visibility=record.visibility,
+            space=record.space,
         )
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image_id: str, by: Identity = EVERYTHING) -> None:
         """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
-        record, now = await self.find(image_id), datetime.now(UTC)
+        record, now = await self.find(image_id, by.space), datetime.now(UTC)
+        entry = self._audit.entry(by.key_id, Action.DELETE, image_id, record.space)
         try:
-            if not await self._metadata.mark_deleted(image_id, now, first_round(now)):
+            if not await self._metadata.mark_deleted(image_id, now, first_round(now), entry):
                 raise Gone(f"the image {image_id} was deleted")
         except asyncio.CancelledError:  # the client hung up, but the deletion may have been committed
             self._purger.look_soon()

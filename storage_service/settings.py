@@ -13,7 +13,6 @@ from pydantic_settings import NoDecode
 from service_kit.settings import CommonSettings, from_json
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
-_BASE = re.compile(r"https?://(?:(?![@?#])[!-~])+")
 
 
 class StorageSettings(CommonSettings):
@@ -47,11 +46,6 @@ class StorageSettings(CommonSettings):
         description="URL path under which an nginx in front sends the files of BLOB_URL (`X-Accel-Redirect`);"
         " empty: the service sends them itself.",
     )
-    public_url: str = Field(
-        "",
-        description="URL of the service as clients see it, such as `https://images.example.com`, for absolute links in"
-        " responses (`Location`, `url`, `links`); empty: links are paths.",
-    )
     path_prefix: str = Field(
         "",
         description="Path below which clients reach the service, such as `/images-api`: links have it, and"
@@ -77,6 +71,15 @@ class StorageSettings(CommonSettings):
         pattern="^[A-Za-z0-9-]+$",
         description="Header of that token. In `Authorization`, it is a bearer token.",
     )
+    access_secret_file: Path | None = Field(
+        None,
+        description="File with a secret of at least 32 characters, from which signing secrets are derived. Required"
+        " with PostgreSQL where keys are required; otherwise it is created in DATA_DIR.",
+    )
+    default_visibility: Literal["public", "private"] = Field(
+        "public", description="Visibility of uploads that do not say it: `public` or `private`."
+    )
+    audit_entries: int = Field(100_000, gt=0, description="Entries that the audit trail keeps; older ones are removed.")
     validators: int = Field(1, gt=0, description="Validator processes, which read the headers of uploads.")
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")
     validation_seconds: float = Field(5, gt=0, description="Time limit for reading a header, in seconds.")
@@ -96,14 +99,6 @@ class StorageSettings(CommonSettings):
             if parts.scheme not in {"http", "https"} or not parts.hostname:
                 raise ValueError(f"{url!r} is not the URL of a cache; write it as http://varnish:8081")
         return urls
-
-    @field_validator("public_url")
-    @classmethod
-    def _is_a_base(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if url and (not _BASE.fullmatch(url) or not parts.hostname or parts.port == 0):
-            raise ValueError("write it as a URL without a user and a query, such as https://images.example.com")
-        return url.rstrip("/")
 
     @field_validator("purge_hook_url")
     @classmethod

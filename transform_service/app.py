@@ -7,7 +7,7 @@ from aiohttp import web
 
 from imaging.locator import Locator
 from imaging.tasks import READ_HEADER
-from service_kit.http import middlewares, paths, purges, request_log, server, tracing
+from service_kit.http import access, middlewares, paths, purges, request_log, server, tracing
 from service_kit.http.disks import Disks
 from service_kit.http.health import probe_routes
 from service_kit.http.metrics import metrics_route
@@ -34,6 +34,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     app = web.Application()
     middlewares.setup(app)
     tracing.setup(app, "transform")
+    access.setup(app, settings, settings.publish, behind_nginx=True)
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
     app.add_routes(probe_routes("image-transform"))
@@ -79,6 +80,7 @@ async def _start(
         places = BlobPlaces(settings)
         client = StorageClient(settings.storage_url, settings.storage_seconds, places)
         stack.push_async_callback(client.close)
+        app[access.AUTHORITY] = client
         locator = app[handlers.RECORDS] = CachedLocator(client, store, places)
     tools = Tools(settings, locator, spool, renderers)
     sources = {name: source(tools) for name, source in load_sources().items()}
@@ -86,4 +88,4 @@ async def _start(
         await source.start()
         stack.push_async_callback(source.close)
     app[handlers.SPOOL], app[handlers.SOURCES], app[handlers.RESULTS] = spool, sources, cache
-    app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, spool, sources["image_id"])
+    app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, spool)

@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from service_kit import signing
 from service_kit.errors import BadRequest, URITooLong
-from service_kit.parameters import DOWNLOAD, NOT_YET, is_ignored, not_yet
+from service_kit.parameters import DOWNLOAD, is_ignored, misplaced
 from service_kit.suggestions import closest, hint
 from transform_service import aliases
 from transform_service.operations.base import OPERATIONS, BadArgument, Operation, Steps, load_operations
@@ -83,8 +84,8 @@ def _preset(pair: Pair, presets: Mapping[str, Steps]) -> Steps:
 
 
 def _operation(pair: Pair) -> Operation:
-    if pair.name in NOT_YET:
-        raise pair.error(not_yet(pair.name))
+    if pair.name in signing.PARAMETERS:
+        raise pair.error(misplaced(pair.name))
     if pair.name not in OPERATIONS:
         raise pair.error(f"unknown operation {pair.name[:64]!r}; {_advice(pair.name)}")
     cls = OPERATIONS[pair.name]

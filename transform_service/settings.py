@@ -2,14 +2,14 @@
 
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
 from pydantic import ByteSize, Field, field_validator
 from pydantic_settings import NoDecode
 
 from service_kit.processes.cores import available_cores
-from service_kit.settings import MEBIBYTE, Bytes, CommonSettings, from_json, scratch_directory
+from service_kit.settings import MEBIBYTE, Bytes, CommonSettings, HostPattern, from_json, scratch_directory
 
 
 class TransformSettings(CommonSettings):
@@ -45,6 +45,14 @@ class TransformSettings(CommonSettings):
     presets: Annotated[dict[str, str], NoDecode, from_json('{"avatar": "resize=64x64,cover"}')] = Field(
         {}, description='Presets, as JSON: `{"avatar": "resize=64x64,cover"}`.'
     )
+    variants: Literal["any", "listed", "signed"] = Field(
+        "any",
+        description="Variants that need no key and no signed URL: `any`; `listed`, those of WIDTHS and PRESETS only;"
+        " or `signed`, none. It has no effect where no keys are required.",
+    )
+    widths: Annotated[frozenset[int], NoDecode, from_json("[320, 640, 1280]")] = Field(
+        frozenset(), description="Widths that `VARIANTS=listed` allows for `thumb`, `w` and `width`, as a JSON list."
+    )
     max_output_side: int = Field(
         16_383, gt=0, description="Limit on the longer side of an output, in pixels. WebP allows no more than 16383."
     )
@@ -78,6 +86,11 @@ class TransformSettings(CommonSettings):
     )
     remote_fetches: int = Field(64, gt=0, description="Remote sources fetched at once; more are refused with 503.")
     remote_redirects: int = Field(3, ge=0, description="Limit on the redirects of a remote source.")
+    remote_allowed_hosts: Annotated[frozenset[HostPattern], NoDecode, from_json('["images.example.com"]')] = Field(
+        frozenset(),
+        description='Hosts whose images everybody may transform (`url=`), as a JSON list, such as `["*.example.com"]`.'
+        " Where keys are required, other hosts require a key or a signed URL.",
+    )
     remote_ports: Annotated[frozenset[int], NoDecode, from_json("[80, 443]")] = Field(
         frozenset({80, 443}), description="Ports of remote sources, as a JSON list."
     )

@@ -24,7 +24,7 @@ from transform_service.planning.planner import of_page, page_to_read, plan, veri
 from transform_service.result import Result, Timings
 from transform_service.scheduling.renderers import Renderers, RenderSource
 from transform_service.settings import TransformSettings
-from transform_service.sources.base import Source, SourceImage
+from transform_service.sources.base import SourceImage
 
 _VERIFIED = 10_000
 """The number of contents; about 2 MB."""
@@ -45,17 +45,13 @@ class _Job:
 class Transformer:
     """Transforms images. Simultaneous identical requests share one render; later ones find its result in the cache."""
 
-    def __init__(
-        self, settings: TransformSettings, renderers: Renderers, cache: ResultCache, spool: Spool, stored: Source
-    ) -> None:
-        """`stored` is the source of overlays."""
+    def __init__(self, settings: TransformSettings, renderers: Renderers, cache: ResultCache, spool: Spool) -> None:
         self._limits = OutputLimits(settings.max_pixels, settings.max_output_side)
         self._input_limits = InputLimits(settings.max_pixels, settings.max_frames, settings.max_input_side)
         self._entry_bytes = settings.result_cache_entry_bytes
         self._renderers = renderers
         self._cache = cache
         self._spool = spool
-        self._stored = stored
         self._flights: Flights[Result] = Flights()
         self._verified: LRUCache[str, bool] = LRUCache(_VERIFIED)
         """Contents of which all pixels were decoded, by hash."""
@@ -70,15 +66,14 @@ class Transformer:
                 header = of_page(header, await self._renderers.read_header(RenderSource(path, image.sha256), page))
         return plan(operations, output, header, image.sha256, self._limits)
 
-    async def render(self, image: SourceImage, planned: Planned) -> Result:
+    async def render(self, image: SourceImage, planned: Planned, overlays: Sequence[SourceImage]) -> Result:
         """The result of a plan: the original, a cached result, or that of a render, which may have begun already.
 
+        The `overlays` are in the order of `planned.overlays`.
         A render is cancelled when the last request that was waiting for it has gone. Raises Gone if the image or an
         overlay was deleted meanwhile: deleted images are served for no longer than a second.
         """
         async with contextlib.AsyncExitStack() as stack:
-            # Open the overlays even for cached results: one may have been deleted since.
-            overlays = [await stack.enter_async_context(self._stored.open(each)) for each in planned.overlays]
             planned = with_overlays(planned, self._headers(planned, overlays))
             if planned.plan is None:
                 await self._verify(image)

@@ -31,7 +31,7 @@ class Body:
         self._seconds = settings.upload_seconds
         self._stall = settings.upload_stall_seconds
 
-    async def chunks(self, limit: int) -> AsyncIterator[bytes]:
+    async def chunks(self, limit: int, what: str = "the form") -> AsyncIterator[bytes]:
         """The bytes, as they arrive.
 
         Raises RequestTimedOut if they take longer than UPLOAD_SECONDS, or if the client lets the service wait for
@@ -39,7 +39,7 @@ class Body:
         for more than `limit` bytes, before the first of them if the client has announced them, and BadRequest if it
         hangs up or breaks its transfer encoding.
         """
-        self.check_length(limit, "the form")
+        self.check_length(limit, what)
         await let_continue(self._request)
         clock = asyncio.get_running_loop().time
         deadline, patience, received = clock() + self._seconds, self._stall, 0
@@ -60,7 +60,7 @@ class Body:
                 return
             received += len(chunk)
             if received > limit:
-                raise ContentTooLarge(f"the form is larger than {limit} bytes")
+                raise ContentTooLarge(f"{what} is larger than {limit} bytes")
             patience = min(self._stall, patience - (clock() - began) + len(chunk) / RATE)
             yield chunk
             del chunk  # the client may take long to send the next

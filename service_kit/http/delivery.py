@@ -2,17 +2,20 @@
 
 import logging
 import re
+import time
 from collections.abc import AsyncIterable, Iterable
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
 from aiohttp import web
 
+from service_kit.access import EVERYTHING, Guard, Identity
 from service_kit.cache_control import Caching
 from service_kit.errors import PreconditionFailed, ServiceError
-from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, surrogate_keys
+from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER, surrogate_keys
 
-_LIFETIME = "max-age=31536000"
+_YEAR = 31536000
+_LIFETIME = f"max-age={_YEAR}"
 """For images by ID: their content never changes."""
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
@@ -36,6 +39,26 @@ def _caching_headers(caching: Caching, image_ids: Iterable[str]) -> dict[str, st
     return {name: value for name, value in headers.items() if name and value}
 
 
+def guard_headers(guard: Guard | None, viewer: Identity) -> dict[str, str]:
+    """What Varnish has to check before it sends a response to anybody else.
+
+    Also for private images where nobody needs a key: that may change while Varnish keeps the response.
+    """
+    if guard is None or (guard.space is None and viewer is EVERYTHING):
+        return {}
+    return {VIEWERS_HEADER: "any" if guard.space is None else f"space-{guard.space}"}
+
+
+def caching_for(caching: Caching, guard: Guard | None, viewer: Identity) -> Caching:
+    """What a response says to caches, if only some may see it."""
+    if guard is None or (guard.space is None and (viewer.signed or viewer is EVERYTHING)):
+        return caching
+    if not viewer.signed:
+        return caching.private(0)
+    left = _YEAR if viewer.until is None else int(viewer.until - time.time())
+    return caching.private(max(0, min(left, _YEAR)))
+
+
 def image_headers(
     etag: str, content_type: str, caching: Caching, image_ids: Iterable[str] = (), disposition: str | None = None
 ) -> dict[str, str]:
@@ -52,6 +75,10 @@ def image_headers(
             "Content-Type": content_type,
             "ETag": f'"{etag}"',
             "Content-Security-Policy": "default-src 'none'; sandbox",
+            # For pages that require it of everything they embed (Cross-Origin-Embedder-Policy).
+            "Cross-Origin-Resource-Policy": "cross-origin",
+            # Pictures only: a page that embeds a list in a frame would learn its size.
+            "Timing-Allow-Origin": "*",
         }
     )
 

@@ -18,6 +18,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SERVER = "imgsvc"
 """Instead of aiohttp's header, which tells everybody which versions to attack."""
 
+_EXPOSED = (
+    "API-Version, Content-Disposition, Content-Range, ETag, Location, Retry-After, Server-Timing, WWW-Authenticate,"
+    " X-Cache, X-Request-ID"
+)
+"""What pages of other origins may read of a response, besides what they may anyway."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -78,7 +84,7 @@ def _add_headers(request: web.Request, response: web.StreamResponse) -> None:
     response.headers["X-Request-ID"] = request_id_of(request)
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Timing-Allow-Origin"] = "*"
+    response.headers["Access-Control-Expose-Headers"] = _EXPOSED
     if timing := str(spans_of(request)):
         response.headers["Server-Timing"] = timing
 

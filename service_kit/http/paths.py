@@ -5,9 +5,23 @@ IMAGE = IMAGES + "/{image_id:[^/.]+}"
 INFO = IMAGE + "/info"
 VARIANT = IMAGE + "{dot:[.]}{extension:[^/.]+}"
 TRANSFORM = "/{transform:(?:v1/)?transform}"
+KEYS = "/{keys:(?:v1/)?keys}"
+KEY = KEYS + "/{key_id:[^/.]+}"
+ROTATION = KEY + "/rotate"
+
+UPLOADS = "/{uploads:(?:v1/)?uploads}"
+SIGN = "/{sign:(?:v1/)?sign}"
+SPACES = "/{spaces:(?:v1/)?spaces}"
+SPACE = SPACES + "/{space:[^/.]+}"
+AUDIT = "/{audit:(?:v1/)?audit}"
 
 LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
+IDENTITY = "/internal/identity"
+"""Where the transform service asks whose key a request has."""
+ACCESS = "/internal/access"
+"""Where Varnish asks what the key in a request, or the signature in the URL behind this path, gives a right to; the
+transform service, who signed the URL."""
 
 MAX_URL = 8192
 """The limit on a URL: bytes of path and query."""
@@ -15,9 +29,9 @@ MAX_URL = 8192
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for group, spelling in (("{images}", "v1/images"), ("{transform}", "v1/transform"), ("{dot}", ".")):
-        pattern = pattern.replace(group, spelling)
-    return pattern
+    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit"):
+        pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
+    return pattern.replace("{dot}", ".")
 
 
 def image_url(image_id: str, extension: str = "", base: str = "") -> str:

@@ -1,15 +1,18 @@
 """Error responses: problem+json (RFC 9457)."""
 
 import json
+from http import HTTPStatus
 
 from aiohttp import web
 from multidict import CIMultiDict
 
-from service_kit.errors import BadRequest, MethodNotAllowed, NotFound, ServiceError
+from service_kit.errors import BadRequest, Hidden, MethodNotAllowed, NotFound, ServiceError, WrongCredential
 from service_kit.http.identity import request_id_of
 
 PATH_PREFIX = web.AppKey("PATH_PREFIX", str)
 """The path in front of all routes, if there is one."""
+REFUSED_HEADER = "X-Refused"
+"""Tells Varnish to count a wrong key or signature (varnish/access.vcl), which removes this header."""
 _NEGATIVE_CACHE_SECONDS = 10
 
 
@@ -18,8 +21,12 @@ def problem_response(
 ) -> web.Response:
     """The response for `error`. Keeps those of the `extra` headers that explain the error."""
     headers = {"Cache-Control": "no-store"}
-    if error.status in {404, 410}:
+    if error.status in {404, 410} and not isinstance(error, Hidden):
         headers["Cache-Control"] = f"public, max-age={_NEGATIVE_CACHE_SECONDS}"
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = 'Bearer realm="imgsvc"'
+    if isinstance(error, WrongCredential):
+        headers[REFUSED_HEADER] = "credential"
     if error.retry_after is not None:
         headers["Retry-After"] = str(error.retry_after)
     for name in ("Allow", "Content-Range"):

@@ -22,6 +22,10 @@ LIFETIME_HEADER = "Surrogate-Control"
 """How long Varnish may keep a response. Cache-Control, which operators can set, is for everyone else."""
 
 
+VIEWERS_HEADER = "Viewers"
+"""Who may get a response from Varnish (varnish/access.vcl): `space-NAME` or `any`, of those with a right to see it."""
+
+
 def surrogate_key(image_id: str) -> str:
     """The surrogate key of an image."""
     return f"image-{image_id}"

@@ -5,17 +5,25 @@ from collections.abc import Collection
 
 from aiohttp import web
 
+from service_kit import signing
 from service_kit.errors import BadRequest
-from service_kit.parameters import NOT_YET, decoded, is_ignored, not_yet
+from service_kit.http import access
+from service_kit.parameters import decoded, is_ignored, misplaced
 from service_kit.suggestions import hint
 
-OF_ORIGINAL = re.compile(r"(?:(?:download|v|t|utm_[^=&]*+|gclid|fbclid)(?:=[^&]*+)?(?:&|$))*+")
+OF_ORIGINAL = re.compile(r"(?:(?:download|v|t|key|expires|signature|utm_[^=&]*+|gclid|fbclid)(?:=[^&]*+)?(?:&|$))*+")
 """nginx has the same expression (nginx/conf.d/routes.conf); a test compares them."""
 
 
 def is_for_original(query: str) -> bool:
     """Whether the raw query behind an image ID leaves the image as it is, so that the response is the original."""
     return OF_ORIGINAL.fullmatch(query) is not None
+
+
+def chain_of(request: web.Request) -> str:
+    """The raw query, without what makes it a signed URL, which the gate has verified (access.py)."""
+    query = request.raw_path.partition("?")[2]
+    return signing.without(query) if access.identity_of(request).signed else query
 
 
 def parameters(request: web.Request, known: Collection[str] = ()) -> dict[str, str]:
@@ -25,7 +33,7 @@ def parameters(request: web.Request, known: Collection[str] = ()) -> dict[str, s
     the first page of a list again and again.
     """
     found: dict[str, str] = {}
-    for pair in filter(None, request.raw_path.partition("?")[2].split("&")):
+    for pair in filter(None, chain_of(request).split("&")):
         try:
             name, value = decoded(pair)
         except ValueError as error:
@@ -34,8 +42,8 @@ def parameters(request: web.Request, known: Collection[str] = ()) -> dict[str, s
             raise BadRequest(f"`{name}` appears twice; use it once")
         if name in known:
             found[name] = value
-        elif name in NOT_YET:
-            raise BadRequest(not_yet(name))
+        elif name in signing.PARAMETERS:
+            raise BadRequest(misplaced(name))
         elif not is_ignored(name):
             advice = hint(name, known) if known else "remove it, since this path has no parameters"
             raise BadRequest(f"unknown parameter {name[:64]!r}; {advice}")

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
+from service_kit import signing
 from service_kit.http import metrics
 from service_kit.http.health import is_check
 from service_kit.http.identity import request_id_of
@@ -78,7 +79,7 @@ def _collect(request: web.BaseRequest, status: int, sent: int, response: web.Str
         _Answered(
             time.time(),
             request.method,
-            request.raw_path[:_LONGEST_URI] if isinstance(request, web.Request) else "",
+            signing.redacted(request.raw_path)[:_LONGEST_URI] if isinstance(request, web.Request) else "",
             metrics.route_of(request),
             request_id_of(request),
             status,

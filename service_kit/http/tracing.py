@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from service_kit import signing
 from service_kit.http.identity import request_id_of
 from service_kit.http.metrics import route_of
 from service_kit.http.middlewares import Handler
@@ -78,7 +79,7 @@ def _middleware(provider: "TracerProvider") -> Middleware:
         attributes = {
             "http.request.method": request.method,
             "url.path": _text(request.path[:_LONGEST]),
-            "url.query": _text(request.query_string[:_LONGEST]),
+            "url.query": _text(signing.redacted(request.query_string)[:_LONGEST]),
         }
         began = time.time_ns()
         with tracer.start_as_current_span(

@@ -31,11 +31,16 @@ class Form:
 
 @asynccontextmanager
 async def read_form(
-    request: web.Request, spool: Spool, settings: CommonSettings, fields: Collection[str] = (FILE_FIELD,)
+    request: web.Request,
+    spool: Spool,
+    settings: CommonSettings,
+    fields: Collection[str] = (FILE_FIELD,),
+    limit: int | None = None,
 ) -> AsyncIterator[Form]:
     """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
 
-    The file stays in the spool until the end of the context. Raises BadRequest for a broken body, another content
+    The file stays in the spool until the end of the context. `limit` is that of its bytes, if it is lower than that of
+    the settings. Raises BadRequest for a broken body, another content
     type, or a field that is not one of `fields`, ContentTooLarge, UnsupportedEncoding for a compressed body, and
     RequestTimedOut for a body that does not arrive in time. Without that limit, each read could succeed while all of
     them together take hours.
@@ -43,7 +48,7 @@ async def read_form(
     _refuse_encodings(request)
     content_type = media_types.media_type(request.headers.get("Content-Type", "application/octet-stream"))
     async with AsyncExitStack() as stack:
-        saver = _Saver(spool, settings.max_upload_bytes, stack)
+        saver = _Saver(spool, min(settings.max_upload_bytes, limit or settings.max_upload_bytes), stack)
         yield await _read(content_type, Body(request, settings), saver, fields)
 
 

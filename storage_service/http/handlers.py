@@ -2,33 +2,49 @@
 
 import base64
 import re
+from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 from aiohttp import web
+from pydantic import BaseModel, ConfigDict
 
-from service_kit.errors import BadRequest
-from service_kit.http import paths, queries
+from service_kit.access import DEFAULT_SPACE, SPACE, Identity, Scope, Visibility, check_view
+from service_kit.errors import BadRequest, Forbidden, Hidden
+from service_kit.http import access, paths, queries
 from service_kit.http.delivery import check_match
 from service_kit.http.health import health_route
+from service_kit.http.json_bodies import read_json
 from service_kit.http.uploads import FILE_FIELD, read_form
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool
 from storage_service.http.originals import send_original
-from storage_service.library import Library
-from storage_service.metadata.base import ImageRecord, Position
+from storage_service.library import Library, Owner
+from storage_service.metadata.base import ImageRecord, Position, TokenRecord
 from storage_service.settings import StorageSettings
+from storage_service.tokens import UploadTokens
 
+TOKENS = web.AppKey("TOKENS", UploadTokens)
 LIBRARY = web.AppKey("LIBRARY", Library)
 SPOOL = web.AppKey("SPOOL", Spool)
 SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
-_LIST_PARAMETERS = ("limit", "cursor")
+_SPACE, _VISIBILITY = "space", "visibility"
+_LIST_PARAMETERS = ("limit", "cursor", _SPACE)
+_UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)
+
+
+class _Change(BaseModel):
+    """What can be changed of an image."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    visibility: Visibility
 
 
 def routes() -> list[web.RouteDef]:
@@ -39,21 +55,33 @@ def routes() -> list[web.RouteDef]:
         web.get(paths.IMAGES, list_images),
         web.get(paths.IMAGE, original),
         web.delete(paths.IMAGE, delete),
+        web.patch(paths.IMAGE, change),
         web.get(paths.INFO, info),
     ]
 
 
 async def upload(request: web.Request) -> web.Response:
     """Store an image: 201 with its description."""
-    queries.parameters(request)
+    given = queries.parameters(request, _UPLOAD_PARAMETERS)
+    identity = access.identity_of(request)
     async with AsyncExitStack() as stack:
+        use = None
+        if identity.token:
+            use = await stack.enter_async_context(request.app[TOKENS].used(identity.token))
+        owner = _owner(request, identity, given, use.token if use else None)
+        await request.app[LIBRARY].admit(owner)
+        limit = use.token.max_bytes if use else None
         with spans.during("receive"):
-            form = await stack.enter_async_context(read_form(request, request.app[SPOOL], request.app[SETTINGS]))
+            form = await stack.enter_async_context(
+                read_form(request, request.app[SPOOL], request.app[SETTINGS], limit=limit)
+            )
         if form.file is None:
             raise BadRequest(
                 f"the form has no file in the field {FILE_FIELD!r}; send one, as in curl -F {FILE_FIELD}=@photo.jpg"
             )
-        record = await request.app[LIBRARY].add(form.file)
+        if use:
+            use.is_storing = True
+        record = await request.app[LIBRARY].add(form.file, owner)
     facts = _facts(record, request.app[SETTINGS].link_base)
     return web.json_response(facts, status=201, headers={"Location": facts["url"], **_NO_STORE})
 
@@ -64,6 +92,7 @@ async def original(request: web.Request) -> web.StreamResponse:
     library = request.app[LIBRARY]
     with spans.during("record"):
         record = await library.find_whole(request.match_info["image_id"])
+    check_view(access.identity_of(request), record.image_id, record.visibility, record.space)
     return await send_original(request, library, record, request.app[SETTINGS], download)
 
 
@@ -71,7 +100,8 @@ async def info(request: web.Request) -> web.Response:
     """The full description of an image."""
     queries.parameters(request)
     with spans.during("record"):
-        record = await request.app[LIBRARY].find(request.match_info["image_id"])
+        space = access.identity_of(request).space
+        record = await request.app[LIBRARY].find(request.match_info["image_id"], space)
     return web.json_response(_details(record, request.app[SETTINGS].link_base), headers=_NO_STORE)
 
 
@@ -81,7 +111,7 @@ async def list_images(request: web.Request) -> web.Response:
     limit = _limit(given.get("limit", str(_DEFAULT_PAGE)))
     after = _position(given["cursor"]) if "cursor" in given else None
     with spans.during("record"):
-        records = await request.app[LIBRARY].page(limit + 1, after)
+        records = await request.app[LIBRARY].page(limit + 1, after, _space(request, given))
     page, more = records[:limit], records[limit:]
     base = request.app[SETTINGS].link_base
     body = {"images": [_facts(record, base) for record in page], "cursor": _cursor(page[-1]) if more else None}
@@ -94,10 +124,22 @@ async def delete(request: web.Request) -> web.Response:
         raise BadRequest("DELETE takes no query; remove it to delete the image with all its variants")
     library, image_id = request.app[LIBRARY], request.match_info["image_id"]
     if "If-Match" in request.headers:
-        check_match(request, (await library.find(image_id)).sha256)
+        check_match(request, (await library.find(image_id, access.identity_of(request).space)).sha256)
     with spans.during("delete"):
-        await library.delete(image_id)
+        await library.delete(image_id, access.identity_of(request))
     return web.Response(status=204, headers=_NO_STORE)
+
+
+async def change(request: web.Request) -> web.Response:
+    """Change who may see an image: 200 with its description."""
+    queries.parameters(request)
+    wanted = await read_json(request, request.app[SETTINGS], _Change)
+    library, identity = request.app[LIBRARY], access.identity_of(request)
+    if wanted.visibility is Visibility.PUBLIC and not identity.may(Scope.READ):
+        raise Forbidden(f"making an image public requires the scope `{Scope.READ}` as well; use a key that has it")
+    with spans.during("record"):
+        record = await library.show_to(request.match_info["image_id"], wanted.visibility, identity)
+    return web.json_response(_facts(record, request.app[SETTINGS].link_base), headers=_NO_STORE)
 
 
 async def locate(request: web.Request) -> web.Response:
@@ -110,6 +152,29 @@ async def locate(request: web.Request) -> web.Response:
     with spans.during("record"):
         located = await request.app[LIBRARY].locate(image_id, str(fallback))
     return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
+
+
+def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], token: TokenRecord | None) -> Owner:
+    if token:
+        if given:
+            raise BadRequest("an upload token says whose the image will be and who may see it; remove the query")
+        return Owner(token.key_id, token.space, token.visibility, token.formats.split())
+    visibility = given.get(_VISIBILITY, request.app[SETTINGS].default_visibility)
+    if visibility not in {*Visibility}:
+        raise BadRequest(f"{_VISIBILITY}={visibility[:64]!r} is unknown; use {' or '.join(Visibility)}")
+    return Owner(identity.key_id, _space(request, given) or DEFAULT_SPACE, visibility)
+
+
+def _space(request: web.Request, given: Mapping[str, str]) -> str | None:
+    """The space that a request is about; None for all. Raises NotFound if the key may not use it."""
+    own, space = access.identity_of(request).space, given.get(_SPACE)
+    if space is None:
+        return own
+    if own not in {None, space}:
+        raise Hidden(f"the space {space[:64]!r} does not exist")
+    if not SPACE.fullmatch(space):
+        raise BadRequest(f"{space[:64]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
+    return space
 
 
 def _facts(record: ImageRecord, base: str) -> dict[str, Any]:
@@ -126,6 +191,7 @@ def _facts(record: ImageRecord, base: str) -> dict[str, Any]:
         "bytes": record.bytes,
         "sha256": record.sha256,
         "visibility": record.visibility,
+        "space": record.space,
         "created_at": record.created_at.astimezone(UTC).isoformat(),
     }
 

@@ -5,10 +5,14 @@ import re
 from aiohttp import web
 
 from imaging.formats import EXTENSIONS
+from service_kit.access import Guard, Visibility
 from service_kit.errors import RangeNotSatisfiable
+from service_kit.http import access
 from service_kit.http.attachments import attachment
 from service_kit.http.delivery import (
+    caching_for,
     check_match,
+    guard_headers,
     image_headers,
     is_unchanged,
     not_modified,
@@ -38,7 +42,11 @@ async def send_original(
     check_match(request, record.sha256, record.created_at)
     fmt = record.image_format
     disposition = None if download is None else attachment(download, record.image_id, fmt.extensions, EXTENSIONS)
-    headers = image_headers(record.sha256, fmt.media_type, settings.original_caching, [record.image_id], disposition)
+    viewer = access.identity_of(request)
+    guard = Guard(record.space) if record.visibility == Visibility.PRIVATE else None
+    caching = caching_for(settings.original_caching, guard, viewer)
+    headers = image_headers(record.sha256, fmt.media_type, caching, [record.image_id], disposition)
+    headers |= guard_headers(guard, viewer)
     headers["Accept-Ranges"] = "bytes"
     if is_unchanged(request, record.sha256, record.created_at):
         return not_modified(headers)

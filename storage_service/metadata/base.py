@@ -7,9 +7,12 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from pydantic import BaseModel, ConfigDict
+
 import storage_service.metadata
 from imaging.header import Header
-from service_kit.errors import CannotStart
+from service_kit.access import DEFAULT_SPACE
+from service_kit.errors import CannotStart, Forbidden
 from service_kit.plugins import discover
 from service_kit.urls import for_each_host, parts_of
 
@@ -26,6 +29,7 @@ class ImageRecord(Header):
     visibility: str
     created_at: datetime
     deleted_at: datetime | None = None
+    space: str = DEFAULT_SPACE
     damaged_at: datetime | None = None
     """When a scrub found other bytes in the blob than were uploaded."""
 
@@ -35,7 +39,79 @@ class ImageRecord(Header):
         return Header(**{name: getattr(self, name) for name in Header.model_fields})
 
 
+class KeyRecord(BaseModel):
+    """A key of a client, without its secret."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key_id: str
+    digest: str
+    """The SHA-256 (hex) of the secret."""
+    name: str
+    scopes: str
+    """Separated by spaces."""
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+    used_at: datetime | None = None
+    space: str | None = None
+    """The only space that it may use; None: all."""
+
+
+class TokenRecord(BaseModel):
+    """An upload token, without its secret."""
+
+    model_config = ConfigDict(frozen=True)
+
+    token_id: str
+    digest: str
+    """The SHA-256 (hex) of the secret."""
+    key_id: str
+    """The key that asked for it; empty where nobody needs a key."""
+    space: str
+    visibility: str
+    formats: str
+    """Separated by spaces; empty: all."""
+    max_bytes: int
+    uses_left: int
+    expires_at: datetime
+
+
+class Space(BaseModel):
+    """A space, its quotas (None: none), and what it has."""
+
+    model_config = ConfigDict(frozen=True)
+
+    space: str
+    max_bytes: int | None = None
+    max_images: int | None = None
+    max_uploads: int | None = None
+    """Per minute."""
+    bytes: int = 0
+    images: int = 0
+
+
+class AuditEntry(BaseModel):
+    """Who changed what."""
+
+    model_config = ConfigDict(frozen=True)
+
+    entry_id: str
+    at: datetime
+    key_id: str
+    """`cli` for the command line."""
+    action: str
+    subject: str
+    """The ID of an image, a key or a token, the name of a space, or a URL without its signature."""
+    space: str
+    request_id: str
+
+
 COLUMNS = tuple(ImageRecord.model_fields)
+KEY_COLUMNS = tuple(KeyRecord.model_fields)
+TOKEN_COLUMNS = tuple(TokenRecord.model_fields)
+SPACE_COLUMNS = tuple(Space.model_fields)
+AUDIT_COLUMNS = tuple(AuditEntry.model_fields)
 PENDING = "SELECT count(*), min(CASE WHEN round = 0 THEN deleted_at END) FROM purges"
 """See MetadataStore.pending_purges."""
 
@@ -73,8 +149,11 @@ class Position:
 class LockedContent(Protocol):
     """Content (by SHA-256) that no other task or process can add, sweep or mark now."""
 
-    async def add(self, record: ImageRecord) -> None:
-        """Add a record with this content. It is durable once the context of the lock has ended."""
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
+        """Add a record with this content, and an entry. It is durable once the context of the lock has ended.
+
+        Raises Forbidden if the quotas of its space do not allow it.
+        """
 
     async def is_used(self) -> bool:
         """Whether an image that is not deleted has this content."""
@@ -119,8 +198,11 @@ class MetadataStore(Protocol):
     async def find(self, image_id: str) -> ImageRecord | None:
         """The record of an image, deleted or not; None if it never existed."""
 
-    async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
-        """At most `limit` records of images that are not deleted, newest first, after the position `after`."""
+    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
+        """At most `limit` records of images that are not deleted, newest first, after the position `after`.
+
+        Of one `space` only, unless it is None.
+        """
 
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
         """Those of the given contents that at least one image still has. Deleted images do not count."""
@@ -134,8 +216,18 @@ class MetadataStore(Protocol):
     async def is_purging(self, sha256: str, since: datetime) -> bool:
         """Whether the outbox has an image with this content that was deleted at `since` or later."""
 
-    async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
-        """Mark the image as deleted and add it to the outbox, due at `purge_at`: both or neither.
+    async def show_to(
+        self, image_id: str, visibility: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+    ) -> bool:
+        """Change who may see an image, and add it to the outbox as if it were damaged, due at `purge_at`, and an entry.
+
+        Returns False if the image does not exist, was deleted, or has this visibility already.
+        """
+
+    async def mark_deleted(
+        self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+    ) -> bool:
+        """Mark the image as deleted and add it to the outbox, due at `purge_at`, and an entry: all or nothing.
 
         Returns False if the image does not exist or was deleted before.
         """
@@ -163,6 +255,65 @@ class MetadataStore(Protocol):
 
     async def schedule_sweep(self, at: datetime) -> None:
         """Make the next sweep due at `at`."""
+
+    async def add_key(
+        self, key: KeyRecord, entry: AuditEntry | None = None, expire: tuple[str, datetime] | None = None
+    ) -> None:
+        """Add a key, its space if it is new, and an entry: all or nothing.
+
+        `expire`: the ID of a key that it replaces, and when that one expires, unless it expires earlier.
+        """
+
+    async def add_first_key(self, key: KeyRecord, entry: AuditEntry | None = None) -> bool:
+        """Add a key and an entry if there has never been any key. Of several processes, only one does.
+
+        Returns whether it was added.
+        """
+
+    async def find_key(self, key_id: str) -> KeyRecord | None:
+        """A key, revoked or not; None if it never existed."""
+
+    async def keys(self) -> list[KeyRecord]:
+        """All keys, oldest first."""
+
+    async def revoke_key(self, key_id: str, at: datetime, entry: AuditEntry | None = None) -> bool:
+        """Revoke a key, and add an entry. Returns False if it does not exist, or was revoked before."""
+
+    async def note_use(self, key_id: str, at: datetime) -> None:
+        """Note when a key was last used."""
+
+    async def add_token(self, token: TokenRecord, now: datetime, entry: AuditEntry | None = None) -> None:
+        """Add an upload token and an entry, and remove tokens that have expired."""
+
+    async def find_token(self, token_id: str) -> TokenRecord | None:
+        """An upload token; None if it never existed, or was removed after it had expired."""
+
+    async def take_use(self, token_id: str) -> bool:
+        """Take one use of an upload token. Returns False if it has none left."""
+
+    async def give_back_use(self, token_id: str) -> None:
+        """Give a use back, since the upload failed."""
+
+    async def set_space(self, space: Space, entry: AuditEntry | None = None) -> None:
+        """Set the quotas of a space, which may be new. What it has is counted, and not set."""
+
+    async def find_space(self, name: str) -> Space | None:
+        """A space; None if it has no row."""
+
+    async def spaces(self, limit: int, after: str) -> list[Space]:
+        """At most `limit` spaces, by name, starting after `after`."""
+
+    async def count_upload(self, space: str, minute: int) -> bool:
+        """Count an upload in this minute. Returns False if the space allows no more."""
+
+    async def add_entry(self, entry: AuditEntry) -> None:
+        """Add an entry to the audit trail."""
+
+    async def entries(self, limit: int, key_id: str | None, subject: str | None) -> list[AuditEntry]:
+        """At most `limit` entries, newest first; those of a key or about a subject, unless these are None."""
+
+    async def trim_audit(self, most: int) -> None:
+        """Remove the oldest entries, so that `most` remain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +350,18 @@ def create_store(config: DatabaseConfig) -> MetadataStore:
     if scheme not in _STORES:
         raise ValueError(f"DATABASE_URL has the unknown scheme {scheme!r}; use one of: {', '.join(sorted(_STORES))}")
     return _STORES[scheme](config)
+
+
+def over_quota(space: Space, record: ImageRecord) -> Forbidden:
+    """The error for an image for which a space has no room."""
+    if space.max_images is not None and space.images >= space.max_images:
+        return Forbidden(
+            f"the space {space.space!r} has its {space.max_images} images; delete some, or raise its quota"
+        )
+    return Forbidden(
+        f"the space {space.space!r} has {space.bytes} of its {space.max_bytes} bytes, and the image has {record.bytes};"
+        " delete some images, or ask for more"
+    )
 
 
 def pending_migrations(applied: set[str]) -> list[tuple[str, list[str]]]:

@@ -10,18 +10,28 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import asyncpg
 
+from service_kit.access import DEFAULT_SPACE
 from service_kit.errors import CannotStart, InsufficientStorage, Unavailable
 from storage_service.metadata._postgres_hosts import FAILURES, Hosts, NoPrimary
 from storage_service.metadata._postgres_room import IS_RESERVED, Room
 from storage_service.metadata.base import (
+    AUDIT_COLUMNS,
     COLUMNS,
+    KEY_COLUMNS,
     PENDING,
+    SPACE_COLUMNS,
+    TOKEN_COLUMNS,
+    AuditEntry,
     DatabaseConfig,
     ImageRecord,
+    KeyRecord,
     PendingPurge,
     Position,
+    Space,
     StoredContent,
+    TokenRecord,
     metadata_store,
+    over_quota,
     pending_migrations,
     refuse_pending,
 )
@@ -39,7 +49,7 @@ _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a wo
 _LOCK_SECONDS = 30.0  # while content is being stored: as long as an object store may take (blobs.py)
 _TABLE_MILLISECONDS = 500  # for the lock on a table to migrate: well below the time limit of the queries behind it
 _STATEMENTS = 100  # prepared statements that a connection keeps: more than there are here
-_MIGRATION_LOCK = 0x1A6E5EC
+_MIGRATION_LOCK, _FIRST_KEY_LOCK = 0x1A6E5EC, 0x1A6E5ED
 _MISTAKES = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
@@ -64,11 +74,58 @@ _REASONS = (
 """What is said about errors that have a cure."""
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) SELECT {', '.join(f'${n + 1}' for n in range(len(COLUMNS)))}"
+_SELECT_KEY = f"SELECT {', '.join(KEY_COLUMNS)} FROM keys"  # noqa: S608
+_INSERT_KEY = f"""
+    INSERT INTO keys ({", ".join(KEY_COLUMNS)}) VALUES ({", ".join(f"${n + 1}" for n in range(len(KEY_COLUMNS)))})
+"""  # noqa: S608
+_SELECT_SPACE = f"SELECT {', '.join(SPACE_COLUMNS)} FROM spaces"  # noqa: S608
+_INSERT_TOKEN = f"""
+    INSERT INTO upload_tokens ({", ".join(TOKEN_COLUMNS)})
+    VALUES ({", ".join(f"${n + 1}" for n in range(len(TOKEN_COLUMNS)))})
+"""  # noqa: S608
+_INSERT_AUDIT = f"""
+    INSERT INTO audit ({", ".join(AUDIT_COLUMNS)})
+    VALUES ({", ".join(f"${n + 1}" for n in range(len(AUDIT_COLUMNS)))})
+"""  # noqa: S608
 _INSERT_IF_ROOM = f"{_INSERT} WHERE {IS_RESERVED}"
 
+_NOW_MORE = """
+    UPDATE spaces SET bytes = bytes + $2, images = images + 1 WHERE space = $1
+    AND (max_bytes IS NULL OR bytes + $2 <= max_bytes) AND (max_images IS NULL OR images < max_images)
+"""
+_NEW_SPACE = "INSERT INTO spaces (space) VALUES ($1) ON CONFLICT DO NOTHING"
+_SHOW = """
+    WITH shown AS (
+        UPDATE images SET visibility = $2 WHERE image_id = $1 AND deleted_at IS NULL AND visibility != $2
+        RETURNING image_id, sha256
+    )
+    INSERT INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
+    SELECT image_id, sha256, $3, 0, $4, TRUE FROM shown
+    ON CONFLICT (image_id) DO UPDATE SET deleted_at = $3, round = 0, due_at = $4, damaged = TRUE
+"""
+_COUNT_UPLOAD = """
+    UPDATE spaces SET minute = greatest(minute, $2), uploads = CASE WHEN minute >= $2 THEN uploads + 1 ELSE 1 END
+    WHERE space = $1 AND (max_uploads IS NULL OR CASE WHEN minute >= $2 THEN uploads ELSE 0 END < max_uploads)
+"""
+_SET_SPACE = """
+    INSERT INTO spaces (space, max_bytes, max_images, max_uploads, bytes, images)
+    SELECT $1, $2, $3, $4, coalesce(sum(bytes), 0), count(*) FROM images WHERE space = $1 AND deleted_at IS NULL
+    ON CONFLICT (space) DO UPDATE SET max_bytes = $2, max_images = $3, max_uploads = $4
+"""
+_WAIT_FOR_UPLOADS = "LOCK TABLE spaces IN SHARE ROW EXCLUSIVE MODE"
+"""Those that have found no row of their space, and so are not counted by it. Later ones find the row."""
+_EXPIRE_KEY = "UPDATE keys SET expires_at = least(expires_at, $2) WHERE key_id = $1"
+_TRIM = """
+    DELETE FROM audit WHERE (at, entry_id) < (SELECT at, entry_id FROM audit ORDER BY at DESC, entry_id DESC
+    LIMIT 1 OFFSET $1)
+"""
 _DELETE = """
     WITH gone AS (
-        UPDATE images SET deleted_at = $2 WHERE image_id = $1 AND deleted_at IS NULL RETURNING image_id, sha256
+        UPDATE images SET deleted_at = $2 WHERE image_id = $1 AND deleted_at IS NULL
+        RETURNING image_id, sha256, space, bytes
+    ), less AS (
+        UPDATE spaces SET bytes = spaces.bytes - gone.bytes, images = spaces.images - 1 FROM gone
+        WHERE spaces.space = gone.space
     )
     INSERT INTO purges (image_id, sha256, deleted_at, round, due_at) SELECT image_id, sha256, $2, 0, $3 FROM gone
     ON CONFLICT (image_id) DO UPDATE SET deleted_at = $2, round = 0, due_at = $3, damaged = FALSE
@@ -210,12 +267,15 @@ class PostgresStore:
             row = await connection.fetchrow(f"{_SELECT} WHERE image_id = $1", image_id)
         return _record(row) if row else None
 
-    async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
+    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
         """See MetadataStore."""
-        older, arguments = "", []
+        conditions, arguments = "", [after.created_at, after.image_id] if after else []
         if after:
-            older, arguments = "AND (created_at, image_id) < ($2, $3)", [after.created_at, after.image_id]
-        query = f"{_SELECT} WHERE deleted_at IS NULL {older} ORDER BY created_at DESC, image_id DESC LIMIT $1"
+            conditions = "AND (created_at, image_id) < ($2, $3)"
+        if space is not None:
+            arguments.append(space)
+            conditions += f" AND space = ${len(arguments) + 1}"
+        query = f"{_SELECT} WHERE deleted_at IS NULL {conditions} ORDER BY created_at DESC, image_id DESC LIMIT $1"
         async with self._connection() as connection:
             return [_record(row) for row in await connection.fetch(query, limit, *arguments)]
 
@@ -250,9 +310,17 @@ class PostgresStore:
         async with self._connection() as connection:
             return bool(await connection.fetchval(query, sha256))
 
-    async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
+    async def show_to(
+        self, image_id: str, visibility: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+    ) -> bool:
         """See MetadataStore."""
-        return await self._change(_DELETE, image_id, at, purge_at) == "INSERT 0 1"
+        return await self._change(_SHOW, image_id, visibility, at, purge_at, entry=entry) == "INSERT 0 1"
+
+    async def mark_deleted(
+        self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+    ) -> bool:
+        """See MetadataStore."""
+        return await self._change(_DELETE, image_id, at, purge_at, entry=entry) == "INSERT 0 1"
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""
@@ -293,12 +361,134 @@ class PostgresStore:
         """See MetadataStore."""
         await self._change("UPDATE sweeps SET due_at = $1", at)
 
-    async def _change(self, statement: str, *values: object) -> str:
-        """Run one statement, even if the disk is full, and return its command tag."""
+    async def add_key(
+        self, key: KeyRecord, entry: AuditEntry | None = None, expire: tuple[str, datetime] | None = None
+    ) -> None:
+        """See MetadataStore."""
+        before: list[tuple[object, ...]] = [(_EXPIRE_KEY, *expire)] if expire else []
+        if key.space is not None:
+            before.append((_NEW_SPACE, key.space))
+        await self._change(_INSERT_KEY, *(getattr(key, column) for column in KEY_COLUMNS), before=before, entry=entry)
+
+    async def add_first_key(self, key: KeyRecord, entry: AuditEntry | None = None) -> bool:
+        """See MetadataStore."""
+        async with self._held_connection() as connection, connection.transaction():
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", _FIRST_KEY_LOCK)
+            if await connection.fetchval("SELECT EXISTS (SELECT FROM keys)"):
+                return False
+            await connection.execute(_INSERT_KEY, *(getattr(key, column) for column in KEY_COLUMNS))
+            await _add_entry(connection, entry)
+        return True
+
+    async def find_key(self, key_id: str) -> KeyRecord | None:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(f"{_SELECT_KEY} WHERE key_id = $1", key_id)
+        return KeyRecord.model_validate(dict(row)) if row else None
+
+    async def keys(self) -> list[KeyRecord]:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(f"{_SELECT_KEY} ORDER BY created_at, key_id")
+        return [KeyRecord.model_validate(dict(row)) for row in rows]
+
+    async def revoke_key(self, key_id: str, at: datetime, entry: AuditEntry | None = None) -> bool:
+        """See MetadataStore."""
+        query = "UPDATE keys SET revoked_at = $2 WHERE key_id = $1 AND revoked_at IS NULL"
+        return await self._change(query, key_id, at, entry=entry) == "UPDATE 1"
+
+    async def note_use(self, key_id: str, at: datetime) -> None:
+        """See MetadataStore."""
+        await self._change("UPDATE keys SET used_at = $2 WHERE key_id = $1", key_id, at)
+
+    async def add_token(self, token: TokenRecord, now: datetime, entry: AuditEntry | None = None) -> None:
+        """See MetadataStore."""
+        expired = "DELETE FROM upload_tokens WHERE expires_at <= $1", now
+        values = [getattr(token, column) for column in TOKEN_COLUMNS]
+        await self._change(_INSERT_TOKEN, *values, before=[expired], entry=entry)
+
+    async def find_token(self, token_id: str) -> TokenRecord | None:
+        """See MetadataStore."""
+        query = f"SELECT {', '.join(TOKEN_COLUMNS)} FROM upload_tokens WHERE token_id = $1"  # noqa: S608
+        async with self._connection() as connection:
+            row = await connection.fetchrow(query, token_id)
+        return TokenRecord.model_validate(dict(row)) if row else None
+
+    async def take_use(self, token_id: str) -> bool:
+        """See MetadataStore."""
+        query = "UPDATE upload_tokens SET uses_left = uses_left - 1 WHERE token_id = $1 AND uses_left > 0"
+        return await self._change(query, token_id) == "UPDATE 1"
+
+    async def give_back_use(self, token_id: str) -> None:
+        """See MetadataStore."""
+        await self._change("UPDATE upload_tokens SET uses_left = uses_left + 1 WHERE token_id = $1", token_id)
+
+    async def set_space(self, space: Space, entry: AuditEntry | None = None) -> None:
+        """See MetadataStore."""
+        quotas = space.max_bytes, space.max_images, space.max_uploads
+        await self._change(_SET_SPACE, space.space, *quotas, before=[(_WAIT_FOR_UPLOADS,)], entry=entry)
+
+    async def find_space(self, name: str) -> Space | None:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            row = await connection.fetchrow(f"{_SELECT_SPACE} WHERE space = $1", name)
+        return Space.model_validate(dict(row)) if row else None
+
+    async def spaces(self, limit: int, after: str) -> list[Space]:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            rows = await connection.fetch(f"{_SELECT_SPACE} WHERE space > $1 ORDER BY space LIMIT $2", after, limit)
+        return [Space.model_validate(dict(row)) for row in rows]
+
+    async def count_upload(self, space: str, minute: int) -> bool:
+        """See MetadataStore."""
+        if await self._change(_COUNT_UPLOAD, space, minute) == "UPDATE 1":
+            return True
+        return await self.find_space(space) is None
+
+    async def add_entry(self, entry: AuditEntry) -> None:
+        """See MetadataStore."""
+        await self._change(_INSERT_AUDIT, *(getattr(entry, column) for column in AUDIT_COLUMNS))
+
+    async def entries(self, limit: int, key_id: str | None, subject: str | None) -> list[AuditEntry]:
+        """See MetadataStore."""
+        query = f"""
+            SELECT {", ".join(AUDIT_COLUMNS)} FROM audit
+            WHERE ($2::text IS NULL OR key_id = $2) AND ($3::text IS NULL OR subject = $3)
+            ORDER BY at DESC, entry_id DESC LIMIT $1
+        """  # noqa: S608
+        async with self._connection() as connection:
+            rows = await connection.fetch(query, limit, key_id, subject)
+        return [AuditEntry.model_validate(dict(row)) for row in rows]
+
+    async def trim_audit(self, most: int) -> None:
+        """See MetadataStore."""
+        await self._change(_TRIM, max(0, most - 1))
+
+    async def _change(
+        self,
+        statement: str,
+        *values: object,
+        before: Sequence[tuple[object, ...]] = (),
+        entry: AuditEntry | None = None,
+    ) -> str:
+        """Run a statement, even if the disk is full, and return its command tag.
+
+        In the same transaction are other statements `before` it, each with its values, and `entry`, if it changes a
+        row.
+        """
 
         async def change() -> str:
             async with self._connection() as connection:
-                return await connection.execute(statement, *values)
+                if not before and entry is None:
+                    return await connection.execute(statement, *values)
+                async with connection.transaction():
+                    for other, *its in before:
+                        await connection.execute(str(other), *its)
+                    tag = await connection.execute(statement, *values)
+                    if not tag.endswith(" 0"):
+                        await _add_entry(connection, entry)
+                    return tag
 
         return await self._surely(change)
 
@@ -348,6 +538,11 @@ class PostgresStore:
         await asyncio.gather(self._pool.expire_connections(), self._locks.expire_connections())
 
 
+async def _add_entry(connection: "Connection", entry: AuditEntry | None) -> None:
+    if entry:
+        await connection.execute(_INSERT_AUDIT, *(getattr(entry, column) for column in AUDIT_COLUMNS))
+
+
 async def _applied(connection: "Connection") -> set[str]:
     return {row["name"] for row in await connection.fetch("SELECT name FROM schema_migrations")}
 
@@ -391,7 +586,23 @@ class _LockedContent:
         self._connection = connection
         self._sha256 = sha256
 
-    async def add(self, record: ImageRecord) -> None:
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
+        await self._count(record)
+        await self._insert(record)
+        await _add_entry(self._connection, entry)
+
+    async def _count(self, record: ImageRecord) -> None:
+        """Count the image for its space. Until the transaction ends, other uploads to the space wait."""
+        if await self._connection.execute(_NOW_MORE, record.space, record.bytes) == "UPDATE 1":
+            return
+        row = await self._connection.fetchrow(f"{_SELECT_SPACE} WHERE space = $1", record.space)
+        if row:
+            raise over_quota(Space.model_validate(dict(row)), record)
+        if record.space != DEFAULT_SPACE:
+            await self._connection.execute(_NEW_SPACE, record.space)
+            await self._connection.execute(_NOW_MORE, record.space, record.bytes)
+
+    async def _insert(self, record: ImageRecord) -> None:
         values = [getattr(record, column) for column in COLUMNS]
         if self._store.room.possible:
             if await self._connection.execute(_INSERT_IF_ROOM, *values) == "INSERT 0 1":

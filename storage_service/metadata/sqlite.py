@@ -14,17 +14,27 @@ from weakref import WeakValueDictionary
 
 import aiosqlite
 
+from service_kit.access import DEFAULT_SPACE
 from service_kit.errors import CannotStart, DiskFailed, InsufficientStorage, Unavailable
 from storage_service.metadata._sqlite_room import Room
 from storage_service.metadata.base import (
+    AUDIT_COLUMNS,
     COLUMNS,
+    KEY_COLUMNS,
     PENDING,
+    SPACE_COLUMNS,
+    TOKEN_COLUMNS,
+    AuditEntry,
     DatabaseConfig,
     ImageRecord,
+    KeyRecord,
     PendingPurge,
     Position,
+    Space,
     StoredContent,
+    TokenRecord,
     metadata_store,
+    over_quota,
     pending_migrations,
     refuse_pending,
 )
@@ -33,6 +43,46 @@ logger = logging.getLogger(__name__)
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM images"  # noqa: S608
 _INSERT = f"INSERT INTO images ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608
+_SELECT_KEY = f"SELECT {', '.join(KEY_COLUMNS)} FROM keys"  # noqa: S608
+_INSERT_KEY = f"INSERT INTO keys ({', '.join(KEY_COLUMNS)}) VALUES ({', '.join('?' * len(KEY_COLUMNS))})"  # noqa: S608
+_INSERT_FIRST_KEY = f"""
+    INSERT INTO keys ({", ".join(KEY_COLUMNS)}) SELECT {", ".join("?" * len(KEY_COLUMNS))}
+    WHERE NOT EXISTS (SELECT 1 FROM keys)
+"""  # noqa: S608
+_SELECT_SPACE = f"SELECT {', '.join(SPACE_COLUMNS)} FROM spaces"  # noqa: S608
+_INSERT_TOKEN = f"""
+    INSERT INTO upload_tokens ({", ".join(TOKEN_COLUMNS)}) VALUES ({", ".join("?" * len(TOKEN_COLUMNS))})
+"""  # noqa: S608
+_INSERT_AUDIT = f"INSERT INTO audit ({', '.join(AUDIT_COLUMNS)}) VALUES ({', '.join('?' * len(AUDIT_COLUMNS))})"  # noqa: S608
+_NOW_MORE = """
+    UPDATE spaces SET bytes = bytes + ?2, images = images + 1 WHERE space = ?1
+    AND (max_bytes IS NULL OR bytes + ?2 <= max_bytes) AND (max_images IS NULL OR images < max_images)
+"""
+_NOW_LESS = """
+    UPDATE spaces SET bytes = spaces.bytes - image.bytes, images = spaces.images - 1
+    FROM (SELECT space, bytes FROM images WHERE image_id = ?) AS image WHERE spaces.space = image.space
+"""
+_NEW_SPACE = "INSERT OR IGNORE INTO spaces (space) VALUES (?)"
+_ANNOUNCE_CHANGE = """
+    INSERT OR REPLACE INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
+    SELECT image_id, sha256, ?, 0, ?, TRUE FROM images WHERE image_id = ?
+"""
+_COUNT_UPLOAD = """
+    UPDATE spaces SET minute = max(minute, ?2), uploads = CASE WHEN minute >= ?2 THEN uploads + 1 ELSE 1 END
+    WHERE space = ?1 AND (max_uploads IS NULL OR CASE WHEN minute >= ?2 THEN uploads ELSE 0 END < max_uploads)
+    RETURNING space
+"""
+_SET_SPACE = """
+    INSERT INTO spaces (space, max_bytes, max_images, max_uploads, bytes, images)
+    SELECT ?1, ?2, ?3, ?4, coalesce(sum(bytes), 0), count(*) FROM images WHERE space = ?1 AND deleted_at IS NULL
+    ON CONFLICT (space) DO UPDATE SET
+        max_bytes = excluded.max_bytes, max_images = excluded.max_images, max_uploads = excluded.max_uploads
+"""
+_EXPIRE_KEY = "UPDATE keys SET expires_at = min(?2, coalesce(expires_at, ?2)) WHERE key_id = ?1"
+_TRIM = """
+    DELETE FROM audit WHERE (at, entry_id) < (SELECT at, entry_id FROM audit ORDER BY at DESC, entry_id DESC
+    LIMIT 1 OFFSET ?)
+"""
 _ANNOUNCE = """
     INSERT OR REPLACE INTO purges (image_id, sha256, deleted_at, round, due_at)
     SELECT image_id, sha256, deleted_at, 0, ? FROM images WHERE image_id = ?
@@ -180,12 +230,14 @@ class SqliteStore:
             rows = await self._connection.execute_fetchall(f"{_SELECT} WHERE image_id = ?", [image_id])
         return next((_record(row) for row in rows), None)
 
-    async def page(self, limit: int, after: Position | None) -> list[ImageRecord]:
+    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
         """See MetadataStore."""
-        older, arguments = "", []
+        conditions, arguments = "", []
         if after:
-            older, arguments = "AND (created_at, image_id) < (?, ?)", [_text(after.created_at), after.image_id]
-        query = f"{_SELECT} WHERE deleted_at IS NULL {older} ORDER BY created_at DESC, image_id DESC LIMIT ?"
+            conditions, arguments = "AND (created_at, image_id) < (?, ?)", [_text(after.created_at), after.image_id]
+        if space is not None:
+            conditions, arguments = conditions + " AND space = ?", [*arguments, space]
+        query = f"{_SELECT} WHERE deleted_at IS NULL {conditions} ORDER BY created_at DESC, image_id DESC LIMIT ?"
         with _translated():
             rows = await self._connection.execute_fetchall(query, [*arguments, limit])
         return [_record(row) for row in rows]
@@ -231,18 +283,44 @@ class SqliteStore:
         with _translated():
             return bool([*await self._connection.execute_fetchall(query, [sha256])])
 
-    async def mark_deleted(self, image_id: str, at: datetime, purge_at: datetime) -> bool:
+    async def mark_deleted(
+        self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+    ) -> bool:
         """See MetadataStore."""
         gone = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
+        return await self._change_all(
+            (gone, at, image_id), (_ANNOUNCE, purge_at, image_id), (_NOW_LESS, image_id), entry=entry
+        )
 
-        async def both() -> bool:
+    async def show_to(
+        self, image_id: str, visibility: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+    ) -> bool:
+        """See MetadataStore."""
+        shown = "UPDATE images SET visibility = ?1 WHERE image_id = ?2 AND deleted_at IS NULL AND visibility != ?1"
+        return await self._change_all(
+            (shown, visibility, image_id), (_ANNOUNCE_CHANGE, at, purge_at, image_id), entry=entry
+        )
+
+    async def _change_all(
+        self, first: Sequence[object], *others: Sequence[object], entry: AuditEntry | None = None
+    ) -> bool:
+        """Run statements, each with its values, and add `entry`: all or nothing, and nothing if the first changes none.
+
+        Returns whether it changed a row. Works even if the disk is full.
+        """
+
+        async def change() -> bool:
             async with self._transaction() as connection:
-                cursor = await connection.execute(gone, [_text(at), image_id])
+                statement, *values = first
+                cursor = await connection.execute(str(statement), _bound(values))
                 if cursor.rowcount:
-                    await connection.execute(_ANNOUNCE, [_text(purge_at), image_id])
-            return cursor.rowcount == 1
+                    for statement, *values in others:
+                        await connection.execute(str(statement), _bound(values))
+                    if entry:
+                        await connection.execute(_INSERT_AUDIT, _bound([getattr(entry, c) for c in AUDIT_COLUMNS]))
+            return cursor.rowcount > 0
 
-        return await _whole(self._surely(both))
+        return await _whole(self._surely(change))
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""
@@ -279,10 +357,132 @@ class SqliteStore:
         """See MetadataStore."""
         await self.write("UPDATE sweeps SET due_at = ?", at)
 
-    async def add(self, record: ImageRecord) -> None:
-        """Add a record. What the disk has left is for deletions."""
+    async def add_key(
+        self, key: KeyRecord, entry: AuditEntry | None = None, expire: tuple[str, datetime] | None = None
+    ) -> None:
+        """See MetadataStore."""
+        others: list[tuple[object, ...]] = [(_EXPIRE_KEY, *expire)] if expire else []
+        if key.space is not None:
+            others.append((_NEW_SPACE, key.space))
+        await self._change_all((_INSERT_KEY, *(getattr(key, column) for column in KEY_COLUMNS)), *others, entry=entry)
+
+    async def add_first_key(self, key: KeyRecord, entry: AuditEntry | None = None) -> bool:
+        """See MetadataStore."""
+        return await self._change_all(
+            (_INSERT_FIRST_KEY, *(getattr(key, column) for column in KEY_COLUMNS)), entry=entry
+        )
+
+    async def find_key(self, key_id: str) -> KeyRecord | None:
+        """See MetadataStore."""
+        with _translated():
+            rows = await self._connection.execute_fetchall(f"{_SELECT_KEY} WHERE key_id = ?", [key_id])
+        return next((_key(row) for row in rows), None)
+
+    async def keys(self) -> list[KeyRecord]:
+        """See MetadataStore."""
+        with _translated():
+            rows = await self._connection.execute_fetchall(f"{_SELECT_KEY} ORDER BY created_at, key_id")
+        return [_key(row) for row in rows]
+
+    async def revoke_key(self, key_id: str, at: datetime, entry: AuditEntry | None = None) -> bool:
+        """See MetadataStore."""
+        query = "UPDATE keys SET revoked_at = ? WHERE key_id = ? AND revoked_at IS NULL"
+        return await self._change_all((query, at, key_id), entry=entry)
+
+    async def note_use(self, key_id: str, at: datetime) -> None:
+        """See MetadataStore."""
+        await self.write("UPDATE keys SET used_at = ? WHERE key_id = ?", at, key_id)
+
+    async def add_token(self, token: TokenRecord, now: datetime, entry: AuditEntry | None = None) -> None:
+        """See MetadataStore."""
+        values = [getattr(token, column) for column in TOKEN_COLUMNS]
+        expired = "DELETE FROM upload_tokens WHERE expires_at <= ?"
+        await self._change_all((_INSERT_TOKEN, *values), (expired, now), entry=entry)
+
+    async def find_token(self, token_id: str) -> TokenRecord | None:
+        """See MetadataStore."""
+        query = f"SELECT {', '.join(TOKEN_COLUMNS)} FROM upload_tokens WHERE token_id = ?"  # noqa: S608
+        with _translated():
+            rows = await self._connection.execute_fetchall(query, [token_id])
+        found = (TokenRecord.model_validate(dict(zip(TOKEN_COLUMNS, row, strict=True))) for row in rows)
+        return next(found, None)
+
+    async def take_use(self, token_id: str) -> bool:
+        """See MetadataStore."""
+        query = "UPDATE upload_tokens SET uses_left = uses_left - 1 WHERE token_id = ? AND uses_left > 0"
+        return await self._change_all((query, token_id))
+
+    async def give_back_use(self, token_id: str) -> None:
+        """See MetadataStore."""
+        await self.write("UPDATE upload_tokens SET uses_left = uses_left + 1 WHERE token_id = ?", token_id)
+
+    async def set_space(self, space: Space, entry: AuditEntry | None = None) -> None:
+        """See MetadataStore."""
+        await self._change_all(
+            (_SET_SPACE, space.space, space.max_bytes, space.max_images, space.max_uploads), entry=entry
+        )
+
+    async def find_space(self, name: str) -> Space | None:
+        """See MetadataStore."""
+        with _translated():
+            rows = await self._connection.execute_fetchall(f"{_SELECT_SPACE} WHERE space = ?", [name])
+        return next((_space(row) for row in rows), None)
+
+    async def spaces(self, limit: int, after: str) -> list[Space]:
+        """See MetadataStore."""
+        query = f"{_SELECT_SPACE} WHERE space > ? ORDER BY space LIMIT ?"
+        with _translated():
+            return [_space(row) for row in await self._connection.execute_fetchall(query, [after, limit])]
+
+    async def count_upload(self, space: str, minute: int) -> bool:
+        """See MetadataStore."""
+        return bool(await self._changed(_COUNT_UPLOAD, space, minute)) or await self.find_space(space) is None
+
+    async def add_entry(self, entry: AuditEntry) -> None:
+        """See MetadataStore."""
+        await self.write(_INSERT_AUDIT, *(getattr(entry, column) for column in AUDIT_COLUMNS))
+
+    async def entries(self, limit: int, key_id: str | None, subject: str | None) -> list[AuditEntry]:
+        """See MetadataStore."""
+        query = f"""
+            SELECT {", ".join(AUDIT_COLUMNS)} FROM audit
+            WHERE (?2 IS NULL OR key_id = ?2) AND (?3 IS NULL OR subject = ?3)
+            ORDER BY at DESC, entry_id DESC LIMIT ?1
+        """  # noqa: S608
+        with _translated():
+            rows = await self._connection.execute_fetchall(query, [limit, key_id, subject])
+        return [AuditEntry.model_validate(dict(zip(AUDIT_COLUMNS, row, strict=True))) for row in rows]
+
+    async def trim_audit(self, most: int) -> None:
+        """See MetadataStore."""
+        await self.write(_TRIM, max(0, most - 1))
+
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
+        """Add a record and an entry, and count it. What the disk has left is for deletions.
+
+        Raises Forbidden if the quotas of its space do not allow it.
+        """
         self._room.reserve()
-        await self._write(_INSERT, *(getattr(record, column) for column in COLUMNS))
+
+        async def add() -> None:
+            async with self._transaction() as connection:
+                await self._count(connection, record)
+                await connection.execute(_INSERT, _bound([getattr(record, column) for column in COLUMNS]))
+                if entry:
+                    await connection.execute(_INSERT_AUDIT, _bound([getattr(entry, c) for c in AUDIT_COLUMNS]))
+
+        await _whole(add())
+
+    async def _count(self, connection: aiosqlite.Connection, record: ImageRecord) -> None:
+        counted = await connection.execute(_NOW_MORE, [record.space, record.bytes])
+        if counted.rowcount:
+            return
+        rows = await connection.execute_fetchall(f"{_SELECT_SPACE} WHERE space = ?", [record.space])
+        for row in rows:
+            raise over_quota(_space(row), record)
+        if record.space != DEFAULT_SPACE:
+            await connection.execute(_NEW_SPACE, [record.space])
+            await connection.execute(_NOW_MORE, [record.space, record.bytes])
 
     async def _changed(self, statement: str, *values: object) -> list[sqlite3.Row]:
         """Run one statement as a transaction, even if the disk is full, and return the rows that it changed."""
@@ -333,8 +533,8 @@ class _LockedContent:
         self._store = store
         self._sha256 = sha256
 
-    async def add(self, record: ImageRecord) -> None:
-        await self._store.add(record)
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
+        await self._store.add(record, entry)
 
     async def is_used(self) -> bool:
         return bool(await self._store.used_contents([self._sha256]))
@@ -379,3 +579,11 @@ def _text(moment: datetime) -> str:
 
 def _record(row: sqlite3.Row) -> ImageRecord:
     return ImageRecord.model_validate(dict(zip(COLUMNS, row, strict=True)))
+
+
+def _space(row: sqlite3.Row) -> Space:
+    return Space.model_validate(dict(zip(SPACE_COLUMNS, row, strict=True)))
+
+
+def _key(row: sqlite3.Row) -> KeyRecord:
+    return KeyRecord.model_validate(dict(zip(KEY_COLUMNS, row, strict=True)))

@@ -46,13 +46,15 @@ class CachedLocator:
         await self._store.add(_key(image_id), located.model_dump_json().encode(), _SECONDS)
         return located
 
-    async def confirm(self, image_id: str) -> None:
+    async def confirm(self, image_id: str) -> str:
         """See Locator. While storage is down, nothing can be deleted, so a cached record is valid."""
         try:
-            await self._storage.confirm(image_id)
+            return await self._storage.confirm(image_id)
         except Unavailable:
-            if await self._known(image_id) is None:
+            known = await self._known(image_id)
+            if known is None:
                 raise
+            return known.visibility
 
     async def forget(self, image_id: str) -> None:
         """Mark an image as deleted. Raises Unavailable if the store may still have its record."""

@@ -2,15 +2,23 @@
 
 from collections.abc import Iterable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from imaging.formats import EXTENSIONS, Format
 from service_kit.errors import BadRequest
-from service_kit.http import paths
+from service_kit.http import access, paths, queries
 from service_kit.http.attachments import attachment
-from service_kit.http.delivery import check_match, image_headers, is_unchanged, not_modified, send_stream
+from service_kit.http.delivery import (
+    caching_for,
+    check_match,
+    guard_headers,
+    image_headers,
+    is_unchanged,
+    not_modified,
+    send_stream,
+)
 from service_kit.http.health import health_route
 from service_kit.http.purges import CONTENT_HEADER, DAMAGED, REASON_HEADER
 from service_kit.http.uploads import FILE_FIELD, read_form
@@ -21,6 +29,7 @@ from service_kit.spool import Spool, Spooled
 from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
 from transform_service.chain import FORMAT, Chain, parse
+from transform_service.http import policy
 from transform_service.http.negotiation import negotiated, requested_format
 from transform_service.operations.base import Steps
 from transform_service.planning.plan import Planned
@@ -36,6 +45,8 @@ RECORDS = web.AppKey("RECORDS", CachedLocator)
 RESULTS = web.AppKey("RESULTS", ResultCache)
 PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
 
+STORED = "image_id"
+"""The source of overlays."""
 _CACHE_STATUS = {"miss": "imgsvc; fwd=miss", "hit": "imgsvc; hit", "waited": "imgsvc; hit"}
 
 
@@ -110,20 +121,28 @@ async def forget_content(app: web.Application, content: str) -> None:
 async def _respond(
     request: web.Request, name: str, value: str | Spooled, chain: Chain, extension: str | None = None
 ) -> web.StreamResponse:
+    viewer = access.identity_of(request)
+    guard = policy.check(request.app[SETTINGS], viewer, queries.chain_of(request))
     requested = requested_format(extension, chain.parameters.get(FORMAT))
     transformer = request.app[TRANSFORMER]
     async with AsyncExitStack() as stack:
         with spans.during("source"):
-            image = await stack.enter_async_context(request.app[SOURCES][name].open(value))
+            image = await stack.enter_async_context(request.app[SOURCES][name].open(value, viewer))
         output = _output(request, requested, image, transformed=bool(chain.operations))
         planned = await transformer.plan(image, chain.operations, output.format)
         if planned.plan:
             spans.lap("plan")
-        headers = _headers(request, image, planned, output, chain.parameters.get(DOWNLOAD))
+        # Even for cached results: one of the overlays may have been deleted since.
+        stored = request.app[SOURCES][STORED]
+        overlays = [await stack.enter_async_context(stored.open(each, viewer)) for each in planned.overlays]
+        guard = policy.combined([guard, image.guard, *(overlay.guard for overlay in overlays)])
+        viewed = replace(image, guard=guard, caching=caching_for(image.caching, guard, viewer))
+        headers = _headers(request, viewed, planned, output, chain.parameters.get(DOWNLOAD))
+        headers |= guard_headers(guard, viewer)
         check_match(request, planned.key)
         if is_unchanged(request, planned.key):
             return not_modified(headers)
-        result = await transformer.render(image, planned)
+        result = await transformer.render(image, planned, overlays)
         if result.timings.source in _CACHE_STATUS:
             headers["Cache-Status"] = _CACHE_STATUS[result.timings.source]
         if result.body is not None:
@@ -134,7 +153,11 @@ async def _respond(
 
 
 def _headers(
-    request: web.Request, image: SourceImage, planned: Planned, output: _Output, download: str | None
+    request: web.Request,
+    image: SourceImage,
+    planned: Planned,
+    output: _Output,
+    download: str | None,
 ) -> dict[str, str]:
     shown = [*([image.image_id] if image.image_id else []), *planned.overlays]
     if request.method == "POST":  # no cache keeps it
@@ -145,7 +168,7 @@ def _headers(
 
 
 def _chain(request: web.Request, *reserved: str) -> Chain:
-    query = request.raw_path.partition("?")[2]
+    query = queries.chain_of(request)
     limit = request.app[SETTINGS].max_operations
     return parse(query, max_operations=limit, reserved=reserved, presets=request.app[PRESETS])
 

@@ -11,6 +11,7 @@ from typing import ClassVar, TypeVar
 import transform_service.sources
 from imaging.header import Header
 from imaging.locator import Locator
+from service_kit.access import Guard, Identity
 from service_kit.cache_control import Caching
 from service_kit.plugins import discover
 from service_kit.spool import Spool, Spooled
@@ -38,9 +39,11 @@ class SourceImage:
     """Opens a context in which `local` works, even after the request that named the image. Takes effect at once. Needed
     by sources whose files end with the request."""
     confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
-    """Raises Gone if the image has been deleted."""
+    """Raises Gone if the image has been deleted, Unavailable if its visibility has changed."""
     image_id: str | None = None
     """The ID of a stored image; None for others."""
+    guard: Guard | None = None
+    """What responses with its variants require; None: nothing."""
     stem: str = "image"
     """The name of the file, without an extension, if a client downloads it without naming it."""
     opened: float = field(default_factory=time.monotonic)
@@ -83,8 +86,11 @@ class Source(abc.ABC):
         """Remove what is kept of an image that was deleted, by its SHA-256."""
 
     @abc.abstractmethod
-    def open(self, value: str | Spooled) -> AbstractAsyncContextManager[SourceImage]:
-        """A context with the image that `value` names, for one request."""
+    def open(self, value: str | Spooled, viewer: Identity) -> AbstractAsyncContextManager[SourceImage]:
+        """A context with the image that `value` names, for one request of `viewer`.
+
+        Raises Unauthorized, Forbidden or NotFound if the viewer may not see it.
+        """
 
 
 SOURCES: dict[str, type[Source]] = {}

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from service_kit.access import Identity
 from service_kit.cache_control import Caching
 from service_kit.errors import BadRequest
 from service_kit.spool import Spooled
@@ -20,8 +21,9 @@ class PostedSource(Source):
     in_url = False
 
     @asynccontextmanager
-    async def open(self, value: str | Spooled) -> AsyncIterator[SourceImage]:
-        """See Source. The file is in the spool already."""
+    async def open(self, value: str | Spooled, viewer: Identity) -> AsyncIterator[SourceImage]:
+        """See Source. The file is in the spool already. It belongs to whoever sent it."""
+        del viewer
         if isinstance(value, str):
             raise BadRequest("the field 'image' must be a file, not text")
         header = await self.tools.renderers.read_header(RenderSource(value.path, value.sha256))

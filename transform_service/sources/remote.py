@@ -10,8 +10,9 @@ from pathlib import Path, PurePosixPath
 import aiohttp
 from yarl import URL
 
+from service_kit.access import ANYBODY, Guard, Identity, Scope, is_among
 from service_kit.cache_control import Caching
-from service_kit.errors import BadGateway, BadRequest, GatewayTimeout, Unavailable
+from service_kit.errors import BadGateway, BadRequest, Forbidden, GatewayTimeout, Unauthorized, Unavailable
 from service_kit.spool import Spooled, SpoolWriter
 from transform_service.scheduling.renderers import RenderSource
 from transform_service.sources._address_guard import AddressRefused, guarded_connector
@@ -51,12 +52,13 @@ class RemoteSource(Source):
         await self._session.close()
 
     @asynccontextmanager
-    async def open(self, value: str | Spooled) -> AsyncIterator[SourceImage]:
+    async def open(self, value: str | Spooled, viewer: Identity) -> AsyncIterator[SourceImage]:
         """Fetch the image into the spool and read its header."""
         if not isinstance(value, str):
             raise BadRequest("the field 'url' must be text, not a file")
         settings = self.tools.settings
         url = self._checked(value)
+        guard = None if self._is_open(url) else _guarded(viewer)
         async with self.tools.spool.writer(settings.max_upload_bytes, "the remote image") as writer:
             fetched = await self._fetch(url, writer)
             if not fetched.bytes:
@@ -69,7 +71,12 @@ class RemoteSource(Source):
 
             stem = PurePosixPath(url.name).stem
             caching = Caching(_CACHE_CONTROL, key_header=settings.surrogate_key_header)
-            yield SourceImage(header, fetched.sha256, caching, local, fetched.claimed, stem=stem)
+            yield SourceImage(header, fetched.sha256, caching, local, fetched.claimed, guard=guard, stem=stem)
+
+    def _is_open(self, url: URL) -> bool:
+        """Whether everybody may transform images of this host."""
+        host = (url.raw_host or "").rstrip(".").lower()
+        return is_among(host, self.tools.settings.remote_allowed_hosts)
 
     async def _fetch(self, url: URL, writer: SpoolWriter) -> Spooled:
         seconds = self.tools.settings.remote_seconds
@@ -141,6 +148,18 @@ class RemoteSource(Source):
             allowed = ", ".join(map(str, sorted(self.tools.settings.remote_ports)))
             raise BadRequest(f"port {port} of {text[:200]!r} is not allowed; use one of: {allowed}")
         return url.with_user(None) if url.user else url
+
+
+def _guarded(viewer: Identity) -> Guard:
+    """What a response requires. Raises Unauthorized or Forbidden if the viewer lacks it."""
+    if viewer is ANYBODY:
+        raise Unauthorized(
+            "transforming images of other servers requires a signed URL, or a key with the scope `read`; or add the"
+            " host to REMOTE_ALLOWED_HOSTS"
+        )
+    if not viewer.may(Scope.READ):
+        raise Forbidden(f"the key lacks the scope `{Scope.READ}`; use one that has it")
+    return Guard(None)
 
 
 def _is_ipv6(host: str) -> bool:

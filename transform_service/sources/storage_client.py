@@ -1,15 +1,25 @@
-"""Locates images by asking the storage service over HTTP."""
+"""Locates images, and recognises keys, by asking the storage service over HTTP."""
 
+import hashlib
+import json
 import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TypeVar
 
 import aiohttp
+from cachetools import TTLCache
 from pydantic import ValidationError
+from yarl import URL
 
 from imaging.formats import FORMATS
 from imaging.locator import Located
-from service_kit.errors import ContentLost, Gone, NotFound, ServiceError, Unavailable
+from service_kit.access import Identity, identity_from
+from service_kit.errors import ContentLost, Forbidden, Gone, NotFound, ServiceError, Unavailable, WrongCredential
 from service_kit.http import tracing
-from service_kit.http.paths import LOCATION
+from service_kit.http.paths import ACCESS, IDENTITY, LOCATION
+from service_kit.http.problems import REFUSED_HEADER
 from service_kit.observing.logging import request_id
 from transform_service.caching.places import BlobPlaces
 from transform_service.sources._bounded import bounded
@@ -20,6 +30,8 @@ _MOST = 16 * 1024
 """The longest answer about an image, in bytes, with a signed URL in it."""
 _OURS = "application/problem+json"
 """The type of the storage service's errors. Those of a proxy in front of it say nothing about the image."""
+_REMEMBERED, _KNOWN_SECONDS = 10_000, 1.0
+"""Identities that are remembered, and for how long. See storage_service/keyring.py."""
 _KNOWN: dict[int, tuple[type[ServiceError], str]] = {
     404: (NotFound, "the image {} does not exist"),
     410: (Gone, "the image {} was deleted"),
@@ -28,7 +40,7 @@ _KNOWN: dict[int, tuple[type[ServiceError], str]] = {
 
 
 class StorageClient:
-    """A Locator that asks the storage service at `base_url`, for at most `seconds` each time.
+    """A Locator and an Authority that ask the storage service at `base_url`, for at most `seconds` each time.
 
     It accepts only answers that this version understands, about images at one of `places`.
     """
@@ -38,22 +50,53 @@ class StorageClient:
             base_url, connector=bounded(aiohttp.TCPConnector()), timeout=aiohttp.ClientTimeout(total=seconds)
         )
         self._places = places
+        self._identities: TTLCache[str, Identity | Forbidden] = TTLCache(_REMEMBERED, _KNOWN_SECONDS)
+        """Identities, or why there is none, by digest of the key."""
+        self._signed: TTLCache[str, Identity | Forbidden] = TTLCache(_REMEMBERED, _KNOWN_SECONDS)
+        """The same by signed URL."""
+
+    async def identify(self, key: str) -> Identity:
+        """See Authority."""
+        digest = hashlib.sha256(key.encode()).hexdigest()
+        answer = self._identities.get(digest)
+        if answer is None:
+            answer = self._identities[digest] = await self._identity(key)
+        if isinstance(answer, Forbidden):
+            raise type(answer)(answer.detail)
+        return answer
+
+    async def verify(self, target: str) -> Identity:
+        """See Authority."""
+        answer = self._signed.get(target)
+        if answer is None:
+            answer = self._signed[target] = _read(await self._ask(ACCESS + target, {}), identity_from)
+        if isinstance(answer, Forbidden):
+            raise type(answer)(answer.detail)
+        return answer
+
+    async def _identity(self, key: str) -> Identity | Forbidden:
+        return _read(await self._ask(IDENTITY, {"Authorization": f"Bearer {key}"}), identity_from)
+
+    async def _ask(self, path: str, headers: dict[str, str]) -> "_Answer":
+        """The answer to a request. Raises Unavailable without one."""
+        try:
+            headers = tracing.inject({"X-Request-ID": request_id.get(), **headers})
+            async with self._session.get(URL(path, encoded=True), headers=headers) as response:
+                is_ours, is_wrong = response.content_type == _OURS, REFUSED_HEADER in response.headers
+                return _Answer(response.status, is_ours, is_wrong, await _body(response))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable("the storage service does not respond; retry later") from error
 
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
-        try:
-            headers = tracing.inject({"X-Request-ID": request_id.get()})
-            async with self._session.get(LOCATION.format(image_id=image_id), headers=headers) as response:
-                body = await _body(response)
-        except (aiohttp.ClientError, TimeoutError) as error:
-            raise Unavailable("the storage service does not respond; retry later") from error
-        if response.status in _KNOWN and response.content_type == _OURS:
-            kind, text = _KNOWN[response.status]
+        answer = await self._ask(LOCATION.format(image_id=image_id), {})
+        if answer.status in _KNOWN and answer.is_ours:
+            kind, text = _KNOWN[answer.status]
             raise kind(text.format(image_id))
-        if response.status != 200:  # noqa: PLR2004
+        if answer.status != HTTPStatus.OK:
             raise Unavailable("the storage service reported an error; retry later")
         try:
-            located = Located.model_validate_json(body)
+            located = Located.model_validate_json(answer.body)
         except ValidationError as error:
             raise Unavailable("the storage service sent an answer of another version; retry later") from error
         if located.image_id != image_id or located.header.format not in FORMATS:
@@ -68,13 +111,39 @@ class StorageClient:
             )
         return located
 
-    async def confirm(self, image_id: str) -> None:
+    async def confirm(self, image_id: str) -> str:
         """See Locator."""
-        await self.locate(image_id)
+        return (await self.locate(image_id)).visibility
 
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    is_ours: bool
+    """Whether it is an error of the storage service itself."""
+    is_wrong: bool
+    """Whether it says that a credential was never right."""
+    body: bytes
+
+
+def _read(answer: _Answer, read: Callable[[bytes], T]) -> T | Forbidden:
+    """What the storage service says about a key, or why it refuses it. Raises Unavailable if it says neither."""
+    try:
+        if answer.status == HTTPStatus.FORBIDDEN and answer.is_ours:
+            kind = WrongCredential if answer.is_wrong else Forbidden
+            return kind(str(json.loads(answer.body)["detail"]))
+        if answer.status == HTTPStatus.OK:
+            return read(answer.body)
+    except (ValueError, KeyError, TypeError) as error:
+        raise Unavailable("the storage service sent an answer of another version; retry later") from error
+    raise Unavailable("the storage service reported an error; retry later")
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:

@@ -8,6 +8,7 @@ from pathlib import Path
 import aiohttp
 
 from imaging.locator import Located, explain_missing
+from service_kit.access import Guard, Identity, Visibility, check_view
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
@@ -48,13 +49,14 @@ class StoredSource(Source):
         await self._cache.forget(content)
 
     @asynccontextmanager
-    async def open(self, value: str | Spooled) -> AsyncIterator[SourceImage]:
+    async def open(self, value: str | Spooled, viewer: Identity) -> AsyncIterator[SourceImage]:
         """Locate the image. Its bytes stay where they are until a renderer needs them."""
         if not isinstance(value, str):
             raise BadRequest("the field 'image_id' must be text, not a file")
         image_id = checked_image_id(value)
         opened = time.monotonic()
         located = await self.tools.locator.locate(image_id)
+        check_view(viewer, image_id, located.visibility, located.space)
 
         @asynccontextmanager
         async def local() -> AsyncIterator[Path]:
@@ -65,7 +67,8 @@ class StoredSource(Source):
                 await explain_missing(image_id, self.tools.locator.confirm)
 
         async def confirm() -> None:
-            await self.tools.locator.confirm(image_id)
+            if await self.tools.locator.confirm(image_id) != located.visibility:
+                raise Unavailable(f"the visibility of image {image_id} has just changed; retry")
 
         caching = self.tools.settings.variant_caching
         yield SourceImage(
@@ -75,6 +78,7 @@ class StoredSource(Source):
             local,
             confirm=confirm,
             image_id=image_id,
+            guard=Guard(located.space) if located.visibility == Visibility.PRIVATE else None,
             stem=image_id,
             opened=opened,
         )

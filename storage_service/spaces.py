@@ -1,0 +1,112 @@
+"""The command `imgsvc spaces`, which is `python -m storage_service.spaces` in the container of the storage service."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from pydantic import ByteSize, TypeAdapter, ValidationError
+
+from service_kit.access import SPACE
+from service_kit.errors import BadRequest
+from service_kit.leaving import leave
+from storage_service import administration
+from storage_service.administration import Office, exit_codes, print_table
+from storage_service.audit import COMMAND_LINE, Action
+from storage_service.http.spaces import described
+from storage_service.metadata.base import Space
+
+DESCRIPTION = """\
+List spaces and set their quotas, next to running services. A space has its own images; a key may be bound to one
+(imgsvc keys create --space NAME).
+"""
+_PAGE = 1000
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the commands and their options."""
+    parser.description, parser.epilog = DESCRIPTION, exit_codes()
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = commands.add_parser("list", help="show all spaces, what they have and what they may have")
+    listed.set_defaults(act=_list)
+    change = commands.add_parser("set", help="set the quotas of a space, which may be new; those left out are lifted")
+    change.add_argument("space", metavar="NAME")
+    change.add_argument("--max-bytes", type=_size, metavar="SIZE", help="such as 10GiB")
+    change.add_argument("--max-images", type=_number, metavar="NUMBER")
+    change.add_argument("--max-uploads", type=_number, metavar="NUMBER", help="per minute")
+    change.set_defaults(act=_set)
+    for command in (listed, change):
+        command.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _size(text: str) -> int:
+    try:
+        return int(TypeAdapter(ByteSize).validate_python(text))
+    except ValidationError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size; write it as 500MB or 10GiB") from None
+
+
+def _number(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > len("1000000000000"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number")
+    return int(text)
+
+
+async def _list(office: Office, options: argparse.Namespace) -> None:
+    found: list[Space] = []
+    while page := await office.metadata.spaces(_PAGE, found[-1].space if found else ""):
+        found += page
+    if options.json:
+        print(json.dumps({"spaces": [described(space) for space in found]}, indent=2))
+        return
+    headings = ("SPACE", "IMAGES", "OF", "BYTES", "OF", "UPLOADS A MINUTE")
+    print_table(
+        [
+            headings,
+            *(
+                (
+                    space.space,
+                    str(space.images),
+                    _or_any(space.max_images),
+                    str(space.bytes),
+                    _or_any(space.max_bytes),
+                    _or_any(space.max_uploads),
+                )
+                for space in found
+            ),
+        ]
+    )
+
+
+async def _set(office: Office, options: argparse.Namespace) -> None:
+    if not SPACE.fullmatch(options.space):
+        raise BadRequest(f"{options.space[:64]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
+    wanted = Space(
+        space=options.space,
+        max_bytes=options.max_bytes,
+        max_images=options.max_images,
+        max_uploads=options.max_uploads,
+    )
+    entry = office.audit.entry(COMMAND_LINE, Action.SPACE, options.space, options.space)
+    await office.metadata.set_space(wanted, entry)
+    space = await office.metadata.find_space(options.space) or wanted
+    if options.json:
+        print(json.dumps(described(space), indent=2))
+        return
+    quotas = {"bytes": space.max_bytes, "images": space.max_images, "uploads a minute": space.max_uploads}
+    print(f"{space.space} may have: " + ", ".join(f"{what} {_or_any(most)}" for what, most in quotas.items()))
+
+
+def _or_any(number: int | None) -> str:
+    return "any" if number is None else str(number)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the command. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m storage_service.spaces")
+    add_options(parser)
+    return administration.run(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    leave(main())
