@@ -98,7 +98,9 @@ measure() {
 answer=$(lookup)
 update "$answer" || true
 write
-nginx -c "$code/nginx.conf" -g 'daemon off;' "$@" &
+# Its errors show URLs. Who has a signature has the right to see the picture (conf.d/log.conf).
+nginx -c "$code/nginx.conf" -g 'daemon off;' "$@" \
+  2> >(LC_ALL=C sed -u 's/\([?&]signature=\)[^&" ]*/\1-/g' >&2) &
 nginx=$!
 trap leave QUIT TERM INT
 trap 'kill -HUP "$nginx"' HUP

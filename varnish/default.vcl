@@ -9,6 +9,7 @@ vcl 4.1;
 #   purge.vcl       removes an image with all its variants
 #   refusals.vcl    refuses requests that are not for this API
 #   client.vcl      the client's address and the request ID
+#   access.vcl      who may see what is in the cache
 #   urls.vcl        one spelling for each URL
 #   accept.vcl      at most four values of Accept
 #   conditions.vcl  ranges and conditions
@@ -24,6 +25,7 @@ include "node.vcl";
 include "purge.vcl";
 include "refusals.vcl";
 include "client.vcl";
+include "access.vcl";
 include "urls.vcl";
 include "accept.vcl";
 include "conditions.vcl";
@@ -34,12 +36,14 @@ include "answers.vcl";
 include "problems.vcl";
 
 sub vcl_recv {
+    call access_resume;
     call bodies_expected;
     call client_recv;
     call purge_recv;
     call refusals_recv;
     call node_recv;
     call nodes_prefix;
+    call access_recv;
     call urls_recv;
     call accept_recv;
     call conditions_recv;
@@ -47,9 +51,11 @@ sub vcl_recv {
 }
 
 sub vcl_hit {
+    call access_hit;
     # A stale object is served, and refreshed in the background.
     if (obj.ttl <= 0s) {
         call client_forward;
+        call access_forward;
         call origin_forward;
     }
 }
@@ -59,25 +65,31 @@ sub vcl_pipe {
 }
 
 sub vcl_miss {
+    call access_miss;
     call conditions_miss;
     call client_forward;
+    call access_forward;
     call origin_forward;
 }
 
 sub vcl_pass {
     call client_forward;
+    call access_forward;
     call origin_forward;
 }
 
 sub vcl_hash {
+    call access_hash;
     call urls_hash;
 }
 
 sub vcl_backend_fetch {
+    call access_fetch;
     call origin_fetch;
 }
 
 sub vcl_backend_response {
+    call access_response;
     call storing_response;
 }
 
@@ -87,7 +99,9 @@ sub vcl_backend_error {
 }
 
 sub vcl_deliver {
+    call access_granted;
     call conditions_deliver;
+    call access_deliver;
     call answers_deliver;
 }
 

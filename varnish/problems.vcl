@@ -6,7 +6,7 @@ sub problems_synth {
     set resp.http.Cache-Control = "no-store";
     set resp.http.X-Content-Type-Options = "nosniff";
     set resp.http.Access-Control-Allow-Origin = "*";
-    set resp.http.Timing-Allow-Origin = "*";
+    set resp.http.Access-Control-Expose-Headers = "API-Version, Content-Disposition, Content-Range, ETag, Location, Retry-After, Server-Timing, WWW-Authenticate, X-Cache, X-Request-ID";
     unset resp.http.Server;
     unset resp.http.Via;
     if (resp.status == 200) {
@@ -18,6 +18,14 @@ sub problems_synth {
     set resp.http.X-Detail = resp.reason;
     if (resp.status == 400) {
         set resp.reason = "Bad Request";
+    } else if (resp.status == 401) {
+        set resp.reason = "Unauthorized";
+        set resp.http.WWW-Authenticate = {"Bearer realm="imgsvc""};
+    } else if (resp.status == 403) {
+        set resp.reason = "Forbidden";
+    } else if (resp.status == 429) {
+        set resp.reason = "Too Many Requests";
+        set resp.http.Retry-After = "10";
     } else if (resp.status == 404) {
         set resp.reason = "Not Found";
     } else if (resp.status == 405) {
@@ -54,7 +62,7 @@ sub problems_backend_error {
     set beresp.http.Retry-After = "1";
     set beresp.http.X-Content-Type-Options = "nosniff";
     set beresp.http.Access-Control-Allow-Origin = "*";
-    set beresp.http.Timing-Allow-Origin = "*";
+    set beresp.http.Access-Control-Expose-Headers = "API-Version, Content-Disposition, Content-Range, ETag, Location, Retry-After, Server-Timing, WWW-Authenticate, X-Cache, X-Request-ID";
     unset beresp.http.Server;
     set beresp.ttl = 1s;
     set beresp.grace = 0s;

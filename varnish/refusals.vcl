@@ -5,7 +5,7 @@ sub refusals_recv {
     # logging them. PURGE comes in on another socket. Whether a path supports one of the methods
     # below is for the services to say.
     if (req.method != "GET" && req.method !~ "^(?:HEAD|POST|DELETE|PUT|PATCH|OPTIONS)$") {
-        return (synth(405, "DELETE, GET, HEAD, POST"));
+        return (synth(405, "DELETE, GET, HEAD, PATCH, POST, PUT"));
     }
     # HTTP/0.9, for example.
     if (req.proto != "HTTP/1.1" && req.proto != "HTTP/1.0") {
