@@ -58,7 +58,7 @@ def started(apart: bool) -> Iterator[Stack]:
     environment = {
         **os.environ,
         **_NO_LIMIT,
-        "PORT": str(port),
+        "PUBLISH": f"127.0.0.1:{port}",
         "COMPOSE_PROFILES": "",
         "DOCKER_BUILDKIT": "1",
         "COMPOSE_DOCKER_CLI_BUILD": "1",

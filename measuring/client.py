@@ -71,15 +71,27 @@ def is_refusal(status: int, headers: Mapping[str, str]) -> bool:
 
 
 class Client:
-    """Connections to one service. `bodies`: keep the bodies of good answers."""
+    """Connections to one service, from a local `address`, with `headers`. `bodies`: keep those of good answers."""
 
-    def __init__(self, url: str, connections: int = 1000, seconds: float = 90, *, bodies: bool = False) -> None:
+    def __init__(
+        self,
+        url: str,
+        connections: int = 1000,
+        seconds: float = 90,
+        *,
+        bodies: bool = False,
+        address: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._url, self._connections, self._seconds, self._bodies = url, connections, seconds, bodies
+        self._address, self._headers = (address, 0) if address else None, headers
 
     async def __aenter__(self) -> Self:
-        timeout, connector = aiohttp.ClientTimeout(self._seconds), aiohttp.TCPConnector(limit=self._connections)
         self._session = aiohttp.ClientSession(
-            timeout=timeout, connector=connector, skip_auto_headers=("Accept-Encoding",)
+            timeout=aiohttp.ClientTimeout(self._seconds),
+            connector=aiohttp.TCPConnector(limit=self._connections, local_addr=self._address),
+            headers=self._headers,
+            skip_auto_headers=("Accept-Encoding",),
         )
         return self
 

@@ -3,11 +3,20 @@
 import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from measuring.servers import CannotStart
 
 _CONNECTIONS = 16
+
+
+NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+
+
+def _options(headers: Mapping[str, str]) -> list[str]:
+    return [part for name, value in headers.items() for part in ("-H", f"{name}: {value}")]
 
 
 class WrkFailed(CannotStart):
@@ -24,12 +33,12 @@ class Rate:
     p99: str
 
 
-def wrk(url: str, seconds: int) -> Rate:
+def wrk(url: str, seconds: int, headers: Mapping[str, str] = NO_HEADERS) -> Rate:
     """Request a URL over 16 connections from one thread."""
     program = shutil.which("wrk")
     if not program:
         raise WrkFailed("wrk is not installed (Debian package wrk)")
-    command = [program, "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency", url]
+    command = [program, "-t1", f"-c{_CONNECTIONS}", f"-d{seconds}s", "--latency", *_options(headers), url]
     printed = subprocess.run(command, capture_output=True, text=True, check=False).stdout
     rate = re.search(r"Requests/sec:\s+([\d.]+)", printed)
     if not rate or "Non-2xx" in printed:

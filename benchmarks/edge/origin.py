@@ -1,6 +1,6 @@
 """An origin that costs nothing: `python -m benchmarks.edge.origin PORT` answers every request with 15 kB.
 
-Its headers are those of our services.
+Its headers are those of our services. Pictures whose ID begins with PRIVATE are private, and every credential is right.
 """
 
 import asyncio
@@ -16,10 +16,21 @@ _ANSWER = (
 ) % (len(_BODY), _BODY)
 
 
+PRIVATE = "fedcba"
+_PRIVATE_ANSWER = _ANSWER.replace(b"\r\n\r\n", b"\r\nViewers: space-shop\r\n\r\n", 1)
+_GRANT = (
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nGrant: space-shop\r\nGrant-Until: 9999999999\r\n"
+    b"Cache-Control: max-age=2\r\nAPI-Version: 1\r\nX-Request-ID: 0123456789abcdef\r\n\r\n"
+)
+
+
 async def _answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     while not reader.at_eof():
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(_ANSWER)
+        request = await reader.readuntil(b"\r\n\r\n")
+        if request.startswith(b"GET /internal/access"):
+            writer.write(_GRANT)
+        else:
+            writer.write(_PRIVATE_ANSWER if PRIVATE.encode() in request else _ANSWER)
 
 
 async def _serve(port: int) -> None:

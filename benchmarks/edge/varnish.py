@@ -14,8 +14,8 @@ _BARE = 'vcl 4.1; backend default { .host = "127.0.0.1"; .port = "%d"; }'
 
 
 @contextmanager
-def started(origin: int, *, bare: bool = False) -> Iterator[str]:
-    """Run varnishd, with our code unless it is to be `bare`; yields its URL."""
+def started(origin: int, *, bare: bool = False, code: Path = _CODE) -> Iterator[str]:
+    """Run varnishd, with our `code` unless it is to be `bare`; yields its URL."""
     with tempfile.TemporaryDirectory(prefix="imgsvc-varnish-") as name:
         folder, port = Path(name), free_port()
         folder.chmod(0o755)
@@ -23,16 +23,16 @@ def started(origin: int, *, bare: bool = False) -> Iterator[str]:
             file, parameters = folder / "bare.vcl", ["-p", "http_gzip_support=off"]
             file.write_text(_BARE % origin)
         else:
-            file, parameters = _CODE / "default.vcl", _parameters()
+            file, parameters = code / "default.vcl", _parameters()
             nodes, environment = (
-                [str(_CODE / "nodes"), "staying", f"127.0.0.1:{origin}"],
+                [str(code / "nodes"), "staying", f"127.0.0.1:{origin}"],
                 {**os.environ, "PROBE": "off"},
             )
             (folder / "nodes.vcl").write_bytes(subprocess.check_output(nodes, env=environment))
         command = [
             program("varnishd"), "-F", "-j", "none", "-n", str(folder / "work"), "-f", str(file), "-s", "malloc,2g",
             "-a", f"http=127.0.0.1:{port},HTTP", "-a", f"inside=127.0.0.1:{free_port()},HTTP",
-            "-p", f"vcl_path={folder}:{_CODE}", *parameters,
+            "-p", f"vcl_path={folder}:{code}", *parameters,
         ]  # fmt: skip
         with running(command, folder / "log") as process:
             await_port(port, process, folder / "log")

@@ -1,6 +1,9 @@
 """The service under test, started for one check, and a client of it."""
 
 import asyncio
+import os
+import subprocess
+import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -8,7 +11,7 @@ from pathlib import Path
 
 from measuring.client import Answer, Client, by_status
 from measuring.figures import Figure, at_most
-from measuring.servers import Served, imgsvc
+from measuring.servers import ROOT, Served, imgsvc
 
 _SHOWN = 10
 
@@ -22,6 +25,13 @@ async def started(prefix: Sequence[str] = (), **environment: str) -> AsyncIterat
     ):
         async with Client(service.url) as client:
             yield service, client
+
+
+def new_key(**environment: str) -> str:
+    """A key that may do everything, for the service with these settings."""
+    command = [sys.executable, "-m", "imgsvc", "keys", "create", "benchmark", "--scope", "admin"]
+    variables = {**os.environ, **environment}
+    return subprocess.check_output(command, env=variables, cwd=ROOT, text=True, stderr=subprocess.DEVNULL).split()[0]
 
 
 async def uploaded(client: Client, bodies: Iterable[bytes]) -> list[str]:
