@@ -10,6 +10,7 @@ import pytest
 from tests import pictures, servers
 
 os.environ.setdefault("VIPS_CONCURRENCY", "1")
+os.environ.setdefault("AUTH", "open")  # tests/imgsvc/test_access.py is about who may do what
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """nginx and Varnish with the code of this repository in front of both services, without containers."""
 
+import json
 import os
 import re
 import shutil
@@ -43,6 +44,16 @@ def started(folder: Path, **environment: str) -> Iterator[Edge]:
 
 
 @contextmanager
+def restarted(edge: Edge, **environment: str) -> Iterator[None]:
+    """Run both services again with other variables, instead of those that run, while nginx and Varnish go on."""
+    for name in ("storage", "transform"):
+        edge.processes[name].terminate()
+        edge.processes[name].wait(20)
+    with _storage(edge, environment), _transform(edge, environment):
+        yield
+
+
+@contextmanager
 def _process(edge: Edge, name: str, command: list[str], environment: dict[str, str]) -> Iterator[None]:
     log = edge.folder / f"{name}.log"
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
@@ -58,7 +69,7 @@ def _storage(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
         "DATA_DIR": str(edge.folder / "data"),
         "SPOOL_DIR": str(edge.folder / "spool"),
         "ACCEL_PREFIX": "/originals/",
-        "PURGE_URLS": f'["http://127.0.0.1:{edge.ports["inside"]}"]',
+        "PURGE_URLS": json.dumps([f"http://127.0.0.1:{edge.ports[name]}" for name in ("inside", "transform")]),
     }
     return _process(edge, "storage", [sys.executable, "-m", "storage_service"], {**settings, **environment})
 

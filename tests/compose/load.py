@@ -2,15 +2,19 @@
 
 import asyncio
 import itertools
+import os
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiohttp
 
+_PAUSE = 0.0 if os.environ.get("LONG") else 0.02
+"""Seconds between two requests of a client. Other tests run beside these in CI."""
+
 
 class Hammer:
-    """Requests URLs in turn, as fast as responses arrive, and counts the responses."""
+    """Requests URLs in turn, as fast as responses arrive (with LONG=1), and counts the responses."""
 
     def __init__(self, http: aiohttp.ClientSession, urls: Sequence[str], clients: int) -> None:
         self.answers: Counter[int | str] = Counter()
@@ -54,6 +58,7 @@ class Hammer:
                 wrong = repr(error)
             if wrong:
                 self.bad.append(f"{url}: {wrong}")
+            await asyncio.sleep(_PAUSE)
 
 
 class Balancer:

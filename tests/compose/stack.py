@@ -73,7 +73,8 @@ class Stack:
             **os.environ,
             **remote.SETTINGS,
             "APP_ENV": app_env,
-            "PORT": str(port) if nodes == 1 else f"{port}-{port + nodes - 1}",
+            "AUTH": "open",
+            "PUBLISH": f"127.0.0.1:{port}" if nodes == 1 else f"127.0.0.1:{port}-{port + nodes - 1}",
             "HTTPS_PORT": str(https),
             "DOCKER_BUILDKIT": "1",
             "COMPOSE_HTTP_TIMEOUT": "300",  # for volumes with many files, on a busy machine

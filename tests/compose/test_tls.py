@@ -68,7 +68,7 @@ def test_only_https_and_its_redirect_are_published(tls: Stack) -> None:
             published[name] = sorted({line.split()[0] for line in ports if line})
     assert {name: ports for name, ports in published.items() if ports} == {"tls": ["8080/tcp", "8443/tcp"]}
     with closing(socket.socket()) as connection, pytest.raises(ConnectionRefusedError):
-        connection.connect(("127.0.0.1", int(tls.environment["PORT"])))
+        connection.connect(("127.0.0.1", int(tls.environment["PUBLISH"].rpartition(":")[2])))
 
 
 def test_http_2_reaches_every_part(tls: Stack, certificates: Path, image_id: str) -> None:

@@ -52,7 +52,7 @@ class Visitors:
     async def node(self) -> str:
         """The URL of a node that takes requests."""
         while True:
-            for port in self._site.environment["PORT"].split("-"):
+            for port in self._site.environment["PUBLISH"].rpartition(":")[2].split("-"):
                 url = f"http://127.0.0.1:{port}"
                 try:
                     async with self._http.get(f"{url}/cache/healthcheck", timeout=aiohttp.ClientTimeout(1)) as answer:

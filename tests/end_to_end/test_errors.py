@@ -330,7 +330,7 @@ async def test_a_format_that_is_not_supported_is_refused(service: Service, image
     [
         ("PUT", "/v1/images", 405),
         ("POST", "/v1/images/{}", 405),
-        ("PATCH", "/v1/images/{}", 405),
+        ("PATCH", "/v1/images/{}.png", 405),
         ("DELETE", "/v1/images/{}.png", 405),
         ("DELETE", "/v1/transform", 405),
         ("DELETE", "/v1/images/{}?thumb=3", 400),

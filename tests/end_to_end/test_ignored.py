@@ -97,23 +97,17 @@ async def test_an_empty_field_of_a_urlencoded_form_is_not_overlooked(service: Se
     ("method", "path", "detail"),
     [
         ("GET", "/v1/images?curser=x", "unknown parameter 'curser'; did you mean 'cursor'?"),
-        ("GET", "/v1/images?offset=3", "unknown parameter 'offset'; use one of: limit, cursor"),
-        ("GET", "/v1/images?thumb=9", "unknown parameter 'thumb'; use one of: limit, cursor"),
+        ("GET", "/v1/images?offset=3", "unknown parameter 'offset'; use one of: limit, cursor, space"),
+        ("GET", "/v1/images?thumb=9", "unknown parameter 'thumb'; use one of: limit, cursor, space"),
         ("GET", "/v1/images?limit=3&li%6dit=4", "`limit` appears twice"),
         ("GET", "/v1/images?limit=%zz", "`%` must be followed by two hex digits"),
-        ("GET", "/v1/images?signature=x", "`signature` does not work yet"),
+        ("GET", "/v1/images?signature=x", "`signature` belongs to the end of a signed URL"),
         ("GET", "/v1/images/{}/info?fields=sha256", "unknown parameter 'fields'; remove it"),
         ("GET", "/v1/images/{}/info?download", "unknown parameter 'download'; remove it"),
-        ("GET", "/v1/images/{}/info?expires=1", "`expires` does not work yet"),
-        ("POST", "/v1/images?thumb=9", "unknown parameter 'thumb'; remove it"),
-        ("POST", "/v1/images?visibility=private", "unknown parameter 'visibility'; remove it"),
+        ("GET", "/v1/images/{}/info?expires=1", "`expires` belongs to the end of a signed URL"),
+        ("POST", "/v1/images?thumb=9", "unknown parameter 'thumb'; use one of: space, visibility"),
+        ("POST", "/v1/images?visibility=secret", "visibility='secret' is unknown; use public or private"),
         ("DELETE", "/v1/images/{}?thumb=9", "DELETE takes no query"),
-        ("GET", "/v1/images/{}?expires=1", "`expires` does not work yet, since URLs cannot be signed; remove it"),
-        ("GET", "/v1/images/{}?signature=x", "`signature` does not work yet"),
-        ("GET", "/v1/images/{}?key=x", "`key` does not work yet"),
-        ("GET", "/v1/images/{}?download=x&expires=1", "`expires` does not work yet"),
-        ("GET", "/v1/images/{}.webp?thumb=9&expires=1&signature=x", "`expires` does not work yet"),
-        ("GET", "/v1/transform?image_id={}&thumb=9&signature=x", "`signature` does not work yet"),
         ("GET", "/v1/transform?image_id={}&image=x", "unknown operation 'image'"),
         ("GET", "/v1/images/{}?image_id={}", "unknown operation 'image_id'"),
         ("GET", "/v1/images/{}?url=x", "unknown operation 'url'"),
@@ -128,6 +122,22 @@ async def test_an_unknown_parameter_is_refused(
     async with service.http.request(method, url, **body) as response:  # type: ignore[arg-type]
         assert detail in await refused(response, 400)
     assert (await service.get(f"/v1/images/{image_id}"))[0] == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/images/{}?expires=1",
+        "/v1/images/{}?signature=x",
+        "/v1/images/{}?key=x",
+        "/v1/images/{}?download=x&expires=1",
+        "/v1/images/{}.webp?thumb=9&expires=1&signature=x",
+        "/v1/transform?image_id={}&thumb=9&signature=x",
+    ],
+)
+async def test_parts_of_a_signed_url_are_refused(service: Service, image_id: str, path: str) -> None:
+    async with service.http.get(URL(service.url + path.replace("{}", image_id), encoded=True)) as response:
+        assert "the signature is not valid" in await refused(response, 403)
 
 
 @pytest.mark.parametrize("query", ["utm_source=x", "gclid=1", "fbclid", "v=3", "t=4", "&"])

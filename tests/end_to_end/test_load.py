@@ -36,7 +36,7 @@ def short(service: Service, tmp_path: Path, files: Path) -> tuple[object, ...]:
 @pytest.mark.usefixtures("wallpapers")
 def test_visitors_get_right_responses_and_a_report_is_written(short: tuple[object, ...], tmp_path: Path) -> None:
     (tmp_path / "limits.toml").write_text(LIMITS)
-    done = loadtests(*short, "--users", 20, "--seconds", 30)
+    done = loadtests(*short, "--users", 20, "--seconds", 20)
     assert done.returncode == 0, done.stdout + done.stderr
     (report,) = (tmp_path / "reports").iterdir()
     names = {path.name for path in report.iterdir()}

@@ -220,6 +220,7 @@ async def test_pgbouncer_in_transaction_mode(postgres_url: str, tmp_path: Path, 
             "DATABASE_URL": pooled,
             "DATABASE_PREPARED_STATEMENTS": "false",
             "DATABASE_POOL": "20",
+            "AUTH": "auto",  # AUTH=open is a warning
             "SWEEP_SECONDS": "1",
             "RENDERERS": "1",
         }

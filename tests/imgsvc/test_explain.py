@@ -31,7 +31,7 @@ def test_aliases_are_shown_as_what_they_become(tmp_path: Path) -> None:
     [
         (("fm=webp", "--format", "png"), "imgsvc: the path says png, but the query says webp; use only one of them"),
         (("foo=1",), "imgsvc: unknown operation 'foo'; use one of: autocrop"),
-        (("expires=1",), "imgsvc: `expires` does not work yet"),
+        (("expires=1",), "imgsvc: `expires` belongs to the end of a signed URL"),
         (("w=1&w=2",), "imgsvc: `w` is a second width; give only one\nimgsvc:   w=1&w=2\nimgsvc:       ^^^\n"),
     ],
 )

@@ -25,3 +25,10 @@ def test_the_wheel_is_complete_and_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "imgsvc", "--version"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout == f"imgsvc {__version__}\n"
+
+
+def test_the_command_works_in_any_folder(tmp_path: Path) -> None:
+    link = tmp_path / "imgsvc"
+    link.symlink_to(ROOT / "scripts/imgsvc")
+    done = subprocess.run([link, "--help"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "serve" in done.stdout

@@ -133,7 +133,7 @@ async def test_a_redirect_is_not_followed(cdn: Cdn, http: aiohttp.ClientSession,
 def test_a_hook_that_cannot_work_stops_the_start(tmp_path: Path, setting: str, value: str, said: str) -> None:
     variables = {
         **os.environ, "PORT": "0", "DATA_DIR": str(tmp_path), "PYTHONPATH": str(ROOT),
-        "PURGE_HOOK_URL": "https://cdn.example.com/{key}", setting: value,
+        "PURGE_HOOK_URL": "https://cdn.example.com/{key}", setting: value, "AUTH": "auto",
     }  # fmt: skip
     command = [sys.executable, "-m", "imgsvc", "serve"]
     done = subprocess.run(command, env=variables, capture_output=True, text=True, check=False, timeout=60, cwd=tmp_path)

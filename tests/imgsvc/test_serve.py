@@ -368,6 +368,7 @@ async def _damage(blobs: Blobs, sha256: str, how: str, truncated: Path) -> None:
 
 def _start(tmp_path: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     variables = {**os.environ, "PYTHONPATH": str(servers.ROOT), "DATA_DIR": str(tmp_path / "data"), **environment}
+    variables["AUTH"] = "auto"  # AUTH=open is another line
     command = [sys.executable, "-m", "imgsvc", *arguments]
     return subprocess.run(command, cwd=tmp_path, env=variables, capture_output=True, text=True, timeout=30, check=False)
 
@@ -400,6 +401,12 @@ BAD_SETTINGS: list[tuple[dict[str, str], str]] = [
     ({"REMOTE_PORTS": "80,443"}, "REMOTE_PORTS='80,443': write it as JSON, such as [80, 443]"),
     ({"REMOTE_ALLOWED_NETWORKS": "10.0.0.0/8"}, 'such as ["10.1.0.0/16"]'),
     ({"REMOTE_ALLOWED_NETWORKS": '["nope"]'}, "REMOTE_ALLOWED_NETWORKS[0]='nope' is not a valid"),
+    (
+        {"ALLOWED_HOSTS": '["images.example.com:8080"]'},
+        "'images.example.com:8080' is not the name of a host; leave out",
+    ),
+    ({"REMOTE_ALLOWED_HOSTS": '["https://example.com"]'}, "'https://example.com' is not the name of a host; leave out"),
+    ({"ALLOWED_ORIGINS": '["app.example.com"]'}, "'app.example.com' is not an origin; write it with a scheme, as in"),
     ({"PURGE_URLS": '["varnish"]'}, "'varnish' is not the URL of a cache; write it as http://varnish:8081"),
     ({"ACCEL_PREFIX": "originals"}, "write it with a slash at both ends, such as /originals/"),
     ({"PRESETS": "avatar"}, "PRESETS='avatar': write it as JSON"),

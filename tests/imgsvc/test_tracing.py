@@ -72,3 +72,17 @@ def test_opentelemetry_is_not_loaded_unless_configured() -> None:
     code = "import sys, imgsvc.embedded; print([name for name in sys.modules if 'opentelemetry' in name])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=servers.ROOT)
     assert done.stdout == "[]\n"
+
+
+async def test_a_signature_is_not_traced(tmp_path: Path, http: aiohttp.ClientSession, collector: Collector) -> None:
+    tracing = {"OTEL_BSP_SCHEDULE_DELAY": "100", "OTEL_EXPORTER_OTLP_TIMEOUT": "1"}
+    with servers.serve(tmp_path, OTEL_EXPORTER_OTLP_ENDPOINT=collector.url, **tracing) as served:
+        url = f"{served.url}/v1/images/{'0' * 32}.webp?thumb=9&key={'0' * 12}&signature={'S' * 43}"
+        async with http.get(url, headers={"traceparent": f"00-{_TRACE}-{_PARENT}-01"}) as response:
+            assert response.status == 403
+        while not (found := [span for span in collector.spans if span.trace_id.hex() == _TRACE]):
+            async with http.get(f"{served.url}/v1/images/healthcheck") as response:
+                await response.read()
+    queries = [attribute.value.string_value for attribute in found[0].attributes if attribute.key == "url.query"]
+    assert queries == [f"thumb=9&key={'0' * 12}&signature=-"]
+    assert b"SSSS" not in found[0].SerializeToString()

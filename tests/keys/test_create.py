@@ -12,7 +12,7 @@ from tests.servers import ROOT
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name in ("database", "cache", "redis", "postgres"):
+    for name in ("database", "cache", "redis", "access", "postgres"):
         (tmp_path / name).mkdir()
     return tmp_path
 
@@ -25,18 +25,21 @@ def create(folder: Path, **settings: str) -> tuple[int, str]:
 
 
 def secrets(folder: Path) -> list[str]:
-    return [(folder / name).read_text() for name in ("database/password", "cache/redis_password", "cache/key")]
+    return [
+        (folder / name).read_text()
+        for name in ("database/password", "cache/redis_password", "cache/key", "access/secret")
+    ]
 
 
 def test_secrets_are_random_and_kept(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert create(folder) == (0, "")
     first = secrets(folder)
-    assert len(set(first)) == 3
+    assert len(set(first)) == 4
     assert all(len(secret) == 65 for secret in first)
     assert create(folder) == (0, "")
     assert secrets(folder) == first
     other = tmp_path_factory.mktemp("other")
-    for name in ("database", "cache", "redis"):
+    for name in ("database", "cache", "redis", "access"):
         (other / name).mkdir()
     create(other)
     assert not set(secrets(other)) & set(first)
@@ -44,6 +47,7 @@ def test_secrets_are_random_and_kept(folder: Path, tmp_path_factory: pytest.Temp
 
 def test_given_secrets_are_used(folder: Path) -> None:
     given = {"POSTGRES_PASSWORD": "it's $a `pass\\word", "REDIS_PASSWORD": "redis password", "CACHE_KEY": "k" * 40}
+    given["ACCESS_SECRET"] = "a" * 40
     assert create(folder, **given) == (0, "")
     assert [secret.rstrip("\n") for secret in secrets(folder)] == list(given.values())
     (folder / "file").write_text("from a file\n")
@@ -67,6 +71,13 @@ def test_production_refuses_the_former_default(folder: Path) -> None:
         "keys: POSTGRES_PASSWORD=imgsvc is known to everybody; choose another one, and give it to the database as well",
     )
     assert create(folder, POSTGRES_PASSWORD="imgsvc", APP_ENV="dev") == (0, "")
+
+
+def test_the_old_name_of_the_published_port_is_refused(folder: Path) -> None:
+    code, text = create(folder, PORT="9000")
+    assert code == 1
+    assert "set PUBLISH=127.0.0.1:9000" in text
+    assert create(folder, PORT="9000", PUBLISH="127.0.0.1:9000")[0] == 0
 
 
 def test_a_database_without_its_password_is_not_given_another_one(folder: Path) -> None:

@@ -139,7 +139,7 @@ REFUSED = {
     "413": ("POST /v1/images", 413, f"{LIMIT}"),
     "413 of a transform": ("POST /v1/transform?thumb=9", 413, f"{LIMIT}"),
     "405 put": ("PUT /v1/images", 405, "PUT is not allowed here; use one of: GET, HEAD, POST"),
-    "405 patch": ("PATCH /v1/images/0123456789abcdef0123456789abcdef", 405, "DELETE, GET, HEAD"),
+    "405 put image": ("PUT /v1/images/0123456789abcdef0123456789abcdef", 405, "DELETE, GET, HEAD, PATCH"),
     "405 post": ("POST /v1/images/0123456789abcdef0123456789abcdef.webp?thumb=9", 405, "use one of: GET, HEAD"),
     "405 info": ("POST /v1/images/0123456789abcdef0123456789abcdef/info", 405, "use one of: GET, HEAD"),
     "405 health": ("POST /v1/transform/healthcheck", 405, "use one of: GET, HEAD"),

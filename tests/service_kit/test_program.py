@@ -32,6 +32,8 @@ SETTINGS: dict[str, list[type[BaseSettings]]] = {
     "transform_service": [TransformSettings],
 }
 PORTS = {"imgsvc": "PORT", "storage_service": "STORAGE_PORT", "transform_service": "TRANSFORM_PORT"}
+LOCAL = {"AUTH": "auto", "PUBLISH": "127.0.0.1"}
+"""Nobody needs a key. With AUTH=open, there would be a warning too."""
 IN_USE = "IN_USE"
 """Stands for the number of a port that another process listens on."""
 
@@ -87,6 +89,7 @@ def finished(port_in_use: str, tmp_path_factory: pytest.TempPathFactory) -> Fini
             "DATA_DIR": str(folder / "data"),
             "SPOOL_DIR": str(folder / "spool"),
             PORTS[program]: "0",
+            **LOCAL,
             **changes,
         }
         arguments = [port_in_use if option == IN_USE else option for option in options]
@@ -111,6 +114,20 @@ def test_a_mistake_is_one_line_and_an_exit_code(finished: Finished, port_in_use:
     assert re.fullmatch(pattern, last), done.stderr
     assert bool(usage) is (code == 2), "only argparse prints more: its usage"
     assert bool(done.stdout) is (code == 0)
+
+
+def test_the_first_key_is_shown_although_the_start_fails(port_in_use: str, tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(servers.ROOT), "DATA_DIR": str(tmp_path), "AUTH": "keys"}
+    shown = [
+        subprocess.run(
+            [sys.executable, "-m", "imgsvc", "serve", "--port", port_in_use],
+            env=environment, capture_output=True, text=True, timeout=60, check=False,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+    assert [done.returncode for done in shown] == [1, 1]
+    assert re.search("^  ik_[0-9a-f]{12}_", shown[0].stdout, re.MULTILINE)
+    assert shown[1].stdout == "", "it exists, and the next start makes no other one"
 
 
 @pytest.mark.parametrize("program", COMMANDS)
@@ -167,7 +184,12 @@ def _gunicorn(service: str, environment: dict[str, str]) -> subprocess.Completed
         "--worker-class", "aiohttp.GunicornUVLoopWebWorker", "--bind", "127.0.0.1:0", "--log-level", "critical",
     ]  # fmt: skip
     return subprocess.run(
-        command, cwd=servers.ROOT, env={**os.environ, **environment}, capture_output=True, text=True, check=False
+        command,
+        cwd=servers.ROOT,
+        env={**os.environ, **LOCAL, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

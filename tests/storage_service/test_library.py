@@ -12,6 +12,7 @@ import pytest
 from imaging.header import Header
 from service_kit.errors import ContentLost, Gone, Unavailable
 from service_kit.spool import Spool, Spooled
+from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
 from storage_service.library import Library
@@ -45,7 +46,7 @@ async def library(store: MetadataStore, blobs: Blobs) -> AsyncIterator[Library]:
     await validator.start()
     Spool(blobs.spool_folder).prepare()
     async with Caches(()) as caches:
-        yield Library(store, blobs, validator, Purger(store, caches))
+        yield Library(store, blobs, validator, Purger(store, caches), AuditTrail(store, 1000))
     await validator.close()
 
 

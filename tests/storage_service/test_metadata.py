@@ -14,16 +14,20 @@ from urllib.parse import SplitResult, urlsplit
 import asyncpg
 import pytest
 
-from service_kit.errors import CannotStart, Unavailable
+from service_kit.errors import CannotStart, Forbidden, Unavailable
 from service_kit.ids import new_image_id
 from storage_service.metadata import _postgres_room, postgres
 from storage_service.metadata.base import (
+    AuditEntry,
     DatabaseConfig,
     ImageRecord,
+    KeyRecord,
     MetadataStore,
     PendingPurge,
     Position,
+    Space,
     StoredContent,
+    TokenRecord,
     create_store,
     pending_migrations,
 )
@@ -51,14 +55,22 @@ def record(number: int = 0, **changes: object) -> ImageRecord:
     return ImageRecord(**{**facts, **changes})
 
 
+def key(key_id: str, **changes: object) -> KeyRecord:
+    facts = {"key_id": key_id, "digest": "d", "name": "name", "scopes": "read", "created_at": NOW}
+    return KeyRecord.model_validate(facts | changes)
+
+
+def entry(entry_id: str, **changes: object) -> AuditEntry:
+    facts = {"key_id": "cli", "action": "upload", "subject": "image", "space": "", "request_id": "r", "at": NOW}
+    return AuditEntry.model_validate({"entry_id": entry_id} | facts | changes)
+
+
 @pytest.fixture(params=["sqlite", "postgres"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MetadataStore]:
     url = f"sqlite:///{tmp_path}/images.sqlite3"
     if request.param == "postgres":
         url = request.getfixturevalue("postgres_url")
-        connection = await asyncpg.connect(url)
-        await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps, disk_reserve")
-        await connection.close()
+        await empty(url)
     store = create_store(DatabaseConfig(url, None, 5))
     _URLS[id(store)] = url
     await store.open()
@@ -72,6 +84,13 @@ _URLS: dict[int, str] = {}
 def store_config(store: MetadataStore) -> DatabaseConfig:
     """How to connect to the database of a store."""
     return DatabaseConfig(_URLS[id(store)], None, 5)
+
+
+async def empty(url: str) -> None:
+    """Remove all tables of a PostgreSQL database."""
+    connection = await asyncpg.connect(url)
+    await connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    await connection.close()
 
 
 async def run_sql(store: MetadataStore, statement: str) -> list[object]:
@@ -103,6 +122,125 @@ async def test_a_record_is_found_as_it_was_added(store: MetadataStore) -> None:
     await add(store, stored)
     assert await store.find(stored.image_id) == stored
     assert await store.find(new_image_id()) is None
+
+
+async def test_a_space_has_its_uploads_in_each_minute(store: MetadataStore) -> None:
+    for most in (0, 1, 3, None):
+        await store.set_space(Space(space=f"space-{most}", max_uploads=most))
+        for minute in (7, 8):
+            counted = [await store.count_upload(f"space-{most}", minute) for _ in range(5)]
+            assert counted.count(True) == (5 if most is None else most), (most, minute)
+
+
+async def test_a_space_that_is_full_takes_no_image(store: MetadataStore) -> None:
+    await store.set_space(Space(space="by-number", max_images=2))
+    await store.set_space(Space(space="by-bytes", max_bytes=25))
+    first, *others = (record(number, space="by-number") for number in range(3))
+    await add(store, first, others[0])
+    with pytest.raises(Forbidden, match="the space 'by-number' has its 2 images"):
+        await add(store, others[1])
+    assert await store.find(others[1].image_id) is None
+    assert await store.mark_deleted(first.image_id, NOW, NOW)
+    await add(store, others[1])
+    await add(store, record(5, space="by-bytes", bytes=20))
+    with pytest.raises(Forbidden, match="has 20 of its 25 bytes, and the image has 6"):
+        await add(store, record(6, space="by-bytes", bytes=6))
+    await add(store, record(7, space="by-bytes", bytes=5))
+    spaces = {space.space: (space.images, space.bytes) for space in await store.spaces(10, "")}
+    assert spaces == {"by-bytes": (2, 25), "by-number": (2, 2 * first.bytes)}
+    assert [space.space for space in await store.spaces(10, "by-bytes")] == ["by-number"]
+
+
+async def test_uploads_beside_the_first_quota_of_a_space_are_counted(store: MetadataStore) -> None:
+    """Images of the default space are counted from the first quota on."""
+
+    async def upload(number: int) -> None:
+        await add(store, record(number))
+        some.set()
+
+    some = asyncio.Event()
+    uploads = [asyncio.create_task(upload(number)) for number in range(40)]
+    await some.wait()
+    await store.set_space(Space(space="default", max_images=1000))
+    await asyncio.gather(*uploads)
+    counted = await store.find_space("default")
+    assert counted
+    assert counted.images == 40
+
+
+async def test_uses_of_a_token_are_taken_one_by_one(store: MetadataStore) -> None:
+    token = TokenRecord(
+        token_id="t1",
+        digest="d",
+        key_id="",
+        space="default",
+        visibility="private",
+        formats="png jpeg",
+        max_bytes=5,
+        uses_left=3,
+        expires_at=NOW,
+    )
+    await store.add_token(token, NOW - timedelta(seconds=1))
+    assert await store.find_token("t1") == token
+    taken = await asyncio.gather(*(store.take_use("t1") for _ in range(9)))
+    assert taken.count(True) == 3
+    await store.give_back_use("t1")
+    assert [await store.take_use("t1") for _ in range(2)] == [True, False]
+    await store.add_token(token.model_copy(update={"token_id": "t2"}), NOW)
+    assert await store.find_token("t1") is None, "it has expired"
+    assert not await store.take_use("t1")
+
+
+async def test_a_key_and_the_one_that_it_replaces_change_together(store: MetadataStore) -> None:
+    old = key("old", expires_at=NOW + timedelta(days=9))
+    await store.add_key(old, entry("created"))
+    await store.add_key(key("new", space="tenant"), entry("rotated"), expire=("old", NOW + timedelta(days=5)))
+    with pytest.raises(Unavailable):  # there is such a key
+        await store.add_key(key("new"), entry("lost"), expire=("old", NOW))
+    await store.add_key(key("newer"), None, expire=("old", NOW + timedelta(days=7)))
+    found = {each.key_id: each for each in await store.keys()}
+    assert found["old"] == old.model_copy(update={"expires_at": NOW + timedelta(days=5)})
+    assert (found["new"].space, found["new"].expires_at) == ("tenant", None)
+    assert [each.entry_id for each in await store.entries(9, None, None)] == ["rotated", "created"]
+    assert await store.find_space("tenant")
+
+
+async def test_there_is_only_one_first_key(store: MetadataStore) -> None:
+    added = await asyncio.gather(*(store.add_first_key(key(str(n)), entry(str(n))) for n in range(4)))
+    assert added.count(True) == 1
+    (only,) = await store.keys()
+    assert [each.entry_id for each in await store.entries(9, None, None)] == [only.key_id]
+    assert await store.revoke_key(only.key_id, NOW)
+    assert not await store.revoke_key(only.key_id, NOW)
+    assert not await store.add_first_key(key("again")), "it was revoked, and not lost"
+
+
+async def test_the_audit_trail_keeps_the_newest_entries(store: MetadataStore) -> None:
+    for number in range(6):
+        at = NOW + timedelta(seconds=number)
+        await store.add_entry(entry(f"e{number}", at=at, key_id=f"key-{number % 2}", subject=f"image-{number % 3}"))
+    assert [each.entry_id for each in await store.entries(4, None, None)] == ["e5", "e4", "e3", "e2"]
+    assert [each.entry_id for each in await store.entries(4, "key-0", None)] == ["e4", "e2", "e0"]
+    assert [each.entry_id for each in await store.entries(4, "key-0", "image-1")] == ["e4"]
+    await store.trim_audit(2)
+    assert [each.entry_id for each in await store.entries(9, None, None)] == ["e5", "e4"]
+    await store.trim_audit(9)
+    assert len(await store.entries(9, None, None)) == 2
+
+
+async def test_a_change_of_the_visibility_is_announced_to_caches(store: MetadataStore) -> None:
+    image = record(1)
+    await add(store, image)
+    assert not await store.show_to(image.image_id, "public", NOW, NOW, entry("no change"))
+    assert await store.show_to(image.image_id, "private", NOW, NOW, entry("changed"))
+    (purge,) = await store.claim_purges(NOW, NOW + timedelta(hours=1), 9)
+    assert (purge.image_id, purge.damaged) == (image.image_id, True)
+    changed = await store.find(image.image_id)
+    assert changed
+    assert (changed.visibility, changed.deleted_at) == ("private", None)
+    assert await store.mark_deleted(image.image_id, NOW, NOW, entry("deleted"))
+    assert not await store.show_to(image.image_id, "public", NOW, NOW, entry("too late"))
+    assert {each.entry_id for each in await store.entries(9, None, None)} == {"changed", "deleted"}
 
 
 async def test_pages_are_complete_and_newest_first(store: MetadataStore) -> None:
@@ -239,8 +377,7 @@ async def test_a_scrub_opens_the_database_of_a_running_service(store: MetadataSt
 async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: MetadataStore) -> None:
     names = [name for name, _ in pending_migrations(set())]
     assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names
-    await run_sql(store, f"DELETE FROM schema_migrations WHERE name = '{names[-1]}'")
-    await run_sql(store, "ALTER TABLE images DROP COLUMN unread_frames")
+    await forget_the_last_migration(store)
     another = create_store(store_config(store))
     with pytest.raises(CannotStart, match=f"lacks the migrations {names[-1]}; start the storage service"):
         await another.open(beside=True)
@@ -249,8 +386,8 @@ async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: 
 
 
 async def test_a_scrub_of_an_empty_database_creates_nothing(postgres_url: str) -> None:
+    await empty(postgres_url)
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps, disk_reserve")
     store = create_store(DatabaseConfig(postgres_url, None, 2))
     with pytest.raises(CannotStart, match="lacks the migrations 0001_images"):
         await store.open(beside=True)
@@ -427,8 +564,8 @@ async def test_only_one_process_can_use_a_sqlite_database(tmp_path: Path) -> Non
 
 
 async def test_many_processes_can_migrate_at_the_same_time(postgres_url: str) -> None:
+    await empty(postgres_url)
     connection = await asyncpg.connect(postgres_url)
-    await connection.execute("DROP TABLE IF EXISTS images, purges, schema_migrations, sweeps, disk_reserve")
     stores = [create_store(DatabaseConfig(postgres_url, None, 2)) for _ in range(6)]
     await asyncio.gather(*(store.open() for store in stores))
     applied = await connection.fetch("SELECT name FROM schema_migrations")
@@ -546,11 +683,12 @@ async def test_slow_uploads_do_not_delay_queries(postgres_url: str) -> None:
     await store.close()
 
 
-async def forget_the_last_migration(url: str) -> None:
-    connection = await asyncpg.connect(url)
-    await connection.execute("ALTER TABLE images DROP unread_frames")
-    await connection.execute("DELETE FROM schema_migrations WHERE name = '0007_unread_frames'")
-    await connection.close()
+async def forget_the_last_migration(store: MetadataStore) -> None:
+    for table in ("keys", "spaces", "upload_tokens", "audit"):
+        await run_sql(store, f"DROP TABLE {table}")
+    await run_sql(store, "DROP INDEX images_of_space")
+    await run_sql(store, "ALTER TABLE images DROP COLUMN space")
+    await run_sql(store, "DELETE FROM schema_migrations WHERE name = '0008_access'")
 
 
 @pytest.mark.parametrize("store", ["postgres"], indirect=True)
@@ -560,7 +698,7 @@ async def test_a_migration_does_not_wait_for_slow_uploads_and_removals(store: Me
         assert not await stored.is_damaged()
         assert not await swept.is_used()
         async with asyncio.timeout(5):
-            await forget_the_last_migration(store_config(store).url)
+            await forget_the_last_migration(store)
             await newer.open()
     await newer.close()
 
@@ -572,7 +710,7 @@ async def test_a_migration_that_has_to_wait_does_not_stop_queries(
     image = record(1)
     await add(store, image)
     url = store_config(store).url
-    await forget_the_last_migration(url)
+    await forget_the_last_migration(store)
     backup, newer = await asyncpg.connect(url), create_store(store_config(store))
     async with backup.transaction():
         await backup.execute("SELECT count(*) FROM images")
@@ -587,7 +725,7 @@ async def test_a_migration_that_has_to_wait_does_not_stop_queries(
             await late.open()
         assert not opening.done()
     await opening
-    assert await newer.find(image.image_id) == image.model_copy(update={"bands": 4})
+    assert await newer.find(image.image_id) == image
     await asyncio.gather(newer.close(), late.close(), backup.close())
 
 

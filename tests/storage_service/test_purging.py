@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import pytest
 from aiohttp import web
 
 from service_kit.http.server import Runner, listen
 from storage_service import purging
+from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeOrder
 from storage_service.library import Library
@@ -288,14 +289,15 @@ async def test_a_deletion_is_purged_although_its_client_hung_up(
     image, commit = record(), store.mark_deleted
     await add(store, image)
 
-    async def commit_and_hang_up(image_id: str, at: datetime, purge_at: datetime) -> bool:
-        await commit(image_id, at, purge_at)
+    async def commit_and_hang_up(*change: Any) -> bool:
+        await commit(*change)
         raise asyncio.CancelledError
 
     monkeypatch.setattr(store, "mark_deleted", commit_and_hang_up)
     async with watched(store, cache.url) as (made, wake, _):
         await wake.asleep.wait()
-        library = Library(store, Blobs(f"file://{tmp_path}"), Validator(StorageSettings()), made)
+        audit = AuditTrail(store, 1000)
+        library = Library(store, Blobs(f"file://{tmp_path}"), Validator(StorageSettings()), made, audit)
         with pytest.raises(asyncio.CancelledError):
             await library.delete(image.image_id)
         await cache.receive(1)

@@ -3,7 +3,8 @@
 import pytest
 
 from service_kit.errors import BadRequest, URITooLong
-from service_kit.parameters import CACHE_BUSTERS, NOT_YET
+from service_kit.parameters import CACHE_BUSTERS
+from service_kit.signing import PARAMETERS
 from transform_service import aliases
 from transform_service.chain import PRESET, RESERVED, parse, parse_presets
 from transform_service.operations.base import load_operations
@@ -66,7 +67,7 @@ def test_fits_of_other_services_have_one_of_ours(fit: str, ours: str) -> None:
 
 
 def test_a_name_has_one_meaning() -> None:
-    ours = {*load_operations(), *RESERVED, PRESET, *load_sources(), *CACHE_BUSTERS, *NOT_YET}
+    ours = {*load_operations(), *RESERVED, PRESET, *load_sources(), *CACHE_BUSTERS, *PARAMETERS}
     assert len(set(aliases.NAMES)) == len(aliases.NAMES)
     assert not ours & set(aliases.NAMES)
     assert {alias.of for alias in (*aliases.RENAMED, *aliases.PARTS.values())} <= {*load_operations(), *RESERVED}

@@ -41,7 +41,15 @@ class Storage:
             alpha=False,
             progressive=False,
         )
-        return Located(image_id=image_id, sha256="a" * 64, bytes=1, header=header, path=Path("/blobs/sha256/a"))
+        return Located(
+            image_id=image_id,
+            sha256="a" * 64,
+            bytes=1,
+            header=header,
+            path=Path("/blobs/sha256/a"),
+            visibility="public",
+            space="default",
+        )
 
     async def confirm(self, image_id: str) -> None:
         await self.locate(image_id)

@@ -26,7 +26,15 @@ PLACES = BlobPlaces(TransformSettings(blob_url="file:///blobs"))
 HEADER = Header(
     format="png", width=1, height=1, frames=1, orientation=1, colour_space="srgb", alpha=False, progressive=False
 )
-RIGHT = Located(image_id=ID, sha256=SHA256, bytes=1, header=HEADER, path=Path("/blobs/sha256/aa/aa/a"))
+RIGHT = Located(
+    image_id=ID,
+    sha256=SHA256,
+    bytes=1,
+    header=HEADER,
+    path=Path("/blobs/sha256/aa/aa/a"),
+    visibility="public",
+    space="default",
+)
 EVIL = RIGHT.model_copy(update={"path": Path("/etc/passwd")})
 
 
