@@ -101,11 +101,12 @@ class Checker:
     async def _contents(self, begin: str) -> AsyncIterator[StoredContent]:
         after = begin
         while page := await self._metadata.contents(_PAGE, after):
-            for content in page:
-                if not content.sha256.startswith(begin):
-                    return
+            wanted = [content for content in page if content.sha256.startswith(begin)]
+            for content in wanted:
                 yield content
-            await self._pace.after(len(page))
+            await self._pace.after(len(wanted))
+            if len(wanted) < len(page):
+                return
             after = page[-1].sha256
 
     async def _confirm(self, found: Callable[[Finding], None]) -> None:
