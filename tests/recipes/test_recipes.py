@@ -167,7 +167,9 @@ async def test_errors_are_those_of_the_page(site: Site) -> None:
             continue
         if "revoked" in detail:
             site.keys("revoke", key.split("_")[1])
-        await _expect(site, requests[detail], int(status), detail.replace("ID", image_id))
+        # From another address each time: one that sends many wrong signatures is throttled.
+        async with site.from_elsewhere() as visitor:
+            await _expect(visitor, requests[detail], int(status), detail.replace("ID", image_id))
 
 
 async def _expect(site: Site, target: str, status: int, detail: str) -> None:

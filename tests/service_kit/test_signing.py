@@ -23,6 +23,12 @@ def is_right(target: str) -> bool:
     return url is not None and url.key_id == KEY and signing.signature_of(url.text, secret) == url.signature
 
 
+def spelt(target: str) -> str:
+    """A URL with its path in the canonical spelling."""
+    path, mark, query = target.partition("?")
+    return signing.canonical(path) + mark + query
+
+
 @given(CHAINS, some.none() | some.integers(1, 10**11 - 1))
 def test_what_was_signed_is_right(chain: str, expires: int | None) -> None:
     target = f"/v1/images/abc.webp?{chain}".rstrip("?")
@@ -37,7 +43,7 @@ def test_nothing_else_is_right(chain: str, data: some.DataObject) -> None:
     place = data.draw(some.integers(0, len(url) - 1))
     end = data.draw(some.integers(place, min(len(url), place + 3)))
     changed = url[:place] + data.draw(some.text("aA0=&?%,", max_size=3)) + url[end:]
-    assert changed == url or not is_right(changed)
+    assert spelt(changed) == spelt(url) or not is_right(changed)
 
 
 def test_milliseconds_are_refused() -> None:
