@@ -3,11 +3,28 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import NoReturn
 
 from imgsvc import __version__
 from service_kit.leaving import leave
+
+_ADMINISTRATION = "storage_service.administration"
+_COMMANDS = {
+    "scrub": ("compare every stored blob with its record", "storage_service.scrub", "storage_service.scrub"),
+    "check": (
+        "look for images without their blob, and blobs without an image",
+        "storage_service.check",
+        "storage_service.check",
+    ),
+    "keys": ("make, list, revoke and rotate the keys of clients", "storage_service.keys", _ADMINISTRATION),
+    "spaces": ("list spaces and set their quotas", "storage_service.spaces", _ADMINISTRATION),
+    "audit": ("show who changed what", "storage_service.trail", _ADMINISTRATION),
+    "sign": ("sign the URL of a picture", "storage_service.sign", "storage_service.sign"),
+}
+"""Commands of the storage service: what they do, and the modules with `add_options` and with `run`. Importing one takes
+a second, so only the one that is named is imported."""
 
 
 def run() -> NoReturn:
@@ -38,44 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     explain.add_argument("file", type=Path, help="the image")
     explain.add_argument("--format", metavar="EXT", help="the output format (default: the image's own)")
     explain.set_defaults(run=_explain)
-    scrub = commands.add_parser("scrub", help="compare every stored blob with its record")
-    if "scrub" in arguments:
-        from storage_service.scrub import add_options, run  # noqa: PLC0415
-
-        add_options(scrub)
-        scrub.set_defaults(run=run)
-    check = commands.add_parser("check", help="look for images without their blob, and blobs without an image")
-    if "check" in arguments:
-        from storage_service import check as checks  # noqa: PLC0415
-
-        checks.add_options(check)
-        check.set_defaults(run=checks.run)
-    keys = commands.add_parser("keys", help="make, list, revoke and rotate the keys of clients")
-    if "keys" in arguments:
-        from storage_service import administration  # noqa: PLC0415
-        from storage_service import keys as key_commands  # noqa: PLC0415
-
-        key_commands.add_options(keys)
-        keys.set_defaults(run=administration.run)
-    spaces = commands.add_parser("spaces", help="list spaces and set their quotas")
-    if "spaces" in arguments:
-        from storage_service import administration  # noqa: PLC0415
-        from storage_service import spaces as space_commands  # noqa: PLC0415
-
-        space_commands.add_options(spaces)
-        spaces.set_defaults(run=administration.run)
-    audit = commands.add_parser("audit", help="show who changed what")
-    if "audit" in arguments:
-        from storage_service import administration, trail  # noqa: PLC0415
-
-        trail.add_options(audit)
-        audit.set_defaults(run=administration.run)
-    sign = commands.add_parser("sign", help="sign the URL of a picture")
-    if "sign" in arguments:
-        from storage_service import sign as signatures  # noqa: PLC0415
-
-        signatures.add_options(sign)
-        sign.set_defaults(run=signatures.run)
+    for name, (summary, options_of, run_of) in _COMMANDS.items():
+        command = commands.add_parser(name, help=summary)
+        if name in arguments:
+            import_module(options_of).add_options(command)
+            command.set_defaults(run=import_module(run_of).run)
     options = parser.parse_args(arguments)
     return int(options.run(options))
 

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from service_kit.errors import Forbidden, Hidden, Unauthorized
+from service_kit.errors import BadRequest, Forbidden, Hidden, Unauthorized
 
 
 class Mode(StrEnum):
@@ -53,7 +53,7 @@ TOKEN_PREFIX = "ut_"  # noqa: S105
 """Of upload tokens, which only the storage service can check."""
 DEFAULT_SPACE = "default"
 """The space of images that a key without a space uploads."""
-SPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
+_SPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +133,12 @@ def check_view(identity: Identity, image_id: str, visibility: str, space: str) -
         raise Hidden(f"the image {image_id} does not exist")
     if not identity.may(Scope.READ):
         raise Forbidden(f"the key lacks the scope `{Scope.READ}`; use one that has it")
+
+
+def check_space(name: str) -> None:
+    """Raise BadRequest unless a space may have this name."""
+    if not _SPACE.fullmatch(name):
+        raise BadRequest(f"{name[:64]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
 
 
 def is_loopback(host: str) -> bool:

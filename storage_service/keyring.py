@@ -1,7 +1,6 @@
 """Keys of clients: making them, revoking them, and recognising them."""
 
 import asyncio
-import hashlib
 import hmac
 import logging
 import re
@@ -14,15 +13,14 @@ from datetime import UTC, datetime, timedelta
 from cachetools import TTLCache
 
 from service_kit import signing
-from service_kit.access import SPACE, Identity, Scope
+from service_kit.access import Identity, Scope, check_space
 from service_kit.errors import BadRequest, Forbidden, NotFound, ServiceError, WrongCredential
 from storage_service.audit import COMMAND_LINE, Action, AuditTrail
+from storage_service.credentials import digest, is_right
 from storage_service.metadata.base import KeyRecord, MetadataStore
 
 _KEY = re.compile("ik_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"[\w .@:/+-]{1,64}")
-_NOBODY = "0" * 64
-"""A digest that no secret has, to compare with if there is no such key."""
 _KNOWN_SECONDS = 1.0
 """How long an answer is remembered. A revocation takes effect within 5 s, and others remember what this says, too."""
 _REMEMBERED = 10_000
@@ -123,11 +121,11 @@ class Keyring:
     async def identify(self, key: str) -> Identity:
         """See Authority."""
         refused_at = time.monotonic() + _REFUSAL_SECONDS
-        digest = _digest(key)
-        answer = self._known.get(digest)
+        known_as = digest(key)
+        answer = self._known.get(known_as)
         if answer is None:
             answer = await self._answer(key)
-            self._known[digest] = answer
+            self._known[known_as] = answer
         if isinstance(answer, Forbidden):
             await asyncio.sleep(max(0.0, refused_at - time.monotonic()))
             raise type(answer)(answer.detail)
@@ -167,8 +165,8 @@ class Keyring:
         """Whose key this is, or why it is refused. Only its owner learns more than that it is not valid."""
         match = _KEY.fullmatch(key)
         record = await self._metadata.find_key(match[1]) if match else None
-        is_right = hmac.compare_digest(record.digest if record else _NOBODY, _digest(match[2] if match else ""))
-        if record is None or not is_right:
+        is_key = is_right(match[2] if match else None, record.digest if record else None)
+        if record is None or not is_key:
             return WrongCredential("the key is not valid")
         now = datetime.now(UTC)
         if fault := _fault(record, now):
@@ -192,8 +190,8 @@ def _identity(record: KeyRecord) -> Identity:
 
 def _new(name: str, scopes: Collection[str], expires_at: datetime | None, space: str | None) -> NewKey:
     now = datetime.now(UTC)
-    if space is not None and not SPACE.fullmatch(space):
-        raise BadRequest(f"{space[:80]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
+    if space is not None:
+        check_space(space)
     if not _NAME.fullmatch(name):
         raise BadRequest(f"{name[:80]!r} is not a name for a key; use 1 to 64 letters, digits, spaces and .@:/+-_")
     for scope in scopes:
@@ -208,7 +206,7 @@ def _new(name: str, scopes: Collection[str], expires_at: datetime | None, space:
     key_id, secret = secrets.token_hex(6), secrets.token_urlsafe(32)
     record = KeyRecord(
         key_id=key_id,
-        digest=_digest(secret),
+        digest=digest(secret),
         name=name,
         scopes=" ".join(scope for scope in Scope if scope in scopes),
         created_at=now,
@@ -225,8 +223,3 @@ def _fault(key: KeyRecord, now: datetime) -> str:
     if key.expires_at and key.expires_at <= now:
         return f"the key expired at {key.expires_at.astimezone(UTC).isoformat(timespec='seconds')}; ask for a new one"
     return ""
-
-
-def _digest(secret: str) -> str:
-    """Plain SHA-256: a secret of 256 random bits cannot be guessed, so that a slow hash would protect nothing."""
-    return hashlib.sha256(secret.encode()).hexdigest()

@@ -16,8 +16,8 @@ Sign a URL of a picture, so that everybody who has it can see the picture, priva
 is revoked.
 """
 EPILOG = """\
-The signing secret is in SIGNING_SECRET; `imgsvc keys create web --scope sign` shows it. There is no option for it,
-since all users of a machine can see the command lines of processes.
+The signing secret is in SIGNING_SECRET; `imgsvc keys create web --scope sign` shows it. It is not an option,
+because other users of the machine can see the command lines of processes.
 
 examples:
   imgsvc sign 'https://img.example.com/v1/images/ID.webp?thumb=300' --expires 1h

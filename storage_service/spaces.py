@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
 
-from service_kit.access import SPACE
-from service_kit.errors import BadRequest
+from service_kit.access import check_space
 from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
@@ -79,8 +78,7 @@ async def _list(office: Office, options: argparse.Namespace) -> None:
 
 
 async def _set(office: Office, options: argparse.Namespace) -> None:
-    if not SPACE.fullmatch(options.space):
-        raise BadRequest(f"{options.space[:64]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
+    check_space(options.space)
     wanted = Space(
         space=options.space,
         max_bytes=options.max_bytes,

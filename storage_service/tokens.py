@@ -1,7 +1,5 @@
 """Upload tokens: with one, a web page may upload once, or a few times, without a key."""
 
-import hashlib
-import hmac
 import re
 import secrets
 from collections.abc import AsyncIterator, Sequence
@@ -12,11 +10,11 @@ from datetime import UTC, datetime, timedelta
 from service_kit.access import DEFAULT_SPACE, TOKEN_PREFIX, Identity
 from service_kit.errors import Forbidden, ServiceError, Unavailable, WrongCredential
 from storage_service.audit import Action, AuditTrail
+from storage_service.credentials import digest, is_right
 from storage_service.keyring import Keyring
 from storage_service.metadata.base import MetadataStore, TokenRecord
 
 _TOKEN = re.compile(TOKEN_PREFIX + "([0-9a-f]{16})_([A-Za-z0-9_-]{43})")
-_NOBODY = "0" * 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +50,7 @@ class UploadTokens:
         token_id, secret, now = secrets.token_hex(8), secrets.token_urlsafe(32), datetime.now(UTC)
         record = TokenRecord(
             token_id=token_id,
-            digest=_digest(secret),
+            digest=digest(secret),
             key_id=owner.key_id,
             space=owner.space or space or DEFAULT_SPACE,
             visibility=wish.visibility,
@@ -88,15 +86,11 @@ class UploadTokens:
     async def _found(self, token: str) -> TokenRecord:
         match = _TOKEN.fullmatch(token)
         record = await self._metadata.find_token(match[1]) if match else None
-        is_right = hmac.compare_digest(record.digest if record else _NOBODY, _digest(match[2] if match else ""))
-        if record is None or not is_right:
+        is_token = is_right(match[2] if match else None, record.digest if record else None)
+        if record is None or not is_token:
             raise WrongCredential("the upload token is not valid, or expired a while ago; ask for a new one")
         if record.expires_at <= datetime.now(UTC):
             raise Forbidden("the upload token has expired; ask for a new one")
         if record.key_id:
             await self._keyring.check(record.key_id)
         return record
-
-
-def _digest(secret: str) -> str:
-    return hashlib.sha256(secret.encode()).hexdigest()

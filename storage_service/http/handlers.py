@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from service_kit.access import DEFAULT_SPACE, SPACE, Identity, Scope, Visibility, check_view
+from service_kit.access import DEFAULT_SPACE, Identity, Scope, Visibility, check_space, check_view
 from service_kit.errors import BadRequest, Forbidden, Hidden
 from service_kit.http import access, paths, queries
 from service_kit.http.delivery import check_match
@@ -172,8 +172,7 @@ def _space(request: web.Request, given: Mapping[str, str]) -> str | None:
         return own
     if own not in {None, space}:
         raise Hidden(f"the space {space[:64]!r} does not exist")
-    if not SPACE.fullmatch(space):
-        raise BadRequest(f"{space[:64]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
+    check_space(space)
     return space
 
 

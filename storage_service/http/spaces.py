@@ -5,8 +5,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
-from service_kit.access import SPACE
-from service_kit.errors import BadRequest
+from service_kit.access import check_space
 from service_kit.http import access, paths, queries
 from service_kit.http.json_bodies import read_json
 from storage_service.audit import Action
@@ -49,8 +48,7 @@ async def set_quotas(request: web.Request) -> web.Response:
     """Set the quotas of a space, which may be new: 200 with its description."""
     queries.parameters(request)
     name = request.match_info["space"]
-    if not SPACE.fullmatch(name):
-        raise BadRequest(f"{name[:64]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
+    check_space(name)
     wanted = await read_json(request, request.app[SETTINGS], _Quotas)
     space = Space(
         space=name,

@@ -6,7 +6,7 @@ from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field
 
 from imaging.formats import EXTENSIONS, FORMATS
-from service_kit.access import SPACE, Visibility
+from service_kit.access import Visibility, check_space
 from service_kit.errors import BadRequest, Hidden
 from service_kit.http import access, paths, queries
 from service_kit.http.json_bodies import read_json
@@ -45,10 +45,10 @@ async def create(request: web.Request) -> web.Response:
     for name in wanted.formats:
         if name not in EXTENSIONS:
             raise BadRequest(f"formats: {name[:64]!r} is not a format; use {', '.join(FORMATS)}")
-    if wanted.space is not None and not SPACE.fullmatch(wanted.space):
-        raise BadRequest(f"space: {wanted.space[:64]!r} is not a name; use 1 to 63 of a-z, 0-9, - and _")
-    if wanted.space is not None and not identity.sees(wanted.space):
-        raise Hidden(f"the space {wanted.space!r} does not exist")
+    if wanted.space is not None:
+        check_space(wanted.space)
+        if not identity.sees(wanted.space):
+            raise Hidden(f"the space {wanted.space!r} does not exist")
     wish = Wish(
         max_bytes=min(wanted.max_bytes or settings.max_upload_bytes, settings.max_upload_bytes),
         formats=sorted({EXTENSIONS[name].name for name in wanted.formats}),
