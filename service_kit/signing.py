@@ -48,7 +48,7 @@ class SignedUrl:
 
 
 def derived_secret(master: bytes, key_id: str) -> str:
-    """The signing secret of a key. It is not in the database, and cannot be computed from what is there."""
+    """The signing secret of a key. The database does not have it, nor anything from which to compute it."""
     return _text(hmac.digest(master, f"imgsvc signing secret of {key_id}".encode(), hashlib.sha256))
 
 
@@ -82,7 +82,7 @@ def signed(
 ) -> str:
     """`target`, a path with or without a query, with the parameters of a signed URL.
 
-    `secret` is as `shown`. Raises ValueError if the target cannot be signed so.
+    `secret` is as `shown`. Raises ValueError for a target that cannot have such a signature.
     """
     key_id, derived = parsed_secret(secret)
     path, _, query = target.partition("?")

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import aiohttp
 
 _PAUSE = 0.0 if os.environ.get("LONG") else 0.02
-"""Seconds between two requests of a client. Other tests run beside these in CI."""
+"""Seconds between two requests of a client. In CI, other tests run at the same time."""
 
 
 class Hammer:

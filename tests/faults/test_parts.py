@@ -28,7 +28,7 @@ GONE_SECONDS = 30 if LONG else 3
 BLOBS = 500 if LONG else 40
 _UPLOADERS = 8
 _PAUSE = 0.0 if LONG else 0.1
-"""Seconds between two requests of a client. Other tests run beside these in CI."""
+"""Seconds between two requests of a client. In CI, other tests run at the same time."""
 _RECOVERY_SECONDS = 5 if LONG else 30
 """What the docs promise, and what a busy machine in CI needs."""
 _PARTS = ("varnish", "nginx", "storage", "transform", "postgres", "redis")

@@ -22,7 +22,7 @@ class PostedSource(Source):
 
     @asynccontextmanager
     async def open(self, value: str | Spooled, viewer: Identity) -> AsyncIterator[SourceImage]:
-        """See Source. The file is in the spool already. It belongs to whoever sent it."""
+        """See Source. The file is in the spool already. Whoever sent it may see it."""
         del viewer
         if isinstance(value, str):
             raise BadRequest("the field 'image' must be a file, not text")
