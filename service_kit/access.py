@@ -114,7 +114,7 @@ class Authority(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What a response requires of whoever gets it from a cache."""
+    """Who may get a response from a cache."""
 
     space: str | None
     """The space of the private images that it shows; None: any right to see pictures is enough."""

@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 _NOBODY = "0" * 64
-"""A digest that no secret has, to compare with if there is no record."""
+"""A digest that matches no secret. Secrets are compared with it when there is no record."""
 
 
 def digest(secret: str) -> str:

@@ -96,7 +96,7 @@ class Keyring:
         return await self._metadata.keys()
 
     async def revoke(self, key_id: str, by: str = COMMAND_LINE) -> None:
-        """Revoke a key. It is refused everywhere within 5 s. Raises NotFound if there is no such key."""
+        """Revoke a key. It is refused everywhere within 5 s. Raises NotFound if the key does not exist."""
         entry = self._audit.entry(by, Action.KEY_REVOKE, key_id)
         if not await self._metadata.revoke_key(key_id, datetime.now(UTC), entry) and not await self._metadata.find_key(
             key_id
@@ -106,7 +106,7 @@ class Keyring:
     async def rotate(self, key_id: str, overlap: timedelta, by: str = COMMAND_LINE) -> NewKey:
         """Make a new key with the name, the scopes and the lifetime of another one, which expires after `overlap`.
 
-        Raises NotFound if there is no such key, or it does not work any more.
+        Raises NotFound if the key does not exist, or no longer works.
         """
         old = await self._metadata.find_key(key_id)
         now = datetime.now(UTC)
@@ -145,7 +145,7 @@ class Keyring:
             if signer:
                 await self._note_use(signer, datetime.now(UTC))
         now = datetime.now(UTC)
-        fault = _fault(signer, now) if signer else "there is no such key"
+        fault = _fault(signer, now) if signer else "the key does not exist"
         if signer is None or fault:
             raise Forbidden(f"the signature is not valid any more: {fault}")
         identity = _identity(signer)
@@ -217,7 +217,7 @@ def _new(name: str, scopes: Collection[str], expires_at: datetime | None, space:
 
 
 def _fault(key: KeyRecord, now: datetime) -> str:
-    """Why a key does not work any more; empty if it does."""
+    """Why a key no longer works; empty if it does."""
     if key.revoked_at:
         return "the key was revoked; ask for a new one"
     if key.expires_at and key.expires_at <= now:

@@ -23,7 +23,7 @@ scopes: {", ".join(Scope)}; `admin` includes all others. A revoked key is refuse
 
 A key with the scope `sign` has a signing secret too, which is shown with it: see `imgsvc sign --help`.
 
-{exit_codes("1 there is no such key; ")}
+{exit_codes("1 the key does not exist; ")}
 """
 
 

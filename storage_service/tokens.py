@@ -69,7 +69,7 @@ class UploadTokens:
         """A context in which an upload uses the token once. If it certainly stores nothing, the use is given back.
 
         Raises WrongCredential for a token that was never right, and Forbidden for one that is used or expired, or whose
-        key does not work any more.
+        key no longer works.
         """
         record = await self._found(token)
         if not await self._metadata.take_use(record.token_id):

@@ -34,7 +34,7 @@ async def _show(office: Office, options: argparse.Namespace) -> None:
         print(json.dumps({"entries": [described(entry) for entry in found]}, indent=2))
         return
     if not found:
-        print("there are no such entries", file=sys.stderr)
+        print("no entries match", file=sys.stderr)
         return
     headings = ("TIME", "KEY", "ACTION", "SUBJECT", "SPACE", "REQUEST")
     print_table(
