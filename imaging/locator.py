@@ -7,6 +7,7 @@ from typing import NoReturn, Protocol
 from pydantic import BaseModel, ConfigDict
 
 from imaging.header import Header
+from imaging.levels import Level
 from service_kit.errors import ContentLost
 
 
@@ -26,6 +27,8 @@ class Located(BaseModel):
     url: str | None = None
     visibility: str
     space: str
+    levels: tuple[Level, ...] | None = None
+    """Those that are stored; None if storage keeps none."""
 
 
 class Locator(Protocol):
@@ -39,6 +42,15 @@ class Locator(Protocol):
 
     async def confirm(self, image_id: str) -> str:
         """Check that the image is whole now, and return its visibility. Raises the errors of `locate` otherwise."""
+
+    async def keep_level(self, image_id: str, side: int, file: Path) -> None:
+        """Store a level, whose file may be moved. Raises the errors of `locate`, and BadRequest if it is not one.
+
+        Raises InsufficientStorage if there is no room for it.
+        """
+
+    async def drop_level(self, image_id: str, side: int) -> None:
+        """Remove a level that is lost or damaged. Raises the errors of `locate`."""
 
 
 async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:

@@ -3,6 +3,7 @@
 import fcntl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from service_kit.http.health import probe_routes
 from service_kit.http.problems import PATH_PREFIX, REFUSED_HEADER
 from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER
 from service_kit.processes import worker
+from service_kit.threads import in_thread
 from storage_service.caches import PurgeOrder
 from storage_service.http import handlers as storage
 from storage_service.settings import StorageSettings
@@ -41,6 +43,17 @@ class LibraryLocator:
     async def confirm(self, image_id: str) -> str:
         """See Locator."""
         return (await self._app[storage.LIBRARY].find_whole(image_id)).visibility
+
+    async def keep_level(self, image_id: str, side: int, file: Path) -> None:
+        """See Locator."""
+        content = await in_thread(file.read_bytes)
+        async with self._app[storage.SPOOL].writer(len(content), "the level") as writer:
+            await writer.write(content)
+            await self._app[storage.LIBRARY].keep_level(image_id, side, await writer.finish())
+
+    async def drop_level(self, image_id: str, side: int) -> None:
+        """See Locator."""
+        await self._app[storage.LIBRARY].drop_level(image_id, side)
 
 
 class OwnCaches:

@@ -28,6 +28,7 @@ from storage_service.caches import Caches, PurgeableCache
 from storage_service.first_key import FirstKey
 from storage_service.http import audits, handlers, keys, signing, spaces, tokens
 from storage_service.keyring import Keyring
+from storage_service.levels import Levels
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, create_store
 from storage_service.purge_hook import PurgeHook
@@ -53,6 +54,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     setup(app, settings)
     app.add_routes(public_routes())
     app.add_routes([web.get(paths.LOCATION, handlers.locate), web.get(paths.IDENTITY, keys.identity)])
+    app.add_routes([web.put(paths.LEVEL, handlers.keep_level), web.delete(paths.LEVEL, handlers.drop_level)])
     app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])
     app.add_routes([metrics_route(_observe)])
     app.on_startup.append(_show_first_key)
@@ -115,12 +117,15 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         if app[access.MODE] is Mode.KEYS and (new := await app[keys.KEYRING].create_first()):
             app[FIRST_KEY] = FirstKey(new)
             stack.push_async_callback(_show_first_key, app)  # the start may fail, and the next one makes no other key
-        library = Library(metadata, blobs, validator, purger, audit)
+        levels = Levels(metadata, blobs, settings.level_bytes)
+        library = Library(metadata, blobs, validator, purger, audit, levels=levels)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)
         purging = asyncio.create_task(purger.run())
         stack.callback(purging.cancel)
+        if settings.level_bytes:
+            stack.callback(asyncio.create_task(levels.run()).cancel)
         yield
 
 

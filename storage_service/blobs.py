@@ -1,13 +1,14 @@
 """Blobs: the bytes of images, in files or an object store, named by their SHA-256."""
 
 import asyncio
+import copy
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -63,6 +64,7 @@ class Blobs:
         `seconds` is how long an object store may take to answer.
         """
         self._seconds = seconds
+        self._prefix = _PREFIX
         parts = parts_of("BLOB_URL", url)
         if parts.scheme == "file" and parts.netloc:
             raise ValueError(
@@ -84,6 +86,11 @@ class Blobs:
         return self._root is not None
 
     @property
+    def can_be_read(self) -> bool:
+        """Whether others can read blobs by themselves: as files, or from signed URLs."""
+        return self.in_files or self._signs
+
+    @property
     def spool_folder(self) -> Path:
         """The folder for incoming uploads. If blobs are files, it is on their disk: a rename stores an upload."""
         return self._root / "incoming" if self._root else scratch_directory("incoming")
@@ -92,10 +99,15 @@ class Blobs:
         """The file of a blob, if blobs are files."""
         return self._root / self.key(sha256) if self._root else None
 
-    @staticmethod
-    def key(sha256: str) -> str:
+    def below(self, folder: str) -> Self:
+        """Other blobs of the same store, in a folder of their own. Each belongs to the content that its name says."""
+        blobs = copy.copy(self)
+        blobs._prefix = folder  # noqa: SLF001  # its own
+        return blobs
+
+    def key(self, sha256: str) -> str:
         """The path of a blob below the root of the store."""
-        return f"{_PREFIX}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
+        return f"{self._prefix}/{sha256[:2]}/{sha256[2:4]}/{sha256}"
 
     async def presigned_url(self, sha256: str, lifetime: timedelta) -> str | None:
         """A URL from which to read the blob; None if the store cannot sign URLs."""
@@ -179,7 +191,7 @@ class Blobs:
         Leaves out what somebody else may have put among them.
         """
         with _translated():
-            async for batch in obstore.list(self._store, f"{_PREFIX}/{begin}", chunk_size=_LIST_BATCH):
+            async for batch in obstore.list(self._store, f"{self._prefix}/{begin}", chunk_size=_LIST_BATCH):
                 found = [(each, each["path"].rpartition("/")[2]) for each in batch]
                 yield [
                     ListedBlob(name, each["size"], each["last_modified"])

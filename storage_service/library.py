@@ -25,6 +25,7 @@ from service_kit.observing import spans
 from service_kit.spool import Spooled
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
+from storage_service.levels import Levels
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
 from storage_service.purging import Purger, first_round
 from storage_service.validation import Validator
@@ -52,10 +53,18 @@ class Library:
     """All images: records in a metadata store, each with a blob. There is never a record without a blob."""
 
     def __init__(
-        self, metadata: MetadataStore, blobs: Blobs, validator: Validator, purger: Purger, audit: AuditTrail
+        self,
+        metadata: MetadataStore,
+        blobs: Blobs,
+        validator: Validator,
+        purger: Purger,
+        audit: AuditTrail,
+        *,
+        levels: Levels,
     ) -> None:
         self._metadata = metadata
         self._blobs = blobs
+        self._levels = levels
         self._validator = validator
         self._purger = purger
         self._audit = audit
@@ -182,7 +191,17 @@ class Library:
             url=url,
             visibility=record.visibility,
             space=record.space,
+            levels=await self._levels.of(record),
         )
+
+    async def keep_level(self, image_id: str, side: int, upload: Spooled) -> None:
+        """Store a level of an image. Raises the errors of `find_whole`, of Validator, and of Levels.keep."""
+        record = await self.find_whole(image_id)
+        await self._levels.keep(record, side, upload, await self._validator.read_header(upload))
+
+    async def drop_level(self, image_id: str, side: int) -> None:
+        """Remove a level that is lost or damaged. Raises the errors of `find`."""
+        await self._levels.drop((await self.find(image_id)).sha256, side)
 
     async def delete(self, image_id: str, by: Identity = EVERYTHING) -> None:
         """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
@@ -206,6 +225,7 @@ class Library:
         async for batch in self._blobs.list_older(datetime.now(UTC) - grace):
             for sha256 in set(batch) - await self._metadata.used_contents(batch):
                 removed += await self._sweep(sha256)
+        await self._levels.sweep(grace)
         return removed
 
     async def _sweep(self, sha256: str) -> bool:
@@ -213,5 +233,6 @@ class Library:
         async with self._metadata.lock_content(sha256) as content:
             if await content.is_used():
                 return False
+            await self._levels.forget(sha256)
             await self._blobs.delete(sha256)
         return True

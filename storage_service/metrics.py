@@ -17,6 +17,12 @@ PURGE_CONFIRM = Histogram(
     "Time from a deletion until every cache had confirmed it.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0, 60.0, 600.0),
 )
+LEVEL_BYTES = Gauge(
+    "imgsvc_level_bytes",
+    "Bytes of levels, when they were last counted.",
+    multiprocess_mode="mostrecent",
+)
+LEVEL_LIMIT = Gauge("imgsvc_level_limit_bytes", "Limit on the bytes of levels.", multiprocess_mode="mostrecent")
 PURGE_HOOKS = Counter("imgsvc_purge_hooks", "Requests to PURGE_HOOK_URL, confirmed or failed.", ["outcome"])
 DATABASE_WAIT = Histogram(
     "imgsvc_database_wait_seconds",

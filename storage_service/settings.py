@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import ByteSize, Field, field_validator
 from pydantic_settings import NoDecode
 
-from service_kit.settings import CommonSettings, from_json
+from service_kit.settings import MEBIBYTE, Bytes, CommonSettings, from_json
 
 _PREFIX = re.compile(r"(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
 
@@ -80,6 +80,11 @@ class StorageSettings(CommonSettings):
         "public", description="Visibility of uploads that do not say it: `public` or `private`."
     )
     audit_entries: int = Field(100_000, gt=0, description="Entries that the audit trail keeps; older ones are removed.")
+    level_bytes: Bytes = Field(
+        ByteSize(10 * 1024 * MEBIBYTE),
+        ge=0,
+        description="Size limit of levels: smaller copies of images in BLOB_URL, from which renders start. 0: none.",
+    )
     validators: int = Field(1, gt=0, description="Validator processes, which read the headers of uploads.")
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")
     validation_seconds: float = Field(5, gt=0, description="Time limit for reading a header, in seconds.")

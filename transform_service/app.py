@@ -19,6 +19,7 @@ from transform_service.caching.results import ResultCache
 from transform_service.caching.store import create_store
 from transform_service.chain import parse_presets
 from transform_service.http import handlers
+from transform_service.levels import LevelMaker
 from transform_service.scheduling.renderers import RENDER, Renderers
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Tools, load_sources
@@ -88,4 +89,6 @@ async def _start(
         await source.start()
         stack.push_async_callback(source.close)
     app[handlers.SPOOL], app[handlers.SOURCES], app[handlers.RESULTS] = spool, sources, cache
-    app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, spool)
+    levels = LevelMaker(renderers, spool)
+    stack.push_async_callback(levels.close)
+    app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, spool, levels)

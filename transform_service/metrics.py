@@ -26,6 +26,12 @@ CACHE_ERRORS = Counter("imgsvc_result_cache_errors", "Commands that failed becau
 CACHE_REFUSED = Counter(
     "imgsvc_result_cache_refused", "Values in Redis that were ignored, since they had no valid seal or place."
 )
+LEVELS = Counter(
+    "imgsvc_levels",
+    "Levels from which a render started (used), that were stored (made), that were lost or damaged (lost), or that"
+    " could not be made or stored (failed).",
+    ["outcome"],
+)
 
 QUEUE = Gauge("imgsvc_queue_length", "Renders waiting for a renderer.", ["lane"])
 RUNNING = Gauge("imgsvc_renders_in_progress", "Renders in progress.", ["lane"])
@@ -55,6 +61,7 @@ for _counter, _values in (
     (RESULTS, ("hit", "miss", "shared", "waited", "refused")),
     (RECORDS, ("hit", "miss")),
     (SOURCE_CACHE, ("hit", "miss", "shared")),
+    (LEVELS, ("used", "made", "lost", "failed")),
     (REFUSALS, ("full", "slow", "memory")),
     (RENDERER_ENDS, get_args(End)),
 ):

@@ -3,8 +3,9 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from cachetools import LRUCache
 
@@ -17,14 +18,17 @@ from service_kit.processes.pool import DeadlinePassed
 from service_kit.processes.quarantine import Quarantined
 from service_kit.spool import Spool
 from transform_service.caching.results import ResultCache
-from transform_service.metrics import RENDERS, RESULTS
+from transform_service.levels import LevelMaker, remove
+from transform_service.metrics import LEVELS, RENDERS, RESULTS
 from transform_service.operations.base import Steps
-from transform_service.planning.plan import OutputLimits, Plan, Planned
+from transform_service.planning.cost import estimate
+from transform_service.planning.levels import from_level, level_for, making_cost, missing, reads_all
+from transform_service.planning.plan import Cost, OutputLimits, Plan, Planned
 from transform_service.planning.planner import of_page, page_to_read, plan, verification, with_overlays
 from transform_service.result import Result, Timings
-from transform_service.scheduling.renderers import Renderers, RenderSource
+from transform_service.scheduling.renderers import NO_LEVELS, Renderers, RenderSource
 from transform_service.settings import TransformSettings
-from transform_service.sources.base import SourceImage
+from transform_service.sources.base import LevelLost, SourceImage
 
 _VERIFIED = 10_000
 """The number of contents; about 2 MB."""
@@ -45,13 +49,21 @@ class _Job:
 class Transformer:
     """Transforms images. Simultaneous identical requests share one render; later ones find its result in the cache."""
 
-    def __init__(self, settings: TransformSettings, renderers: Renderers, cache: ResultCache, spool: Spool) -> None:
+    def __init__(
+        self,
+        settings: TransformSettings,
+        renderers: Renderers,
+        cache: ResultCache,
+        spool: Spool,
+        levels: LevelMaker,
+    ) -> None:
         self._limits = OutputLimits(settings.max_pixels, settings.max_output_side)
         self._input_limits = InputLimits(settings.max_pixels, settings.max_frames, settings.max_input_side)
         self._entry_bytes = settings.result_cache_entry_bytes
         self._renderers = renderers
         self._cache = cache
         self._spool = spool
+        self._levels = levels
         self._flights: Flights[Result] = Flights()
         self._verified: LRUCache[str, bool] = LRUCache(_VERIFIED)
         """Contents of which all pixels were decoded, by hash."""
@@ -178,19 +190,67 @@ class Transformer:
         return result
 
     async def _render(self, job: _Job) -> Result:
+        levels = job.image.levels
+        start = from_level(job.plan, levels.there) if levels else None
+        if levels is None or start is None:
+            return await self._render_original(job)
+        plan, level = start
+        try:
+            async with levels.local(level) as path:
+                planned = replace(job.planned, plan=plan, cost=estimate(plan))
+                result = await self._run(job, planned, RenderSource(path, level.sha256))
+        except (LevelLost, UnprocessableImage):  # the original tells whether the level or the chain is to blame
+            result = await self._render_original(job)
+            self._levels.replace(job.image, job.plan, level)
+        else:
+            LEVELS.labels("used").inc()
+        return result
+
+    async def _render_original(self, job: _Job) -> Result:
+        lacks = self._lacks_levels(job)
+        more = making_cost(job.plan.header, lacks)
+        cost = Cost(job.planned.cost.seconds + more.seconds, job.planned.cost.bytes + more.bytes)
+        async with job.image.local() as path:
+            source = RenderSource(path, job.image.sha256)
+            if lacks and reads_all(job.plan) and self._renderers.fits(cost):
+                return await self._run_and_make(job, replace(job.planned, cost=cost), source, lacks)
+            result = await self._run(job, job.planned, source)
+        if lacks:
+            self._levels.make_soon(job.image, job.plan)
+        return result
+
+    async def _run_and_make(self, job: _Job, planned: Planned, source: RenderSource, sides: Sequence[int]) -> Result:
+        """Render the original, and make levels from its pixels on the way."""
+        files = self._levels.new_files(sides)
+        try:
+            result = await self._run(job, planned, source, files)
+        except BaseException:
+            remove(files)
+            raise
+        self._levels.keep(job.image, files)
+        return result
+
+    def _lacks_levels(self, job: _Job) -> Sequence[int]:
+        """The levels that the image lacks, if this plan could have started from one of them."""
+        levels = job.image.levels
+        if levels is None or not self._levels.may_make(job.image.sha256):
+            return ()
+        lacks = missing(job.plan.header, levels.there)
+        return lacks if level_for(job.plan) in lacks else ()
+
+    async def _run(
+        self, job: _Job, planned: Planned, source: RenderSource, levels: Mapping[int, Path] = NO_LEVELS
+    ) -> Result:
         output = self._spool.new_path()
         try:
             async with contextlib.AsyncExitStack() as stack:
-                path = await stack.enter_async_context(job.image.local())
                 overlays = {
                     image_id: RenderSource(await stack.enter_async_context(overlay.local()), overlay.sha256)
                     for image_id, overlay in zip(job.plan.overlays, job.overlays, strict=True)
                 }
                 RENDERS.inc()
                 started = time.perf_counter()
-                report = await self._renderers.render(
-                    RenderSource(path, job.image.sha256), job.planned, overlays, output
-                )
+                report = await self._renderers.render(source, planned, overlays, output, levels=levels)
             queue = time.perf_counter() - started - report.render - report.encode
             timings = Timings("miss", queue, report.render, report.encode)
             if output.stat().st_size <= self._entry_bytes:

@@ -17,6 +17,8 @@ AUDIT = "/{audit:(?:v1/)?audit}"
 
 LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
+LEVEL = LOCATION + "/levels/{side:[0-9]{1,5}}"
+"""Where the transform service stores levels, and removes those that are lost."""
 IDENTITY = "/internal/identity"
 """Where the transform service asks whose key a request has."""
 ACCESS = "/internal/access"
@@ -32,6 +34,11 @@ def route_pattern(pattern: str) -> str:
     for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit"):
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
+
+
+def level_path(image_id: str, side: int) -> str:
+    """The path of a level in the storage service."""
+    return f"{LOCATION.format(image_id=image_id)}/levels/{side}"
 
 
 def image_url(image_id: str, extension: str = "", base: str = "") -> str:

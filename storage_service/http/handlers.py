@@ -154,6 +154,23 @@ async def locate(request: web.Request) -> web.Response:
     return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
 
 
+async def keep_level(request: web.Request) -> web.Response:
+    """Store a level of an image, for the transform service: 204."""
+    app = request.app
+    async with AsyncExitStack() as stack:
+        form = await stack.enter_async_context(read_form(request, app[SPOOL], app[SETTINGS]))
+        if form.file is None:
+            raise BadRequest("the body is empty; send the bytes of the level")
+        await app[LIBRARY].keep_level(request.match_info["image_id"], int(request.match_info["side"]), form.file)
+    return web.Response(status=204)
+
+
+async def drop_level(request: web.Request) -> web.Response:
+    """Remove a level of an image, for the transform service: 204."""
+    await request.app[LIBRARY].drop_level(request.match_info["image_id"], int(request.match_info["side"]))
+    return web.Response(status=204)
+
+
 def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], token: TokenRecord | None) -> Owner:
     if token:
         if given:

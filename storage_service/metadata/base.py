@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -188,6 +188,15 @@ class MetadataStore(Protocol):
 
     async def close(self) -> None:
         """Disconnect."""
+
+    async def fetch(self, query: str, *values: object) -> list[Sequence[Any]]:
+        """The rows of a query that both PostgreSQL and SQLite understand. Its values are `$1`, `$2` and so on."""
+
+    async def change(self, statement: str, *values: object) -> int:
+        """Run a statement like that, and return how many rows it changed. It is durable when this returns.
+
+        Raises InsufficientStorage if the disk is full: what is reserved for deletions stays reserved.
+        """
 
     def lock_content(self, sha256: str) -> AbstractAsyncContextManager[LockedContent]:
         """A context in which no other task or process can add, sweep or mark this content.

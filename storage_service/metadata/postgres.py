@@ -249,6 +249,16 @@ class PostgresStore:
             self._pool.terminate()
             self._locks.terminate()
 
+    async def fetch(self, query: str, *values: object) -> list[Sequence[Any]]:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            return [tuple(row) for row in await connection.fetch(query, *values)]
+
+    async def change(self, statement: str, *values: object) -> int:
+        """See MetadataStore."""
+        async with self._connection() as connection:
+            return int((await connection.execute(statement, *values)).rpartition(" ")[2])
+
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
         """See MetadataStore. A transaction with an advisory lock on the first 63 bits of the hash.

@@ -3,12 +3,13 @@
 import asyncio
 import fcntl
 import logging
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 from urllib.parse import unquote, urlsplit
 from weakref import WeakValueDictionary
 
@@ -121,6 +122,8 @@ _REASONS = (
 )
 """The start of SQLite's name of an error, and what is said about it."""
 _LOCK_SECONDS, _AGAIN_SECONDS = 30.0, 0.05
+_PLACE = re.compile(r"\$(\d+)")
+"""A value as PostgreSQL writes it."""
 T = TypeVar("T")
 
 
@@ -198,6 +201,17 @@ class SqliteStore:
             done = f"INSERT INTO schema_migrations VALUES ('{name}')"  # noqa: S608  # the name of one of our own files
             script = "; ".join(["BEGIN", *statements, done, "COMMIT"])
             await self._connection.executescript(script)
+
+    async def fetch(self, query: str, *values: object) -> list[Sequence[Any]]:
+        """See MetadataStore."""
+        with _translated():
+            return [*await self._connection.execute_fetchall(_PLACE.sub(r"?\1", query), _bound(values))]
+
+    async def change(self, statement: str, *values: object) -> int:
+        """See MetadataStore."""
+        async with self._writing:
+            with _translated():
+                return (await self._connection.execute(_PLACE.sub(r"?\1", statement), _bound(values))).rowcount
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:

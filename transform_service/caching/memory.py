@@ -68,9 +68,9 @@ class MemoryStore:
             return False
         return await self.put(key, value, seconds)
 
-    async def renew(self, key: str, value: bytes, seconds: float) -> None:
+    async def replace(self, key: str, old: bytes, value: bytes, seconds: float) -> None:
         """See CacheStore."""
-        if await self.get(key) == value:
+        if await self.get(key) == old:
             await self.put(key, value, seconds)
 
     async def release(self, key: str, value: bytes) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from imaging.levels import Level
 from imaging.locator import Located
 from service_kit.urls import parts_of, redacted
 from transform_service.settings import TransformSettings
@@ -68,7 +69,10 @@ class BlobPlaces:
             self._places += _named(parts)
 
     def has(self, located: Located) -> bool:
-        """Whether the image is where images may be."""
+        """Whether the image, and each of its levels, is where images may be."""
+        return self._has(located) and all(self._has(level) for level in located.levels or ())
+
+    def _has(self, located: Located | Level) -> bool:
         if (located.path is None) == (located.url is None):
             return False
         if self._any:

@@ -1,5 +1,7 @@
 """The record cache: keeps answers of the storage service for minutes, or until the image is deleted."""
 
+from pathlib import Path
+
 from cachetools import TTLCache
 from pydantic import ValidationError
 
@@ -55,6 +57,23 @@ class CachedLocator:
             if known is None:
                 raise
             return known.visibility
+
+    async def keep_level(self, image_id: str, side: int, file: Path) -> None:
+        """See Locator."""
+        await self._storage.keep_level(image_id, side, file)
+        await self._read_again(image_id)
+
+    async def drop_level(self, image_id: str, side: int) -> None:
+        """See Locator."""
+        await self._storage.drop_level(image_id, side)
+        await self._read_again(image_id)
+
+    async def _read_again(self, image_id: str) -> None:
+        """Replace a cached record that names other levels than storage has, unless a deletion has replaced it."""
+        stored = await self._store.get(_key(image_id))
+        if stored not in {None, _GONE, _ASK}:
+            located = await self._storage.locate(image_id)
+            await self._store.replace(_key(image_id), stored, located.model_dump_json().encode(), _SECONDS)
 
     async def forget(self, image_id: str) -> None:
         """Mark an image as deleted. Raises Unavailable if the store may still have its record."""

@@ -30,9 +30,9 @@ _IF_OWNED = """
     if redis.call('getrange', KEYS[1], ARGV[1], ARGV[1] + #ARGV[2]) ~= ARGV[2] then return 0 end
     return redis.call({})
 """
-_RENEW = _IF_OWNED.format("'set', KEYS[1], ARGV[3], 'px', ARGV[4]")
+_REPLACE_VALUE = _IF_OWNED.format("'set', KEYS[1], ARGV[3], 'px', ARGV[4]")
 _RELEASE = _IF_OWNED.format("'unlink', KEYS[1]")
-_REPLACE = """
+_REPLACE_UNSEALED = """
     local start = redis.call('getrange', KEYS[1], 0, #ARGV[1])
     if string.sub(start, 1, math.max(1, #ARGV[1])) ~= ARGV[1] then return nil end
     return redis.call('set', KEYS[1], ARGV[2], 'px', ARGV[3])
@@ -113,13 +113,13 @@ class RedisStore:
         if self._opened(key, stored) is not None:
             return False
         arguments = (_name(key), stored[:SEAL_BYTES], sealed, _milliseconds(seconds))
-        return bool(await self._ask(lambda: self._run("EVAL", _REPLACE, 1, *arguments), b"failed"))
+        return bool(await self._ask(lambda: self._run("EVAL", _REPLACE_UNSEALED, 1, *arguments), b"failed"))
 
-    async def renew(self, key: str, value: bytes, seconds: float) -> None:
+    async def replace(self, key: str, old: bytes, value: bytes, seconds: float) -> None:
         """See CacheStore."""
         sealed = self._seal.close(key, value, seconds)
-        arguments = (_name(key), SEAL_BYTES, value, sealed, _milliseconds(seconds))
-        await self._ask(lambda: self._run("EVAL", _RENEW, 1, *arguments), None)
+        arguments = (_name(key), SEAL_BYTES, old, sealed, _milliseconds(seconds))
+        await self._ask(lambda: self._run("EVAL", _REPLACE_VALUE, 1, *arguments), None)
 
     async def release(self, key: str, value: bytes) -> None:
         """See CacheStore."""

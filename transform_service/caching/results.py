@@ -85,7 +85,7 @@ class ResultCache:
     async def _renew(self, lease: str, owner: bytes) -> None:
         while True:
             await asyncio.sleep(_LEASE / 3)
-            await self._store.renew(lease, owner, _LEASE)
+            await self._store.replace(lease, owner, owner, _LEASE)
 
 
 def _entry(key: str) -> str:

@@ -28,8 +28,8 @@ class CacheStore(Protocol):
     async def add(self, key: str, value: bytes, seconds: float) -> bool:
         """Keep a value unless the key has one. Returns False if it has one, and True if the store has failed."""
 
-    async def renew(self, key: str, value: bytes, seconds: float) -> None:
-        """Extend the life of this value, if it is still there."""
+    async def replace(self, key: str, old: bytes, value: bytes, seconds: float) -> None:
+        """Keep a value for `seconds` in place of an old one, which may be the same, if that is still there."""
 
     async def release(self, key: str, value: bytes) -> None:
         """Remove this value, if it is still there."""

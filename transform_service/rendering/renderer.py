@@ -17,6 +17,7 @@ from service_kit.spool import room_for
 from transform_service.operations.base import Operation, Overlays, load_operations
 from transform_service.planning.plan import Plan, RenderReport, Step
 from transform_service.planning.rules import upright
+from transform_service.rendering import levels as making
 
 _SOUND = b"sound"
 """The result of a verification."""
@@ -28,8 +29,16 @@ encoded while they are computed, with only some rows in memory."""
 load_operations()  # now, since the sandbox opens no modules
 
 
-def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], output: BinaryIO) -> RenderReport:
+def render(
+    source: BinaryIO,
+    plan: Plan,
+    overlays: Mapping[str, BinaryIO],
+    output: BinaryIO,
+    levels: Mapping[int, BinaryIO],
+) -> RenderReport:
     """Run `plan` on the image in `source` and write it to the new file `output`. `overlays` are files, by image ID.
+
+    `levels` are new files for levels to make on the way, by side; one of them is enough for the result.
 
     Raises UnprocessableImage if the data is corrupt or truncated (a result never lacks pixels), MemoryExceeded, and
     InsufficientStorage if the disk is full.
@@ -41,7 +50,7 @@ def render(source: BinaryIO, plan: Plan, overlays: Mapping[str, BinaryIO], outpu
             decoding.verify(data, plan.header)
             output.write(_SOUND)
         elif not (plan.unchanged and strip(data, plan.header, output, plan.frames)):
-            image = _finished(_rendered(data, plan, _OverlayFiles(overlays, plan.overlay_headers)))
+            image = _finished(_rendered(data, plan, _OverlayFiles(overlays, plan.overlay_headers), levels))
             if image.width * image.height <= _SMALL_PIXELS:
                 image = image.copy_memory()
                 rendered = time.perf_counter()
@@ -94,12 +103,16 @@ class _OverlayFiles:
         return [float(band) for band in colour.to_profile(pixel, self.profile)(0, 0)]
 
 
-def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles) -> pyvips.Image:
+def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles, levels: Mapping[int, BinaryIO]) -> pyvips.Image:
     file = OpenFile(data, plan.header, plan.page, plan.encoding.keep_profile)
     if plan.frames > 1:
         return _animation(file, plan, overlays)
     target = plan.load.output_size(plan.header.size) if plan.load else None
-    image = _normal(decoding.scaled(file, target) if target else decoding.whole(file), plan)
+    small = making.smallest(making.written(file, levels), target) if target and levels else None
+    if small is not None and target:
+        image = scale(small, target)
+    else:
+        image = _normal(decoding.scaled(file, target) if target else decoding.whole(file), plan)
     overlays.profile = colour.profile_of(image)
     if plan.gain_map:
         image = _with_gain_map(image, file, plan)

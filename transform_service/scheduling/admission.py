@@ -4,6 +4,8 @@ There are two lanes. Each is first come, first served, except that cheap renders
 `slots` heavy renders run at once, and one render more in total. So there is always room for a small one, and no core
 waits for its next job. A heavy render starts only if it fits into the memory budget together with all others. A render
 that could not start soon enough is refused at once, with the time after which to retry.
+
+Work for which nobody waits is idle: one such job at a time starts when no render waits, and a slot and memory are free.
 """
 
 import asyncio
@@ -11,6 +13,7 @@ import itertools
 import math
 import time
 from bisect import insort
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -62,6 +65,8 @@ class Admission:
         self._seconds = seconds
         self._lanes: dict[bool, list[_Job]] = {False: [], True: []}
         self._running: set[_Job] = set()
+        self._idle: deque[_Job] = deque()
+        self._idling: _Job | None = None
         self._numbers = itertools.count()
         self.pace = 1.0
         """How many times longer renders take here than estimated. Learned from each render."""
@@ -70,6 +75,10 @@ class Admission:
     def waiting(self) -> int:
         """The number of waiting jobs, in both lanes."""
         return sum(len(lane) for lane in self._lanes.values())
+
+    def fits(self, cost: Cost) -> bool:
+        """Whether a job with this cost can ever start."""
+        return cost.bytes <= self._memory
 
     def observe(self) -> None:
         """Update the gauges."""
@@ -105,8 +114,26 @@ class Admission:
                 self._lanes[cost.heavy].remove(job)
             self._start_more()
 
+    @asynccontextmanager
+    async def idle(self, cost: Cost) -> AsyncIterator[None]:
+        """Wait, for however long, until nobody else needs what this job needs. Raises Refused if it never fits."""
+        if not self.fits(cost):
+            raise Refused(f"it needs about {_mebibytes(cost.bytes)} MiB of memory", _NEVER_SECONDS)
+        job = _Job(cost, next(self._numbers))
+        self._idle.append(job)
+        self._start_more()
+        try:
+            await job.turn
+            yield
+        finally:
+            if self._idling is job:
+                self._idling = None
+            else:
+                self._idle.remove(job)
+            self._start_more()
+
     def _check(self, cost: Cost) -> None:
-        if cost.bytes > self._memory:
+        if not self.fits(cost):
             REFUSALS.labels("memory").inc()
             raise Refused(
                 f"rendering needs about {_mebibytes(cost.bytes)} MiB of memory, and the limit is"
@@ -131,6 +158,14 @@ class Admission:
             self._lanes[job.cost.heavy].remove(job)
             self._running.add(job)
             job.turn.set_result(None)
+        if self._idle and self._idling is None and self._is_idle(self._idle[0].cost):
+            self._idling = self._idle.popleft()
+            self._idling.turn.set_result(None)
+
+    def _is_idle(self, cost: Cost) -> bool:
+        held = sum(job.cost.bytes for job in self._running)
+        free = not self._idle[0].turn.done()  # otherwise it was cancelled, and is about to leave
+        return free and not self.waiting and len(self._running) < self._slots and held + cost.bytes <= self._memory
 
     def _next(self) -> _Job | None:
         """Of the first job in each lane, the one that came first and can start now; None if neither can."""
@@ -145,7 +180,7 @@ class Admission:
         heavy = [job for job in self._running if job.cost.heavy]
         if not cost.heavy or not heavy:
             return True
-        held = sum(job.cost.bytes for job in self._running)
+        held = sum(job.cost.bytes for job in (*self._running, *([self._idling] if self._idling else [])))
         return len(heavy) < self._slots and held + cost.bytes <= self._memory
 
     def _learn(self, cost: Cost, seconds: float) -> None:

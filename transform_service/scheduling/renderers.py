@@ -27,8 +27,10 @@ from transform_service.settings import TransformSettings
 
 RENDER: Task[RenderReport] = Task("transform_service.rendering.renderer", "render", returns=RenderReport)
 
+MAKE_LEVELS: Task[None] = Task("transform_service.rendering.levels", "make_levels")
+
 T = TypeVar("T")
-_NICENESS, _NICENESS_FOR_HEAVY = 5, 10
+_NICENESS, _NICENESS_FOR_HEAVY, _NICENESS_WHEN_IDLE = 5, 10, 19
 """Renderers yield to the process that handles HTTP, so that it can refuse requests and send cached results and health
 checks while all cores render. The renderer for small renders takes precedence over those that may run heavy ones."""
 _UNBOUND = 10_000
@@ -37,9 +39,12 @@ _SHARE = 0.65
 """The share of the available memory for renders. The rest is for the processes, for results and for the system."""
 _MARGIN = 64 * 1024**2
 """The memory that a render may take beyond its estimate: threads, libraries, and what the previous render left."""
+_IDLE_SECONDS = 6
+"""Idle work may take this many times longer than a render: it gets what others leave of the cores."""
 _READING = Cost(0.003, 4 * 1024**2)
 """The cost of reading a header."""
 _SMALL = Resize(box=Box(16, 16))
+NO_LEVELS: Mapping[int, Path] = {}
 _GLANCE = (Step(_SMALL, buffered=False),)
 """Reads all pixels, so that they are decoded, and leaves almost nothing to encode."""
 
@@ -55,7 +60,7 @@ class RenderSource:
 class Renderers:
     """Runs plans and reads headers, in processes that may crash or be killed.
 
-    There is one process more than RENDERERS, for small renders only; see admission.py.
+    There are two processes more than RENDERERS: one for small renders only, and one for idle work; see admission.py.
     """
 
     def __init__(self, settings: TransformSettings) -> None:
@@ -64,6 +69,7 @@ class Renderers:
         memory = settings.render_memory_bytes or int(available_memory() * _SHARE)
         self._any = _pool(settings.renderers, _NICENESS_FOR_HEAVY, memory, settings)
         self._small = _pool(1, _NICENESS, memory, settings)
+        self._idle = _pool(1, _NICENESS_WHEN_IDLE, memory, settings)
         self._admission = Admission(
             slots=settings.renderers,
             memory=memory,
@@ -72,31 +78,47 @@ class Renderers:
         )
         self._quarantine = Quarantine()
 
+    @property
+    def _pools(self) -> tuple[WorkerPool, ...]:
+        return self._any, self._small, self._idle
+
     async def start(self) -> None:
         """Start the renderers."""
-        await asyncio.gather(self._any.start(), self._small.start())
+        await asyncio.gather(*(pool.start() for pool in self._pools))
 
     async def close(self) -> None:
         """Stop the renderers."""
-        await asyncio.gather(self._any.close(), self._small.close())
+        await asyncio.gather(*(pool.close() for pool in self._pools))
 
     @property
     def pids(self) -> set[int]:
         """The process IDs of all renderers."""
-        return self._any.pids | self._small.pids
+        return set[int]().union(*(pool.pids for pool in self._pools))
+
+    def fits(self, cost: Cost) -> bool:
+        """Whether the memory limit allows a render with this cost."""
+        return self._admission.fits(cost)
 
     def observe(self) -> None:
         """Update the gauges."""
         self._admission.observe()
         pids = self.pids
         RENDERERS.set(len(pids))
-        RENDERERS_EXPECTED.set(self._settings.renderers + 1)
+        RENDERERS_EXPECTED.set(self._settings.renderers + 2)
         RENDERERS_MEMORY.set(sum(map(resident_bytes, pids)))
 
     async def render(
-        self, source: RenderSource, planned: Planned, overlays: Mapping[str, RenderSource], output: Path
+        self,
+        source: RenderSource,
+        planned: Planned,
+        overlays: Mapping[str, RenderSource],
+        output: Path,
+        *,
+        levels: Mapping[int, Path] = NO_LEVELS,
     ) -> RenderReport:
         """Run a plan. Raises the errors of rendering/renderer.py, Admission and Quarantine.
+
+        `levels` are new files for levels to make on the way, by side. Their cost is in that of the plan.
 
         Raises DeadlinePassed if waiting and rendering take longer than RENDER_SECONDS. A cancelled call kills its
         renderer. A crash counts against an image or an overlay only if its decoder crashes alone (docs/adr/0048).
@@ -110,7 +132,7 @@ class Renderers:
         blamed = (source.sha256,) if decoding_only else (planned.key, "this transformation crashed its process")
         try:
             with self._quarantine.watch(*blamed):
-                return await self._render(source, planned, overlays, output)
+                return await self._render(source, planned, overlays, output, levels=levels)
         except ServiceError as error:
             if is_crash(error) and not decoding_only:
                 await self._find_culprit(source, plan, overlays, output, started)
@@ -129,6 +151,8 @@ class Renderers:
         planned: Planned,
         overlays: Mapping[str, RenderSource],
         output: Path,
+        *,
+        levels: Mapping[int, Path] = NO_LEVELS,
         spent: float = 0.0,
     ) -> RenderReport:
         plan, cost = planned.plan, planned.cost
@@ -136,7 +160,21 @@ class Renderers:
             image = files.enter_context(_opened(source.path))
             marks = {image_id: files.enter_context(_opened(each.path)) for image_id, each in overlays.items()}
             target = files.enter_context(output.open("x+b", buffering=0))
-            return await self._run(cost, RENDER, image, plan, marks, target, memory=cost.bytes + _MARGIN, spent=spent)
+            made = _created(levels, files)
+            arguments = (image, plan, marks, target, made)
+            return await self._run(cost, RENDER, *arguments, memory=cost.bytes + _MARGIN, spent=spent)
+
+    async def make_levels(self, source: RenderSource, header: Header, cost: Cost, levels: Mapping[int, Path]) -> None:
+        """Write levels of an image to new files, by side, when nobody needs the cores. Raises the errors of `render`.
+
+        A cancelled call kills its process.
+        """
+        self._quarantine.check(source.sha256)
+        async with self._admission.idle(cost), asyncio.timeout(_IDLE_SECONDS * self._settings.render_seconds):
+            with self._quarantine.watch(source.sha256), ExitStack() as files:
+                image = files.enter_context(_opened(source.path))
+                made = _created(levels, files)
+                await self._idle.run(MAKE_LEVELS, image, header, made, memory=cost.bytes + _MARGIN)
 
     async def _find_culprit(
         self, source: RenderSource, plan: Plan, overlays: Mapping[str, RenderSource], output: Path, started: float
@@ -152,7 +190,7 @@ class Renderers:
             output.unlink(missing_ok=True)  # noqa: ASYNC240  # as quick as the opening of files in _render
             spent = time.perf_counter() - started
             with suppress(ServiceError), self._quarantine.watch(image.sha256):
-                await self._render(image, Planned(look, image.sha256, estimate(look)), {}, output, spent)
+                await self._render(image, Planned(look, image.sha256, estimate(look)), {}, output, spent=spent)
 
     async def _run(self, cost: Cost, task: Task[T], *arguments: object, memory: int, spent: float = 0.0) -> T:
         seconds = self._settings.render_seconds
@@ -171,6 +209,10 @@ class Renderers:
         return self._any if cost.heavy or not self._small.idle else self._small
 
 
+def _created(levels: Mapping[int, Path], files: ExitStack) -> dict[int, BinaryIO]:
+    return {side: files.enter_context(path.open("x+b", buffering=0)) for side, path in levels.items()}
+
+
 def _opened(path: Path) -> BinaryIO:
     """Open a source, so that its bytes stay until they are decoded. Raises Unavailable if they have disappeared."""
     try:
@@ -186,7 +228,7 @@ def _pool(size: int, niceness: int, memory: int, settings: TransformSettings) ->
         size,
         setup=Setup(
             LOCK_DOWN,
-            (READ_HEADER, RENDER),
+            (READ_HEADER, RENDER, MAKE_LEVELS),
             RELEASE_MEMORY,
             niceness,
             settings.sandbox,

@@ -1,8 +1,8 @@
 """A cache of originals on the local disk, for blobs in object stores, limited in bytes.
 
 The files in the folder are its only index, so several processes can share it, and it outlasts them. Each file is a
-whole original, named by its SHA-256. Its modification time says when it was last used. Nothing is synced; instead, each
-process verifies a file when it uses it for the first time.
+whole original, named by its SHA-256, or a level, named after its original. Its modification time says when it was last
+used. Nothing is synced; instead, each process verifies a file when it uses it for the first time.
 """
 
 import asyncio
@@ -16,8 +16,10 @@ import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+from imaging.levels import SIDES
 from service_kit.errors import InsufficientStorage
 from service_kit.flights import Flights
 from service_kit.spool import Spool, Spooled
@@ -40,6 +42,18 @@ logger = logging.getLogger(__name__)
 
 class _NoRoom(Exception):
     pass
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    name: str
+    sha256: str
+    bytes: int
+
+
+def level_name(sha256: str, side: int) -> str:
+    """The name of a level of the content `sha256`, so that the cache can forget both."""
+    return hashlib.sha256(f"{sha256} {side}".encode()).hexdigest()
 
 
 class DiskCache:
@@ -66,29 +80,32 @@ class DiskCache:
             SOURCE_CACHE_LIMIT.set(limit)
 
     @asynccontextmanager
-    async def open(self, sha256: str, size: int, fetch: Fetch) -> AsyncIterator[Path | None]:
+    async def open(self, sha256: str, size: int, fetch: Fetch, name: str = "") -> AsyncIterator[Path | None]:
         """An original of `size` bytes as a file of the caller's own; None if the cache has no room for it.
 
-        Simultaneous callers share one fetch. Raises what `fetch` raises, but never InsufficientStorage.
+        A level has a `name` besides its SHA-256; see `level_name`. Simultaneous callers share one fetch. Raises what
+        `fetch` raises, but never InsufficientStorage.
         """
-        if max(size, _LEAST) > self._limit or not _NAME.fullmatch(sha256):
+        file = _File(name or sha256, sha256, size)
+        if max(size, _LEAST) > self._limit or not _NAME.fullmatch(file.name):
             yield None
             return
         with self._private() as path:
-            if await in_thread(self._take, sha256, size, path):
+            if await in_thread(self._take, file, path):
                 SOURCE_CACHE.labels("hit").inc()
                 yield path
                 return
             SOURCE_CACHE.labels("shared" if sha256 in self._flights else "miss").inc()
-            kept = await self._flights.join(sha256, lambda: asyncio.create_task(self._fetch(sha256, size, fetch)))
+            kept = await self._flights.join(sha256, lambda: asyncio.create_task(self._fetch(file, fetch)))
             # Another process may have evicted it already.
-            yield path if kept and await in_thread(self._take, sha256, size, path) else None
+            yield path if kept and await in_thread(self._take, file, path) else None
 
     async def forget(self, sha256: str) -> None:
-        """Remove an original. Requests that are using it keep it."""
+        """Remove an original, and its levels. Requests that are using them keep them."""
         self._verified.pop(sha256, None)
         if self._limit and _NAME.fullmatch(sha256):
-            await in_thread((self._folder / sha256).unlink, missing_ok=True)
+            for name in (sha256, *(level_name(sha256, side) for side in SIDES)):
+                await in_thread((self._folder / name).unlink, missing_ok=True)
 
     @contextmanager
     def _private(self) -> Iterator[Path]:
@@ -99,13 +116,13 @@ class DiskCache:
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 
-    def _take(self, sha256: str, size: int, path: Path) -> bool:
-        """Link an original to `path`, so that the file stays until the caller is done, whoever evicts it."""
-        cached = self._folder / sha256
+    def _take(self, file: _File, path: Path) -> bool:
+        """Link a file to `path`, so that it stays until the caller is done, whoever evicts it."""
+        cached, sha256 = self._folder / file.name, file.sha256
         try:
             os.link(cached, path)
             os.utime(path)
-            if path.stat().st_size == size and (sha256 in self._verified or _hash(path) == sha256):
+            if path.stat().st_size == file.bytes and (sha256 in self._verified or _hash(path) == sha256):
                 self._remember(sha256)
                 return True
             logger.warning("the source cache had a damaged file, which is fetched again: %s", cached)
@@ -122,15 +139,15 @@ class DiskCache:
         while len(self._verified) > self._limit // _LEAST:
             self._verified.popitem(last=False)
 
-    async def _fetch(self, sha256: str, size: int, fetch: Fetch) -> bool:
-        """Fetch and keep an original. Returns whether it was kept."""
+    async def _fetch(self, file: _File, fetch: Fetch) -> bool:
+        """Fetch and keep a file. Returns whether it was kept."""
         me = object()
-        self._fetching[me] = max(size, _LEAST)
+        self._fetching[me] = max(file.bytes, _LEAST)
         try:
             await in_thread(self._make_room, me)
             async with fetch(self._spool) as fetched:
-                await in_thread(self._keep, me, fetched.path, sha256)
-            self._remember(sha256)
+                await in_thread(self._keep, me, fetched.path, file.name)
+            self._remember(file.sha256)
         except _NoRoom:
             return False
         except (InsufficientStorage, OSError) as error:
@@ -142,10 +159,10 @@ class DiskCache:
         SOURCE_CACHE_BYTES.set(self._size)
         return True
 
-    def _keep(self, me: object, path: Path, sha256: str) -> None:
+    def _keep(self, me: object, path: Path, name: str) -> None:
         """Move a fetched file into the cache, and count it."""
         with self._changing:
-            path.rename(self._folder / sha256)
+            path.rename(self._folder / name)
             counted, self._fetching[me] = self._fetching[me], 0
             self._added += counted
             self._size += counted

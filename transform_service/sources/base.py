@@ -6,10 +6,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, TypeVar
+from typing import ClassVar, Protocol, TypeVar
 
 import transform_service.sources
 from imaging.header import Header
+from imaging.levels import Level
 from imaging.locator import Locator
 from service_kit.access import Guard, Identity
 from service_kit.cache_control import Caching
@@ -23,6 +24,26 @@ _FRESH_SECONDS = 0.5
 
 async def _nothing_to_confirm() -> None:
     """Nothing to check: an image that came with the request cannot be deleted."""
+
+
+class LevelLost(Exception):
+    """A level is missing, or has other bytes than were stored."""
+
+
+class StoredLevels(Protocol):
+    """The levels of a stored image."""
+
+    there: tuple[Level, ...]
+    """Those that are stored, as far as is known."""
+
+    def local(self, level: Level) -> AbstractAsyncContextManager[Path]:
+        """A context in which a level is a local file. Raises LevelLost."""
+
+    async def keep(self, side: int, file: Path) -> None:
+        """Store a level. Raises a ServiceError if that is not possible."""
+
+    async def drop(self, side: int) -> None:
+        """Remove a level that is lost or damaged. Raises a ServiceError if that is not possible."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +61,8 @@ class SourceImage:
     by sources whose files end with the request."""
     confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
     """Raises Gone if the image has been deleted, Unavailable if its visibility has changed."""
+    levels: StoredLevels | None = None
+    """None for images that have none, since they are not stored."""
     image_id: str | None = None
     """The ID of a stored image; None for others."""
     guard: Guard | None = None

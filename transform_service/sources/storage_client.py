@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
+from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
@@ -13,14 +14,15 @@ from cachetools import TTLCache
 from pydantic import ValidationError
 from yarl import URL
 
-from imaging.formats import FORMATS
+from imaging.formats import FORMATS, SNIFF_BYTES, sniff
 from imaging.locator import Located
 from service_kit.access import Identity, identity_from
 from service_kit.errors import ContentLost, Forbidden, Gone, NotFound, ServiceError, Unavailable, WrongCredential
 from service_kit.http import tracing
-from service_kit.http.paths import ACCESS, IDENTITY, LOCATION
+from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, level_path
 from service_kit.http.problems import REFUSED_HEADER
 from service_kit.observing.logging import request_id
+from service_kit.threads import in_thread
 from transform_service.caching.places import BlobPlaces
 from transform_service.sources._bounded import bounded
 
@@ -28,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 _MOST = 16 * 1024
 """The longest answer about an image, in bytes, with a signed URL in it."""
+_LEVEL_SECONDS = 30.0
+"""Time for storing a level, which nobody waits for."""
 _OURS = "application/problem+json"
 """The type of the storage service's errors. Those of a proxy in front of it say nothing about the image."""
 _REMEMBERED, _KNOWN_SECONDS = 10_000, 1.0
@@ -115,12 +119,44 @@ class StorageClient:
         """See Locator."""
         return (await self.locate(image_id)).visibility
 
+    async def keep_level(self, image_id: str, side: int, file: Path) -> None:
+        """See Locator."""
+        content = await in_thread(file.read_bytes)
+        fmt = sniff(content[:SNIFF_BYTES])
+        headers = {"Content-Type": fmt.media_type if fmt else "image/unknown"}
+        await self._change_level("PUT", image_id, side, headers, content)
+
+    async def drop_level(self, image_id: str, side: int) -> None:
+        """See Locator."""
+        await self._change_level("DELETE", image_id, side, {}, b"")
+
+    async def _change_level(self, method: str, image_id: str, side: int, headers: dict[str, str], body: bytes) -> None:
+        path = level_path(image_id, side)
+        headers = tracing.inject({"X-Request-ID": request_id.get(), **headers})
+        timeout = aiohttp.ClientTimeout(total=_LEVEL_SECONDS)
+        try:
+            async with self._session.request(method, path, headers=headers, data=body, timeout=timeout) as response:
+                if response.status == HTTPStatus.NO_CONTENT:
+                    return
+                answer = await _body(response)
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise Unavailable("the storage service does not respond; retry later") from error
+        if response.status in _KNOWN:
+            kind, text = _KNOWN[response.status]
+            raise kind(text.format(image_id))
+        raise Unavailable(f"the storage service did not accept a level: {response.status} {_printable(answer)}")
+
     async def close(self) -> None:
         """Close the connections."""
         await self._session.close()
 
 
 T = TypeVar("T")
+
+
+def _printable(answer: bytes) -> str:
+    """The start of an answer, for the log."""
+    return repr(answer[:200].decode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)

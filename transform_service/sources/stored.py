@@ -7,14 +7,15 @@ from pathlib import Path
 
 import aiohttp
 
+from imaging.levels import Level
 from imaging.locator import Located, explain_missing
 from service_kit.access import Guard, Identity, Visibility, check_view
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
 from transform_service.sources._bounded import bounded
-from transform_service.sources._disk_cache import DiskCache
-from transform_service.sources.base import Source, SourceImage, Tools, source
+from transform_service.sources._disk_cache import DiskCache, level_name
+from transform_service.sources.base import LevelLost, Source, SourceImage, Tools, source
 
 _MISSING = {404, 410}
 
@@ -61,7 +62,7 @@ class StoredSource(Source):
         @asynccontextmanager
         async def local() -> AsyncIterator[Path]:
             try:
-                async with self._local(located) as path:
+                async with self.opened(located) as path:
                     yield path
             except _Lost:
                 await explain_missing(image_id, self.tools.locator.confirm)
@@ -77,6 +78,7 @@ class StoredSource(Source):
             caching,
             local,
             confirm=confirm,
+            levels=None if located.levels is None else _Levels(self, located),
             image_id=image_id,
             guard=Guard(located.space) if located.visibility == Visibility.PRIVATE else None,
             stem=image_id,
@@ -84,7 +86,8 @@ class StoredSource(Source):
         )
 
     @asynccontextmanager
-    async def _local(self, located: Located) -> AsyncIterator[Path]:
+    async def opened(self, located: Located | Level, name: str = "") -> AsyncIterator[Path]:
+        """A blob as a local file. `name` is that of a level in the disk cache. Raises _Lost."""
         if located.path:
             if not _is_whole(located.path, located.bytes):
                 raise _Lost
@@ -94,7 +97,7 @@ class StoredSource(Source):
         def fetch(spool: Spool) -> AbstractAsyncContextManager[Spooled]:
             return self._fetched(located, spool)
 
-        async with self._cache.open(located.sha256, located.bytes, fetch) as path:
+        async with self._cache.open(located.sha256, located.bytes, fetch, name) as path:
             if path:
                 yield path
                 return
@@ -102,7 +105,7 @@ class StoredSource(Source):
             yield fetched.path
 
     @asynccontextmanager
-    async def _fetched(self, located: Located, spool: Spool) -> AsyncIterator[Spooled]:
+    async def _fetched(self, located: Located | Level, spool: Spool) -> AsyncIterator[Spooled]:
         """The blob in a spool. Raises _Lost if the blob store does not have it as it was uploaded."""
         async with spool.writer(located.bytes, "the stored image") as writer:
             try:
@@ -122,6 +125,33 @@ class StoredSource(Source):
             if fetched.sha256 != located.sha256:
                 raise _Lost
             yield fetched
+
+
+class _Levels:
+    """See StoredLevels."""
+
+    def __init__(self, source: StoredSource, located: Located) -> None:
+        self._source = source
+        self._image_id = located.image_id
+        self._sha256 = located.sha256
+        self.there = located.levels or ()
+
+    @asynccontextmanager
+    async def local(self, level: Level) -> AsyncIterator[Path]:
+        """See StoredLevels."""
+        try:
+            async with self._source.opened(level, level_name(self._sha256, level.side)) as path:
+                yield path
+        except _Lost as error:
+            raise LevelLost from error
+
+    async def keep(self, side: int, file: Path) -> None:
+        """See StoredLevels."""
+        await self._source.tools.locator.keep_level(self._image_id, side, file)
+
+    async def drop(self, side: int) -> None:
+        """See StoredLevels."""
+        await self._source.tools.locator.drop_level(self._image_id, side)
 
 
 def _is_whole(path: Path, size: int) -> bool:

@@ -75,7 +75,7 @@ async def test_only_the_first_value_is_added(store: CacheStore) -> None:
     assert not await store.add("lease", b"second", 60)
     await store.release("lease", b"second")
     assert await store.get("lease") == b"first"
-    await store.renew("lease", b"first", 60)
+    await store.replace("lease", b"first", b"first", 60)
     await store.release("lease", b"first")
     assert await store.add("lease", b"second", 60)
 

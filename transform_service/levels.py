@@ -1,0 +1,113 @@
+"""Makes levels that renders have missed, when nobody needs the cores, and stores them. Nobody waits for that."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from pathlib import Path
+
+from cachetools import TTLCache
+
+from imaging.levels import Level
+from service_kit.errors import ServiceError
+from service_kit.spool import Spool
+from transform_service.metrics import LEVELS
+from transform_service.planning.levels import making_alone, missing
+from transform_service.planning.plan import Plan
+from transform_service.scheduling.renderers import Renderers, RenderSource
+from transform_service.sources.base import SourceImage, StoredLevels
+
+_MOST = 1000
+"""Images that wait for their levels. Others are left out: a later render misses the level again."""
+_FAILED, _AGAIN_SECONDS = 10_000, 600.0
+"""Contents of which no level could be made or stored, and how long they are left alone."""
+
+logger = logging.getLogger(__name__)
+
+
+class LevelMaker:
+    """Levels that are being made and stored."""
+
+    def __init__(self, renderers: Renderers, spool: Spool) -> None:
+        self._renderers = renderers
+        self._spool = spool
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By the SHA-256 of the image."""
+        self._failed: TTLCache[str, bool] = TTLCache(_FAILED, _AGAIN_SECONDS)
+
+    def may_make(self, sha256: str) -> bool:
+        """Whether levels of this content can be made now: nobody makes them, and they have not failed lately."""
+        return len(self._tasks) < _MOST and sha256 not in self._tasks and sha256 not in self._failed
+
+    def make_soon(self, image: SourceImage, plan: Plan) -> None:
+        """Make and store all levels that the image in `plan` lacks."""
+        levels = image.levels
+        if levels is not None and self.may_make(image.sha256):
+            self._begin(image.sha256, lambda: self._make(image, levels, plan))
+
+    def keep(self, image: SourceImage, files: Mapping[int, Path]) -> None:
+        """Store levels that a render has made on its way, and remove the files."""
+        levels = image.levels
+        if levels is None or not self.may_make(image.sha256):
+            remove(files)
+            return
+        self._begin(image.sha256, lambda: self._store(levels, files)).add_done_callback(lambda _: remove(files))
+
+    def replace(self, image: SourceImage, plan: Plan, lost: Level) -> None:
+        """Remove a level that is lost or damaged, then make it again."""
+        levels = image.levels
+        if levels is None or not self.may_make(image.sha256):
+            return
+        LEVELS.labels("lost").inc()
+        logger.warning("the level of %d pixels of image %s is lost or damaged", lost.side, image.image_id)
+
+        async def replaced() -> None:
+            await levels.drop(lost.side)
+            await self._make(image, levels, plan, lost.side)
+
+        self._begin(image.sha256, replaced)
+
+    async def close(self) -> None:
+        """Stop making levels."""
+        tasks = [*self._tasks.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def new_files(self, sides: Sequence[int]) -> dict[int, Path]:
+        """Paths for new levels, by side."""
+        return {side: self._spool.new_path() for side in sides}
+
+    def _begin(self, sha256: str, work: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None]:
+        task = self._tasks[sha256] = asyncio.create_task(self._tried(sha256, work))
+        task.add_done_callback(lambda _: self._tasks.pop(sha256))
+        return task
+
+    async def _tried(self, sha256: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        try:
+            await work()
+        except (ServiceError, TimeoutError, OSError) as error:
+            self._failed[sha256] = True
+            LEVELS.labels("failed").inc()
+            logger.info("no levels of the content %.12s were stored: %s", sha256, error)
+
+    async def _make(self, image: SourceImage, levels: StoredLevels, plan: Plan, *lost: int) -> None:
+        sides = missing(plan.header, [level for level in levels.there if level.side not in lost])
+        files = self.new_files(sides)
+        try:
+            async with image.local() as path:
+                cost = making_alone(plan, sides)
+                await self._renderers.make_levels(RenderSource(path, image.sha256), plan.header, cost, files)
+            await self._store(levels, files)
+        finally:
+            remove(files)
+
+    async def _store(self, levels: StoredLevels, files: Mapping[int, Path]) -> None:
+        for side, path in files.items():
+            await levels.keep(side, path)
+            LEVELS.labels("made").inc()
+
+
+def remove(files: Mapping[int, Path]) -> None:
+    """Remove the files of levels that are still there."""
+    for path in files.values():
+        path.unlink(missing_ok=True)

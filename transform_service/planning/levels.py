@@ -1,0 +1,70 @@
+"""Decides from which level a render can start, and which levels it can make on its way."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from imaging.formats import Rate
+from imaging.geometry import Size
+from imaging.header import Header
+from imaging.levels import Level, sizes, smallest_for
+from transform_service.planning.cost import decoder_shrink, estimate
+from transform_service.planning.plan import Cost, Plan
+
+_MADE = Rate(30, 16)
+"""The cost of scaling, holding and writing one pixel of a level."""
+
+
+def needs_original(plan: Plan) -> str:
+    """Why a plan needs the original, whichever levels there are; empty if it can start from a level."""
+    deciding = next((str(operation) for operation in plan.operations if operation.decides()), None)
+    reasons = (
+        (plan.verify or plan.unchanged, "the encoded pixels are kept"),
+        (plan.frames > 1 or plan.header.frames > 1, "the image has several frames"),
+        (plan.load is None, "the chain does not begin with a downscale of the whole image"),
+        (plan.gain_map, "levels have no gain map"),
+        (plan.encoding.keep_profile, "levels are sRGB"),
+        (deciding is not None, f"{deciding} looks at the pixels"),
+    )
+    return next((reason for applies, reason in reasons if applies), "")
+
+
+def level_for(plan: Plan) -> int | None:
+    """The side of the level from which a render would start if the image had all its levels; None for none."""
+    return None if needs_original(plan) else smallest_for(_target(plan), sizes(plan.header))
+
+
+def from_level(plan: Plan, levels: Sequence[Level]) -> tuple[Plan, Level] | None:
+    """The same plan from the smallest of these levels that has enough pixels, and that level; None without one."""
+    if not levels or needs_original(plan):
+        return None
+    side = smallest_for(_target(plan), {level.side: level.header.size for level in levels})
+    return next(((replace(plan, header=level.header), level) for level in levels if level.side == side), None)
+
+
+def missing(header: Header, levels: Sequence[Level]) -> tuple[int, ...]:
+    """The sides of the levels that an image can have besides these."""
+    there = {level.side for level in levels}
+    return tuple(side for side in sizes(header) if side not in there)
+
+
+def reads_all(plan: Plan) -> bool:
+    """Whether a plan has all pixels of the original decoded, so that levels can be made on the way."""
+    return decoder_shrink(plan) == 1
+
+
+def making_cost(header: Header, sides: Sequence[int]) -> Cost:
+    """What a render costs in addition if it makes these levels on the way."""
+    pixels = sum(size.pixels for side, size in sizes(header).items() if side in sides)
+    return Cost(_MADE.nanoseconds * pixels / 1e9, int(_MADE.bytes * pixels))
+
+
+def making_alone(plan: Plan, sides: Sequence[int]) -> Cost:
+    """The cost of making these levels of the image in `plan`, and nothing else."""
+    more = making_cost(plan.header, sides)
+    decoding = estimate(replace(plan, load=None, steps=(), verify=True, gain_map=False, overlay_headers={}))
+    return Cost(decoding.seconds + more.seconds, decoding.bytes + more.bytes)
+
+
+def _target(plan: Plan) -> Size:
+    assert plan.load
+    return plan.load.output_size(plan.header.size)
