@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imaging.formats import Format, InputLimits
 from imaging.header import Header
+from imaging.levels import sizes
 from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES
 from service_kit.processes.pool import WorkerPool
 from service_kit.processes.worker import Setup
@@ -15,6 +16,7 @@ from transform_service.http.negotiation import requested_format
 from transform_service.operations.base import Steps
 from transform_service.operations.profile import keeps_profile
 from transform_service.planning.cost import decoder_shrink
+from transform_service.planning.levels import level_for, needs_original
 from transform_service.planning.plan import OutputLimits, Plan, Planned
 from transform_service.planning.planner import losing_gain_map, of_page, page_to_read, plan
 from transform_service.settings import TransformSettings
@@ -65,6 +67,7 @@ def _lines(path: Path, header: Header, chain: Chain, planned: Planned) -> Iterat
         yield "reading", "the encoded pixels are kept if they are sRGB already; metadata is removed"
         return
     yield "reading", _reading(path, made)
+    yield "level", _level(made)
     buffered = [str(step.operation) for step in made.steps if step.buffered]
     if buffered:
         yield "in memory", f"the pixels are computed into memory before {', and before '.join(buffered)}"
@@ -113,6 +116,16 @@ def _reading(path: Path, made: Plan) -> str:
             share = made.header.image_format.reader.share_read(data, shrink)
     part = f" from {share:.0%} of the file" if share < 1 else ""
     return f"{frames}{page}{level}{part}; sequential, from top to bottom"
+
+
+def _level(made: Plan) -> str:
+    side, reason = level_for(made), needs_original(made)
+    if side:
+        size = sizes(made.header)[side]
+        return f"once the image has one, the render starts from its level of {size}, and not from the original"
+    if not reason:
+        reason = "none has enough pixels for the result" if sizes(made.header) else "the image is small or narrow"
+    return f"none, since {reason}"
 
 
 def _gain_map(made: Plan) -> str:

@@ -10,9 +10,9 @@ from tests import pictures
 from tests.servers import ROOT
 
 
-def _explain(folder: Path, *arguments: str) -> tuple[int, str, str]:
+def _explain(folder: Path, *arguments: str, size: tuple[int, int] = (400, 300)) -> tuple[int, str, str]:
     photo = folder / "photo.jpg"
-    photo.write_bytes(pictures.jpeg(400, 300))
+    photo.write_bytes(pictures.jpeg(*size))
     query, *options = arguments
     command = [sys.executable, "-m", "imgsvc", "explain", query, str(photo), *options]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
@@ -43,3 +43,13 @@ def test_what_a_request_would_refuse_is_refused(tmp_path: Path, arguments: tuple
 def test_auto_is_what_a_client_without_preferences_gets(tmp_path: Path) -> None:
     for arguments in (("w=30&fm=auto",), ("w=30", "--format", "auto")):
         assert "output      JPEG, 30 x 23" in _explain(tmp_path, *arguments)[1]
+
+
+def test_the_level_is_named_or_why_there_is_none(tmp_path: Path) -> None:
+    for query, size, said in (
+        ("thumb=300", (2400, 1800), "once the image has one, the render starts from its level of 800 x 600, and not"),
+        ("thumb=700", (2400, 1800), "none, since none has enough pixels for the result"),
+        ("thumb=300", (400, 300), "none, since the image is small or narrow"),
+        ("crop=90x90&thumb=30", (2400, 1800), "none, since the chain does not begin with a downscale"),
+    ):
+        assert f"level       {said}" in _explain(tmp_path, query, size=size)[1]

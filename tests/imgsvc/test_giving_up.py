@@ -18,7 +18,9 @@ HEAVY = "gif?blur=3"
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Served]:
     folder = tmp_path_factory.mktemp("giving_up")
-    with servers.serve(folder, RENDER_SECONDS="120", RENDER_QUEUE_SECONDS="100", RENDERERS="1") as started:
+    with servers.serve(
+        folder, RENDER_SECONDS="120", RENDER_QUEUE_SECONDS="100", RENDERERS="1", LEVEL_BYTES="0"
+    ) as started:
         yield started
 
 
@@ -91,7 +93,7 @@ async def test_small_renders_do_not_wait_for_heavy_ones(
 
 
 async def test_a_render_that_crashed_twice_is_quarantined(http: aiohttp.ClientSession, served: servers.Served) -> None:
-    await _until(lambda: len(served.renderers()) == 3)
+    await _until(lambda: len(served.renderers()) == 4)
     picture = pictures.noise(3500, 3001)
     image_id = await _upload(http, served.url, bytes(picture.jpegsave_buffer(Q=90)))
     url = f"{served.url}/v1/images/{image_id}.{HEAVY}&thumb=3000"
@@ -101,7 +103,7 @@ async def test_a_render_that_crashed_twice_is_quarantined(http: aiohttp.ClientSe
         os.kill(await asyncio.wait_for(_busiest(served.renderers()), 30), signal.SIGSEGV)
         result = await request
         assert result in {(503, "application/problem+json"), (200, "image/gif")}
-        await _until(lambda: len(served.renderers()) == 3)
+        await _until(lambda: len(served.renderers()) == 4)
         crashes += result[0] == 503
         if crashes == 2:
             break

@@ -20,13 +20,14 @@ from storage_service.blobs import Blobs
 from tests import pictures, servers
 
 MIB = 1024**2
-_WORKERS = 4
-"""Two renderers, the one for small renders, and a validator."""
+_WORKERS = 5
+"""Two renderers, the one for small renders, the one for idle work, and a validator."""
 
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Served]:
-    with servers.serve(tmp_path_factory.mktemp("serve"), RENDER_SECONDS="30", RENDERERS="2") as started:
+    settings = {"RENDER_SECONDS": "30", "RENDERERS": "2", "LEVEL_BYTES": "0"}  # the busiest process shall not be idle
+    with servers.serve(tmp_path_factory.mktemp("serve"), **settings) as started:
         yield started
 
 

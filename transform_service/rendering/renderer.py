@@ -22,6 +22,7 @@ from transform_service.rendering import levels as making
 _SOUND = b"sound"
 """The result of a verification."""
 _RGB = 3
+_NONE: Mapping[int, BinaryIO] = {}
 _SMALL_PIXELS = 1_000_000
 """Results up to this size are computed completely before they are encoded, so that both can be timed. Larger ones are
 encoded while they are computed, with only some rows in memory."""
@@ -34,7 +35,7 @@ def render(
     plan: Plan,
     overlays: Mapping[str, BinaryIO],
     output: BinaryIO,
-    levels: Mapping[int, BinaryIO],
+    levels: Mapping[int, BinaryIO] = _NONE,
 ) -> RenderReport:
     """Run `plan` on the image in `source` and write it to the new file `output`. `overlays` are files, by image ID.
 

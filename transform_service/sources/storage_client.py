@@ -1,6 +1,7 @@
 """Locates images, and recognises keys, by asking the storage service over HTTP."""
 
 import hashlib
+import io
 import json
 import logging
 from collections.abc import Callable
@@ -135,7 +136,9 @@ class StorageClient:
         headers = tracing.inject({"X-Request-ID": request_id.get(), **headers})
         timeout = aiohttp.ClientTimeout(total=_LEVEL_SECONDS)
         try:
-            async with self._session.request(method, path, headers=headers, data=body, timeout=timeout) as response:
+            async with self._session.request(
+                method, path, headers=headers, data=io.BytesIO(body), timeout=timeout
+            ) as response:
                 if response.status == HTTPStatus.NO_CONTENT:
                     return
                 answer = await _body(response)

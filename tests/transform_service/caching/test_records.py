@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from imaging.header import Header
+from imaging.levels import Level
 from imaging.locator import Located
 from service_kit.errors import Gone, Unavailable
 from tests.transform_service.caching.stores import redis_store
@@ -24,6 +25,7 @@ class Storage:
     def __init__(self) -> None:
         self.requests = 0
         self.deleted = self.down = False
+        self.levels: tuple[Level, ...] = ()
 
     async def locate(self, image_id: str) -> Located:
         self.requests += 1
@@ -49,7 +51,15 @@ class Storage:
             path=Path("/blobs/sha256/a"),
             visibility="public",
             space="default",
+            levels=self.levels,
         )
+
+    async def keep_level(self, image_id: str, side: int, file: Path) -> None:
+        header = (await self.locate(image_id)).header
+        self.levels = (Level(side=side, header=header, bytes=1, sha256="b" * 64, path=file),)
+
+    async def drop_level(self, image_id: str, side: int) -> None:
+        self.levels = ()
 
     async def confirm(self, image_id: str) -> None:
         await self.locate(image_id)
@@ -168,3 +178,29 @@ async def test_a_deleted_record_does_not_come_back_after_an_outage_of_the_store(
     with pytest.raises(Gone):
         await CachedLocator(storage, store, PLACES).locate(ID)
     await store.close()
+
+
+async def test_a_record_knows_its_levels_at_once(storage: Storage, locator: CachedLocator) -> None:
+    assert (await locator.locate(ID)).levels == ()
+    await locator.keep_level(ID, 800, Path("/blobs/levels/800/a"))
+    requests = storage.requests
+    assert [level.side for level in (await locator.locate(ID)).levels or ()] == [800]
+    await locator.drop_level(ID, 800)
+    assert (await locator.locate(ID)).levels == ()
+    assert storage.requests == requests + 1  # by drop_level
+
+
+async def test_a_level_does_not_bring_a_deleted_image_back(locator: CachedLocator) -> None:
+    await locator.locate(ID)
+    await locator.forget(ID)
+    await locator.keep_level(ID, 800, Path("/blobs/levels/800/a"))
+    with pytest.raises(Gone):
+        await locator.locate(ID)
+
+
+async def test_a_level_outside_of_the_blobs_is_not_believed(storage: Storage, locator: CachedLocator) -> None:
+    await locator.locate(ID)
+    await locator.keep_level(ID, 800, Path("/etc/passwd"))
+    requests = storage.requests
+    await locator.locate(ID)
+    assert storage.requests == requests + 1

@@ -176,3 +176,82 @@ async def test_the_pace_of_the_machine_is_learned() -> None:
         async with admission.admitted(Cost(1000, 1)):
             pass
     assert admission.pace == pytest.approx(0.1, abs=0.01)  # one render counts as at most ten times faster
+
+
+class Idle:
+    """A job for which nobody waits, and which runs until `end`."""
+
+    def __init__(self, admission: Admission, cost: Cost = SMALL) -> None:
+        self.running = False
+        self._end = asyncio.Event()
+        self.task = asyncio.create_task(self._run(admission, cost))
+
+    async def _run(self, admission: Admission, cost: Cost) -> None:
+        async with admission.idle(cost):
+            self.running = True
+            await self._end.wait()
+        self.running = False
+
+    async def end(self) -> None:
+        self._end.set()
+        await self.task
+        await settled()
+
+
+async def test_idle_jobs_run_one_at_a_time_and_only_while_no_render_waits() -> None:
+    admission = gate()
+    async with renders(admission, HEAVY, HEAVY, HEAVY) as (first, second, third):
+        jobs = [Idle(admission), Idle(admission)]
+        await settled()
+        assert [job.running for job in jobs] == [False, False]
+        await first.end()  # the third render takes the slot
+        assert (third.running, jobs[0].running) == (True, False)
+        await second.end()
+        assert [job.running for job in jobs] == [True, False]
+        await jobs[0].end()
+        assert jobs[1].running
+        await jobs[1].end()
+
+
+async def test_an_idle_job_delays_no_render_but_counts_for_memory() -> None:
+    admission = gate(memory=500 * MIB)
+    job = Idle(admission, Cost(1, 400 * MIB))
+    await settled()
+    assert job.running
+    async with renders(admission, SMALL, HEAVY, HEAVY) as (small, heavy, other):
+        assert (small.running, heavy.running, other.running) == (True, True, False)
+    await job.end()
+
+
+async def test_an_idle_job_waits_for_memory() -> None:
+    admission = gate(memory=500 * MIB)
+    async with renders(admission, HEAVY) as (render,):
+        job = Idle(admission, Cost(1, 300 * MIB))
+        await settled()
+        assert not job.running
+        await render.end()
+        assert job.running
+        await job.end()
+
+
+async def test_a_cancelled_idle_job_leaves_its_place_to_the_next() -> None:
+    admission = gate(slots=1)
+    async with renders(admission, HEAVY) as (render,):
+        jobs = [Idle(admission), Idle(admission)]
+        await settled()
+        jobs[0].task.cancel()
+        await settled()
+        await render.end()
+        assert jobs[1].running
+        jobs[1].task.cancel()
+        await settled()
+        third = Idle(admission)
+        await settled()
+        assert third.running
+        await third.end()
+
+
+async def test_an_idle_job_that_can_never_start_is_refused() -> None:
+    with pytest.raises(Refused, match="2000 MiB"):
+        async with gate().idle(Cost(1, 2000 * MIB)):
+            pass

@@ -1,0 +1,273 @@
+"""Levels in the whole service: they are made once, used by what only shrinks, and nothing depends on them."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import numpy as np
+import pytest
+import pyvips
+from aiohttp import web
+
+import storage_service.app
+import transform_service.app
+from imgsvc.embedded import LOCATOR, create_app
+from imgsvc.settings import ServeSettings
+from service_kit.http.server import Runner, listen
+from storage_service.settings import StorageSettings
+from tests import pictures
+from transform_service.http import handlers
+from transform_service.metrics import LEVELS
+from transform_service.settings import TransformSettings
+
+WIDTH, HEIGHT = 2400, 1800
+LARGE = 3800, 2850
+
+
+def _grey() -> pyvips.Image:
+    return pictures.gradient(WIDTH, HEIGHT, 1)
+
+
+def _photo(width: int = WIDTH, height: int = HEIGHT) -> pyvips.Image:
+    return pictures.gradient(width, height)
+
+
+def _turned() -> pyvips.Image:
+    image = _photo().copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", 6)
+    return image
+
+
+def _deep() -> pyvips.Image:
+    return (_photo().cast("ushort") * 256).cast("ushort").copy(interpretation="rgb16")
+
+
+def _alpha() -> pyvips.Image:
+    return pictures.gradient(WIDTH, HEIGHT, 4)
+
+
+FILES: dict[str, tuple[Callable[[], bytes], set[int], str]] = {
+    "a JPEG": (lambda: _photo().jpegsave_buffer(Q=90), {800}, "jpeg"),
+    "a large JPEG": (lambda: _photo(*LARGE).jpegsave_buffer(Q=90), {800, 2048}, "jpeg"),
+    "a progressive JPEG": (lambda: _photo().jpegsave_buffer(Q=90, interlace=True), {800}, "jpeg"),
+    "a turned JPEG": (lambda: _turned().jpegsave_buffer(Q=90), {800}, "jpeg"),
+    "a grey JPEG": (lambda: _grey().jpegsave_buffer(Q=90), {800}, "jpeg"),
+    "a CMYK JPEG": (lambda: _photo().colourspace("cmyk").jpegsave_buffer(Q=90), {800}, "jpeg"),
+    "a PNG": (lambda: _photo().pngsave_buffer(compression=1), {800}, "png"),
+    "a PNG of 16 bits": (lambda: _deep().pngsave_buffer(compression=1), {800}, "png"),
+    "a PNG with alpha": (lambda: _alpha().pngsave_buffer(compression=1), {800}, "png"),
+    "a WebP": (lambda: _photo().webpsave_buffer(Q=90, effort=0), {800}, "webp"),
+    "a WebP with alpha": (lambda: _alpha().webpsave_buffer(Q=90, effort=0), {800}, "webp"),
+    "an AVIF": (lambda: _photo().heifsave_buffer(Q=80, effort=0, compression="av1"), {800}, "avif"),
+    "a TIFF": (lambda: _photo().tiffsave_buffer(compression="deflate"), {800}, "tiff"),
+    "a small JPEG": (lambda: _photo(1900, 1400).jpegsave_buffer(), set(), "jpeg"),
+    "a narrow JPEG": (lambda: _photo(4000, 200).jpegsave_buffer(), {2048}, "jpeg"),
+}  # fmt: skip
+
+
+@dataclass
+class Service:
+    url: str
+    apps: tuple[web.Application, ...]
+    folder: Path
+    http: aiohttp.ClientSession
+
+    async def upload(self, body: bytes, kind: str = "jpeg") -> str:
+        headers = {"Content-Type": f"image/{kind}"}
+        async with self.http.post(f"{self.url}/v1/images", data=io.BytesIO(body), headers=headers) as response:
+            assert response.status == 201, await response.text()
+            return str((await response.json())["image_id"])
+
+    async def get(self, image_id: str, chain: str, status: int = 200) -> bytes:
+        """The bytes of a variant, after which all levels that it missed are stored."""
+        async with self.http.get(f"{self.url}/v1/images/{image_id}{chain}") as response:
+            body = await response.read()
+            assert response.status == status, body
+        maker = self.apps[-1][handlers.TRANSFORMER]._levels
+        while maker._tasks:
+            await asyncio.gather(*maker._tasks.values(), return_exceptions=True)
+        return body
+
+    async def delete(self, image_id: str) -> None:
+        async with self.http.delete(f"{self.url}/v1/images/{image_id}") as response:
+            assert response.status == 204
+
+    def files(self) -> dict[int, Path]:
+        found = (self.folder / "blobs" / "levels").rglob("*")
+        return {int(path.parents[2].name): path for path in found if path.is_file()}
+
+
+@asynccontextmanager
+async def _embedded(folder: Path, http: aiohttp.ClientSession, **storage: object) -> AsyncIterator[Service]:
+    transform = TransformSettings(renderers=1, spool_dir=folder / "spool", result_cache_bytes=0, sandbox="auto")  # type: ignore[arg-type]
+    settings = StorageSettings(data_dir=folder, **storage)  # type: ignore[arg-type]
+    app = create_app(ServeSettings(data_dir=folder), settings, transform)
+    async with _running(app) as url:
+        app[LOCATOR].base_url = url
+        yield Service(url, (app,), folder, http)
+
+
+@asynccontextmanager
+async def _running(app: web.Application) -> AsyncIterator[str]:
+    runner = Runner(app)
+    await runner.setup()
+    yield await listen(runner, "127.0.0.1", 0)
+    runner.hurry()
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def service(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
+    async with _embedded(tmp_path, http) as running:
+        yield running
+
+
+@contextmanager
+def _counted(**expected: int) -> Iterator[None]:
+    """Check how often something happens to levels meanwhile."""
+    before = {name: LEVELS.labels(name)._value.get() for name in ("used", "made", "lost", "failed")}
+    yield
+    seen = {name: int(LEVELS.labels(name)._value.get() - count) for name, count in before.items()}
+    assert {name: count for name, count in seen.items() if count} == expected
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_a_level_is_made_once_and_shows_the_same_picture(service: Service, name: str) -> None:
+    make, sides, kind = FILES[name]
+    image_id = await service.upload(make(), kind)
+    with _counted(**({"made": len(sides)} if sides else {})):
+        first = pictures.decode(await service.get(image_id, ".png?thumb=300"))
+    assert set(service.files()) == sides
+    with _counted(**({"used": 1} if sides else {})):
+        second = pictures.decode(await service.get(image_id, ".png?thumb=300"))
+    assert (first.width, first.height, first.bands) == (second.width, second.height, second.bands)
+    assert np.abs(first.numpy().astype(int) - second.numpy()).mean() < 1
+
+
+@pytest.mark.parametrize("chain", [
+    ".png?rotate=90&thumb=300", ".png?resize=300x300,cover&blur=3", ".jpg?blur=60&thumb=200",
+    ".png?grayscale&flip&thumb=250&pad=300x300", ".png?resize=200x400,fill", ".jpg?thumb=500&rotate=10",
+])  # fmt: skip
+async def test_every_chain_that_begins_with_a_downscale_uses_it(service: Service, chain: str) -> None:
+    image_id = await service.upload(_turned().jpegsave_buffer(Q=90))
+    first = pictures.decode(await service.get(image_id, chain))
+    with _counted(used=1):
+        second = pictures.decode(await service.get(image_id, chain))
+    assert (first.width, first.height) == (second.width, second.height)
+    assert np.abs(first.numpy().astype(int) - second.numpy()).mean() < 1.5
+
+
+@pytest.mark.parametrize("chain", ["?thumb=900", "?crop=500x500&thumb=200", "?rotate=0", "?thumb=300&profile=keep", ""])
+async def test_everything_else_uses_the_original(service: Service, chain: str) -> None:
+    image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+    await service.get(image_id, "?thumb=300")
+    with _counted():
+        await service.get(image_id, chain)
+
+
+async def test_the_same_bytes_have_the_same_levels_until_the_last_image_is_deleted(service: Service) -> None:
+    body = _photo().jpegsave_buffer(Q=90)
+    first, second = await service.upload(body), await service.upload(body)
+    await service.get(first, "?thumb=300")
+    with _counted(used=1):
+        await service.get(second, "?thumb=300")
+    await service.delete(first)
+    assert set(service.files()) == {800}
+    await service.delete(second)
+    assert not service.files()
+
+
+@pytest.mark.parametrize("damage", ["missing", "torn", "garbage", "another"])
+async def test_a_damaged_level_is_made_again_and_the_client_gets_its_picture(service: Service, damage: str) -> None:
+    image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+    first = await service.get(image_id, ".png?thumb=300")
+    file = service.files()[800]
+    size = file.stat().st_size
+    if damage == "missing":
+        file.unlink()
+    elif damage == "torn":
+        file.write_bytes(file.read_bytes()[:-100])
+    elif damage == "garbage":
+        file.write_bytes(file.read_bytes()[:2] + bytes(size - 2))
+    else:
+        file.write_bytes((pictures.png_header(800, 600) + bytes(size))[:size])
+    with _counted(lost=1, made=1):
+        assert await service.get(image_id, ".png?thumb=300") == first
+    with _counted(used=1):
+        await service.get(image_id, ".png?thumb=300")
+
+
+async def test_a_chain_that_fails_is_not_the_fault_of_a_level(service: Service) -> None:
+    image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+    await service.get(image_id, "?thumb=300")
+    body = bytearray(pictures.noise(300, 200).jpegsave_buffer())
+    body[9000:9300] = b"\xff\xd1" * 150
+    damaged = await service.upload(bytes(body))
+    with _counted():
+        await service.get(image_id, f"?thumb=300&watermark={damaged}", 422)
+    assert set(service.files()) == {800}
+
+
+async def test_without_a_budget_there_are_no_levels(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with _embedded(tmp_path, http, level_bytes=0) as service:
+        image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+        with _counted():
+            await service.get(image_id, "?thumb=300")
+    assert not service.files()
+
+
+async def test_a_level_that_cannot_be_stored_delays_nobody(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with _embedded(tmp_path, http, level_bytes=1000) as service:
+        image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+        with _counted(failed=1):
+            await service.get(image_id, "?thumb=300")
+        with _counted():  # it is left alone for a while
+            await service.get(image_id, "?thumb=300")
+    assert not service.files()
+
+
+async def test_the_services_hand_levels_over_http(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    storage = storage_service.app.create_app(StorageSettings(data_dir=tmp_path))
+    async with _running(storage) as storage_url:
+        settings = TransformSettings(renderers=1, spool_dir=tmp_path / "spool", storage_url=storage_url)
+        transform = transform_service.app.create_app(settings)
+        async with _running(transform) as url:
+            service = Service(url, (storage, transform), tmp_path, http)
+            image_id = await Service(storage_url, (), tmp_path, http).upload(
+                _photo(*LARGE).pngsave_buffer(compression=1), "png"
+            )
+            with _counted(made=2):
+                await service.get(image_id, ".jpg?thumb=300")
+            with _counted(used=2):
+                await service.get(image_id, ".jpg?thumb=301")
+                await service.get(image_id, ".jpg?thumb=1001")
+            service.files()[800].unlink()
+            with _counted(lost=1, made=1):
+                await service.get(image_id, ".jpg?thumb=302")
+            with _counted(used=1):
+                await service.get(image_id, ".jpg?thumb=303")
+
+
+async def test_levels_in_an_object_store_are_used_and_forgotten(
+    tmp_path: Path, http: aiohttp.ClientSession, s3_settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in s3_settings.items():
+        monkeypatch.setenv(name, value)
+    async with _embedded(tmp_path, http, blob_url="s3://bucket/levels") as service:
+        image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+        with _counted(made=1):
+            await service.get(image_id, "?thumb=300")
+        with _counted(used=2):
+            await service.get(image_id, "?thumb=300")
+            await service.get(image_id, "?thumb=301")
+        cached = tmp_path / "spool" / "sources"
+        assert len([path for path in cached.iterdir() if len(path.name) == 64]) == 2
+        await service.delete(image_id)
+        assert not [path for path in cached.iterdir() if len(path.name) == 64]
+        again = await service.upload(_photo().jpegsave_buffer(Q=90))
+        with _counted(made=1):
+            await service.get(again, "?thumb=300")

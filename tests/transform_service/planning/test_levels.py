@@ -1,0 +1,103 @@
+"""Which level a plan starts from, and why not."""
+
+import pytest
+
+from imaging.geometry import Size
+from imaging.header import Header
+from imaging.levels import Level, format_of, sizes, smallest_for
+from tests.transform_service.planning.test_planner import header, planned
+from transform_service.planning.levels import from_level, level_for, missing, needs_original
+
+
+def level(side: int, of: Header) -> Level:
+    size = sizes(of)[side]
+    facts = {"format": "jpeg", "width": size.width, "height": size.height, "orientation": 1, "progressive": False}
+    return Level(side=side, header=of.model_copy(update=facts), bytes=1, sha256="b" * 64)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "expected"),
+    [
+        (1999, 1500, {}),
+        (2000, 1500, {800: Size(800, 600)}),
+        (3600, 2400, {800: Size(800, 533), 2048: Size(2048, 1365)}),
+        (3000, 4000, {800: Size(600, 800), 2048: Size(1536, 2048)}),
+        (10_000, 500, {2048: Size(2048, 102)}),  # the smaller one would be 40 pixels high
+        (10_000, 200, {}),
+    ],
+)
+def test_levels_exist_where_they_are_worth_their_bytes(width: int, height: int, expected: dict[int, Size]) -> None:
+    assert sizes(header(width, height)) == expected
+
+
+def test_animations_have_no_levels() -> None:
+    assert sizes(header(format="gif", frames=2)) == {}
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        (Size(300, 200), 800),
+        (Size(533, 400), 800),
+        (Size(534, 400), 2048),
+        (Size(100, 400), 800),
+        (Size(100, 401), 2048),
+        (Size(1365, 1024), 2048),
+        (Size(1366, 1024), None),
+    ],
+)
+def test_a_level_has_pixels_to_spare_in_both_directions(target: Size, expected: int | None) -> None:
+    assert smallest_for(target, sizes(header())) == expected
+
+
+@pytest.mark.parametrize(
+    ("facts", "expected"),
+    [
+        ({}, "jpeg"),
+        ({"format": "avif"}, "jpeg"),
+        ({"format": "png"}, "png"),
+        ({"format": "webp", "alpha": True}, "png"),
+    ],
+)
+def test_lossless_images_have_lossless_levels(facts: dict[str, object], expected: str) -> None:
+    assert format_of(header(**facts)).name == expected
+
+
+@pytest.mark.parametrize(
+    "query", ["thumb=300", "rotate=90&thumb=300", "blur=50&thumb=300", "resize=9x9,cover&crop=5x5"]
+)
+def test_a_plan_from_a_level_has_the_same_steps(query: str) -> None:
+    made = planned(query).plan
+    found = from_level(made, [level(800, header()), level(2048, header())])
+    assert found
+    plan, used = found
+    assert (used.side, plan.header) == (800, used.header)
+    assert plan.operations == made.operations
+    assert level_for(made) == 800
+
+
+def test_a_larger_level_serves_if_the_best_one_is_missing() -> None:
+    found = from_level(planned("thumb=300").plan, [level(2048, header())])
+    assert found
+    assert found[1].side == 2048
+    assert missing(header(), [level(2048, header())]) == (800,)
+
+
+@pytest.mark.parametrize(
+    ("query", "output", "of", "reason"),
+    [
+        ("crop=900x900&thumb=30", "png", header(), "the chain does not begin with a downscale of the whole image"),
+        ("sharpen=1", "png", header(), "the chain does not begin with a downscale of the whole image"),
+        ("rotate=0", "jpeg", header(), "the encoded pixels are kept"),
+        ("thumb=300", "jpeg", header(gain_map_pixels=9), "levels have no gain map"),
+        ("thumb=300", "webp", header(gain_map_pixels=9), ""),
+        ("thumb=300&profile=keep", "png", header(), "levels are sRGB"),
+        ("thumb=300&autocrop", "png", header(), "autocrop looks at the pixels"),
+        ("page=0&thumb=300", "png", header(format="gif", frames=2), "the image has several frames"),
+        ("thumb=300", "png", header(), ""),
+    ],
+)
+def test_the_reason_for_the_original_is_known(query: str, output: str, of: Header, reason: str) -> None:
+    made = planned(query, output, of=of).plan
+    assert needs_original(made) == reason
+    assert (from_level(made, [level(800, header())]) is None) == bool(reason)
