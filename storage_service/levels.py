@@ -24,8 +24,8 @@ from storage_service.metrics import LEVEL_BYTES, LEVEL_LIMIT
 _URL_LIFETIME = timedelta(minutes=10)
 _USED_SECONDS = 3600
 """How exactly the last use of a level is known."""
-_LOOK_SECONDS = 60.0
-"""Seconds between two looks at the disk."""
+_LOOK_SECONDS, _COUNTED_EVERY = 60.0, 10
+"""Seconds between two looks at the disk, and after how many of them levels are counted."""
 _SLACK = 1 / 16
 """The share of the limit that is free after an eviction, and that is added before the levels are counted again: other
 processes may have added some."""
@@ -151,19 +151,19 @@ class Levels:
 
     async def run(self) -> None:
         """Keep levels within their limit, and off a disk that others fill, for ever."""
-        count = True
+        looks = 0
         while True:
             self._wake.clear()
             try:
                 low = await in_thread(self._is_low)
-                if count or low:
+                if low or self._added > self._limit * _SLACK or not looks % _COUNTED_EVERY:
                     await self._fit(low=low)
             except (ServiceError, OSError) as error:
                 logger.warning("levels cannot be counted or removed: %s", error)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._wake.wait()
-            count = self._wake.is_set()
+            looks += 1
 
     async def _fit(self, *, low: bool) -> None:
         self._added = 0

@@ -132,13 +132,11 @@ class StorageClient:
         await self._change_level("DELETE", image_id, side, {}, b"")
 
     async def _change_level(self, method: str, image_id: str, side: int, headers: dict[str, str], body: bytes) -> None:
-        path = level_path(image_id, side)
+        path, content = level_path(image_id, side), io.BytesIO(body)
         headers = tracing.inject({"X-Request-ID": request_id.get(), **headers})
         timeout = aiohttp.ClientTimeout(total=_LEVEL_SECONDS)
         try:
-            async with self._session.request(
-                method, path, headers=headers, data=io.BytesIO(body), timeout=timeout
-            ) as response:
+            async with self._session.request(method, path, headers=headers, data=content, timeout=timeout) as response:
                 if response.status == HTTPStatus.NO_CONTENT:
                     return
                 answer = await _body(response)

@@ -22,6 +22,8 @@ STEADY = {
     "imgsvc_connections_ended_total": "no client stalls",
     "imgsvc_container_memory_limit_bytes": "a limit",
     "imgsvc_render_memory_limit_bytes": "a limit",
+    "imgsvc_level_bytes": "levels are counted every ten minutes",
+    "imgsvc_level_limit_bytes": "a limit",
     "imgsvc_renderers": "a new one starts before the next scrape",
     "imgsvc_renderers_expected": "a setting",
     "imgsvc_result_cache_refused_total": "nobody else writes to Redis",
