@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings
 
 from docs.vectors import vectors
 from imgsvc.settings import ServeSettings
+from jobs_service.settings import JobsSettings
 from service_kit.settings import CommonSettings
 from storage_service.settings import StorageSettings
 from transform_service.aliases import OTHER_FITS, PARTS, RENAMED, Alias
@@ -79,9 +80,10 @@ and Cloudflare's `contain` is `inside`.
 def configuration() -> str:
     """The page about settings, from their fields."""
     parts = [
-        ("Both services", CommonSettings, ()),
+        ("All services", CommonSettings, ()),
         ("Storage service", StorageSettings, CommonSettings.model_fields),
         ("Transform service", TransformSettings, CommonSettings.model_fields),
+        ("Jobs service", JobsSettings, CommonSettings.model_fields),
         ("`imgsvc serve` and `make run`", ServeSettings, ()),
     ]
     sections = [_settings(title, cls, set(without)) for title, cls, without in parts]
@@ -89,7 +91,7 @@ def configuration() -> str:
 
 # Configuration
 
-Every setting is an environment variable. `imgsvc serve` reads those of both services. Sizes in
+Every setting is an environment variable. `imgsvc serve` reads those of the storage and the transform service. Sizes in
 bytes can have a unit, as in `64MiB` (binary) or `100MB` (decimal).
 
 If a value is invalid, or a variable of six letters or more is one letter away from a setting, the

@@ -1,4 +1,4 @@
-"""The command line: `imgsvc serve`, `explain`, `scrub`, `check`, `keys`, `spaces`, `audit` and `sign`."""
+"""The command line: `imgsvc serve`, `explain`, `scrub`, `check`, `keys`, `spaces`, `audit`, `jobs` and `sign`."""
 
 import argparse
 import sys
@@ -21,6 +21,7 @@ _COMMANDS = {
     "keys": ("make, list, revoke and rotate the keys of clients", "storage_service.keys", _ADMINISTRATION),
     "spaces": ("list spaces and set their quotas", "storage_service.spaces", _ADMINISTRATION),
     "audit": ("show who changed what", "storage_service.trail", _ADMINISTRATION),
+    "jobs": ("show what is done when nobody waits, and what failed", "storage_service.backlog", _ADMINISTRATION),
     "sign": ("sign the URL of a picture", "storage_service.sign", "storage_service.sign"),
 }
 """Commands of the storage service: what they do, and the modules with `add_options` and with `run`. Importing one takes

@@ -7,11 +7,13 @@ from pathlib import Path
 
 from aiohttp import web
 
+import jobs_service.app
 import storage_service.app
 import transform_service.app
 from imaging.locator import Located
 from imaging.tasks import READ_HEADER
 from imgsvc.settings import ServeSettings
+from jobs_service.dispatcher import Dispatcher
 from service_kit.errors import CannotStart
 from service_kit.http import access, middlewares, paths, queries, server, tracing
 from service_kit.http.health import probe_routes
@@ -21,6 +23,7 @@ from service_kit.processes import worker
 from service_kit.threads import in_thread
 from storage_service.caches import PurgeOrder
 from storage_service.http import handlers as storage
+from storage_service.http import jobs as storage_jobs
 from storage_service.settings import StorageSettings
 from transform_service.http import handlers as transform
 from transform_service.scheduling.renderers import RENDER
@@ -94,11 +97,17 @@ def create_app(
     below = (web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs) for route in both)
     app.add_routes(route for route in below if (route.method, route.path) != ("GET", prefix + paths.IMAGE))
     app.router.add_get(prefix + paths.IMAGE, _original_or_variant)
+    app.cleanup_ctx.append(_dispatching)
     app.add_routes(probe_routes("imgsvc"))
     app.on_startup.append(server.freeze_objects)
     app.on_response_prepare.append(_remove_headers_for_varnish)
     worker.preload([READ_HEADER, RENDER])
     return app
+
+
+async def _dispatching(app: web.Application) -> AsyncIterator[None]:
+    async with jobs_service.app.running(Dispatcher(app[storage_jobs.JOBS], app[transform.JOBS], at_once=1)):
+        yield
 
 
 @contextmanager

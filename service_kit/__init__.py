@@ -1,1 +1,1 @@
-"""The kit that both services are built from. It imports neither the services nor `imaging`."""
+"""The kit that the services are built from. It imports neither the services nor `imaging`."""

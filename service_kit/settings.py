@@ -1,4 +1,4 @@
-"""The settings of both services, and how environment variables become settings."""
+"""The settings of the services, and how environment variables become settings."""
 
 import json
 import os
@@ -84,8 +84,19 @@ Origin = Annotated[str, AfterValidator(_is_an_origin)]
 """The origin of web pages in lower case, or `*` for all."""
 
 
+def _is_a_service(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.hostname:
+        raise ValueError("write it as a URL, such as http://storage:8081")
+    return url
+
+
+ServiceUrl = Annotated[str, AfterValidator(_is_a_service)]
+"""The URL of another service."""
+
+
 class CommonSettings(BaseSettings):
-    """Settings of both services, from environment variables with the fields' names in upper case."""
+    """Settings of all services, from environment variables with the fields' names in upper case."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 

@@ -1,4 +1,4 @@
-"""What the commands `imgsvc keys`, `spaces` and `audit` share: they run next to services, and change the database."""
+"""What `imgsvc keys`, `spaces`, `audit` and `jobs` share: they run next to services, and change the database."""
 
 import argparse
 import asyncio

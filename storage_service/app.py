@@ -13,7 +13,7 @@ from aiohttp import web
 
 from imaging.tasks import READ_HEADER
 from service_kit.access import Mode
-from service_kit.errors import CannotStart
+from service_kit.errors import CannotStart, ServiceError
 from service_kit.http import access, middlewares, paths, request_log, server, tracing
 from service_kit.http.disks import Disks
 from service_kit.http.health import probe_routes
@@ -26,7 +26,8 @@ from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.first_key import FirstKey
-from storage_service.http import audits, handlers, keys, signing, spaces, tokens
+from storage_service.http import audits, handlers, jobs, keys, signing, spaces, tokens
+from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
 from storage_service.library import Library
@@ -55,6 +56,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     app.add_routes(public_routes())
     app.add_routes([web.get(paths.LOCATION, handlers.locate), web.get(paths.IDENTITY, keys.identity)])
     app.add_routes([web.put(paths.LEVEL, handlers.keep_level), web.delete(paths.LEVEL, handlers.drop_level)])
+    app.add_routes(jobs.routes())
     app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])
     app.add_routes([metrics_route(_observe)])
     app.on_startup.append(_show_first_key)
@@ -114,6 +116,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         )
         app[handlers.TOKENS] = UploadTokens(metadata, keyring, audit)
         app[spaces.METADATA] = metadata
+        app[jobs.JOBS] = Jobs(metadata)
         if app[access.MODE] is Mode.KEYS and (new := await app[keys.KEYRING].create_first()):
             app[FIRST_KEY] = FirstKey(new)
             stack.push_async_callback(_show_first_key, app)  # the start may fail, and the next one makes no other key
@@ -124,8 +127,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         stack.callback(asyncio.create_task(sweeper.run()).cancel)
         purging = asyncio.create_task(purger.run())
         stack.callback(purging.cancel)
-        if settings.level_bytes:
-            stack.callback(asyncio.create_task(levels.run()).cancel)
+        stack.callback(asyncio.create_task(levels.run()).cancel)
         yield
 
 
@@ -133,6 +135,8 @@ async def _observe(app: web.Application) -> None:
     request_log.flush()
     await app[DISKS].observe()
     await app[PURGER].observe()
+    with contextlib.suppress(ServiceError):  # the gauges keep their values
+        await app[jobs.JOBS].observe()
 
 
 def access_secret(settings: StorageSettings, *, keys_required: bool = True) -> bytes:

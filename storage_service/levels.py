@@ -18,6 +18,7 @@ from service_kit.errors import BadRequest, Gone, InsufficientStorage, ServiceErr
 from service_kit.spool import Spooled
 from service_kit.threads import in_thread
 from storage_service.blobs import Blobs
+from storage_service.jobs import job_for_upload
 from storage_service.metadata.base import ImageRecord, MetadataStore
 from storage_service.metrics import LEVEL_BYTES, LEVEL_LIMIT
 
@@ -45,11 +46,17 @@ _OLDEST = """
     LIMIT $2
 """
 
+_FORGET_UNUSED = """
+    DELETE FROM levels WHERE NOT EXISTS (
+        SELECT 1 FROM images WHERE images.sha256 = levels.sha256 AND deleted_at IS NULL
+    )
+"""
+
 logger = logging.getLogger(__name__)
 
 
 class Levels:
-    """The levels of all contents, of at most `limit` bytes. 0: there are none."""
+    """The levels of all contents, of at most `limit` bytes. 0: there are none, and earlier ones are removed."""
 
     def __init__(self, metadata: MetadataStore, blobs: Blobs, limit: int) -> None:
         self._metadata = metadata
@@ -61,6 +68,10 @@ class Levels:
         """The bytes that this process has added since it counted all."""
         self._wake = asyncio.Event()
         LEVEL_LIMIT.set(self._limit)
+
+    def job_for(self, sha256: str, header: Header) -> tuple[object, ...] | None:
+        """The statement that adds the job for an upload, with its values; None if it gets no levels."""
+        return job_for_upload(sha256) if self._limit and sizes(header) else None
 
     async def of(self, record: ImageRecord) -> tuple[Level, ...] | None:
         """The levels of an image; None if none are kept."""
@@ -116,10 +127,9 @@ class Levels:
 
     async def drop(self, sha256: str, side: int) -> None:
         """Remove a level. No effect if there is none."""
-        if side not in self._blobs:
-            return
-        async with self._metadata.lock_content(sha256):
-            await self._remove(sha256, side)
+        if side in self._blobs:
+            async with self._metadata.lock_content(sha256):
+                await self._remove(sha256, side)
 
     async def forget(self, sha256: str) -> None:
         """Remove all levels of a content. The caller holds its lock."""
@@ -127,11 +137,17 @@ class Levels:
             await self._remove(sha256, side)
 
     async def _remove(self, sha256: str, side: int) -> None:
+        """Remove a level, whose row is no longer needed if its file is gone: the disk of the database may be full."""
+        if side in self._blobs:
+            await self._blobs[side].delete(sha256)
         await self._metadata.change("DELETE FROM levels WHERE sha256 = $1 AND side = $2", sha256, side)
-        await self._blobs[side].delete(sha256)
 
     async def sweep(self, grace: timedelta) -> int:
-        """Remove what a crash has left: files without a row that are older than `grace`. Returns their number."""
+        """Remove what crashes and full disks have left. Returns the number of files.
+
+        That is rows of contents that no image has, and files without a row that are older than `grace`.
+        """
+        await self._metadata.change(_FORGET_UNUSED)
         removed = 0
         for side, blobs in self._blobs.items():
             async for batch in blobs.list_older(datetime.now(UTC) - grace):
@@ -182,9 +198,7 @@ class Levels:
                 if removed >= size:
                     break
                 async with self._metadata.lock_content(sha256):
-                    await self._metadata.change("DELETE FROM levels WHERE sha256 = $1 AND side = $2", sha256, side)
-                    if side in self._blobs:
-                        await self._blobs[side].delete(sha256)
+                    await self._remove(sha256, side)
                 removed += bytes_
             if len(rows) < _BATCH:
                 break

@@ -113,7 +113,7 @@ class Library:
                 if damaged:
                     await content.mend()
                 try:
-                    await content.add(record, entry)
+                    await content.add(record, entry, self._levels.job_for(upload.sha256, header))
                 except (InsufficientStorage, Forbidden):
                     if not damaged and not known:
                         await self._blobs.delete(upload.sha256)  # it would fill the disk further
@@ -233,6 +233,6 @@ class Library:
         async with self._metadata.lock_content(sha256) as content:
             if await content.is_used():
                 return False
-            await self._levels.forget(sha256)
             await self._blobs.delete(sha256)
+            await self._levels.forget(sha256)
         return True

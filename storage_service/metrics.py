@@ -23,6 +23,21 @@ LEVEL_BYTES = Gauge(
     multiprocess_mode="mostrecent",
 )
 LEVEL_LIMIT = Gauge("imgsvc_level_limit_bytes", "Limit on the bytes of levels.", multiprocess_mode="mostrecent")
+JOBS_WAITING = Gauge(
+    "imgsvc_jobs_waiting", "Jobs that are due, in progress, or will be tried again.", multiprocess_mode="mostrecent"
+)
+JOBS_OLDEST = Gauge(
+    "imgsvc_jobs_oldest_seconds",
+    "For how long the first job has been due; 0 if none is.",
+    multiprocess_mode="mostrecent",
+)
+JOBS_FAILED = Gauge("imgsvc_jobs_failed", "Jobs that have failed for good.", multiprocess_mode="mostrecent")
+JOBS = Counter(
+    "imgsvc_jobs",
+    "Claimed jobs that ended: done, given back since nobody was free (later), to be tried again (retry), or failed for"
+    " good (failed).",
+    ["outcome"],
+)
 PURGE_HOOKS = Counter("imgsvc_purge_hooks", "Requests to PURGE_HOOK_URL, confirmed or failed.", ["outcome"])
 DATABASE_WAIT = Histogram(
     "imgsvc_database_wait_seconds",
@@ -31,4 +46,6 @@ DATABASE_WAIT = Histogram(
 )
 for _outcome in ("confirmed", "failed"):
     PURGE_HOOKS.labels(_outcome)  # from the start, so that the first failure counts as an increase
+for _outcome in ("done", "later", "retry", "failed"):
+    JOBS.labels(_outcome)
 DATABASE_ERRORS = Counter("imgsvc_database_errors", "Queries that failed because the database did not respond.")

@@ -19,7 +19,9 @@ from transform_service.caching.results import ResultCache
 from transform_service.caching.store import create_store
 from transform_service.chain import parse_presets
 from transform_service.http import handlers
+from transform_service.jobs import Jobs
 from transform_service.levels import LevelMaker
+from transform_service.planning.plan import OutputLimits
 from transform_service.scheduling.renderers import RENDER, Renderers
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Tools, load_sources
@@ -38,6 +40,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     access.setup(app, settings, settings.publish, behind_nginx=True)
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
+    app.add_routes([web.post(paths.JOB_RUN, handlers.run_job)])
     app.add_routes(probe_routes("image-transform"))
     app.on_startup.append(server.freeze_objects)
     worker.preload([READ_HEADER, RENDER])
@@ -89,6 +92,7 @@ async def _start(
         await source.start()
         stack.push_async_callback(source.close)
     app[handlers.SPOOL], app[handlers.SOURCES], app[handlers.RESULTS] = spool, sources, cache
-    levels = LevelMaker(renderers, spool)
+    levels = LevelMaker(renderers, spool, OutputLimits(settings.max_pixels, settings.max_output_side))
     stack.push_async_callback(levels.close)
+    app[handlers.JOBS] = Jobs(sources[handlers.STORED], levels)
     app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, spool, levels)

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from cachetools import TTLCache
@@ -11,8 +12,9 @@ from imaging.levels import Level
 from service_kit.errors import ServiceError
 from service_kit.spool import Spool
 from transform_service.metrics import LEVELS
-from transform_service.planning.levels import making_alone, missing
-from transform_service.planning.plan import Plan
+from transform_service.planning.levels import making_cost, missing
+from transform_service.planning.plan import OutputLimits
+from transform_service.planning.planner import verification
 from transform_service.scheduling.renderers import Renderers, RenderSource
 from transform_service.sources.base import SourceImage, StoredLevels
 
@@ -27,22 +29,46 @@ logger = logging.getLogger(__name__)
 class LevelMaker:
     """Levels that are being made and stored."""
 
-    def __init__(self, renderers: Renderers, spool: Spool) -> None:
+    def __init__(self, renderers: Renderers, spool: Spool, limits: OutputLimits) -> None:
         self._renderers = renderers
         self._spool = spool
+        self._limits = limits
         self._tasks: dict[str, asyncio.Task[None]] = {}
         """By the SHA-256 of the image."""
+        self._claimed: set[str] = set()
+        """The SHA-256 of each image whose levels a render makes on its way."""
         self._failed: TTLCache[str, bool] = TTLCache(_FAILED, _AGAIN_SECONDS)
 
     def may_make(self, sha256: str) -> bool:
         """Whether levels of this content can be made now: nobody makes them, and they have not failed lately."""
-        return len(self._tasks) < _MOST and sha256 not in self._tasks and sha256 not in self._failed
+        busy = sha256 in self._tasks or sha256 in self._claimed
+        return len(self._tasks) < _MOST and not busy and sha256 not in self._failed
 
-    def make_soon(self, image: SourceImage, plan: Plan) -> None:
-        """Make and store all levels that the image in `plan` lacks."""
+    @contextmanager
+    def claimed(self, sha256: str) -> Iterator[None]:
+        """A context in which nobody else makes levels of this content."""
+        self._claimed.add(sha256)
+        try:
+            yield
+        finally:
+            self._claimed.discard(sha256)
+
+    def make_soon(self, image: SourceImage) -> None:
+        """Make and store all levels that an image lacks."""
         levels = image.levels
         if levels is not None and self.may_make(image.sha256):
-            self._begin(image.sha256, lambda: self._make(image, levels, plan))
+            self._begin(image.sha256, lambda: self._make(image, levels))
+
+    async def complete(self, image: SourceImage) -> None:
+        """Make and store all levels that an image lacks, and wait for that. Raises what keeps it from succeeding.
+
+        If the caller is cancelled, the work goes on.
+        """
+        levels = image.levels
+        if levels is None or not missing(image.header, levels.there):
+            return
+        task = self._tasks.get(image.sha256) or self._begin(image.sha256, lambda: self._make(image, levels))
+        await asyncio.shield(task)
 
     def keep(self, image: SourceImage, files: Mapping[int, Path]) -> None:
         """Store levels that a render has made on its way, and remove the files."""
@@ -52,7 +78,7 @@ class LevelMaker:
             return
         self._begin(image.sha256, lambda: self._store(levels, files)).add_done_callback(lambda _: remove(files))
 
-    def replace(self, image: SourceImage, plan: Plan, lost: Level) -> None:
+    def replace(self, image: SourceImage, lost: Level) -> None:
         """Remove a level that is lost or damaged, then make it again."""
         levels = image.levels
         if levels is None or not self.may_make(image.sha256):
@@ -62,7 +88,7 @@ class LevelMaker:
 
         async def replaced() -> None:
             await levels.drop(lost.side)
-            await self._make(image, levels, plan, lost.side)
+            await self._make(image, levels, lost.side)
 
         self._begin(image.sha256, replaced)
 
@@ -78,25 +104,32 @@ class LevelMaker:
         return {side: self._spool.new_path() for side in sides}
 
     def _begin(self, sha256: str, work: Callable[[], Coroutine[None, None, None]]) -> asyncio.Task[None]:
-        task = self._tasks[sha256] = asyncio.create_task(self._tried(sha256, work))
-        task.add_done_callback(lambda _: self._tasks.pop(sha256))
+        task = self._tasks[sha256] = asyncio.create_task(work())
+        task.add_done_callback(lambda _: self._ended(sha256, task))
         return task
 
-    async def _tried(self, sha256: str, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        try:
-            await work()
-        except (ServiceError, TimeoutError, OSError) as error:
-            self._failed[sha256] = True
-            LEVELS.labels("failed").inc()
-            logger.info("no levels of the content %.12s were stored: %s", sha256, error)
+    def _ended(self, sha256: str, task: asyncio.Task[None]) -> None:
+        del self._tasks[sha256]
+        error = None if task.cancelled() else task.exception()
+        if error is None:
+            return
+        self._failed[sha256] = True
+        LEVELS.labels("failed").inc()
+        bug = not isinstance(error, ServiceError | OSError)
+        logger.log(
+            logging.ERROR if bug else logging.INFO,
+            "no levels of the content %.12s were stored: %s",
+            *(sha256, error),
+            exc_info=error if bug else None,
+        )
 
-    async def _make(self, image: SourceImage, levels: StoredLevels, plan: Plan, *lost: int) -> None:
-        sides = missing(plan.header, [level for level in levels.there if level.side not in lost])
+    async def _make(self, image: SourceImage, levels: StoredLevels, *lost: int) -> None:
+        sides = missing(image.header, [level for level in levels.there if level.side not in lost])
+        cost = verification(image.header, image.sha256, self._limits).cost.plus(making_cost(image.header, sides))
         files = self.new_files(sides)
         try:
             async with image.local() as path:
-                cost = making_alone(plan, sides)
-                await self._renderers.make_levels(RenderSource(path, image.sha256), plan.header, cost, files)
+                await self._renderers.make_levels(RenderSource(path, image.sha256), image.header, cost, files)
             await self._store(levels, files)
         finally:
             remove(files)

@@ -3,19 +3,26 @@
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
-from pydantic import ByteSize, Field, field_validator
+from pydantic import ByteSize, Field
 from pydantic_settings import NoDecode
 
 from service_kit.processes.cores import available_cores
-from service_kit.settings import MEBIBYTE, Bytes, CommonSettings, HostPattern, from_json, scratch_directory
+from service_kit.settings import (
+    MEBIBYTE,
+    Bytes,
+    CommonSettings,
+    HostPattern,
+    ServiceUrl,
+    from_json,
+    scratch_directory,
+)
 
 
 class TransformSettings(CommonSettings):
     """Settings from environment variables with the fields' names in upper case."""
 
-    storage_url: str = Field("http://127.0.0.1:8081", description="URL of the storage service.")
+    storage_url: ServiceUrl = Field("http://127.0.0.1:8081", description="URL of the storage service.")
     storage_seconds: float = Field(2, gt=0, description="Time limit for locating an image, in seconds.")
     spool_dir: Path = Field(
         scratch_directory("spool"), description="Folder for files that live no longer than one request."
@@ -99,11 +106,3 @@ class TransformSettings(CommonSettings):
     ] = Field((), description="Private networks that remote sources may be in, as a JSON list.")
     transform_host: str = Field("0.0.0.0", description="Address that `python -m transform_service` listens on.")  # noqa: S104
     transform_port: int = Field(8082, ge=0, le=65535, description="Port that `python -m transform_service` listens on.")
-
-    @field_validator("storage_url")
-    @classmethod
-    def _is_a_url(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("write it as a URL, such as http://storage:8081")
-        return url

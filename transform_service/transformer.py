@@ -23,7 +23,7 @@ from transform_service.metrics import LEVELS, RENDERS, RESULTS
 from transform_service.operations.base import Steps
 from transform_service.planning.cost import estimate
 from transform_service.planning.levels import from_level, level_for, making_cost, missing, reads_all
-from transform_service.planning.plan import Cost, OutputLimits, Plan, Planned
+from transform_service.planning.plan import OutputLimits, Plan, Planned
 from transform_service.planning.planner import of_page, page_to_read, plan, verification, with_overlays
 from transform_service.result import Result, Timings
 from transform_service.scheduling.renderers import NO_LEVELS, Renderers, RenderSource
@@ -201,29 +201,29 @@ class Transformer:
                 result = await self._run(job, planned, RenderSource(path, level.sha256))
         except (LevelLost, UnprocessableImage):  # the original tells whether the level or the chain is to blame
             result = await self._render_original(job)
-            self._levels.replace(job.image, job.plan, level)
+            self._levels.replace(job.image, level)
         else:
             LEVELS.labels("used").inc()
         return result
 
     async def _render_original(self, job: _Job) -> Result:
         lacks = self._lacks_levels(job)
-        more = making_cost(job.plan.header, lacks)
-        cost = Cost(job.planned.cost.seconds + more.seconds, job.planned.cost.bytes + more.bytes)
+        cost = job.planned.cost.plus(making_cost(job.plan.header, lacks))
         async with job.image.local() as path:
             source = RenderSource(path, job.image.sha256)
             if lacks and reads_all(job.plan) and self._renderers.fits(cost):
                 return await self._run_and_make(job, replace(job.planned, cost=cost), source, lacks)
             result = await self._run(job, job.planned, source)
         if lacks:
-            self._levels.make_soon(job.image, job.plan)
+            self._levels.make_soon(job.image)
         return result
 
     async def _run_and_make(self, job: _Job, planned: Planned, source: RenderSource, sides: Sequence[int]) -> Result:
         """Render the original, and make levels from its pixels on the way."""
         files = self._levels.new_files(sides)
         try:
-            result = await self._run(job, planned, source, files)
+            with self._levels.claimed(job.image.sha256):
+                result = await self._run(job, planned, source, files)
         except BaseException:
             remove(files)
             raise

@@ -149,8 +149,12 @@ class Position:
 class LockedContent(Protocol):
     """Content (by SHA-256) that no other task or process can add, sweep or mark now."""
 
-    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
+    async def add(
+        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
+    ) -> None:
         """Add a record with this content, and an entry. It is durable once the context of the lock has ended.
+
+        `also`: another statement, as for `MetadataStore.change`, and its values, in the same transaction.
 
         Raises Forbidden if the quotas of its space do not allow it.
         """

@@ -596,10 +596,14 @@ class _LockedContent:
         self._connection = connection
         self._sha256 = sha256
 
-    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
+    async def add(
+        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
+    ) -> None:
         await self._count(record)
         await self._insert(record)
         await _add_entry(self._connection, entry)
+        if also:
+            await self._connection.execute(str(also[0]), *also[1:])
 
     async def _count(self, record: ImageRecord) -> None:
         """Count the image for its space. Until the transaction ends, other uploads to the space wait."""

@@ -205,13 +205,13 @@ class SqliteStore:
     async def fetch(self, query: str, *values: object) -> list[Sequence[Any]]:
         """See MetadataStore."""
         with _translated():
-            return [*await self._connection.execute_fetchall(_PLACE.sub(r"?\1", query), _bound(values))]
+            return [*await self._connection.execute_fetchall(_placed(query), _bound(values))]
 
     async def change(self, statement: str, *values: object) -> int:
         """See MetadataStore."""
         async with self._writing:
             with _translated():
-                return (await self._connection.execute(_PLACE.sub(r"?\1", statement), _bound(values))).rowcount
+                return (await self._connection.execute(_placed(statement), _bound(values))).rowcount
 
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
@@ -471,7 +471,9 @@ class SqliteStore:
         """See MetadataStore."""
         await self.write(_TRIM, max(0, most - 1))
 
-    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
+    async def add(
+        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
+    ) -> None:
         """Add a record and an entry, and count it. What the disk has left is for deletions.
 
         Raises Forbidden if the quotas of its space do not allow it.
@@ -484,6 +486,8 @@ class SqliteStore:
                 await connection.execute(_INSERT, _bound([getattr(record, column) for column in COLUMNS]))
                 if entry:
                     await connection.execute(_INSERT_AUDIT, _bound([getattr(entry, c) for c in AUDIT_COLUMNS]))
+                if also:
+                    await connection.execute(_placed(str(also[0])), _bound(also[1:]))
 
         await _whole(add())
 
@@ -547,8 +551,10 @@ class _LockedContent:
         self._store = store
         self._sha256 = sha256
 
-    async def add(self, record: ImageRecord, entry: AuditEntry | None = None) -> None:
-        await self._store.add(record, entry)
+    async def add(
+        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
+    ) -> None:
+        await self._store.add(record, entry, also)
 
     async def is_used(self) -> bool:
         return bool(await self._store.used_contents([self._sha256]))
@@ -580,6 +586,11 @@ def _translated() -> Iterator[None]:
             if name.startswith(start):
                 raise kind(f"the metadata database {reason}") from error
         raise Unavailable("the metadata database does not respond; retry later") from error
+
+
+def _placed(statement: str) -> str:
+    """A statement for both databases as SQLite numbers its values."""
+    return _PLACE.sub(r"?\1", statement)
 
 
 def _bound(values: Sequence[object]) -> list[object]:

@@ -10,12 +10,21 @@ import yaml
 from tests.compose import stack
 from tests.servers import ROOT
 
-PORTS = {"varnish": 8081, "nginx": 8080, "storage": 8081, "transform": 8082, "postgres": 5432, "redis": 6379}
+PORTS = {
+    "varnish": 8081,
+    "nginx": 8080,
+    "storage": 8081,
+    "transform": 8082,
+    "jobs": 8083,
+    "postgres": 5432,
+    "redis": 6379,
+}
 REACHES = {
     "varnish": {"nginx", "storage"},
-    "nginx": {"varnish", "storage", "transform"},
-    "storage": {"varnish", "nginx", "transform", "postgres"},
-    "transform": {"nginx", "storage", "redis"},
+    "nginx": {"varnish", "storage", "transform", "jobs"},
+    "storage": {"varnish", "nginx", "transform", "jobs", "postgres"},
+    "transform": {"nginx", "storage", "jobs", "redis"},
+    "jobs": {"nginx", "storage", "transform"},
 }
 """Networks have no direction, so deletions (storage to Varnish) also let Varnish reach storage."""
 

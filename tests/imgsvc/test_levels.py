@@ -17,6 +17,7 @@ import storage_service.app
 import transform_service.app
 from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
+from jobs_service import dispatcher
 from service_kit.http.server import Runner, listen
 from storage_service.settings import StorageSettings
 from tests import pictures
@@ -118,6 +119,12 @@ async def _running(app: web.Application) -> AsyncIterator[str]:
     yield await listen(runner, "127.0.0.1", 0)
     runner.hurry()
     await runner.cleanup()
+
+
+@pytest.fixture(autouse=True)
+def _no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only renders make levels here: the job of an upload waits for an hour."""
+    monkeypatch.setattr(dispatcher, "_POLL", 3600)
 
 
 @pytest.fixture
@@ -271,3 +278,22 @@ async def test_levels_in_an_object_store_are_used_and_forgotten(
         again = await service.upload(_photo().jpegsave_buffer(Q=90))
         with _counted(made=1):
             await service.get(again, "?thumb=300")
+
+
+async def test_simultaneous_renders_make_levels_once(service: Service) -> None:
+    image_id = await service.upload(_photo().pngsave_buffer(compression=1), "png")
+    with _counted(made=1):
+        await asyncio.gather(*(service.get(image_id, f".jpg?thumb={side}") for side in (200, 210, 220, 230)))
+
+
+async def test_levels_disappear_when_they_are_turned_off(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    async with _embedded(tmp_path, http) as service:
+        image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+        await service.get(image_id, "?thumb=300")
+        assert service.files()
+    async with _embedded(tmp_path, http, level_bytes=0) as service:
+        async with asyncio.timeout(20):
+            while service.files():
+                await asyncio.sleep(0.01)
+        with _counted():
+            await service.get(image_id, "?thumb=300")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from prometheus_client.metrics import MetricWrapperBase
 
+from jobs_service import metrics as jobs
 from storage_service import metrics as storage
 from tests.observe.expressions import DASHBOARD, all_metrics, dashboard_queries, metrics, panels
 from tests.observe.promtool import assert_answer
@@ -30,7 +31,7 @@ def query(title: str, legend: str) -> str:
 
 def test_panels_fit_one_screen_and_do_not_overlap() -> None:
     places = [panel["gridPos"] for panel in panels()]
-    assert len(places) <= 16
+    assert len(places) <= 17
     cells = [
         (place["x"] + x, place["y"] + y)
         for place in places
@@ -63,7 +64,7 @@ def test_every_query_uses_metrics_and_has_a_legend_and_its_own_letter() -> None:
 
 
 def test_every_metric_of_the_services_is_shown() -> None:
-    values = [*vars(storage).values(), *vars(transform).values()]
+    values = [*vars(storage).values(), *vars(transform).values(), *vars(jobs).values()]
     declared = {each._name for each in values if isinstance(each, MetricWrapperBase)}
     shown = {re.sub("_(total|bucket)$", "", name) for name in all_metrics()}
     assert declared - shown == {"imgsvc_renders"}, "it equals the results that are misses"
@@ -89,7 +90,7 @@ def test_a_service_without_nodes_shows_zero(tmp_path: Path) -> None:
         'up{job="nginx",instance="a"}': "0x24",
         'up{job="transform",instance="a"}': "1x10 stale",
     }
-    answer = {'{job="varnish"}': 2, '{job="nginx"}': 0, '{job="storage"}': 0, '{job="transform"}': 0}
+    answer = {'{job="varnish"}': 2, '{job="nginx"}': 0, '{job="storage"}': 0, '{job="transform"}': 0, '{job="jobs"}': 0}
     assert_answer(tmp_path, series, query("Nodes up", "{{job}}"), answer)
 
 

@@ -20,9 +20,11 @@ from service_kit.http.delivery import (
     send_stream,
 )
 from service_kit.http.health import health_route
+from service_kit.http.json_bodies import read_json
 from service_kit.http.purges import CONTENT_HEADER, DAMAGED, REASON_HEADER
 from service_kit.http.uploads import FILE_FIELD, read_form
 from service_kit.ids import checked_image_id
+from service_kit.jobs import Job
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool, Spooled
@@ -31,6 +33,7 @@ from transform_service.caching.results import ResultCache
 from transform_service.chain import FORMAT, Chain, parse
 from transform_service.http import policy
 from transform_service.http.negotiation import negotiated, requested_format
+from transform_service.jobs import Jobs
 from transform_service.operations.base import Steps
 from transform_service.planning.plan import Planned
 from transform_service.settings import TransformSettings
@@ -42,6 +45,7 @@ SOURCES = web.AppKey("SOURCES", dict[str, Source])
 SPOOL = web.AppKey("SPOOL", Spool)
 SETTINGS = web.AppKey("SETTINGS", TransformSettings)
 RECORDS = web.AppKey("RECORDS", CachedLocator)
+JOBS = web.AppKey("JOBS", Jobs)
 RESULTS = web.AppKey("RESULTS", ResultCache)
 PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
 
@@ -108,6 +112,12 @@ async def purge(request: web.Request) -> web.Response:
         await request.app[RECORDS].forget(image_id)
     if content := request.headers.get(CONTENT_HEADER):
         await forget_content(request.app, content)
+    return web.Response(status=204)
+
+
+async def run_job(request: web.Request) -> web.Response:
+    """Do a job: 204 when it is done. The jobs service requests it."""
+    await request.app[JOBS].run(await read_json(request, request.app[SETTINGS], Job))
     return web.Response(status=204)
 
 

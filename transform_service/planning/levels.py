@@ -7,7 +7,7 @@ from imaging.formats import Rate
 from imaging.geometry import Size
 from imaging.header import Header
 from imaging.levels import Level, sizes, smallest_for
-from transform_service.planning.cost import decoder_shrink, estimate
+from transform_service.planning.cost import decoder_shrink
 from transform_service.planning.plan import Cost, Plan
 
 _MADE = Rate(30, 16)
@@ -53,16 +53,9 @@ def reads_all(plan: Plan) -> bool:
 
 
 def making_cost(header: Header, sides: Sequence[int]) -> Cost:
-    """What a render costs in addition if it makes these levels on the way."""
+    """What making these levels costs in addition to decoding."""
     pixels = sum(size.pixels for side, size in sizes(header).items() if side in sides)
     return Cost(_MADE.nanoseconds * pixels / 1e9, int(_MADE.bytes * pixels))
-
-
-def making_alone(plan: Plan, sides: Sequence[int]) -> Cost:
-    """The cost of making these levels of the image in `plan`, and nothing else."""
-    more = making_cost(plan.header, sides)
-    decoding = estimate(replace(plan, load=None, steps=(), verify=True, gain_map=False, overlay_headers={}))
-    return Cost(decoding.seconds + more.seconds, decoding.bytes + more.bytes)
 
 
 def _target(plan: Plan) -> Size:

@@ -92,6 +92,10 @@ class Cost:
     seconds: float
     bytes: int
 
+    def plus(self, other: "Cost") -> "Cost":
+        """The cost of both."""
+        return Cost(self.seconds + other.seconds, self.bytes + other.bytes)
+
     @property
     def heavy(self) -> bool:
         """Whether it belongs in the heavy lane."""

@@ -13,7 +13,7 @@ from imaging.formats import InputLimits, by_extension
 from imaging.geometry import Box
 from imaging.header import Header
 from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES, RELEASE_MEMORY
-from service_kit.errors import ServiceError, Unavailable
+from service_kit.errors import GatewayTimeout, ServiceError, Unavailable
 from service_kit.processes.memory import available_memory, resident_bytes
 from service_kit.processes.pool import DeadlinePassed, End, WorkerPool
 from service_kit.processes.quarantine import Quarantine, is_crash
@@ -170,11 +170,16 @@ class Renderers:
         A cancelled call kills its process.
         """
         self._quarantine.check(source.sha256)
-        async with self._admission.idle(cost), asyncio.timeout(_IDLE_SECONDS * self._settings.render_seconds):
+        seconds = _IDLE_SECONDS * self._settings.render_seconds
+        async with self._admission.idle(cost):
             with self._quarantine.watch(source.sha256), ExitStack() as files:
                 image = files.enter_context(_opened(source.path))
                 made = _created(levels, files)
-                await self._idle.run(MAKE_LEVELS, image, header, made, memory=cost.bytes + _MARGIN)
+                try:
+                    async with asyncio.timeout(seconds):
+                        await self._idle.run(MAKE_LEVELS, image, header, made, memory=cost.bytes + _MARGIN)
+                except TimeoutError as error:
+                    raise GatewayTimeout(f"making levels did not finish within {seconds:g} s") from error
 
     async def _find_culprit(
         self, source: RenderSource, plan: Plan, overlays: Mapping[str, RenderSource], output: Path, started: float

@@ -18,7 +18,17 @@ from yarl import URL
 from imaging.formats import FORMATS, SNIFF_BYTES, sniff
 from imaging.locator import Located
 from service_kit.access import Identity, identity_from
-from service_kit.errors import ContentLost, Forbidden, Gone, NotFound, ServiceError, Unavailable, WrongCredential
+from service_kit.errors import (
+    BadGateway,
+    ContentLost,
+    Forbidden,
+    Gone,
+    InsufficientStorage,
+    NotFound,
+    ServiceError,
+    Unavailable,
+    WrongCredential,
+)
 from service_kit.http import tracing
 from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, level_path
 from service_kit.http.problems import REFUSED_HEADER
@@ -143,9 +153,12 @@ class StorageClient:
         except (aiohttp.ClientError, TimeoutError) as error:
             raise Unavailable("the storage service does not respond; retry later") from error
         if response.status in _KNOWN:
-            kind, text = _KNOWN[response.status]
-            raise kind(text.format(image_id))
-        raise Unavailable(f"the storage service did not accept a level: {response.status} {_printable(answer)}")
+            known, text = _KNOWN[response.status]
+            raise known(text.format(image_id))
+        if response.status == HTTPStatus.INSUFFICIENT_STORAGE:
+            raise InsufficientStorage("there is no room for a level")
+        kind = Unavailable if response.status == HTTPStatus.SERVICE_UNAVAILABLE else BadGateway
+        raise kind(f"the storage service did not accept a level: {response.status} {_printable(answer)}")
 
     async def close(self) -> None:
         """Close the connections."""

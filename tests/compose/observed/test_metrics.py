@@ -16,12 +16,16 @@ from tests.compose.observed.conftest import NODES, Observed
 from tests.compose.stack import Stack
 from tests.observe.expressions import all_metrics, dashboard_queries
 
-TARGETS = {**NODES, "storage": 1, "transform": 1}
+TARGETS = {**NODES, "storage": 1, "transform": 1, "jobs": 1}
 
 STEADY = {
     "imgsvc_connections_ended_total": "no client stalls",
     "imgsvc_container_memory_limit_bytes": "a limit",
     "imgsvc_render_memory_limit_bytes": "a limit",
+    "imgsvc_jobs_failed": "all photos are whole",
+    "imgsvc_jobs_oldest_seconds": "a job is claimed at once",
+    "imgsvc_jobs_paused": "there is room for levels",
+    "imgsvc_jobs_waiting": "a job may be done between two scrapes",
     "imgsvc_level_bytes": "levels are counted every ten minutes",
     "imgsvc_level_limit_bytes": "a limit",
     "imgsvc_renderers": "a new one starts before the next scrape",

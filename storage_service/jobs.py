@@ -1,0 +1,122 @@
+"""The queue of jobs, in the database. See JobQueue."""
+
+import time
+
+from service_kit.jobs import LEVELS, Job, Outcome, Settlement
+from storage_service.metadata.base import MetadataStore
+from storage_service.metrics import JOBS, JOBS_FAILED, JOBS_OLDEST, JOBS_WAITING
+
+_CLAIM_MS = 60_000
+"""After that, a claimed job is due again: whoever had claimed it is gone. A dispatcher waits less for a runner."""
+_LATER_MS = 1000
+_FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 5000, 3_600_000
+_MOST_ATTEMPTS = 8
+"""The last one is two hours after the first."""
+_LONGEST_REASON = 500
+_TRIED_AT_ONCE = 8
+"""Several dispatchers may want the same job. Those that come too late try the next one."""
+_ADD = "INSERT INTO jobs (kind, sha256, due_at, attempts, reason) VALUES ($1, $2, $3, 0, '') ON CONFLICT DO NOTHING"
+_DUE = """
+    SELECT kind, sha256, due_at, attempts FROM jobs WHERE failed_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2
+"""
+_THIS = "kind = $1 AND sha256 = $2 AND due_at = $3 AND failed_at IS NULL"
+_CLAIM = f"UPDATE jobs SET due_at = $4, attempts = attempts + 1 WHERE {_THIS}"  # noqa: S608
+_FINISH = f"DELETE FROM jobs WHERE {_THIS}"  # noqa: S608
+_LATER = f"UPDATE jobs SET due_at = $4, attempts = attempts - 1 WHERE {_THIS}"  # noqa: S608
+_RETRY = f"UPDATE jobs SET due_at = $4, reason = $5 WHERE {_THIS}"  # noqa: S608
+_FAIL = f"UPDATE jobs SET failed_at = $4, reason = $5 WHERE {_THIS}"  # noqa: S608
+
+
+def job_for_upload(sha256: str) -> tuple[object, ...]:
+    """The statement that adds the job to make the levels of a content, unless there is one, and its values."""
+    return (_ADD, LEVELS, sha256, _now())
+
+
+class Jobs:
+    """The queue. Any number of processes may use it at once."""
+
+    def __init__(self, metadata: MetadataStore) -> None:
+        self._metadata = metadata
+
+    async def claim(self) -> Job | None:
+        """See JobQueue."""
+        now = _now()
+        for kind, sha256, due_at, attempts in await self._metadata.fetch(_DUE, now, _TRIED_AT_ONCE):
+            claim = now + _CLAIM_MS
+            if not await self._metadata.change(_CLAIM, kind, sha256, due_at, claim):
+                continue
+            images = await self._metadata.images_with(sha256, 1)
+            if not images:
+                await self._metadata.change(_FINISH, kind, sha256, claim)
+                continue
+            job = Job(kind=kind, sha256=sha256, image_id=images[0], claim=claim)
+            if attempts < _MOST_ATTEMPTS:
+                return job
+            await self._fail(job, "whoever worked on it ended before it was done, each time")
+        return None
+
+    async def settle(self, settlement: Settlement) -> None:
+        """See JobQueue."""
+        job, reason = settlement.job, settlement.reason[:_LONGEST_REASON]
+        this = (job.kind, job.sha256, job.claim)
+        JOBS.labels(settlement.outcome).inc()
+        match settlement.outcome:
+            case Outcome.DONE:
+                await self._metadata.change(_FINISH, *this)
+            case Outcome.LATER:
+                await self._metadata.change(_LATER, *this, _now() + _LATER_MS)
+            case Outcome.RETRY:
+                await self._retry(job, reason)
+            case Outcome.FAILED:
+                await self._fail(job, reason)
+
+    async def _retry(self, job: Job, reason: str) -> None:
+        query = f"SELECT attempts FROM jobs WHERE {_THIS}"  # noqa: S608
+        for (attempts,) in await self._metadata.fetch(query, job.kind, job.sha256, job.claim):
+            if attempts >= _MOST_ATTEMPTS:
+                await self._fail(job, reason)
+                return
+            pause = min(_FIRST_PAUSE_MS * 3 ** (attempts - 1), _LONGEST_PAUSE_MS)
+            await self._metadata.change(_RETRY, job.kind, job.sha256, job.claim, _now() + pause, reason)
+
+    async def _fail(self, job: Job, reason: str) -> None:
+        await self._metadata.change(_FAIL, job.kind, job.sha256, job.claim, _now(), reason)
+
+    async def forget(self, sha256: str) -> None:
+        """Remove all jobs for a content."""
+        await self._metadata.change("DELETE FROM jobs WHERE sha256 = $1", sha256)
+
+    async def observe(self) -> None:
+        """Update the gauges."""
+        waiting, oldest = await self.waiting()
+        JOBS_WAITING.set(waiting)
+        JOBS_OLDEST.set(max(0.0, (_now() - oldest) / 1000) if oldest else 0)
+        JOBS_FAILED.set(await self.number_failed())
+
+    async def waiting(self) -> tuple[int, int | None]:
+        """The number of jobs that have not failed, and when the first one was due, in milliseconds since 1970."""
+        query = "SELECT count(*), min(due_at) FROM jobs WHERE failed_at IS NULL"
+        ((number, first),) = await self._metadata.fetch(query)
+        return number, first
+
+    async def number_failed(self) -> int:
+        """The number of jobs that have failed for good."""
+        ((number,),) = await self._metadata.fetch("SELECT count(*) FROM jobs WHERE failed_at IS NOT NULL")
+        return int(number)
+
+    async def failed(self, limit: int) -> list[tuple[str, str, int, str]]:
+        """At most `limit` jobs that have failed for good, newest first: kind, content, when (milliseconds), reason."""
+        query = """
+            SELECT kind, sha256, failed_at, reason FROM jobs WHERE failed_at IS NOT NULL
+            ORDER BY failed_at DESC, sha256 LIMIT $1
+        """
+        return [(row[0], row[1], row[2], row[3]) for row in await self._metadata.fetch(query, limit)]
+
+    async def retry_failed(self) -> int:
+        """Make all jobs that have failed due again. Returns their number."""
+        again = "UPDATE jobs SET failed_at = NULL, attempts = 0, due_at = $1 WHERE failed_at IS NOT NULL"
+        return await self._metadata.change(again, _now())
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000
