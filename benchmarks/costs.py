@@ -83,7 +83,7 @@ def _header(path: Path) -> Header:
 
 def _rendered(path: Path, plan: Plan, target: Path) -> None:
     with path.open("rb") as source, target.open("x+b", buffering=0) as output:
-        render(source, plan, {}, output, {})
+        render(source, plan, {}, output)
 
 
 def _measured(function: Callable[..., T], *arguments: object) -> tuple[T, float, int]:

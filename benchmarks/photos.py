@@ -6,10 +6,12 @@ import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks.product import EXTENSIONS, pyvips
 from measuring.photos import WALLPAPERS, found, opened, size, written
 
+T = TypeVar("T")
 FORMATS = ("jpeg", "png", "webp", "avif")
 FOLDER = Path(__file__).parent / ".photos"
 _MADE = FOLDER / "made"
@@ -58,9 +60,13 @@ def photo_set(formats: Iterable[str], most: int | None = None) -> dict[str, tupl
     sets = {}
     for fmt in formats:
         sources = _sources(fmt)[:most]
-        copies = range(-(-_DISTINCT // len(sources)))
-        sets[fmt] = tuple(_copy(fmt, source, copy) for copy in copies for source in sources)
+        sets[fmt] = copies(fmt, sources, -(-_DISTINCT // len(sources)))
     return sets
+
+
+def copies(fmt: str, sources: Sequence[Path], count: int) -> tuple[Photo, ...]:
+    """`count` copies of each of these files, below the folder of the set: all first ones, then all second ones."""
+    return tuple(_copy(fmt, source, copy) for copy in range(count) for source in sources)
 
 
 def _copy(fmt: str, source: Path, copy: int) -> Photo:
@@ -87,7 +93,7 @@ def _name(path: Path) -> str:
 def _sources(fmt: str) -> list[Path]:
     if fmt not in _CONVERTED:
         return _collected(f".{EXTENSIONS[fmt]}")
-    chosen = _evenly(_collected(".jpg", ".png"), _CONVERTED[fmt])
+    chosen = evenly(_collected(".jpg", ".png"), _CONVERTED[fmt])
     options = {"Q": 85, **({"effort": 1} if fmt == "avif" else {})}
     folder = FOLDER / "converted"
     return [
@@ -96,7 +102,8 @@ def _sources(fmt: str) -> list[Path]:
     ]
 
 
-def _evenly(paths: Sequence[Path], count: int) -> list[Path]:
+def evenly(paths: Sequence[T], count: int) -> list[T]:
+    """`count` of these, at equal distances."""
     return [paths[n * len(paths) // count] for n in range(count)]
 
 
@@ -128,7 +135,7 @@ def large(megapixels: Iterable[int]) -> list[Path]:
 
 def of_size(megapixels: float, kinds: Sequence[str], count: int) -> list[Path]:
     """`count` wallpapers, evenly chosen, each of this size and in one of these formats in turn."""
-    chosen = _evenly(found(WALLPAPERS), count)
+    chosen = evenly(found(WALLPAPERS), count)
     return [_scaled(path, megapixels, kinds[n % len(kinds)]) for n, path in enumerate(chosen)]
 
 
@@ -138,10 +145,10 @@ def fifteen_megapixels(*, progressive: bool) -> list[Path]:
     return [path for path in jpegs if progressive or not opened(path).get_typeof("interlaced")]
 
 
-def distinct(paths: Sequence[Path], count: int) -> Iterator[bytes]:
-    """`count` different files that show what `paths` show."""
+def distinct(paths: Sequence[Path], count: int, first: int = 0) -> Iterator[bytes]:
+    """`count` different files that show what `paths` show. Those with other numbers, from `first`, are others."""
     bodies = [path.read_bytes() for path in paths]
-    return (bodies[n % len(bodies)] + _box(n) for n in range(count))
+    return (bodies[n % len(bodies)] + _box(first + n) for n in range(count))
 
 
 def _scaled(source: Path, megapixels: float, kind: str) -> Path:

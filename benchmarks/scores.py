@@ -11,21 +11,23 @@ import numpy as np
 from PIL import Image, ImageCms
 from ssimulacra2 import compute_ssimulacra2
 
-Pixels = np.ndarray
+from benchmarks.treatments import SCALED, Pixels, Size, Treatment, size_of
+
 Image.MAX_IMAGE_PIXELS = None  # the photos are our own
 
 
-def scores(photo: Path, thumbnails: Sequence[Path]) -> list[float]:
-    """One score per thumbnail. Thumbnails of equal size share a reference."""
+def scores(photo: Path, thumbnails: Sequence[Path], treatments: Sequence[Treatment] | None = None) -> list[float]:
+    """One score per thumbnail. `treatments`: what was done to each besides scaling, by default nothing."""
     source = _layers(photo)
-    references: dict[tuple[int, int], Pixels] = {}
+    scaled: dict[Size, Pixels] = {}
     found = []
-    for path in thumbnails:
+    for path, treatment in zip(thumbnails, treatments or [SCALED] * len(thumbnails), strict=True):
         served = _layers(path)
-        size = (served.shape[1], served.shape[0])
-        if size not in references:
-            references[size] = _flat(_lanczos(source, size))
-        found.append(round(float(compute_ssimulacra2(_png(references[size]), _png(_flat(served)))), 2))
+        size = treatment.scaled_size(size_of(source), size_of(served))
+        if size not in scaled:
+            scaled[size] = _lanczos(source, size)
+        reference = treatment.apply(scaled[size], size_of(served))
+        found.append(round(float(compute_ssimulacra2(_png(_flat(reference)), _png(_flat(served)))), 2))
     return found
 
 
@@ -46,8 +48,8 @@ def _srgb(image: Image.Image) -> Image.Image:
     return ImageCms.profileToProfile(image, colours, ImageCms.createProfile("sRGB")) or image
 
 
-def _lanczos(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    if (pixels.shape[1], pixels.shape[0]) == size:
+def _lanczos(pixels: Pixels, size: Size) -> Pixels:
+    if size_of(pixels) == size:
         return pixels
     planes = [Image.fromarray(np.ascontiguousarray(pixels[:, :, n])) for n in range(pixels.shape[2])]
     return np.dstack([np.asarray(plane.resize(size, Image.Resampling.LANCZOS)) for plane in planes])

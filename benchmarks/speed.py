@@ -64,7 +64,7 @@ class Bench:
             with ThreadPoolExecutor(CORES if system.over_http else 1) as threads:
                 bodies = list(threads.map(lambda photo, system=system: system.fetch(photo, chain), photos))
             for photo, body in zip(photos, bodies, strict=True):
-                _check(system.name, photo, chain, body)
+                check(system.name, photo, chain, body)
                 self._lengths[system.name, photo, chain] = len(body)
         bare = next((system for system in self._systems if system.name == BARE), self._systems[0])
         seconds = self._run(bare, photos, chain, CLIENTS).seconds
@@ -116,13 +116,19 @@ def _order(task: Task, turn: int, clients: int) -> list[Photo]:
     return photos * repeats
 
 
-def _check(system: str, photo: Photo, chain: str, body: bytes) -> None:
+def check(system: str, photo: Photo, chain: str, body: bytes, output: str = "") -> None:
+    """Decode an answer. `output` is its format, by default the photo's.
+
+    Raises:
+        SystemFailed: it is not the photo in the right format and size.
+
+    """
     image = pyvips.Image.new_from_buffer(body, "", fail_on="error")
     image.avg()  # decodes all of it
     side = thumb_side(next(step for step in chain.split("&") if step.startswith("thumb=")))
     expected = min(side, max(photo.width, photo.height))
     loader = str(image.get("vips-loader")).removesuffix("_buffer")
-    if loader != _LOADERS[photo.format] or abs(max(image.width, image.height) - expected) > _ROUNDING:
+    if loader != _LOADERS[output or photo.format] or abs(max(image.width, image.height) - expected) > _ROUNDING:
         made = f"{image.width} x {image.height} by {loader}"
         raise SystemFailed(f"{system} answered {chain} of {photo.filename} with {made}")
 

@@ -19,7 +19,7 @@ _SPARE = 1.5
 would show."""
 _LEAST_SIDE = 64
 """The shorter side of a level, at least: of a narrower one, rounding would stretch the picture by more than 1 %."""
-_QUALITIES = {800: 97, 2048: 90}
+_QUALITIES = {800: 95, 2048: 92}
 _JPEG, _PNG = "jpeg", "png"
 _FASTEST, _SUB = 1, 1 << 4
 """PNG's compression, and the filter that is fast and good enough for photos (VIPS_FOREIGN_PNG_FILTER_SUB)."""
@@ -59,8 +59,8 @@ def smallest_for(target: Size, offered: Mapping[int, Size]) -> int | None:
 
 
 def format_of(header: Header) -> Format:
-    """The format of the levels of an image: lossless for lossless images, and for those with alpha."""
-    return FORMATS[_PNG if header.alpha or header.image_format.lossless else _JPEG]
+    """The format of the levels of an image: PNG if it has alpha."""
+    return FORMATS[_PNG if header.alpha else _JPEG]
 
 
 def save(image: Image, target: Target, side: int, fmt: Format) -> None:

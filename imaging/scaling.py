@@ -33,6 +33,15 @@ def scale_opaque(image: Image, target: Size) -> Image:
     return image.resize(across, vscale=down)
 
 
+def scale_exactly(image: Image, target: Size) -> Image:
+    """Scale all of an image to all of `target`, like `scale`, but each direction by its own factor.
+
+    What is scaled twice would otherwise lack up to half a pixel at its edges twice.
+    """
+    across, down = target.width / image.width, target.height / image.height
+    return premultiplied(image, lambda pixels: pixels.resize(across, vscale=down))
+
+
 def scale_map(gain_map: Image, size: Size, target: Size) -> Image:
     """Scale a gain map as its image is scaled from `size` to `target`."""
     return scale(gain_map, _proportional(gain_map, size, target))

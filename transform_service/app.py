@@ -17,7 +17,7 @@ from transform_service.caching.places import BlobPlaces
 from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
 from transform_service.caching.store import create_store
-from transform_service.chain import parse_presets
+from transform_service.chain import Parser, parse_presets
 from transform_service.http import handlers
 from transform_service.jobs import Jobs
 from transform_service.levels import LevelMaker
@@ -51,7 +51,8 @@ def setup(app: web.Application, settings: TransformSettings, locator: Locator | 
     """Give `app` a transformer. The caller adds the routes. `locator` replaces the HTTP client and its cache."""
     load_sources()
     app[handlers.SETTINGS] = settings
-    app[handlers.PRESETS] = parse_presets(settings.presets, max_operations=settings.max_operations)
+    presets = parse_presets(settings.presets, max_operations=settings.max_operations)
+    app[handlers.PARSER] = Parser(max_operations=settings.max_operations, presets=presets)
 
     async def transformer(app: web.Application) -> AsyncIterator[None]:
         async with contextlib.AsyncExitStack() as stack:

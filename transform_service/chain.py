@@ -1,7 +1,9 @@
 """Parses a query into a chain of operations. Errors mark the place in the query."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from cachetools import LRUCache
 
 from service_kit import signing
 from service_kit.errors import BadRequest, URITooLong
@@ -17,6 +19,8 @@ FORMAT = "format"
 """The parameter that names the output format, like an extension."""
 PRESET = "preset"
 """The parameter that inserts a preset."""
+_REMEMBERED, _LONGEST_REMEMBERED = 1000, 256
+"""Chains, and characters of a query. Longer ones are rarely repeated."""
 RESERVED = frozenset({FORMAT, DOWNLOAD})
 """Parameters that are not operations, on any path."""
 
@@ -25,8 +29,28 @@ RESERVED = frozenset({FORMAT, DOWNLOAD})
 class Chain:
     """Operations in the order in which they run, and the parameters that are not operations."""
 
+    query: str = field(compare=False)
+    """As it was written."""
     operations: Steps
     parameters: Mapping[str, str]
+
+
+class Parser:
+    """Parses queries, and remembers the chains that it has parsed lately: most requests repeat one of few."""
+
+    def __init__(self, *, max_operations: int, presets: Mapping[str, Steps]) -> None:
+        self._max_operations = max_operations
+        self._presets = presets
+        self._parsed: LRUCache[tuple[str, Collection[str]], Chain] = LRUCache(_REMEMBERED)
+
+    def parse(self, query: str, reserved: tuple[str, ...] = ()) -> Chain:
+        """The chain of a query. See `parse`, whose errors it raises."""
+        known = self._parsed.get((query, reserved))
+        if known is None:
+            known = parse(query, max_operations=self._max_operations, reserved=reserved, presets=self._presets)
+            if len(query) <= _LONGEST_REMEMBERED:
+                self._parsed[query, reserved] = known
+        return known
 
 
 def parse(
@@ -54,7 +78,7 @@ def parse(
             operations += _preset(pair, presets or {}) if pair.name == PRESET else [_operation(pair)]
             if len(operations) > max_operations:
                 raise URITooLong(f"the chain has more than {max_operations} operations")
-    return Chain(tuple(operations), parameters)
+    return Chain(query, tuple(operations), parameters)
 
 
 def parse_presets(texts: Mapping[str, str], *, max_operations: int) -> Mapping[str, Steps]:

@@ -18,11 +18,12 @@ from service_kit.processes.pool import DeadlinePassed
 from service_kit.processes.quarantine import Quarantined
 from service_kit.spool import Spool
 from transform_service.caching.results import ResultCache
+from transform_service.chain import Chain
 from transform_service.levels import LevelMaker, remove
 from transform_service.metrics import LEVELS, RENDERS, RESULTS
 from transform_service.operations.base import Steps
 from transform_service.planning.cost import estimate
-from transform_service.planning.levels import from_level, level_for, making_cost, missing, reads_all
+from transform_service.planning.levels import can_make_levels, from_level, level_for, making_cost, missing
 from transform_service.planning.plan import OutputLimits, Plan, Planned
 from transform_service.planning.planner import of_page, page_to_read, plan, verification, with_overlays
 from transform_service.result import Result, Timings
@@ -32,6 +33,8 @@ from transform_service.sources.base import LevelLost, SourceImage
 
 _VERIFIED = 10_000
 """The number of contents; about 2 MB."""
+_PLANS, _LONGEST_QUERY = 1000, 256
+"""Plans that are remembered, which take a fifth of the work for a cached result: about 4 MB."""
 _HIT, _WAITED, _ORIGINAL = Timings("hit"), Timings("waited"), Timings("original")
 
 
@@ -65,11 +68,21 @@ class Transformer:
         self._spool = spool
         self._levels = levels
         self._flights: Flights[Result] = Flights()
+        self._plans: LRUCache[tuple[str, str, str, Header], Planned] = LRUCache(_PLANS)
         self._verified: LRUCache[str, bool] = LRUCache(_VERIFIED)
         """Contents of which all pixels were decoded, by hash."""
 
-    async def plan(self, image: SourceImage, operations: Steps, output: Format) -> Planned:
-        """Plan a request. Decodes no pixels."""
+    async def plan(self, image: SourceImage, chain: Chain, output: Format) -> Planned:
+        """Plan a request, or remember its plan. Decodes no pixels."""
+        request = (chain.query, output.name, image.sha256, image.header)
+        planned = self._plans.get(request)
+        if planned is None:
+            planned = await self._plan(image, chain.operations, output)
+            if len(chain.query) <= _LONGEST_QUERY:
+                self._plans[request] = planned
+        return planned
+
+    async def _plan(self, image: SourceImage, operations: Steps, output: Format) -> Planned:
         header = image.header
         self._check(header)
         page = page_to_read(operations, header)
@@ -211,7 +224,7 @@ class Transformer:
         cost = job.planned.cost.plus(making_cost(job.plan.header, lacks))
         async with job.image.local() as path:
             source = RenderSource(path, job.image.sha256)
-            if lacks and reads_all(job.plan) and self._renderers.fits(cost):
+            if lacks and can_make_levels(job.plan) and self._renderers.fits(cost):
                 return await self._run_and_make(job, replace(job.planned, cost=cost), source, lacks)
             result = await self._run(job, job.planned, source)
         if lacks:

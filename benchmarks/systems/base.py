@@ -59,8 +59,8 @@ class HttpSystem(System):
         raise NotImplementedError
 
     @abstractmethod
-    def path(self, photo: Photo, chain: str) -> str:
-        """Path and query of a variant."""
+    def path(self, photo: Photo, chain: str, output: str = "") -> str:
+        """Path and query of a variant. `output` is its format, by default the photo's."""
 
     @contextmanager
     def started(self, folder: Path) -> Iterator[None]:
@@ -78,11 +78,11 @@ class HttpSystem(System):
         """Note where it is."""
         self.urls, self.tree = urls, Tree(process.pid)
 
-    def fetch(self, photo: Photo, chain: str) -> bytes:
-        """See System."""
-        answer = ask(self.urls[0] + self.path(photo, chain), seconds=_FETCH_SECONDS)
+    def fetch(self, photo: Photo, chain: str, output: str = "") -> bytes:
+        """See System. `output` is the format of the variant, by default the photo's."""
+        answer = ask(self.urls[0] + self.path(photo, chain, output), seconds=_FETCH_SECONDS)
         if not answer.ok:
-            raise SystemFailed(f"{self.name}: {self.path(photo, chain)}{answer}")
+            raise SystemFailed(f"{self.name}: {self.path(photo, chain, output)}{answer}")
         return answer.body
 
     def run(self, photos: Sequence[Photo], chain: str, clients: int, lengths: Sequence[int]) -> Outcome:

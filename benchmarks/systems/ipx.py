@@ -32,12 +32,13 @@ class Ipx(HttpSystem):
         settings = {"PHOTOS": photos.FOLDER, "PORT": ports[0], "PROCESSES": CORES, "HEIF_EFFORT": AVIF_EFFORT}
         return [node, str(ipx_folder() / "server.mjs")], {"NODE_ENV": "production", **settings}
 
-    def path(self, photo: Photo, chain: str) -> str:
+    def path(self, photo: Photo, chain: str, output: str = "") -> str:
         """See HttpSystem. PNG has no quality here, which would make sharp write a palette.
 
         Without `enlarge`, ipx first limits the square to the shorter side: 640 x 427 would become 427 x 285. No photo
         of the set is small enough to be enlarged.
         """
-        side = thumb_side(chain)
-        lossy = "" if photo.format == "png" else f",quality_{quality(photo.format)}"
-        return f"/enlarge,fit_inside,s_{side}x{side}{lossy}/{photo.filename}"
+        side, written = thumb_side(chain), output or photo.format
+        lossy = "" if written == "png" else f",quality_{quality(written)}"
+        converted = f",f_{output}" if output else ""
+        return f"/enlarge,fit_inside,s_{side}x{side}{lossy}{converted}/{photo.filename}"

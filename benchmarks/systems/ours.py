@@ -1,4 +1,4 @@
-"""imgsvc as `make run` starts it, without its result cache."""
+"""imgsvc as `make run` starts it, without its result cache and without levels: every request renders the original."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ class Ours(HttpSystem):
 
     def __init__(self, environment: Mapping[str, str] | None = None, name: str = OURS) -> None:
         self.name = name
-        self._environment = {"RESULT_CACHE_BYTES": "0", **(environment or {})}
+        self._environment = {"RESULT_CACHE_BYTES": "0", "LEVEL_BYTES": "0", **(environment or {})}
 
     def version(self) -> str:
         """See System."""
@@ -46,6 +46,7 @@ class Ours(HttpSystem):
             raise SystemFailed(f"imgsvc did not accept {photo.filename}{answer}")
         return str(json.loads(answer.body)["image_id"])
 
-    def path(self, photo: Photo, chain: str) -> str:
-        """See HttpSystem. The output has the input's format."""
-        return f"/v1/images/{self._ids[photo.path]}?{chain}"
+    def path(self, photo: Photo, chain: str, output: str = "") -> str:
+        """See HttpSystem."""
+        extension = f".{product.EXTENSIONS[output]}" if output else ""
+        return f"/v1/images/{self._ids[photo.path]}{extension}?{chain}"

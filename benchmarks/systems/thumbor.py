@@ -49,7 +49,8 @@ class Thumbor(HttpSystem):
         script = f'for port; do {program} --ip 127.0.0.1 --port "$port" --conf thumbor.conf & done; wait'
         return ["/bin/sh", "-c", script, "thumbor", *map(str, ports)], {}
 
-    def path(self, photo: Photo, chain: str) -> str:
+    def path(self, photo: Photo, chain: str, output: str = "") -> str:
         """See HttpSystem."""
         side = thumb_side(chain)
-        return f"/unsafe/fit-in/{side}x{side}/{photo.filename}"
+        filters = f"filters:format({output})/" if output else ""
+        return f"/unsafe/fit-in/{side}x{side}/{filters}{photo.filename}"

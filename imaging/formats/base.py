@@ -208,8 +208,6 @@ class Format:
     """Whether the format supports transparency."""
     animated: bool = False
     """Whether the service reads and writes animations in this format."""
-    lossless: bool = False
-    """Whether files of this format keep pixels as they are, with few exceptions."""
     reader: Reader
     writer: Writer | None = None
     """None for a format that the service reads but does not write."""

@@ -109,7 +109,6 @@ GIF = register(
         signature=re.compile(rb"GIF8[79]a"),
         alpha=True,
         animated=True,
-        lossless=True,
         reader=Reader(
             loader="gifload",
             loader_class="Nsgif",

@@ -236,7 +236,6 @@ PNG = register(
         extensions=("png",),
         signature=re.compile(rb"\x89PNG\r\n\x1a\n"),
         alpha=True,
-        lossless=True,
         reader=Reader(
             loader="pngload",
             loader_class="Png",

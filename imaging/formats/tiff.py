@@ -306,7 +306,6 @@ TIFF = register(
         extensions=("tiff", "tif"),
         signature=re.compile(rb"II[*+]\0|MM\0[*+]"),
         alpha=True,
-        lossless=True,
         reader=Reader(
             loader="tiffload",
             loader_class="Tiff",

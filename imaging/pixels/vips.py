@@ -17,6 +17,7 @@ from service_kit.errors import MemoryExceeded, UnprocessableImage
 from service_kit.processes.worker import end_out_of_memory
 
 os.environ["VIPS_BLOCK_UNTRUSTED"] = "1"  # libvips reads it when it starts, so set it before the import
+os.environ["VIPS_DISC_THRESHOLD"] = "1000000g"  # never a temporary file, which the sandbox would refuse
 os.environ["VIPS_CONCURRENCY"] = "1"  # throughput comes from parallel requests, flat memory from few threads
 
 import pyvips

@@ -482,3 +482,12 @@ async def test_the_http_process_never_loads_libvips(http: aiohttp.ClientSession,
     with pytest.raises(AssertionError):
         await _upload(http, served.url, pictures.png_header(65_500, 65_500))
     assert "libvips" not in Path(f"/proc/{served.process.pid}/maps").read_text()
+
+
+async def test_a_large_webp_is_decoded_without_a_temporary_file(
+    http: aiohttp.ClientSession, served: servers.Served
+) -> None:
+    """libvips would decode more than 100 MB into a file, which the sandbox refuses."""
+    body = bytes(pictures.gradient(7000, 6000).webpsave_buffer(Q=80, effort=0))
+    image_id = await _upload(http, served.url, body)
+    assert await _status(http, f"{served.url}/v1/images/{image_id}.jpg?crop=100x100") == (200, "image/jpeg")

@@ -3,7 +3,7 @@
 import pytest
 
 from service_kit.errors import BadRequest, URITooLong
-from transform_service.chain import parse, parse_presets
+from transform_service.chain import Parser, parse, parse_presets
 
 
 def operations(query: str) -> list[str]:
@@ -155,3 +155,16 @@ def test_a_bad_argument_says_what_is_wrong(query: str, text: str) -> None:
 )
 def test_equal_arguments_have_the_same_canonical_text(text: str, canonical: str) -> None:
     assert operations(text) == [canonical]
+
+
+def test_a_chain_is_parsed_once_for_each_set_of_parameters() -> None:
+    parser = Parser(max_operations=3, presets=parse_presets({"small": "thumb=9"}, max_operations=3))
+    first = parser.parse("preset=small&blur=2")
+    assert parser.parse("preset=small&blur=2") is first
+    assert first == parse("thumb=9&blur=2", max_operations=3)
+    assert parser.parse("url=x&thumb=9", ("url",)).parameters == {"url": "x"}
+    for _ in range(2):
+        with pytest.raises(BadRequest, match="unknown operation 'url'"):
+            parser.parse("url=x&thumb=9")
+    long = "thumb=9&utm_source=" + "x" * 300
+    assert parser.parse(long) is not parser.parse(long)

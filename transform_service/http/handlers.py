@@ -30,11 +30,10 @@ from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool, Spooled
 from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
-from transform_service.chain import FORMAT, Chain, parse
+from transform_service.chain import FORMAT, Chain, Parser
 from transform_service.http import policy
 from transform_service.http.negotiation import negotiated, requested_format
 from transform_service.jobs import Jobs
-from transform_service.operations.base import Steps
 from transform_service.planning.plan import Planned
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceImage
@@ -47,7 +46,7 @@ SETTINGS = web.AppKey("SETTINGS", TransformSettings)
 RECORDS = web.AppKey("RECORDS", CachedLocator)
 JOBS = web.AppKey("JOBS", Jobs)
 RESULTS = web.AppKey("RESULTS", ResultCache)
-PRESETS = web.AppKey("PRESETS", Mapping[str, Steps])
+PARSER = web.AppKey("PARSER", Parser)
 
 STORED = "image_id"
 """The source of overlays."""
@@ -139,7 +138,7 @@ async def _respond(
         with spans.during("source"):
             image = await stack.enter_async_context(request.app[SOURCES][name].open(value, viewer))
         output = _output(request, requested, image, transformed=bool(chain.operations))
-        planned = await transformer.plan(image, chain.operations, output.format)
+        planned = await transformer.plan(image, chain, output.format)
         if planned.plan:
             spans.lap("plan")
         # Even for cached results: one of the overlays may have been deleted since.
@@ -178,9 +177,7 @@ def _headers(
 
 
 def _chain(request: web.Request, *reserved: str) -> Chain:
-    query = queries.chain_of(request)
-    limit = request.app[SETTINGS].max_operations
-    return parse(query, max_operations=limit, reserved=reserved, presets=request.app[PRESETS])
+    return request.app[PARSER].parse(queries.chain_of(request), reserved)
 
 
 def _output(request: web.Request, requested: Format | str | None, image: SourceImage, *, transformed: bool) -> _Output:

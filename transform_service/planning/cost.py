@@ -77,7 +77,7 @@ def _rows(size: Size, pixel_bytes: float) -> float:
 
 def decoder_shrink(plan: Plan) -> float:
     """How many times smaller the decoder makes each side while it reads; 1 if it does not shrink."""
-    if plan.load is None:
+    if plan.load is None or plan.level:
         return 1.0
     return plan.header.image_format.reader.shrink(plan.header, plan.load.output_size(plan.header.size))
 

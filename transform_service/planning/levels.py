@@ -37,8 +37,9 @@ def from_level(plan: Plan, levels: Sequence[Level]) -> tuple[Plan, Level] | None
     """The same plan from the smallest of these levels that has enough pixels, and that level; None without one."""
     if not levels or needs_original(plan):
         return None
-    side = smallest_for(_target(plan), {level.side: level.header.size for level in levels})
-    return next(((replace(plan, header=level.header), level) for level in levels if level.side == side), None)
+    by_side = {level.side: level for level in levels}
+    side = smallest_for(_target(plan), {side: level.header.size for side, level in by_side.items()})
+    return None if side is None else (replace(plan, header=by_side[side].header, level=True), by_side[side])
 
 
 def missing(header: Header, levels: Sequence[Level]) -> tuple[int, ...]:
@@ -47,9 +48,12 @@ def missing(header: Header, levels: Sequence[Level]) -> tuple[int, ...]:
     return tuple(side for side in sizes(header) if side not in there)
 
 
-def reads_all(plan: Plan) -> bool:
-    """Whether a plan has all pixels of the original decoded, so that levels can be made on the way."""
-    return decoder_shrink(plan) == 1
+def can_make_levels(plan: Plan) -> bool:
+    """Whether levels can be made on the way, since the plan has all pixels of the original decoded anyway.
+
+    Not of images with alpha, whose levels take several times as long.
+    """
+    return decoder_shrink(plan) == 1 and not plan.header.alpha
 
 
 def making_cost(header: Header, sides: Sequence[int]) -> Cost:

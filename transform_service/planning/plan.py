@@ -69,6 +69,8 @@ class Plan:
     """Whether the result keeps the gain map."""
     verify: bool = False
     """Whether the result is only that all of the file decodes."""
+    level: bool = False
+    """Whether `header` is that of a level, of which all pixels are read."""
     overlay_headers: Mapping[str, Header] = field(default_factory=dict)
     """The headers of the overlays, by ID. A renderer needs all of them."""
 

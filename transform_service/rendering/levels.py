@@ -20,7 +20,7 @@ def make_levels(source: BinaryIO, header: Header, levels: Mapping[int, BinaryIO]
 
 
 def written(file: OpenFile, levels: Mapping[int, BinaryIO]) -> dict[int, pyvips.Image]:
-    """Write levels, and return their pixels by side. For a context of `vips.decoding`."""
+    """Write levels, if there are any, and return their pixels by side. For a context of `vips.decoding`."""
     every = sizes(file.header)
     images = made(file, {side: every[side] for side in levels})
     for side, image in images.items():
@@ -28,7 +28,9 @@ def written(file: OpenFile, levels: Mapping[int, BinaryIO]) -> dict[int, pyvips.
     return images
 
 
-def smallest(images: Mapping[int, pyvips.Image], target: Size) -> pyvips.Image | None:
-    """The smallest of these levels that has enough pixels for `target`."""
+def smallest(images: Mapping[int, pyvips.Image], target: Size | None) -> pyvips.Image | None:
+    """The smallest of these levels that has enough pixels for `target`; None without one."""
+    if target is None:
+        return None
     side = smallest_for(target, {side: Size(image.width, image.height) for side, image in images.items()})
     return None if side is None else images[side]
