@@ -49,8 +49,8 @@ class Locator(Protocol):
         Raises InsufficientStorage if there is no room for it.
         """
 
-    async def drop_level(self, image_id: str, side: int) -> None:
-        """Remove a level that is lost or damaged. Raises the errors of `locate`."""
+    async def drop_level(self, image_id: str, level: Level) -> None:
+        """Remove this level, which is lost or damaged, unless another one has replaced it. Raises those of `locate`."""
 
 
 async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:

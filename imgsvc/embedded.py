@@ -10,6 +10,7 @@ from aiohttp import web
 import jobs_service.app
 import storage_service.app
 import transform_service.app
+from imaging.levels import Level
 from imaging.locator import Located
 from imaging.tasks import READ_HEADER
 from imgsvc.settings import ServeSettings
@@ -54,9 +55,9 @@ class LibraryLocator:
             await writer.write(content)
             await self._app[storage.LIBRARY].keep_level(image_id, side, await writer.finish())
 
-    async def drop_level(self, image_id: str, side: int) -> None:
+    async def drop_level(self, image_id: str, level: Level) -> None:
         """See Locator."""
-        await self._app[storage.LIBRARY].drop_level(image_id, side)
+        await self._app[storage.LIBRARY].drop_level(image_id, level.side, level.sha256)
 
 
 class OwnCaches:

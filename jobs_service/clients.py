@@ -11,7 +11,6 @@ from service_kit.errors import (
     BadGateway,
     Gone,
     InsufficientStorage,
-    NotFound,
     ServiceError,
     Unavailable,
     UnprocessableImage,
@@ -25,7 +24,7 @@ next attempt joins it."""
 _MOST = 16 * 1024
 _OK, _NO_CONTENT = 200, 204
 _ERRORS: dict[int, type[ServiceError]] = {
-    cls.status: cls for cls in (NotFound, Gone, UnprocessableImage, InsufficientStorage, Unavailable)
+    cls.status: cls for cls in (Gone, UnprocessableImage, InsufficientStorage, Unavailable)
 }
 
 
@@ -71,7 +70,7 @@ class RemoteRunner:
         detail = f"the transform service answered {status}"
         with suppress(ValueError, KeyError, TypeError):
             detail = str(json.loads(body)["detail"])
-        raise _ERRORS.get(status, BadGateway)(detail)
+        raise _ERRORS.get(status, BadGateway)(detail)  # 404 may come from a version without this path
 
 
 async def _post(http: aiohttp.ClientSession, url: str, body: Any, seconds: float) -> tuple[int, bytes]:

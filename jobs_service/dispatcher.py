@@ -6,7 +6,7 @@ import logging
 import time
 
 from jobs_service.metrics import PAUSED
-from service_kit.errors import Gone, InsufficientStorage, NotFound, ServiceError, Unavailable, UnprocessableImage
+from service_kit.errors import Gone, InsufficientStorage, ServiceError, Unavailable, UnprocessableImage
 from service_kit.jobs import Job, JobQueue, JobRunner, Outcome, Settlement
 
 _POLL, _PAUSE = 1.0, 2.0
@@ -15,8 +15,7 @@ _FULL_PAUSE = 60.0
 """Seconds without jobs after there was no room for a result."""
 _GIVE_BACK_SECONDS = 2.0
 _OUTCOMES = (
-    (NotFound, Outcome.DONE),
-    (Gone, Outcome.DONE),
+    (Gone, Outcome.LATER),
     (UnprocessableImage, Outcome.FAILED),
     (InsufficientStorage, Outcome.LATER),
     (Unavailable, Outcome.LATER),
@@ -44,21 +43,30 @@ class Dispatcher:
 
     async def _work(self) -> None:
         while True:
-            pause = await self._next()
-            await asyncio.sleep(max(pause, self._full_until - time.monotonic()))
+            await self._until_there_is_room()
+            try:
+                pause = await self._next()
+            except ServiceError as error:
+                logger.warning("jobs are delayed: %s", error)
+                pause = _PAUSE
+            except Exception:
+                logger.exception("jobs are delayed")  # go on: otherwise no job would be done until a restart
+                pause = _PAUSE
+            await asyncio.sleep(pause)
+
+    async def _until_there_is_room(self) -> None:
+        while (pause := self._full_until - time.monotonic()) > 0:
+            PAUSED.set(1)
+            await asyncio.sleep(pause)
+        PAUSED.set(0)
 
     async def _next(self) -> float:
         """Do the next job. Returns how many seconds to pause."""
-        PAUSED.set(0)
-        try:
-            job = await self._queue.claim()
-            if job is None:
-                return _POLL
-            settlement = await self._done(job)
-            await self._queue.settle(settlement)
-        except ServiceError as error:
-            logger.warning("jobs are delayed: %s", error)
-            return _PAUSE
+        job = await self._queue.claim()
+        if job is None:
+            return _POLL
+        settlement = await self._done(job)
+        await self._queue.settle(settlement)
         return _PAUSE if settlement.outcome is Outcome.LATER else 0
 
     async def _done(self, job: Job) -> Settlement:
@@ -89,4 +97,3 @@ class Dispatcher:
     def _pause(self, error: InsufficientStorage) -> None:
         logger.warning("jobs pause for %g s: %s", _FULL_PAUSE, error)
         self._full_until = time.monotonic() + _FULL_PAUSE
-        PAUSED.set(1)

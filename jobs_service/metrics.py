@@ -2,4 +2,4 @@
 
 from prometheus_client import Gauge
 
-PAUSED = Gauge("imgsvc_jobs_paused", "1 while there are no jobs since there is no room for their results.")
+PAUSED = Gauge("imgsvc_jobs_paused", "1 while no job starts, since there is no room for results.")

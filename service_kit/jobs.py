@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
     DONE = "done"
     LATER = "later"
-    """It was not tried: nobody was free. That does not count as an attempt."""
+    """Nobody was free, there was no room, or the image is gone. That does not count as an attempt."""
     RETRY = "retry"
     """It failed, but may succeed later."""
     FAILED = "failed"
@@ -46,7 +46,7 @@ class Settlement(BaseModel):
 
 
 class JobQueue(Protocol):
-    """A durable queue. A claimed job that is not settled is due again after some minutes."""
+    """A durable queue. A claimed job that is not settled is due again after a minute."""
 
     async def claim(self) -> Job | None:
         """The job that is due for longest; None if none is due. Raises Unavailable."""
@@ -61,6 +61,6 @@ class JobRunner(Protocol):
     async def run(self, job: Job) -> None:
         """Do a job, when nobody else needs the cores. Doing it twice is doing it once.
 
-        Raises NotFound or Gone if the image is gone, UnprocessableImage if the job would always fail,
+        Raises Gone if the image is gone, UnprocessableImage if the job would always fail,
         InsufficientStorage if there is no room, Unavailable if nobody is free, and any other ServiceError if it failed.
         """

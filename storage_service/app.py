@@ -116,12 +116,12 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         )
         app[handlers.TOKENS] = UploadTokens(metadata, keyring, audit)
         app[spaces.METADATA] = metadata
-        app[jobs.JOBS] = Jobs(metadata)
         if app[access.MODE] is Mode.KEYS and (new := await app[keys.KEYRING].create_first()):
             app[FIRST_KEY] = FirstKey(new)
             stack.push_async_callback(_show_first_key, app)  # the start may fail, and the next one makes no other key
         levels = Levels(metadata, blobs, settings.level_bytes)
-        library = Library(metadata, blobs, validator, purger, audit, levels=levels)
+        app[jobs.JOBS] = Jobs(metadata)
+        library = Library(metadata, blobs, validator, purger, audit, levels=levels, jobs=app[jobs.JOBS])
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)

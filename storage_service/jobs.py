@@ -1,7 +1,9 @@
 """The queue of jobs, in the database. See JobQueue."""
 
+import contextlib
 import time
 
+from service_kit.errors import InsufficientStorage
 from service_kit.jobs import LEVELS, Job, Outcome, Settlement
 from storage_service.metadata.base import MetadataStore
 from storage_service.metrics import JOBS, JOBS_FAILED, JOBS_OLDEST, JOBS_WAITING
@@ -15,7 +17,11 @@ _MOST_ATTEMPTS = 8
 _LONGEST_REASON = 500
 _TRIED_AT_ONCE = 8
 """Several dispatchers may want the same job. Those that come too late try the next one."""
-_ADD = "INSERT INTO jobs (kind, sha256, due_at, attempts, reason) VALUES ($1, $2, $3, 0, '') ON CONFLICT DO NOTHING"
+_ADD = """
+    INSERT INTO jobs (kind, sha256, added_at, due_at, attempts, reason) VALUES ($1, $2, $3, $3, 0, '')
+    ON CONFLICT (kind, sha256) DO UPDATE SET due_at = excluded.due_at, attempts = 0, failed_at = NULL, reason = ''
+"""
+"""Bytes may be uploaded again after their last image was deleted, while the job is in progress, or has failed."""
 _DUE = """
     SELECT kind, sha256, due_at, attempts FROM jobs WHERE failed_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2
 """
@@ -25,6 +31,11 @@ _FINISH = f"DELETE FROM jobs WHERE {_THIS}"  # noqa: S608
 _LATER = f"UPDATE jobs SET due_at = $4, attempts = attempts - 1 WHERE {_THIS}"  # noqa: S608
 _RETRY = f"UPDATE jobs SET due_at = $4, reason = $5 WHERE {_THIS}"  # noqa: S608
 _FAIL = f"UPDATE jobs SET failed_at = $4, reason = $5 WHERE {_THIS}"  # noqa: S608
+_FORGET_UNUSED = """
+    DELETE FROM jobs WHERE NOT EXISTS (
+        SELECT 1 FROM images WHERE images.sha256 = jobs.sha256 AND deleted_at IS NULL
+    )
+"""
 
 
 def job_for_upload(sha256: str) -> tuple[object, ...]:
@@ -86,6 +97,11 @@ class Jobs:
         """Remove all jobs for a content."""
         await self._metadata.change("DELETE FROM jobs WHERE sha256 = $1", sha256)
 
+    async def sweep(self) -> None:
+        """Remove jobs for contents that no image has."""
+        with contextlib.suppress(InsufficientStorage):
+            await self._metadata.change(_FORGET_UNUSED)
+
     async def observe(self) -> None:
         """Update the gauges."""
         waiting, oldest = await self.waiting()
@@ -94,8 +110,10 @@ class Jobs:
         JOBS_FAILED.set(await self.number_failed())
 
     async def waiting(self) -> tuple[int, int | None]:
-        """The number of jobs that have not failed, and when the first one was due, in milliseconds since 1970."""
-        query = "SELECT count(*), min(due_at) FROM jobs WHERE failed_at IS NULL"
+        """The number of jobs that have not failed, and when the first that was not tried was added (milliseconds)."""
+        query = """
+            SELECT count(*), min(CASE WHEN attempts = 0 THEN added_at END) FROM jobs WHERE failed_at IS NULL
+        """
         ((number, first),) = await self._metadata.fetch(query)
         return number, first
 

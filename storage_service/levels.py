@@ -41,6 +41,7 @@ _KEEP = """
     ON CONFLICT (sha256, side) DO UPDATE SET version = excluded.version, bytes = excluded.bytes,
         digest = excluded.digest, header = excluded.header, used_at = excluded.used_at
 """
+_REMOVE = "DELETE FROM levels WHERE sha256 = $1 AND side = $2"
 _OLDEST = """
     SELECT sha256, side, bytes FROM levels ORDER BY CASE WHEN version = $1 THEN 1 ELSE 0 END, used_at, sha256, side
     LIMIT $2
@@ -115,6 +116,9 @@ class Levels:
         async with self._keeping, self._metadata.lock_content(record.sha256) as content:
             if not await content.is_used():
                 raise Gone(f"the image {record.image_id} was deleted")
+            known = await self._metadata.fetch(_OF, record.sha256, VERSION)
+            if side in {row[0] for row in known}:  # another node was faster
+                return
             await self._blobs[side].add(record.sha256, upload.path)
             await self._metadata.change(
                 _KEEP,
@@ -125,45 +129,56 @@ class Levels:
         if self._added > self._limit * _SLACK:
             self._wake.set()
 
-    async def drop(self, sha256: str, side: int) -> None:
-        """Remove a level. No effect if there is none."""
-        if side in self._blobs:
-            async with self._metadata.lock_content(sha256):
-                await self._remove(sha256, side)
+    async def drop(self, sha256: str, side: int, digest: str) -> None:
+        """Remove the level with this digest. No effect if there is none, or another one."""
+        if side not in self._blobs:
+            return
+        async with self._metadata.lock_content(sha256):
+            if await self._metadata.change(f"{_REMOVE} AND digest = $3", sha256, side, digest):
+                await self._blobs[side].delete(sha256)
 
     async def forget(self, sha256: str) -> None:
-        """Remove all levels of a content. The caller holds its lock."""
-        for side in self._blobs:
-            await self._remove(sha256, side)
+        """Remove all levels of a content. The caller holds its lock.
 
-    async def _remove(self, sha256: str, side: int) -> None:
-        """Remove a level, whose row is no longer needed if its file is gone: the disk of the database may be full."""
-        if side in self._blobs:
-            await self._blobs[side].delete(sha256)
-        await self._metadata.change("DELETE FROM levels WHERE sha256 = $1 AND side = $2", sha256, side)
+        The files go first: the disk of the database may be full.
+        """
+        for blobs in self._blobs.values():
+            await blobs.delete(sha256)
+        await self._metadata.change("DELETE FROM levels WHERE sha256 = $1", sha256)
 
     async def sweep(self, grace: timedelta) -> int:
         """Remove what crashes and full disks have left. Returns the number of files.
 
         That is rows of contents that no image has, and files without a row that are older than `grace`.
         """
-        await self._metadata.change(_FORGET_UNUSED)
+        with contextlib.suppress(InsufficientStorage):
+            await self._metadata.change(_FORGET_UNUSED)
         removed = 0
         for side, blobs in self._blobs.items():
             async for batch in blobs.list_older(datetime.now(UTC) - grace):
-                for sha256 in batch:
+                for sha256 in set(batch) - await self._known(side, batch):
                     removed += await self._remove_unknown(sha256, side)
         return removed
 
+    async def _known(self, side: int, sha256s: Sequence[str]) -> set[str]:
+        """Those of the given contents that images have, with a level of this side."""
+        if not sha256s:
+            return set()
+        marks = ", ".join(f"${n + 2}" for n in range(len(sha256s)))
+        query = f"SELECT sha256 FROM levels WHERE side = $1 AND sha256 IN ({marks})"  # noqa: S608
+        found = {row[0] for row in await self._metadata.fetch(query, side, *sha256s)}
+        return found & await self._metadata.used_contents([*found]) if found else found
+
     async def _remove_unknown(self, sha256: str, side: int) -> bool:
-        known = "SELECT 1 FROM levels WHERE sha256 = $1 AND side = $2"
-        if await self._metadata.fetch(known, sha256, side):
-            return False
         async with self._metadata.lock_content(sha256):
-            if await self._metadata.fetch(known, sha256, side):
+            if await self._known(side, [sha256]):
                 return False
             await self._blobs[side].delete(sha256)
         return True
+
+    def make_room(self) -> None:
+        """Look at the disk now, since it was full."""
+        self._wake.set()
 
     async def run(self) -> None:
         """Keep levels within their limit, and off a disk that others fill, for ever."""
@@ -176,6 +191,8 @@ class Levels:
                     await self._fit(low=low)
             except (ServiceError, OSError) as error:
                 logger.warning("levels cannot be counted or removed: %s", error)
+            except Exception:
+                logger.exception("levels cannot be counted or removed")  # go on: the disk may become full
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_LOOK_SECONDS):
                     await self._wake.wait()
@@ -183,10 +200,13 @@ class Levels:
 
     async def _fit(self, *, low: bool) -> None:
         self._added = 0
-        ((total,),) = await self._metadata.fetch("SELECT coalesce(sum(bytes), 0) FROM levels")
-        total = int(total)
-        if low or total > self._limit:
-            total -= await self._evict(total - int((min(total, self._limit) if low else self._limit) * (1 - _SLACK)))
+        ((counted,),) = await self._metadata.fetch("SELECT coalesce(sum(bytes), 0) FROM levels")
+        total = int(counted)
+        if total > self._limit:
+            total -= await self._evict(total - int(self._limit * (1 - _SLACK)))
+        while low and total > 0:
+            total -= await self._evict(max(1, int(total * _SLACK)))
+            low = await in_thread(self._is_low)
         LEVEL_BYTES.set(total)
 
     async def _evict(self, size: int) -> int:
@@ -198,7 +218,9 @@ class Levels:
                 if removed >= size:
                     break
                 async with self._metadata.lock_content(sha256):
-                    await self._remove(sha256, side)
+                    await self._metadata.change(_REMOVE, sha256, side)
+                    if side in self._blobs:
+                        await self._blobs[side].delete(sha256)
                 removed += bytes_
             if len(rows) < _BATCH:
                 break

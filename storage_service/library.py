@@ -25,6 +25,7 @@ from service_kit.observing import spans
 from service_kit.spool import Spooled
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
+from storage_service.jobs import Jobs
 from storage_service.levels import Levels
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
 from storage_service.purging import Purger, first_round
@@ -61,10 +62,12 @@ class Library:
         audit: AuditTrail,
         *,
         levels: Levels,
+        jobs: Jobs,
     ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._levels = levels
+        self._jobs = jobs
         self._validator = validator
         self._purger = purger
         self._audit = audit
@@ -108,7 +111,7 @@ class Library:
                 with spans.during("blob"):
                     damaged = await content.is_damaged()
                     if damaged or not (known := await self._blobs.is_durable(upload.sha256, upload.bytes)):
-                        await self._blobs.add(upload.sha256, upload.path)
+                        await self._store(upload)
                 # In this order: a deletion locks rows of images before that of the space, too.
                 if damaged:
                     await content.mend()
@@ -119,6 +122,13 @@ class Library:
                         await self._blobs.delete(upload.sha256)  # it would fill the disk further
                     raise
         return record
+
+    async def _store(self, upload: Spooled) -> None:
+        try:
+            await self._blobs.add(upload.sha256, upload.path)
+        except InsufficientStorage:
+            self._levels.make_room()
+            raise
 
     async def find(self, image_id: str, space: str | None = None) -> ImageRecord:
         """The record of an image. Raises BadRequest for a malformed ID, NotFound, or Gone if it was deleted.
@@ -199,9 +209,9 @@ class Library:
         record = await self.find_whole(image_id)
         await self._levels.keep(record, side, upload, await self._validator.read_header(upload))
 
-    async def drop_level(self, image_id: str, side: int) -> None:
-        """Remove a level that is lost or damaged. Raises the errors of `find`."""
-        await self._levels.drop((await self.find(image_id)).sha256, side)
+    async def drop_level(self, image_id: str, side: int, digest: str) -> None:
+        """Remove the level with this digest, which is lost or damaged. Raises the errors of `find`."""
+        await self._levels.drop((await self.find(image_id)).sha256, side, digest)
 
     async def delete(self, image_id: str, by: Identity = EVERYTHING) -> None:
         """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
@@ -226,6 +236,7 @@ class Library:
             for sha256 in set(batch) - await self._metadata.used_contents(batch):
                 removed += await self._sweep(sha256)
         await self._levels.sweep(grace)
+        await self._jobs.sweep()
         return removed
 
     async def _sweep(self, sha256: str) -> bool:
@@ -235,4 +246,5 @@ class Library:
                 return False
             await self._blobs.delete(sha256)
             await self._levels.forget(sha256)
+            await self._jobs.forget(sha256)
         return True

@@ -28,7 +28,7 @@ JOBS_WAITING = Gauge(
 )
 JOBS_OLDEST = Gauge(
     "imgsvc_jobs_oldest_seconds",
-    "For how long the first job has been due; 0 if none is.",
+    "Age of the first job that was not tried yet; 0 without one.",
     multiprocess_mode="mostrecent",
 )
 JOBS_FAILED = Gauge("imgsvc_jobs_failed", "Jobs that have failed for good.", multiprocess_mode="mostrecent")

@@ -9,17 +9,26 @@ from pathlib import Path
 from cachetools import TTLCache
 
 from imaging.levels import Level
-from service_kit.errors import ServiceError
+from service_kit.errors import ServiceError, Unavailable, UnprocessableImage
 from service_kit.spool import Spool
 from transform_service.metrics import LEVELS
 from transform_service.planning.levels import making_cost, missing
-from transform_service.planning.plan import OutputLimits
+from transform_service.planning.plan import Cost, OutputLimits
 from transform_service.planning.planner import verification
-from transform_service.scheduling.renderers import Renderers, RenderSource
+from transform_service.scheduling.admission import Preempted
+from transform_service.scheduling.renderers import Renderers
 from transform_service.sources.base import SourceImage, StoredLevels
 
 _MOST = 1000
 """Images that wait for their levels. Others are left out: a later render misses the level again."""
+_MOST_WITH_JOBS = 4
+"""Images whose levels are being made, above which no job is accepted: each waits where it can be lost."""
+_STORED_AT_ONCE = 2
+"""Images whose levels are in memory on their way to storage."""
+_MOST_WITH_JOBS = 4
+"""Images whose levels are being made, above which no job is accepted: each waits where it can be lost."""
+_STORED_AT_ONCE = 2
+"""Images whose levels are in memory on their way to storage."""
 _FAILED, _AGAIN_SECONDS = 10_000, 600.0
 """Contents of which no level could be made or stored, and how long they are left alone."""
 
@@ -37,6 +46,7 @@ class LevelMaker:
         """By the SHA-256 of the image."""
         self._claimed: set[str] = set()
         """The SHA-256 of each image whose levels a render makes on its way."""
+        self._storing = asyncio.Semaphore(_STORED_AT_ONCE)
         self._failed: TTLCache[str, bool] = TTLCache(_FAILED, _AGAIN_SECONDS)
 
     def may_make(self, sha256: str) -> bool:
@@ -62,13 +72,22 @@ class LevelMaker:
     async def complete(self, image: SourceImage) -> None:
         """Make and store all levels that an image lacks, and wait for that. Raises what keeps it from succeeding.
 
-        If the caller is cancelled, the work goes on.
+        That is Unavailable while many others wait. If the caller is cancelled, the work goes on.
         """
         levels = image.levels
         if levels is None or not missing(image.header, levels.there):
             return
-        task = self._tasks.get(image.sha256) or self._begin(image.sha256, lambda: self._make(image, levels))
+        task = self._tasks.get(image.sha256)
+        if task is None:
+            if len(self._tasks) >= _MOST_WITH_JOBS:
+                raise Unavailable("the levels of many other images are being made")
+            task = self._begin(image.sha256, lambda: self._make(image, levels))
         await asyncio.shield(task)
+
+    def give_up(self, sha256: str) -> None:
+        """Leave a content alone for a while, whose levels could not be made on the way."""
+        self._failed[sha256] = True
+        LEVELS.labels("failed").inc()
 
     def keep(self, image: SourceImage, files: Mapping[int, Path]) -> None:
         """Store levels that a render has made on its way, and remove the files."""
@@ -87,7 +106,7 @@ class LevelMaker:
         logger.warning("the level of %d pixels of image %s is lost or damaged", lost.side, image.image_id)
 
         async def replaced() -> None:
-            await levels.drop(lost.side)
+            await levels.drop(lost)
             await self._make(image, levels, lost.side)
 
         self._begin(image.sha256, replaced)
@@ -126,18 +145,29 @@ class LevelMaker:
     async def _make(self, image: SourceImage, levels: StoredLevels, *lost: int) -> None:
         sides = missing(image.header, [level for level in levels.there if level.side not in lost])
         cost = verification(image.header, image.sha256, self._limits).cost.plus(making_cost(image.header, sides))
+        if not self._renderers.fits(cost):
+            raise UnprocessableImage(f"making its levels takes about {cost.bytes >> 20} MiB, more than renders may")
         files = self.new_files(sides)
         try:
-            async with image.local() as path:
-                await self._renderers.make_levels(RenderSource(path, image.sha256), image.header, cost, files)
+            await self._make_patiently(image, cost, files)
             await self._store(levels, files)
         finally:
             remove(files)
 
+    async def _make_patiently(self, image: SourceImage, cost: Cost, files: Mapping[int, Path]) -> None:
+        while True:
+            try:
+                await self._renderers.make_levels(image, image.header, cost, files)
+            except Preempted:
+                remove(files)
+            else:
+                return
+
     async def _store(self, levels: StoredLevels, files: Mapping[int, Path]) -> None:
-        for side, path in files.items():
-            await levels.keep(side, path)
-            LEVELS.labels("made").inc()
+        async with self._storing:
+            for side, path in files.items():
+                await levels.keep(side, path)
+                LEVELS.labels("made").inc()
 
 
 def remove(files: Mapping[int, Path]) -> None:

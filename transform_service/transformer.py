@@ -11,7 +11,7 @@ from cachetools import LRUCache
 
 from imaging.formats import Format, InputLimits
 from imaging.header import Header
-from service_kit.errors import Unavailable, UnprocessableImage
+from service_kit.errors import InsufficientStorage, Unavailable, UnprocessableImage
 from service_kit.flights import Flights
 from service_kit.observing import spans
 from service_kit.processes.pool import DeadlinePassed
@@ -221,15 +221,24 @@ class Transformer:
 
     async def _render_original(self, job: _Job) -> Result:
         lacks = self._lacks_levels(job)
-        cost = job.planned.cost.plus(making_cost(job.plan.header, lacks))
         async with job.image.local() as path:
             source = RenderSource(path, job.image.sha256)
-            if lacks and can_make_levels(job.plan) and self._renderers.fits(cost):
-                return await self._run_and_make(job, replace(job.planned, cost=cost), source, lacks)
+            if lacks and (planned := self._making(job, lacks)):
+                try:
+                    return await self._run_and_make(job, planned, source, lacks)
+                except (InsufficientStorage, UnprocessableImage):  # perhaps only the levels are to blame
+                    self._levels.give_up(job.image.sha256)
+                    return await self._run(job, job.planned, source)
             result = await self._run(job, job.planned, source)
         if lacks:
             self._levels.make_soon(job.image)
         return result
+
+    def _making(self, job: _Job, sides: Sequence[int]) -> Planned | None:
+        """The plan that makes these levels on the way; None if that would take much longer, or too much memory."""
+        cost = job.planned.cost.plus(making_cost(job.plan.header, sides))
+        worth = can_make_levels(job.plan) and cost.heavy == job.planned.cost.heavy and self._renderers.fits(cost)
+        return replace(job.planned, cost=cost, key=f"{job.planned.key} with levels") if worth else None
 
     async def _run_and_make(self, job: _Job, planned: Planned, source: RenderSource, sides: Sequence[int]) -> Result:
         """Render the original, and make levels from its pixels on the way."""

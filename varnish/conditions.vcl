@@ -12,6 +12,10 @@ sub conditions_recv {
             call conditions_numbers;
         }
     }
+    # A variant may have been rendered again meanwhile, with the same ETag and other bytes (ADR 67).
+    if (req.http.If-Range && req.url !~ "^/v1/images/[^/?.]*(?:\?download(?:=[^&]*)?)?$") {
+        unset req.http.Range;
+    }
     if (!req.http.Range) {
         unset req.http.If-Range;
     }

@@ -52,6 +52,19 @@ async def read_form(
         yield await _read(content_type, Body(request, settings), saver, fields)
 
 
+@asynccontextmanager
+async def read_file(
+    request: web.Request, spool: Spool, settings: CommonSettings, limit: int, what: str
+) -> AsyncIterator[Spooled]:
+    """Read the body, whatever its content type, of at most `limit` bytes. `what` names it in errors.
+
+    The file stays in the spool until the end of the context. Raises the errors of `read_form`.
+    """
+    _refuse_encodings(request)
+    async with AsyncExitStack() as stack:
+        yield await _Saver(spool, limit, stack, what).save(Body(request, settings).chunks(limit))
+
+
 def _refuse_encodings(request: web.Request) -> None:
     encodings = ", ".join(request.headers.getall("Content-Encoding", [])).strip().lower()
     if encodings not in {"", "identity"}:

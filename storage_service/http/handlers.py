@@ -16,7 +16,7 @@ from service_kit.http import access, paths, queries
 from service_kit.http.delivery import check_match
 from service_kit.http.health import health_route
 from service_kit.http.json_bodies import read_json
-from service_kit.http.uploads import FILE_FIELD, read_form
+from service_kit.http.uploads import FILE_FIELD, read_file, read_form
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
@@ -35,6 +35,8 @@ SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
 _SPACE, _VISIBILITY = "space", "visibility"
+_LARGEST_LEVEL = 64 * 1024**2
+"""Bytes of a PNG of 2048 x 2048 pixels, and much more."""
 _LIST_PARAMETERS = ("limit", "cursor", _SPACE)
 _UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)
 
@@ -156,18 +158,16 @@ async def locate(request: web.Request) -> web.Response:
 
 async def keep_level(request: web.Request) -> web.Response:
     """Store a level of an image, for the transform service: 204."""
-    app = request.app
-    async with AsyncExitStack() as stack:
-        form = await stack.enter_async_context(read_form(request, app[SPOOL], app[SETTINGS]))
-        if form.file is None:
-            raise BadRequest("the body is empty; send the bytes of the level")
-        await app[LIBRARY].keep_level(request.match_info["image_id"], int(request.match_info["side"]), form.file)
+    app, match = request.app, request.match_info
+    async with read_file(request, app[SPOOL], app[SETTINGS], _LARGEST_LEVEL, "the level") as level:
+        await app[LIBRARY].keep_level(match["image_id"], int(match["side"]), level)
     return web.Response(status=204)
 
 
 async def drop_level(request: web.Request) -> web.Response:
     """Remove a level of an image, for the transform service: 204."""
-    await request.app[LIBRARY].drop_level(request.match_info["image_id"], int(request.match_info["side"]))
+    match, digest = request.match_info, request.headers.get("If-Match", "").strip('"')
+    await request.app[LIBRARY].drop_level(match["image_id"], int(match["side"]), digest)
     return web.Response(status=204)
 
 

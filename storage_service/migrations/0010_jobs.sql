@@ -2,6 +2,7 @@
 CREATE TABLE jobs (
     kind      TEXT   NOT NULL,
     sha256    TEXT   NOT NULL,
+    added_at  BIGINT NOT NULL,
     due_at    BIGINT NOT NULL,
     attempts  BIGINT NOT NULL,
     failed_at BIGINT,

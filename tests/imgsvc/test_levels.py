@@ -18,6 +18,7 @@ import transform_service.app
 from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
 from jobs_service import dispatcher
+from service_kit.errors import InsufficientStorage, MemoryExceeded
 from service_kit.http.server import Runner, listen
 from storage_service.settings import StorageSettings
 from tests import pictures
@@ -142,30 +143,65 @@ def _counted(**expected: int) -> Iterator[None]:
     assert {name: count for name, count in seen.items() if count} == expected
 
 
+@pytest.fixture(scope="module")
+async def originals(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
+    """A service without levels."""
+    async with _embedded(tmp_path_factory.mktemp("originals"), http, level_bytes=0) as running:
+        yield running
+
+
+def _difference(first: bytes, second: bytes) -> float:
+    """The mean difference of two pictures of one size, in steps of 255."""
+    one, other = pictures.decode(first), pictures.decode(second)
+    assert (one.width, one.height, one.bands) == (other.width, other.height, other.bands)
+    return float(np.abs(one.numpy().astype(int) - other.numpy()).mean())
+
+
 @pytest.mark.parametrize("name", FILES)
-async def test_a_level_is_made_once_and_shows_the_same_picture(service: Service, name: str) -> None:
+async def test_a_level_is_made_once_and_shows_the_same_picture(service: Service, originals: Service, name: str) -> None:
     make, sides, kind = FILES[name]
-    image_id = await service.upload(make(), kind)
+    body = make()
+    image_id, original = await service.upload(body, kind), await originals.upload(body, kind)
+    right = await originals.get(original, ".png?thumb=300")
     with _counted(**({"made": len(sides)} if sides else {})):
-        first = pictures.decode(await service.get(image_id, ".png?thumb=300"))
+        assert _difference(await service.get(image_id, ".png?thumb=300"), right) < 1
     assert set(service.files()) == sides
     with _counted(**({"used": 1} if sides else {})):
-        second = pictures.decode(await service.get(image_id, ".png?thumb=300"))
-    assert (first.width, first.height, first.bands) == (second.width, second.height, second.bands)
-    assert np.abs(first.numpy().astype(int) - second.numpy()).mean() < 1
+        assert _difference(await service.get(image_id, ".png?thumb=300"), right) < 1
+
+
+@pytest.mark.parametrize("output", ["jpg", "png", "webp", "avif", "tiff", "gif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+async def test_a_turned_image_is_turned_once(
+    service: Service, originals: Service, output: str, orientation: int
+) -> None:
+    """The first render makes the level on its way, and the second starts from it."""
+    image = _photo().copy()
+    image.set_type(pyvips.GValue.gint_type, "orientation", orientation)
+    body = image.jpegsave_buffer(Q=95)
+    image_id, original = await service.upload(body), await originals.upload(body)
+    right, most = await originals.get(original, f".{output}?thumb=530"), 30 if output == "gif" else 3  # of 256 colours
+    with _counted(made=1):
+        assert _difference(await service.get(image_id, f".{output}?thumb=530"), right) < most
+    with _counted(used=1):
+        second = await service.get(image_id, f".{output}?thumb=530")
+    assert _difference(second, right) < most
+    assert not pictures.decode(second).get_typeof("orientation") or pictures.decode(second).get("orientation") == 1
 
 
 @pytest.mark.parametrize("chain", [
     ".png?rotate=90&thumb=300", ".png?resize=300x300,cover&blur=3", ".jpg?blur=60&thumb=200",
     ".png?grayscale&flip&thumb=250&pad=300x300", ".png?resize=200x400,fill", ".jpg?thumb=500&rotate=10",
 ])  # fmt: skip
-async def test_every_chain_that_begins_with_a_downscale_uses_it(service: Service, chain: str) -> None:
-    image_id = await service.upload(_turned().jpegsave_buffer(Q=90))
-    first = pictures.decode(await service.get(image_id, chain))
+async def test_every_chain_that_begins_with_a_downscale_uses_it(
+    service: Service, originals: Service, chain: str
+) -> None:
+    body = _turned().jpegsave_buffer(Q=90)
+    image_id, original = await service.upload(body), await originals.upload(body)
+    right = await originals.get(original, chain)
+    assert _difference(await service.get(image_id, chain), right) < 1.5
     with _counted(used=1):
-        second = pictures.decode(await service.get(image_id, chain))
-    assert (first.width, first.height) == (second.width, second.height)
-    assert np.abs(first.numpy().astype(int) - second.numpy()).mean() < 1.5
+        assert _difference(await service.get(image_id, chain), right) < 1.5
 
 
 @pytest.mark.parametrize("chain", ["?thumb=900", "?crop=500x500&thumb=200", "?rotate=0", "?thumb=300&profile=keep", ""])
@@ -206,6 +242,54 @@ async def test_a_damaged_level_is_made_again_and_the_client_gets_its_picture(ser
         assert await service.get(image_id, ".png?thumb=300") == first
     with _counted(used=1):
         await service.get(image_id, ".png?thumb=300")
+
+
+async def test_a_flipped_bit_in_a_level_is_noticed_by_a_new_process(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    async with _embedded(tmp_path, http) as service:
+        image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+        first = await service.get(image_id, ".png?thumb=300")
+        file = service.files()[800]
+        content = bytearray(file.read_bytes())
+        content[len(content) // 2] ^= 1
+        file.write_bytes(content)
+    async with _embedded(tmp_path, http) as service:
+        with _counted(lost=1, made=1):
+            assert await service.get(image_id, ".png?thumb=300") == first
+
+
+async def test_a_failure_in_optional_work_is_no_failure_of_a_request(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderers = service.apps[0][transform_service.app.RENDERERS]
+
+    async def too_much(*_: object, **__: object) -> None:
+        raise MemoryExceeded
+
+    monkeypatch.setattr(renderers._idle, "run", too_much)
+    image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+    for side in range(3):
+        service.apps[0][handlers.TRANSFORMER]._levels._failed.clear()
+        with _counted(failed=1):
+            await service.get(image_id, f"?thumb={100 + side}")
+
+
+async def test_levels_that_do_not_fit_on_the_spool_are_left_out(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderers = service.apps[0][transform_service.app.RENDERERS]
+    run = renderers._run
+
+    async def full(*arguments: object, **options: object) -> object:
+        if arguments[-1]:  # the files of levels
+            raise InsufficientStorage("the disk is full")
+        return await run(*arguments, **options)
+
+    monkeypatch.setattr(renderers, "_run", full)
+    image_id = await service.upload(_photo().pngsave_buffer(compression=1), "png")
+    with _counted(failed=1):
+        await service.get(image_id, ".jpg?thumb=300")
 
 
 async def test_a_chain_that_fails_is_not_the_fault_of_a_level(service: Service) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ import pytest
 from jobs_service import dispatcher
 from jobs_service.app import running
 from jobs_service.dispatcher import Dispatcher
+from jobs_service.metrics import PAUSED
 from service_kit.errors import (
     BadGateway,
     Gone,
@@ -81,8 +83,8 @@ async def queue(tmp_path: Path) -> AsyncIterator[Watched]:
     ("error", "outcome", "reason"),
     [
         (None, Outcome.DONE, ""),
-        (NotFound("it does not exist"), Outcome.DONE, "it does not exist"),
-        (Gone("it was deleted"), Outcome.DONE, "it was deleted"),
+        (NotFound("there is no such path"), Outcome.RETRY, "there is no such path"),
+        (Gone("it was deleted"), Outcome.LATER, "it was deleted"),
         (UnprocessableImage("it is corrupt"), Outcome.FAILED, "it is corrupt"),
         (InsufficientStorage("the disk is full"), Outcome.LATER, "the disk is full"),
         (Unavailable("all cores are busy"), Outcome.LATER, "all cores are busy"),
@@ -102,23 +104,51 @@ async def test_each_answer_has_its_outcome(
 
 async def test_a_full_disk_stops_all_jobs_for_a_while(queue: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dispatcher, "_PAUSE", 0)
+    monkeypatch.setattr(dispatcher, "_POLL", 0.001)
     runner = Runner(InsufficientStorage("the disk is full"))
     runner.going.set()
-    async with running(Dispatcher(queue, runner, at_once=1)):
+    async with running(Dispatcher(queue, runner, at_once=2)):
         await queue.settled.get()
+        await queue.settled.get()
+        before = PAUSED._value.get()
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
+            async with asyncio.timeout(1.2):  # both jobs are due again after a second
                 await queue.settled.get()
-    assert len(runner.done) == 1
+        assert (before, PAUSED._value.get()) == (1, 1)
+    assert len(runner.done) == 2
 
 
-async def test_a_dispatcher_that_stops_gives_its_jobs_back(queue: Watched) -> None:
+async def test_a_dispatcher_that_stops_gives_its_jobs_back(queue: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    claims: asyncio.Queue[Job | None] = asyncio.Queue()
+    claim = queue.claim
+
+    async def watched() -> Job | None:
+        job = await claim()
+        claims.put_nowait(job)
+        return job
+
+    monkeypatch.setattr(queue, "claim", watched)
     async with running(Dispatcher(queue, Runner(), at_once=2)):
-        while (await queue.waiting())[1] == 0 or await queue.claim():  # until both are claimed
-            await asyncio.sleep(0)
-        assert not queue.settled.qsize()
+        assert all([await claims.get(), await claims.get()])
     outcomes = [queue.settled.get_nowait().outcome for _ in range(queue.settled.qsize())]
-    assert set(outcomes) <= {Outcome.LATER}
+    assert outcomes == [Outcome.LATER, Outcome.LATER]
+
+
+async def test_a_bug_in_the_queue_does_not_end_the_dispatcher(queue: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "_PAUSE", 0)
+    failures = iter([RuntimeError("a bug"), RuntimeError("a bug")])
+    claim = queue.claim
+
+    async def buggy() -> Job | None:
+        for error in failures:
+            raise error
+        return await claim()
+
+    monkeypatch.setattr(queue, "claim", buggy)
+    runner = Runner()
+    runner.going.set()
+    async with running(Dispatcher(queue, runner, at_once=1)):
+        assert (await queue.settled.get()).outcome is Outcome.DONE
 
 
 async def test_a_database_that_fails_delays_jobs_only(queue: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +225,10 @@ async def test_a_dispatcher_that_is_killed_loses_and_repeats_nothing(
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.5)
         assert len(_levels(tmp_path)) == IMAGES
+        async with http.get(f"{transform}/metrics") as response:
+            made = re.search(r'^imgsvc_levels_total\{outcome="made"\} (\S+)', await response.text(), re.MULTILINE)
+        assert made
+        assert float(made[1]) == IMAGES, "none was made twice"
         assert await _backlog(tmp_path) == {"waiting": 0, "failed": 0, "failures": []}
 
 

@@ -85,15 +85,22 @@ async def test_a_level_is_found_until_its_content_is_gone(kept: Kept) -> None:
     assert kept.files() == []
 
 
-async def test_a_level_that_is_stored_again_replaces_the_first(kept: Kept) -> None:
+async def test_a_level_is_stored_once_until_it_is_dropped(kept: Kept) -> None:
     image = await kept.image(1)
-    await kept.keep(image)
     other = pictures.jpeg(800, 600, Q=30)
+    digest = hashlib.sha256(BODY).hexdigest()
+    await kept.keep(image)
+    await kept.keep(image, other)  # another node made it, too
+    (level,) = await kept.levels.of(image) or ()
+    assert level.sha256 == digest
+    await kept.levels.drop(image.sha256, 800, hashlib.sha256(other).hexdigest())
+    assert await kept.levels.of(image) == (level,), "another one than was lost"
+    await kept.levels.drop(image.sha256, 800, digest)
+    assert (await kept.levels.of(image), kept.files()) == ((), [])
     await kept.keep(image, other)
     (level,) = await kept.levels.of(image) or ()
     assert level.path
     assert level.path.read_bytes() == other
-    assert level.bytes == len(other)
 
 
 async def test_levels_of_another_version_are_not_used(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -126,15 +133,16 @@ async def test_levels_give_way_on_a_disk_that_is_almost_full(kept: Kept, monkeyp
     images = [await kept.image(number) for number in range(8)]
     for image in images:
         await kept.keep(image)
-    usage = shutil.disk_usage(kept.folder)
-    monkeypatch.setattr(levels_module, "_LEAST_FREE", 2 * usage.total)
+    monkeypatch.setattr(levels_module, "_LEAST_FREE", 2 * shutil.disk_usage(kept.folder).total)
     monkeypatch.setattr(levels_module, "_LEAST_FREE_SHARE", 2.0)
     with pytest.raises(InsufficientStorage, match="the disk is almost full"):
         await kept.keep(images[0])
+    low = iter([True, True, False])
+    monkeypatch.setattr(kept.levels, "_is_low", lambda: next(low))
     await kept.fit()
-    assert len(kept.files()) == 7
-    for _ in range(20):
-        await kept.fit()
+    assert len(kept.files()) == 6  # one for each look, until the disk has room
+    monkeypatch.setattr(kept.levels, "_is_low", lambda: True)
+    await kept.fit()
     assert kept.files() == []
 
 

@@ -6,6 +6,7 @@ from cachetools import TTLCache
 from pydantic import ValidationError
 
 from imaging.formats import FORMATS
+from imaging.levels import Level
 from imaging.locator import Located, Locator
 from service_kit.errors import Gone, Unavailable
 from transform_service.caching.places import BlobPlaces
@@ -63,9 +64,9 @@ class CachedLocator:
         await self._storage.keep_level(image_id, side, file)
         await self._read_again(image_id)
 
-    async def drop_level(self, image_id: str, side: int) -> None:
+    async def drop_level(self, image_id: str, level: Level) -> None:
         """See Locator."""
-        await self._storage.drop_level(image_id, side)
+        await self._storage.drop_level(image_id, level)
         await self._read_again(image_id)
 
     async def _read_again(self, image_id: str) -> None:

@@ -6,6 +6,7 @@ waits for its next job. A heavy render starts only if it fits into the memory bu
 that could not start soon enough is refused at once, with the time after which to retry.
 
 Work for which nobody waits is idle: one such job at a time starts when no render waits, and a slot and memory are free.
+It is stopped if a render needs its memory.
 """
 
 import asyncio
@@ -14,7 +15,7 @@ import math
 import time
 from bisect import insort
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -41,12 +42,18 @@ class Refused(Unavailable):
         self.retry_after = max(1, math.ceil(retry_after))
 
 
+class Preempted(Unavailable):
+    """A render needed the memory of an idle job."""
+
+
 @dataclass(eq=False, slots=True)
 class _Job:
     cost: Cost
     number: int
     """In the order of arrival."""
     turn: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    preempt: Callable[[], None] | None = None
+    """Stops an idle job."""
 
     @property
     def place(self) -> float:
@@ -86,7 +93,7 @@ class Admission:
             name = "heavy" if heavy else "small"
             QUEUE.labels(name).set(len(lane))
             RUNNING.labels(name).set(sum(job.cost.heavy is heavy for job in self._running))
-        MEMORY.set(sum(job.cost.bytes for job in self._running))
+        MEMORY.set(self._held() + (self._idling.cost.bytes if self._idling else 0))
         MEMORY_LIMIT.set(self._memory)
 
     @asynccontextmanager
@@ -116,21 +123,36 @@ class Admission:
 
     @asynccontextmanager
     async def idle(self, cost: Cost) -> AsyncIterator[None]:
-        """Wait, for however long, until nobody else needs what this job needs. Raises Refused if it never fits."""
-        if not self.fits(cost):
-            raise Refused(f"it needs about {_mebibytes(cost.bytes)} MiB of memory", _NEVER_SECONDS)
+        """Wait, for however long, until nobody else needs what this job needs.
+
+        Raises Preempted inside the context when a render needs its memory.
+        """
         job = _Job(cost, next(self._numbers))
         self._idle.append(job)
         self._start_more()
         try:
             await job.turn
-            yield
+            async with self._until_preempted(job):
+                yield
         finally:
             if self._idling is job:
                 self._idling = None
-            else:
+            elif job in self._idle:
                 self._idle.remove(job)
             self._start_more()
+
+    @asynccontextmanager
+    async def _until_preempted(self, job: _Job) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(None) as limit:
+                job.preempt = lambda: limit.reschedule(0)
+                if self._idling is not job:
+                    job.preempt()
+                yield
+        except TimeoutError as error:
+            if not limit.expired():
+                raise
+            raise Preempted("a render needs the memory") from error
 
     def _check(self, cost: Cost) -> None:
         if not self.fits(cost):
@@ -158,14 +180,30 @@ class Admission:
             self._lanes[job.cost.heavy].remove(job)
             self._running.add(job)
             job.turn.set_result(None)
-        if self._idle and self._idling is None and self._is_idle(self._idle[0].cost):
-            self._idling = self._idle.popleft()
-            self._idling.turn.set_result(None)
+            self._make_room()
+        if self._idling is None and (waiting := self._next_idle()):
+            self._idle.remove(waiting)
+            self._idling = waiting
+            waiting.turn.set_result(None)
 
-    def _is_idle(self, cost: Cost) -> bool:
-        held = sum(job.cost.bytes for job in self._running)
-        free = not self._idle[0].turn.done()  # otherwise it was cancelled, and is about to leave
-        return free and not self.waiting and len(self._running) < self._slots and held + cost.bytes <= self._memory
+    def _make_room(self) -> None:
+        """Stop the idle job if it does not fit into the memory beside the renders."""
+        job = self._idling
+        if job and self._held() + job.cost.bytes > self._memory:
+            self._idling = None
+            if job.preempt:
+                job.preempt()
+
+    def _next_idle(self) -> _Job | None:
+        """The first idle job that fits beside the renders, if no render waits and a slot is free."""
+        if self.waiting or len(self._running) >= self._slots:
+            return None
+        room = self._memory - self._held()
+        return next((job for job in self._idle if job.cost.bytes <= room and not job.turn.done()), None)
+
+    def _held(self) -> int:
+        """The estimated memory of the renders in progress."""
+        return sum(job.cost.bytes for job in self._running)
 
     def _next(self) -> _Job | None:
         """Of the first job in each lane, the one that came first and can start now; None if neither can."""
@@ -180,8 +218,7 @@ class Admission:
         heavy = [job for job in self._running if job.cost.heavy]
         if not cost.heavy or not heavy:
             return True
-        held = sum(job.cost.bytes for job in (*self._running, *([self._idling] if self._idling else [])))
-        return len(heavy) < self._slots and held + cost.bytes <= self._memory
+        return len(heavy) < self._slots and self._held() + cost.bytes <= self._memory
 
     def _learn(self, cost: Cost, seconds: float) -> None:
         seen = min(_FAR_OFF, max(1 / _FAR_OFF, seconds / cost.seconds))

@@ -2,11 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractAsyncContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, Protocol, TypeVar
 
 from imaging.encoding import Encoding
 from imaging.formats import InputLimits, by_extension
@@ -55,6 +55,18 @@ class RenderSource:
 
     path: Path
     sha256: str
+
+
+class LocalImage(Protocol):
+    """An image that becomes a local file when it is needed."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of its content."""
+
+    @property
+    def local(self) -> Callable[[], AbstractAsyncContextManager[Path]]:
+        """Opens a context in which it is a local file."""
 
 
 class Renderers:
@@ -164,20 +176,20 @@ class Renderers:
             arguments = (image, plan, marks, target, made)
             return await self._run(cost, RENDER, *arguments, memory=cost.bytes + _MARGIN, spent=spent)
 
-    async def make_levels(self, source: RenderSource, header: Header, cost: Cost, levels: Mapping[int, Path]) -> None:
+    async def make_levels(self, image: LocalImage, header: Header, cost: Cost, levels: Mapping[int, Path]) -> None:
         """Write levels of an image to new files, by side, when nobody needs the cores. Raises the errors of `render`.
 
-        A cancelled call kills its process.
+        Also Preempted, if a render needs the memory, and GatewayTimeout. A cancelled call kills its process.
         """
-        self._quarantine.check(source.sha256)
         seconds = _IDLE_SECONDS * self._settings.render_seconds
-        async with self._admission.idle(cost):
-            with self._quarantine.watch(source.sha256), ExitStack() as files:
-                image = files.enter_context(_opened(source.path))
+        self._quarantine.check(image.sha256)
+        async with self._admission.idle(cost), image.local() as path:
+            with self._quarantine.watch(f"levels of {image.sha256}"), ExitStack() as files:
+                file = files.enter_context(_opened(path))
                 made = _created(levels, files)
                 try:
                     async with asyncio.timeout(seconds):
-                        await self._idle.run(MAKE_LEVELS, image, header, made, memory=cost.bytes + _MARGIN)
+                        await self._idle.run(MAKE_LEVELS, file, header, made, memory=cost.bytes + _MARGIN)
                 except TimeoutError as error:
                     raise GatewayTimeout(f"making levels did not finish within {seconds:g} s") from error
 

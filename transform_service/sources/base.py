@@ -42,7 +42,7 @@ class StoredLevels(Protocol):
     async def keep(self, side: int, file: Path) -> None:
         """Store a level. Raises a ServiceError if that is not possible."""
 
-    async def drop(self, side: int) -> None:
+    async def drop(self, level: Level) -> None:
         """Remove a level that is lost or damaged. Raises a ServiceError if that is not possible."""
 
 

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from yarl import URL
 
 from imaging.formats import FORMATS, SNIFF_BYTES, sniff
+from imaging.levels import Level
 from imaging.locator import Located
 from service_kit.access import Identity, identity_from
 from service_kit.errors import (
@@ -137,9 +138,9 @@ class StorageClient:
         headers = {"Content-Type": fmt.media_type if fmt else "image/unknown"}
         await self._change_level("PUT", image_id, side, headers, content)
 
-    async def drop_level(self, image_id: str, side: int) -> None:
+    async def drop_level(self, image_id: str, level: Level) -> None:
         """See Locator."""
-        await self._change_level("DELETE", image_id, side, {}, b"")
+        await self._change_level("DELETE", image_id, level.side, {"If-Match": f'"{level.sha256}"'}, b"")
 
     async def _change_level(self, method: str, image_id: str, side: int, headers: dict[str, str], body: bytes) -> None:
         path, content = level_path(image_id, side), io.BytesIO(body)

@@ -1,11 +1,13 @@
 """Images in the storage service, by ID."""
 
+import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import aiohttp
+from cachetools import LRUCache
 
 from imaging.levels import Level
 from imaging.locator import Located, explain_missing
@@ -13,11 +15,13 @@ from service_kit.access import Guard, Identity, Visibility, check_view
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
+from service_kit.threads import in_thread
 from transform_service.sources._bounded import bounded
 from transform_service.sources._disk_cache import DiskCache, level_name
 from transform_service.sources.base import LevelLost, Source, SourceImage, Tools, source
 
 _MISSING = {404, 410}
+_SOUND = 10_000
 
 
 class _Lost(Exception):
@@ -34,6 +38,9 @@ class StoredSource(Source):
         self._cache = DiskCache(
             settings.source_cache_dir or settings.spool_dir / "sources", settings.source_cache_bytes
         )
+
+        self._sound: LRUCache[str, bool] = LRUCache(_SOUND)
+        """The digests of levels in files that this process has verified."""
 
     async def start(self) -> None:
         """Open a session for object stores. It is unused if blobs are files."""
@@ -104,6 +111,18 @@ class StoredSource(Source):
         async with fetch(self.tools.spool) as fetched:
             yield fetched.path
 
+    async def verify(self, level: Level) -> None:
+        """Hash a level in a file when this process first uses it. Raises _Lost if its bytes are not those stored."""
+        if level.path is None or level.sha256 in self._sound:
+            return
+        try:
+            digest = await in_thread(_hash, level.path)
+        except FileNotFoundError as error:
+            raise _Lost from error
+        if digest != level.sha256:
+            raise _Lost
+        self._sound[level.sha256] = True
+
     @asynccontextmanager
     async def _fetched(self, located: Located | Level, spool: Spool) -> AsyncIterator[Spooled]:
         """The blob in a spool. Raises _Lost if the blob store does not have it as it was uploaded."""
@@ -141,6 +160,7 @@ class _Levels:
         """See StoredLevels."""
         try:
             async with self._source.opened(level, level_name(self._sha256, level.side)) as path:
+                await self._source.verify(level)
                 yield path
         except _Lost as error:
             raise LevelLost from error
@@ -149,9 +169,14 @@ class _Levels:
         """See StoredLevels."""
         await self._source.tools.locator.keep_level(self._image_id, side, file)
 
-    async def drop(self, side: int) -> None:
+    async def drop(self, level: Level) -> None:
         """See StoredLevels."""
-        await self._source.tools.locator.drop_level(self._image_id, side)
+        await self._source.tools.locator.drop_level(self._image_id, level)
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_whole(path: Path, size: int) -> bool:

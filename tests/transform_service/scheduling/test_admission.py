@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from transform_service.planning.plan import Cost
-from transform_service.scheduling.admission import Admission, Refused
+from transform_service.scheduling.admission import Admission, Preempted, Refused
 
 MIB = 1024**2
 SMALL = Cost(0.02, 10 * MIB)
@@ -213,14 +213,43 @@ async def test_idle_jobs_run_one_at_a_time_and_only_while_no_render_waits() -> N
         await jobs[1].end()
 
 
-async def test_an_idle_job_delays_no_render_but_counts_for_memory() -> None:
+async def test_an_idle_job_whose_memory_a_render_needs_is_stopped() -> None:
     admission = gate(memory=500 * MIB)
     job = Idle(admission, Cost(1, 400 * MIB))
     await settled()
     assert job.running
-    async with renders(admission, SMALL, HEAVY, HEAVY) as (small, heavy, other):
-        assert (small.running, heavy.running, other.running) == (True, True, False)
-    await job.end()
+    async with renders(admission, SMALL) as (small,):
+        assert (small.running, job.running) == (True, True)
+        async with renders(admission, HEAVY) as (heavy,):
+            assert heavy.running
+            with pytest.raises(Preempted):
+                await job.task
+            again = Idle(admission, Cost(1, 400 * MIB))
+            await settled()
+            assert not again.running
+        await settled()
+        assert again.running
+        await again.end()
+
+
+async def test_an_idle_job_that_is_stopped_before_it_has_begun_does_not_begin() -> None:
+    admission = gate(memory=500 * MIB)
+    job = Idle(admission, Cost(1, 400 * MIB))
+    async with renders(admission, HEAVY) as (heavy,):  # both get their turn before either task runs again
+        assert heavy.running
+        with pytest.raises(Preempted):
+            await job.task
+
+
+async def test_an_idle_job_does_not_wait_for_one_that_does_not_fit() -> None:
+    admission = gate(memory=500 * MIB)
+    async with renders(admission, HEAVY):
+        large, small = Idle(admission, Cost(1, 400 * MIB)), Idle(admission)
+        await settled()
+        assert (large.running, small.running) == (False, True)
+        await small.end()
+        large.task.cancel()
+        await settled()
 
 
 async def test_an_idle_job_waits_for_memory() -> None:
@@ -249,9 +278,3 @@ async def test_a_cancelled_idle_job_leaves_its_place_to_the_next() -> None:
         await settled()
         assert third.running
         await third.end()
-
-
-async def test_an_idle_job_that_can_never_start_is_refused() -> None:
-    with pytest.raises(Refused, match="2000 MiB"):
-        async with gate().idle(Cost(1, 2000 * MIB)):
-            pass
