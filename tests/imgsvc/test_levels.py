@@ -18,8 +18,10 @@ import transform_service.app
 from imgsvc.embedded import LOCATOR, create_app
 from imgsvc.settings import ServeSettings
 from jobs_service import dispatcher
-from service_kit.errors import InsufficientStorage, MemoryExceeded
+from service_kit.errors import Gone, InsufficientStorage, MemoryExceeded, UnprocessableImage
 from service_kit.http.server import Runner, listen
+from service_kit.jobs import LEVELS as LEVELS_JOB
+from service_kit.jobs import Job
 from storage_service.settings import StorageSettings
 from tests import pictures
 from transform_service.http import handlers
@@ -104,8 +106,15 @@ class Service:
 
 
 @asynccontextmanager
-async def _embedded(folder: Path, http: aiohttp.ClientSession, **storage: object) -> AsyncIterator[Service]:
-    transform = TransformSettings(renderers=1, spool_dir=folder / "spool", result_cache_bytes=0, sandbox="auto")  # type: ignore[arg-type]
+async def _embedded(
+    folder: Path, http: aiohttp.ClientSession, *, memory: int = 0, **storage: object
+) -> AsyncIterator[Service]:
+    transform = TransformSettings(
+        renderers=1,
+        spool_dir=folder / "spool",
+        result_cache_bytes=0,  # type: ignore[arg-type]
+        render_memory_bytes=memory,  # type: ignore[arg-type]
+    )
     settings = StorageSettings(data_dir=folder, **storage)  # type: ignore[arg-type]
     app = create_app(ServeSettings(data_dir=folder), settings, transform)
     async with _running(app) as url:
@@ -381,3 +390,20 @@ async def test_levels_disappear_when_they_are_turned_off(tmp_path: Path, http: a
                 await asyncio.sleep(0.01)
         with _counted():
             await service.get(image_id, "?thumb=300")
+
+
+async def test_levels_that_take_more_memory_than_there_is_fail_for_good(
+    tmp_path: Path, http: aiohttp.ClientSession
+) -> None:
+    async with _embedded(tmp_path, http, memory=60 * 1024**2) as service:
+        image_id = await service.upload(_photo(5000, 4000).jpegsave_buffer(Q=90, interlace=True))
+        job = Job(kind=LEVELS_JOB, sha256="a" * 64, image_id=image_id, claim=1)
+        with pytest.raises(UnprocessableImage, match="more than renders may"):
+            await service.apps[0][handlers.JOBS].run(job)
+
+
+async def test_a_job_for_an_image_that_is_gone_says_so(service: Service) -> None:
+    image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
+    await service.delete(image_id)
+    with pytest.raises(Gone):
+        await service.apps[0][handlers.JOBS].run(Job(kind=LEVELS_JOB, sha256="a" * 64, image_id=image_id, claim=1))

@@ -166,6 +166,51 @@ async def test_jobs_of_deleted_images_disappear(store: MetadataStore, jobs: Jobs
     assert (await jobs.waiting())[0] == 0
 
 
+@pytest.mark.parametrize("outcome", [Outcome.DONE, Outcome.FAILED])
+async def test_bytes_that_are_uploaded_again_have_a_job_again(
+    store: MetadataStore, jobs: Jobs, clock: list[int], outcome: Outcome
+) -> None:
+    (first,) = await add(store, 1)
+    job = await claimed(jobs)
+    now = record().created_at
+    if outcome is Outcome.FAILED:
+        await settle(jobs, job, outcome, "it is corrupt")
+    await store.mark_deleted(first, now, now + timedelta(hours=1))
+    clock[0] += 1
+    (second,) = await add(store, 1)
+    await settle(jobs, job, Outcome.DONE)  # of the image that was deleted
+    assert (await claimed(jobs)).image_id == second
+    assert await jobs.number_failed() == 0
+
+
+async def test_nothing_is_left_of_deleted_images(store: MetadataStore, jobs: Jobs) -> None:
+    images = await add(store, 1, 2)
+    for _ in images:
+        await settle(jobs, await claimed(jobs), Outcome.FAILED, "it is corrupt")
+    await jobs.forget(record(1).sha256)
+    assert await jobs.number_failed() == 1
+    now = record().created_at
+    await store.mark_deleted(images[1], now, now)
+    await jobs.sweep()
+    assert await jobs.number_failed() == 0
+
+
+async def test_the_age_of_a_backlog_is_that_of_the_first_job_that_was_not_tried(
+    store: MetadataStore, jobs: Jobs, clock: list[int]
+) -> None:
+    began = clock[0]
+    await add(store, 1, 2)
+    tried = await claimed(jobs)
+    await settle(jobs, tried, Outcome.RETRY, "no answer")
+    for _ in range(3):
+        clock[0] += jobs_module._LATER_MS
+        await settle(jobs, await claimed(jobs), Outcome.LATER)
+    assert await jobs.waiting() == (2, began)
+    clock[0] += jobs_module._LATER_MS
+    await settle(jobs, await claimed(jobs), Outcome.DONE)
+    assert await jobs.waiting() == (1, None)
+
+
 async def test_an_upload_and_its_job_are_one_transaction(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jobs_module, "_ADD", "INSERT INTO jobs (kind, sha256, due_at) VALUES ($1, $2, $3)")
     with pytest.raises(Unavailable):  # an attempt count is missing
