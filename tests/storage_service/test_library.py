@@ -15,6 +15,7 @@ from service_kit.spool import Spool, Spooled
 from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
+from storage_service.jobs import Jobs
 from storage_service.levels import Levels
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, ImageRecord, MetadataStore, create_store
@@ -48,7 +49,13 @@ async def library(store: MetadataStore, blobs: Blobs) -> AsyncIterator[Library]:
     Spool(blobs.spool_folder).prepare()
     async with Caches(()) as caches:
         yield Library(
-            store, blobs, validator, Purger(store, caches), AuditTrail(store, 1000), levels=Levels(store, blobs, 0)
+            store,
+            blobs,
+            validator,
+            Purger(store, caches),
+            AuditTrail(store, 1000),
+            levels=Levels(store, blobs, 0),
+            jobs=Jobs(store),
         )
     await validator.close()
 
