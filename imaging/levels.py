@@ -68,4 +68,5 @@ def save(image: Image, target: Target, side: int, fmt: Format) -> None:
     if fmt.name == _PNG:
         image.pngsave_target(target, compression=_FASTEST, filter=_SUB, keep=0)
     else:
-        image.jpegsave_target(target, Q=_QUALITIES[side], subsample_mode="off", optimize_coding=True, keep=0)
+        # Without optimised tables: 9 ms instead of 28 for the larger level, and a tenth more bytes.
+        image.jpegsave_target(target, Q=_QUALITIES[side], subsample_mode="off", optimize_coding=False, keep=0)

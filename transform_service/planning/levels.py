@@ -10,7 +10,7 @@ from imaging.levels import Level, sizes, smallest_for
 from transform_service.planning.cost import decoder_shrink
 from transform_service.planning.plan import Cost, Plan
 
-_MADE = Rate(30, 16)
+_MADE = Rate(15, 16)
 """The cost of scaling, holding and writing one pixel of a level."""
 
 
