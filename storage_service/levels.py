@@ -204,13 +204,13 @@ class Levels:
         total = int(counted)
         if total > self._limit:
             total -= await self._evict(total - int(self._limit * (1 - _SLACK)))
-        while low and total > 0:
-            total -= await self._evict(max(1, int(total * _SLACK)))
+        while low and total > 0 and (evicted := await self._evict(max(1, int(total * _SLACK)))):
+            total -= evicted
             low = await in_thread(self._is_low)
         LEVEL_BYTES.set(total)
 
     async def _evict(self, size: int) -> int:
-        """Remove the least used levels, until they have `size` bytes together. Returns how many they have."""
+        """Remove the least used levels, until those have `size` bytes. Returns how many bytes they had."""
         removed = 0
         while removed < size:
             rows = await self._metadata.fetch(_OLDEST, VERSION, _BATCH)
@@ -218,9 +218,9 @@ class Levels:
                 if removed >= size:
                     break
                 async with self._metadata.lock_content(sha256):
-                    await self._metadata.change(_REMOVE, sha256, side)
-                    if side in self._blobs:
+                    if side in self._blobs:  # first, since its bytes may be the room that the database lacks
                         await self._blobs[side].delete(sha256)
+                    await self._metadata.change(_REMOVE, sha256, side)
                 removed += bytes_
             if len(rows) < _BATCH:
                 break

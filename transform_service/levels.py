@@ -25,10 +25,6 @@ _MOST_WITH_JOBS = 4
 """Images whose levels are being made, above which no job is accepted: each waits where it can be lost."""
 _STORED_AT_ONCE = 2
 """Images whose levels are in memory on their way to storage."""
-_MOST_WITH_JOBS = 4
-"""Images whose levels are being made, above which no job is accepted: each waits where it can be lost."""
-_STORED_AT_ONCE = 2
-"""Images whose levels are in memory on their way to storage."""
 _FAILED, _AGAIN_SECONDS = 10_000, 600.0
 """Contents of which no level could be made or stored, and how long they are left alone."""
 

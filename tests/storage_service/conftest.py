@@ -11,7 +11,9 @@ from service_kit.http.server import Runner, listen
 from storage_service.app import create_app
 from storage_service.http.handlers import LIBRARY
 from storage_service.library import Library
+from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
 from storage_service.settings import StorageSettings
+from tests.storage_service.test_metadata import empty
 
 
 @dataclass(frozen=True)
@@ -42,3 +44,16 @@ async def storage(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[
     await runner.setup()
     yield Storage(await listen(runner, "127.0.0.1", 0), app[LIBRARY], http)
     await runner.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MetadataStore]:
+    """A store in each database, empty."""
+    url = f"sqlite:///{tmp_path}/images.sqlite3"
+    if request.param == "postgres":
+        url = request.getfixturevalue("postgres_url")
+        await empty(url)
+    store = create_store(DatabaseConfig(url, None, 5))
+    await store.open()
+    yield store
+    await store.close()

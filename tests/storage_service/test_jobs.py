@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -18,19 +17,7 @@ from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_
 from tests import pictures
 from tests.servers import ROOT
 from tests.storage_service.conftest import Storage
-from tests.storage_service.test_metadata import empty, record
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MetadataStore]:
-    url = f"sqlite:///{tmp_path}/images.sqlite3"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-        await empty(url)
-    store = create_store(DatabaseConfig(url, None, 5))
-    await store.open()
-    yield store
-    await store.close()
+from tests.storage_service.test_metadata import record
 
 
 @pytest.fixture

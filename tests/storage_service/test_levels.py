@@ -3,7 +3,6 @@
 import hashlib
 import shutil
 import time
-from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -15,27 +14,15 @@ from service_kit.spool import Spool, Spooled
 from storage_service import levels as levels_module
 from storage_service.blobs import Blobs
 from storage_service.levels import Levels
-from storage_service.metadata.base import DatabaseConfig, ImageRecord, MetadataStore, create_store
+from storage_service.metadata.base import ImageRecord, MetadataStore
 from tests import pictures
-from tests.storage_service.test_metadata import add, empty, record
+from tests.storage_service.test_metadata import add, record
 
 BODY = pictures.jpeg(800, 600)
 HEADER = Header(
     format="jpeg", width=800, height=600, frames=1, orientation=1, colour_space="srgb", alpha=False, progressive=False,
 )  # fmt: skip
 FACTS = {"format": "jpeg", "width": 4000, "height": 3000, "frames": 1, "orientation": 6, "alpha": False}
-
-
-@pytest.fixture(params=["sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MetadataStore]:
-    url = f"sqlite:///{tmp_path}/images.sqlite3"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-        await empty(url)
-    store = create_store(DatabaseConfig(url, None, 5))
-    await store.open()
-    yield store
-    await store.close()
 
 
 class Kept:
