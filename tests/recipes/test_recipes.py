@@ -97,8 +97,8 @@ async def test_the_service_accepts_what_a_recipe_signs(site: Site, recipe: Recip
         for expires in (None, int(time.time()) + 600):
             url = recipe(secret, target, expires)
             assert (await site.request("GET", url))[0] == 200, url
-            # 429: a fast machine sends too many wrong signatures in a short time.
-            assert (await site.request("GET", url.replace(target, target + other)))[0] in {403, 429}, url
+            async with site.from_elsewhere() as attacker:
+                assert (await attacker.request("GET", url.replace(target, target + other)))[0] == 403, url
         assert (await site.request("GET", url.replace("w=10", "w=20").replace("=tiny&", "=huge&")))[0] == 200
         status, text = await site.request("GET", recipe(secret, target, 1))
         assert (status, "the signature has expired" in text) == (403, True), "so it is right otherwise"
