@@ -46,7 +46,7 @@ class Locator(Protocol):
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """Store a level, whose file may be moved. Raises the errors of `locate`, and BadRequest if it is not one.
 
-        Raises InsufficientStorage if there is no room for it.
+        Raises InsufficientStorage if storage is full.
         """
 
     async def drop_level(self, image_id: str, level: Level) -> None:

@@ -2,4 +2,4 @@
 
 from prometheus_client import Gauge
 
-PAUSED = Gauge("imgsvc_jobs_paused", "1 while no job starts, since there is no room for results.")
+PAUSED = Gauge("imgsvc_jobs_paused", "1 while jobs are stopped because storage is full.")

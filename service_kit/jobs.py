@@ -28,7 +28,7 @@ class Outcome(StrEnum):
 
     DONE = "done"
     LATER = "later"
-    """Nobody was free, there was no room, or the image is gone. That does not count as an attempt."""
+    """No core was free, storage was full, or the image is gone. That does not count as an attempt."""
     RETRY = "retry"
     """It failed, but may succeed later."""
     FAILED = "failed"
@@ -62,5 +62,5 @@ class JobRunner(Protocol):
         """Do a job, when nobody else needs the cores. Doing it twice is doing it once.
 
         Raises Gone if the image is gone, UnprocessableImage if the job would always fail,
-        InsufficientStorage if there is no room, Unavailable if nobody is free, and any other ServiceError if it failed.
+        InsufficientStorage if storage is full, Unavailable if no core is free, and any other ServiceError if it failed.
         """

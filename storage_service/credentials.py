@@ -4,7 +4,7 @@ import hashlib
 import hmac
 
 _NOBODY = "0" * 64
-"""A digest that matches no secret. Secrets are compared with it when there is no record."""
+"""A digest that matches no secret. It stands in for a missing record, so that the comparison takes as long."""
 
 
 def digest(secret: str) -> str:

@@ -63,7 +63,7 @@ class Jobs:
             job = Job(kind=kind, sha256=sha256, image_id=images[0], claim=claim)
             if attempts < _MOST_ATTEMPTS:
                 return job
-            await self._fail(job, "whoever worked on it ended before it was done, each time")
+            await self._fail(job, "each dispatcher that worked on it ended before it was done")
         return None
 
     async def settle(self, settlement: Settlement) -> None:

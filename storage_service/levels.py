@@ -103,8 +103,8 @@ class Levels:
     async def keep(self, record: ImageRecord, side: int, upload: Spooled, header: Header) -> None:
         """Store a level of an image. `header` is its own.
 
-        Raises BadRequest if it is no such level, Gone if no image has the content now, and InsufficientStorage if there
-        is no room.
+        Raises BadRequest if the file is not that level, Gone if the image has been deleted, and InsufficientStorage if
+        storage is full.
         """
         if not self._limit:
             raise BadRequest(

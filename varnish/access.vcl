@@ -40,7 +40,7 @@ sub access_throttle {
 # Comes last in vcl_recv, for pictures: asks for the grant first, if there are credentials.
 sub access_route {
     if (req.http.X-Signed) {
-        # A signature grants access to whoever has the URL.
+        # Anyone who has a signed URL has access.
         unset req.http.Authorization;
         # The expression of service_kit/signing.py, which verifies the URL before this one is used: with
         # another one, a signed URL could fill the cache for another URL. A test compares them.

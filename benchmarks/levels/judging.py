@@ -46,7 +46,7 @@ class Judged:
 
     @property
     def key(self) -> tuple[str, str, Variant]:
-        """What it is, whoever made it."""
+        """The photo, its format and the variant, without the system."""
         return self.photo, self.format, self.variant
 
     def __str__(self) -> str:

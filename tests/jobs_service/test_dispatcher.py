@@ -83,7 +83,7 @@ async def queue(tmp_path: Path) -> AsyncIterator[Watched]:
     ("error", "outcome", "reason"),
     [
         (None, Outcome.DONE, ""),
-        (NotFound("there is no such path"), Outcome.RETRY, "there is no such path"),
+        (NotFound("the path does not exist"), Outcome.RETRY, "the path does not exist"),
         (Gone("it was deleted"), Outcome.LATER, "it was deleted"),
         (UnprocessableImage("it is corrupt"), Outcome.FAILED, "it is corrupt"),
         (InsufficientStorage("the disk is full"), Outcome.LATER, "the disk is full"),

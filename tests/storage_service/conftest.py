@@ -13,7 +13,7 @@ from storage_service.http.handlers import LIBRARY
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
 from storage_service.settings import StorageSettings
-from tests.storage_service.test_metadata import empty
+from tests.storage_service.test_metadata import URLS, empty
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         url = request.getfixturevalue("postgres_url")
         await empty(url)
     store = create_store(DatabaseConfig(url, None, 5))
+    URLS[id(store)] = url
     await store.open()
     yield store
     await store.close()

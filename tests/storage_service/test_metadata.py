@@ -6,7 +6,7 @@ import os
 import signal
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
@@ -65,25 +65,13 @@ def entry(entry_id: str, **changes: object) -> AuditEntry:
     return AuditEntry.model_validate({"entry_id": entry_id} | facts | changes)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[MetadataStore]:
-    url = f"sqlite:///{tmp_path}/images.sqlite3"
-    if request.param == "postgres":
-        url = request.getfixturevalue("postgres_url")
-        await empty(url)
-    store = create_store(DatabaseConfig(url, None, 5))
-    _URLS[id(store)] = url
-    await store.open()
-    yield store
-    await store.close()
-
-
-_URLS: dict[int, str] = {}
+URLS: dict[int, str] = {}
+"""The URL of each store of the fixture, by its identity."""
 
 
 def store_config(store: MetadataStore) -> DatabaseConfig:
     """How to connect to the database of a store."""
-    return DatabaseConfig(_URLS[id(store)], None, 5)
+    return DatabaseConfig(URLS[id(store)], None, 5)
 
 
 async def empty(url: str) -> None:
@@ -95,7 +83,7 @@ async def empty(url: str) -> None:
 
 async def run_sql(store: MetadataStore, statement: str) -> list[object]:
     """Run a statement past the store; the first column of its rows."""
-    url = _URLS[id(store)]
+    url = URLS[id(store)]
     if url.startswith("sqlite"):
         with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)) as file:
             return [row[0] for row in file.execute(statement)]

@@ -187,7 +187,7 @@ class Admission:
             waiting.turn.set_result(None)
 
     def _make_room(self) -> None:
-        """Stop the idle job if it does not fit into the memory beside the renders."""
+        """Stop the idle job if it no longer fits in memory alongside the renders."""
         job = self._idling
         if job and self._held() + job.cost.bytes > self._memory:
             self._idling = None
@@ -195,7 +195,7 @@ class Admission:
                 job.preempt()
 
     def _next_idle(self) -> _Job | None:
-        """The first idle job that fits beside the renders, if no render waits and a slot is free."""
+        """The first idle job that fits alongside the renders, if no render waits and a slot is free."""
         if self.waiting or len(self._running) >= self._slots:
             return None
         room = self._memory - self._held()

@@ -117,12 +117,12 @@ class DiskCache:
                 path.unlink(missing_ok=True)
 
     def _take(self, file: _File, path: Path) -> bool:
-        """Link a file to `path`, so that it stays until the caller is done, whoever evicts it."""
+        """Link a file to `path`, so that it stays until the caller is done, even if it is evicted meanwhile."""
         cached, sha256 = self._folder / file.name, file.sha256
         try:
             os.link(cached, path)
             os.utime(path)
-            if path.stat().st_size == file.bytes and (sha256 in self._verified or _hash(path) == sha256):
+            if path.stat().st_size == file.bytes and (sha256 in self._verified or sha256_of(path) == sha256):
                 self._remember(sha256)
                 return True
             logger.warning("the source cache had a damaged file, which is fetched again: %s", cached)
@@ -217,6 +217,7 @@ def _measured(folder: Path) -> Iterator[tuple[float, int, Path]]:
                 yield status.st_mtime, max(status.st_size, _LEAST), Path(entry.path)
 
 
-def _hash(path: Path) -> str:
+def sha256_of(path: Path) -> str:
+    """The SHA-256 (hex) of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -157,7 +157,7 @@ class StorageClient:
             known, text = _KNOWN[response.status]
             raise known(text.format(image_id))
         if response.status == HTTPStatus.INSUFFICIENT_STORAGE:
-            raise InsufficientStorage("there is no room for a level")
+            raise InsufficientStorage("storage is full; the level was not stored")
         kind = Unavailable if response.status == HTTPStatus.SERVICE_UNAVAILABLE else BadGateway
         raise kind(f"the storage service did not accept a level: {response.status} {_printable(answer)}")
 

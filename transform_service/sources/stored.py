@@ -1,6 +1,5 @@
 """Images in the storage service, by ID."""
 
-import hashlib
 import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -17,7 +16,7 @@ from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
 from service_kit.threads import in_thread
 from transform_service.sources._bounded import bounded
-from transform_service.sources._disk_cache import DiskCache, level_name
+from transform_service.sources._disk_cache import DiskCache, level_name, sha256_of
 from transform_service.sources.base import LevelLost, Source, SourceImage, Tools, source
 
 _MISSING = {404, 410}
@@ -116,7 +115,7 @@ class StoredSource(Source):
         if level.path is None or level.sha256 in self._sound:
             return
         try:
-            digest = await in_thread(_hash, level.path)
+            digest = await in_thread(sha256_of, level.path)
         except FileNotFoundError as error:
             raise _Lost from error
         if digest != level.sha256:
@@ -172,11 +171,6 @@ class _Levels:
     async def drop(self, level: Level) -> None:
         """See StoredLevels."""
         await self._source.tools.locator.drop_level(self._image_id, level)
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _is_whole(path: Path, size: int) -> bool:

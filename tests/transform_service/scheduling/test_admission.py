@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
 
@@ -20,15 +20,15 @@ def gate(**changes: float) -> Admission:
 
 
 class Render:
-    """A render that runs until `end`."""
+    """A render, or idle work, that runs from its turn until `end`."""
 
-    def __init__(self, admission: Admission, cost: Cost) -> None:
+    def __init__(self, turn: AbstractAsyncContextManager[None]) -> None:
         self.running = False
         self._end = asyncio.Event()
-        self.task = asyncio.create_task(self._run(admission, cost))
+        self.task = asyncio.create_task(self._run(turn))
 
-    async def _run(self, admission: Admission, cost: Cost) -> None:
-        async with admission.admitted(cost):
+    async def _run(self, turn: AbstractAsyncContextManager[None]) -> None:
+        async with turn:
             self.running = True
             await self._end.wait()
         self.running = False
@@ -39,6 +39,11 @@ class Render:
         await settled()
 
 
+def idle(admission: Admission, cost: Cost = SMALL) -> Render:
+    """Work for which nobody waits."""
+    return Render(admission.idle(cost))
+
+
 async def settled() -> None:
     """Let every task run until it waits."""
     for _ in range(5):
@@ -47,7 +52,7 @@ async def settled() -> None:
 
 @asynccontextmanager
 async def renders(admission: Admission, *costs: Cost) -> AsyncIterator[list[Render]]:
-    started = [Render(admission, cost) for cost in costs]
+    started = [Render(admission.admitted(cost)) for cost in costs]
     await settled()
     try:
         yield started
@@ -178,30 +183,10 @@ async def test_the_pace_of_the_machine_is_learned() -> None:
     assert admission.pace == pytest.approx(0.1, abs=0.01)  # one render counts as at most ten times faster
 
 
-class Idle:
-    """A job for which nobody waits, and which runs until `end`."""
-
-    def __init__(self, admission: Admission, cost: Cost = SMALL) -> None:
-        self.running = False
-        self._end = asyncio.Event()
-        self.task = asyncio.create_task(self._run(admission, cost))
-
-    async def _run(self, admission: Admission, cost: Cost) -> None:
-        async with admission.idle(cost):
-            self.running = True
-            await self._end.wait()
-        self.running = False
-
-    async def end(self) -> None:
-        self._end.set()
-        await self.task
-        await settled()
-
-
 async def test_idle_jobs_run_one_at_a_time_and_only_while_no_render_waits() -> None:
     admission = gate()
     async with renders(admission, HEAVY, HEAVY, HEAVY) as (first, second, third):
-        jobs = [Idle(admission), Idle(admission)]
+        jobs = [idle(admission), idle(admission)]
         await settled()
         assert [job.running for job in jobs] == [False, False]
         await first.end()  # the third render takes the slot
@@ -215,7 +200,7 @@ async def test_idle_jobs_run_one_at_a_time_and_only_while_no_render_waits() -> N
 
 async def test_an_idle_job_whose_memory_a_render_needs_is_stopped() -> None:
     admission = gate(memory=500 * MIB)
-    job = Idle(admission, Cost(1, 400 * MIB))
+    job = idle(admission, Cost(1, 400 * MIB))
     await settled()
     assert job.running
     async with renders(admission, SMALL) as (small,):
@@ -224,7 +209,7 @@ async def test_an_idle_job_whose_memory_a_render_needs_is_stopped() -> None:
             assert heavy.running
             with pytest.raises(Preempted):
                 await job.task
-            again = Idle(admission, Cost(1, 400 * MIB))
+            again = idle(admission, Cost(1, 400 * MIB))
             await settled()
             assert not again.running
         await settled()
@@ -234,7 +219,7 @@ async def test_an_idle_job_whose_memory_a_render_needs_is_stopped() -> None:
 
 async def test_an_idle_job_that_is_stopped_before_it_has_begun_does_not_begin() -> None:
     admission = gate(memory=500 * MIB)
-    job = Idle(admission, Cost(1, 400 * MIB))
+    job = idle(admission, Cost(1, 400 * MIB))
     async with renders(admission, HEAVY) as (heavy,):  # both get their turn before either task runs again
         assert heavy.running
         with pytest.raises(Preempted):
@@ -244,7 +229,7 @@ async def test_an_idle_job_that_is_stopped_before_it_has_begun_does_not_begin() 
 async def test_an_idle_job_does_not_wait_for_one_that_does_not_fit() -> None:
     admission = gate(memory=500 * MIB)
     async with renders(admission, HEAVY):
-        large, small = Idle(admission, Cost(1, 400 * MIB)), Idle(admission)
+        large, small = idle(admission, Cost(1, 400 * MIB)), idle(admission)
         await settled()
         assert (large.running, small.running) == (False, True)
         await small.end()
@@ -255,7 +240,7 @@ async def test_an_idle_job_does_not_wait_for_one_that_does_not_fit() -> None:
 async def test_an_idle_job_waits_for_memory() -> None:
     admission = gate(memory=500 * MIB)
     async with renders(admission, HEAVY) as (render,):
-        job = Idle(admission, Cost(1, 300 * MIB))
+        job = idle(admission, Cost(1, 300 * MIB))
         await settled()
         assert not job.running
         await render.end()
@@ -266,7 +251,7 @@ async def test_an_idle_job_waits_for_memory() -> None:
 async def test_a_cancelled_idle_job_leaves_its_place_to_the_next() -> None:
     admission = gate(slots=1)
     async with renders(admission, HEAVY) as (render,):
-        jobs = [Idle(admission), Idle(admission)]
+        jobs = [idle(admission), idle(admission)]
         await settled()
         jobs[0].task.cancel()
         await settled()
@@ -274,7 +259,7 @@ async def test_a_cancelled_idle_job_leaves_its_place_to_the_next() -> None:
         assert jobs[1].running
         jobs[1].task.cancel()
         await settled()
-        third = Idle(admission)
+        third = idle(admission)
         await settled()
         assert third.running
         await third.end()
