@@ -45,12 +45,25 @@ class Hammer:
         while self.total < until:
             await asyncio.sleep(0.01)
 
+    async def _get(self, url: str) -> tuple[aiohttp.ClientResponse, bytes]:
+        """Send a request. Like a browser, send it again on a new connection if an idle one has just been closed.
+
+        A server may close an idle connection at any time (RFC 9112, 9.5), also while a request is on its way. aiohttp
+        repeats the request once, but nginx closes all idle ones when it reloads.
+        """
+        try:
+            async with self._http.get(url) as answer:
+                return answer, await answer.read()
+        except aiohttp.ServerDisconnectedError:
+            connector = aiohttp.TCPConnector(ssl=False)
+            async with aiohttp.ClientSession(connector=connector) as new, new.get(url) as answer:
+                return answer, await answer.read()
+
     async def _ask(self, check: Callable[[aiohttp.ClientResponse, bytes], str | None]) -> None:
         while not self._stop:
             url = next(self._urls)
             try:
-                async with self._http.get(url) as answer:
-                    body = await answer.read()
+                answer, body = await self._get(url)
                 self.answers[answer.status] += 1
                 wrong = check(answer, body)
             except aiohttp.ClientError as error:

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import aiohttp
+import pyvips
 
 from tests import pictures
 from tests.compose.observed.conftest import NODES, Observed
@@ -109,8 +110,11 @@ class Traffic:
         """Send requests while the context lasts."""
         photo = await self.upload(self._photo)
         # 7 MB, for a cache of 2 MB.
+        # Large enough for a level, and made by the first render, while there is no load.
+        large = await self.upload(bytes(pyvips.Image.black(2400, 1600, bands=3).pngsave_buffer()))
+        await self._get(f"/v1/images/{large}.webp?thumb=99")
         originals = [await self.upload(bytes(pictures.noise(500, 400).pngsave_buffer())) for _ in range(12)]
-        kinds = [self._view(photo)] * 3 + [self._page(originals), self._revalidate(photo)]
+        kinds = [self._view(photo)] * 3 + [self._shrink(large), self._page(originals), self._revalidate(photo)]
         kinds += [self._burden(photo)] * 40 + [self._delete] * 2
         tasks = [asyncio.create_task(self._for_ever(kind)) for kind in kinds]
         try:
@@ -139,6 +143,9 @@ class Traffic:
 
     def _view(self, image: str) -> Callable[[], Awaitable[None]]:
         return lambda: self._get(f"/v1/images/{image}.webp?thumb={100 + next(self._number) % 20}")
+
+    def _shrink(self, image: str) -> Callable[[], Awaitable[None]]:
+        return lambda: self._get(f"/v1/images/{image}.webp?thumb=100&blur={1 + next(self._number) / 10_000}")
 
     def _page(self, images: list[str]) -> Callable[[], Awaitable[None]]:
         turn = itertools.cycle(images)
