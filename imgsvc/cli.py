@@ -1,4 +1,4 @@
-"""The command line: `imgsvc serve`, `explain`, `scrub`, `check`, `keys`, `spaces`, `audit`, `jobs` and `sign`."""
+"""The command line: `imgsvc serve`, `explain` and the commands of the storage service."""
 
 import argparse
 import sys
@@ -22,6 +22,7 @@ _COMMANDS = {
     "spaces": ("list spaces and set their quotas", "storage_service.spaces", _ADMINISTRATION),
     "audit": ("show who changed what", "storage_service.trail", _ADMINISTRATION),
     "jobs": ("show what is done when nobody waits, and what failed", "storage_service.backlog", _ADMINISTRATION),
+    "usage": ("show what viewers request most", "storage_service.demand", _ADMINISTRATION),
     "sign": ("sign the URL of a picture", "storage_service.sign", "storage_service.sign"),
 }
 """Commands of the storage service: what they do, and the modules with `add_options` and with `run`. Importing one takes

@@ -13,6 +13,7 @@ import transform_service.app
 from imaging.levels import Level
 from imaging.locator import Located
 from imaging.tasks import READ_HEADER
+from imgsvc import counting
 from imgsvc.settings import ServeSettings
 from jobs_service.dispatcher import Dispatcher
 from service_kit.errors import CannotStart
@@ -102,6 +103,7 @@ def create_app(
     app.add_routes(probe_routes("imgsvc"))
     app.on_startup.append(server.freeze_objects)
     app.on_response_prepare.append(_remove_headers_for_varnish)
+    counting.setup(app)
     worker.preload([READ_HEADER, RENDER])
     return app
 

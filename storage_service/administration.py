@@ -1,4 +1,4 @@
-"""What `imgsvc keys`, `spaces`, `audit` and `jobs` share: they run next to services, and change the database."""
+"""What commands share that run next to services and use their database, such as `imgsvc keys` and `jobs`."""
 
 import argparse
 import asyncio

@@ -26,7 +26,7 @@ from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.first_key import FirstKey
-from storage_service.http import audits, handlers, jobs, keys, signing, spaces, tokens
+from storage_service.http import audits, handlers, jobs, keys, signing, spaces, tokens, usage
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
@@ -37,6 +37,7 @@ from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
 from storage_service.sweeping import Sweeper
 from storage_service.tokens import UploadTokens
+from storage_service.usage import Usage
 from storage_service.validation import Validator
 
 _SHORTEST_SECRET = 32
@@ -57,6 +58,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     app.add_routes([web.get(paths.LOCATION, handlers.locate), web.get(paths.IDENTITY, keys.identity)])
     app.add_routes([web.put(paths.LEVEL, handlers.keep_level), web.delete(paths.LEVEL, handlers.drop_level)])
     app.add_routes(jobs.routes())
+    app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])
     app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])
     app.add_routes([metrics_route(_observe)])
     app.on_startup.append(_show_first_key)
@@ -75,6 +77,7 @@ def public_routes() -> list[web.RouteDef]:
         *signing.routes(),
         *spaces.routes(),
         *audits.routes(),
+        *usage.routes(),
     ]
 
 
@@ -121,7 +124,10 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
             stack.push_async_callback(_show_first_key, app)  # the start may fail, and the next one makes no other key
         levels = Levels(metadata, blobs, settings.level_bytes)
         app[jobs.JOBS] = Jobs(metadata)
-        library = Library(metadata, blobs, validator, purger, audit, levels=levels, jobs=app[jobs.JOBS])
+        app[usage.USAGE] = Usage(metadata)
+        library = Library(
+            metadata, blobs, validator, purger, audit, levels=levels, jobs=app[jobs.JOBS], usage=app[usage.USAGE]
+        )
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)

@@ -29,6 +29,7 @@ from storage_service.jobs import Jobs
 from storage_service.levels import Levels
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
 from storage_service.purging import Purger, first_round
+from storage_service.usage import Usage
 from storage_service.validation import Validator
 
 _URL_LIFETIME = timedelta(minutes=10)
@@ -63,11 +64,13 @@ class Library:
         *,
         levels: Levels,
         jobs: Jobs,
+        usage: Usage,
     ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._levels = levels
         self._jobs = jobs
+        self._usage = usage
         self._validator = validator
         self._purger = purger
         self._audit = audit
@@ -226,8 +229,9 @@ class Library:
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)
+            await self._usage.forget(image_id)
         except ServiceError as error:  # the image is deleted anyway, and the next sweep removes its blob
-            logger.warning("the blob of the deleted image %s stays until the next sweep: %s", image_id, error)
+            logger.warning("traces of the deleted image %s stay until the next sweep: %s", image_id, error)
 
     async def sweep(self, grace: timedelta) -> int:
         """Remove blobs that no image uses and that are older than `grace`. Returns their number."""
@@ -237,6 +241,7 @@ class Library:
                 removed += await self._sweep(sha256)
         await self._levels.sweep(grace)
         await self._jobs.sweep()
+        await self._usage.sweep()
         return removed
 
     async def _sweep(self, sha256: str) -> bool:

@@ -22,6 +22,8 @@ class Timings:
     queue: float = 0.0
     render: float = 0.0
     encode: float = 0.0
+    level: bool = False
+    """Whether the render started from a level."""
 
 
 class Result:

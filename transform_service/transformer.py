@@ -274,7 +274,9 @@ class Transformer:
                 started = time.perf_counter()
                 report = await self._renderers.render(source, planned, overlays, output, levels=levels)
             queue = time.perf_counter() - started - report.render - report.encode
-            timings = Timings("miss", queue, report.render, report.encode)
+            timings = Timings(
+                "miss", queue, report.render, report.encode, level=planned.plan is not None and planned.plan.level
+            )
             if output.stat().st_size <= self._entry_bytes:
                 # Not in a thread, which would take longer: the file was just written, so it is still in memory.
                 return Result.in_memory(output.read_bytes(), timings)

@@ -10,6 +10,8 @@ sub answers_deliver {
     }
     # Internal headers. X-Varnish stays, because it identifies the request in varnishlog.
     unset resp.http.Xkey;
+    # It stays in the log (records).
+    unset resp.http.Usage;
     if (resp.http.Surrogate-Control) {
         unset resp.http.Surrogate-Control;
         # The time in this cache does not count for others: a browser would take a response with

@@ -51,6 +51,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/spaces"): Scope.ADMIN,
     ("PUT", "/v1/spaces/{space}"): Scope.ADMIN,
     ("GET", "/v1/audit"): Scope.ADMIN,
+    ("GET", "/v1/usage"): Scope.ADMIN,
 }
 """What each route of the API requires. None: it sends a picture. All other routes are for operators."""
 _ALLOWED_HEADERS = (

@@ -15,13 +15,16 @@ _LARGEST = 16 * 1024
 Model = TypeVar("Model", bound=BaseModel)
 
 
-async def read_json(request: web.Request, settings: CommonSettings, model: type[Model]) -> Model:
-    """The body as `model`. Raises BadRequest, which names the field, and the errors of Body.chunks."""
+async def read_json(request: web.Request, settings: CommonSettings, model: type[Model], limit: int = _LARGEST) -> Model:
+    """The body, of at most `limit` bytes, as `model`.
+
+    Raises BadRequest, which names the field, and the errors of Body.chunks.
+    """
     content_type = media_types.media_type(request.headers.get("Content-Type", "application/json"))
     if content_type.name != "application/json":
         raise BadRequest(f"the content type {content_type.name} is not supported; send application/json")
     text = bytearray()
-    async for chunk in Body(request, settings).chunks(_LARGEST, "the body"):
+    async for chunk in Body(request, settings).chunks(limit, "the body"):
         text += chunk
     try:
         return model.model_validate_json(bytes(text) or b"{}")

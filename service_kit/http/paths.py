@@ -14,6 +14,7 @@ SIGN = "/{sign:(?:v1/)?sign}"
 SPACES = "/{spaces:(?:v1/)?spaces}"
 SPACE = SPACES + "/{space:[^/.]+}"
 AUDIT = "/{audit:(?:v1/)?audit}"
+USAGE = "/{usage:(?:v1/)?usage}"
 
 LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
@@ -23,6 +24,8 @@ JOB_CLAIM, JOB_SETTLE = "/internal/jobs/claim", "/internal/jobs/settle"
 """Where the jobs service takes jobs from the storage service, and says how they ended."""
 JOB_RUN = "/internal/jobs/run"
 """Where the jobs service gives a job to the transform service."""
+USAGE_BATCH = "/internal/usage"
+"""Where Varnish's nodes post what they have counted."""
 IDENTITY = "/internal/identity"
 """Where the transform service asks whose key a request has."""
 ACCESS = "/internal/access"
@@ -35,7 +38,7 @@ MAX_URL = 8192
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit"):
+    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage"):
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
 

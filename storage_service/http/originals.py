@@ -20,6 +20,7 @@ from service_kit.http.delivery import (
     send_stream,
 )
 from service_kit.http.problems import problem_response
+from service_kit.usage import HEADER, ORIGINAL, Outcome, header
 from storage_service.library import Library
 from storage_service.metadata.base import ImageRecord
 from storage_service.settings import StorageSettings
@@ -28,6 +29,7 @@ _CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since")
 """Headers that nginx would compare with the file, whose date and ETag are others."""
 _PLAIN = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})", re.ASCII)
 """Ranges that nginx reads as we do."""
+_USAGE = header(Outcome.FILE, 0, ORIGINAL)
 _NO_BYTES = re.compile("bytes=-0+")
 """Requests the last zero bytes."""
 
@@ -48,6 +50,7 @@ async def send_original(
     headers = image_headers(record.sha256, fmt.media_type, caching, [record.image_id], disposition)
     headers |= guard_headers(guard, viewer)
     headers["Accept-Ranges"] = "bytes"
+    headers[HEADER] = _USAGE
     if is_unchanged(request, record.sha256, record.created_at):
         return not_modified(headers)
     requested = _requested_range(request, record)

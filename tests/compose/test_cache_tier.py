@@ -5,10 +5,12 @@ import contextlib
 import functools
 import io
 import itertools
+import json
 import os
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -274,6 +276,45 @@ async def test_nodes_are_restarted_one_by_one_without_a_failed_request(
     ended.set()
     assert hammer.bad[:3] == []
     assert await uploads > 10 or service == "storage"
+
+
+async def test_every_request_is_counted_hits_included(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession
+) -> None:
+    image_id = await upload(http, urls[0], bytes(pictures.noise(300, 200).jpegsave_buffer()))
+    number = 100_000 if LONG else 5000
+    paths = itertools.cycle(
+        [f"/v1/images/{image_id}.webp?thumb={100 + n}" for n in range(9)] + [f"/v1/images/{image_id}"]
+    )
+    asked = iter([f"{urls[n % 2]}{next(paths)}" for n in range(number)])
+
+    async def client() -> None:
+        for url in asked:
+            assert (await fetch(http, url))[0] == 200
+
+    await asyncio.gather(*(client() for _ in range(16)))
+    # Other requests for `HEAD`, what does not exist and what is not a picture do not count.
+    async with http.head(f"{urls[0]}/v1/images/{image_id}") as answer:
+        assert answer.status == 200
+    assert (await fetch(http, f"{urls[0]}/v1/images/{image_id}.webp?thumb=x"))[0] == 400
+    storage = nodes.containers("storage")[0]
+
+    def report() -> dict[str, Any]:
+        printed = nodes.docker("exec", storage, "python", "-m", "storage_service.demand", "--json", "--limit", "1000")
+        return dict(json.loads(printed))
+
+    deadline = time.monotonic() + 60
+    while True:
+        found = await asyncio.to_thread(report)
+        counted = {each["image_id"]: each["requests"] for each in found["images"]}.get(image_id, 0)
+        if counted >= number or time.monotonic() > deadline:
+            break
+    assert counted == number
+    chains = {each["chain"]: each for each in found["chains"]}
+    first = chains["webp?thumb=100"]
+    assert first["requests"] >= number / 10
+    assert first["outcomes"]["hit"] > number / 10 - 20
+    assert 1 <= first["renders"] <= 2
 
 
 async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from imaging.formats import EXTENSIONS, Format
+from service_kit import usage
 from service_kit.errors import BadRequest
 from service_kit.http import access, paths, queries
 from service_kit.http.attachments import attachment
@@ -28,6 +29,7 @@ from service_kit.jobs import Job
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool, Spooled
+from service_kit.usage import Outcome
 from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
 from transform_service.chain import FORMAT, Chain, Parser
@@ -35,6 +37,7 @@ from transform_service.http import policy
 from transform_service.http.negotiation import negotiated, requested_format
 from transform_service.jobs import Jobs
 from transform_service.planning.plan import Planned
+from transform_service.result import Timings
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceImage
 from transform_service.transformer import Transformer
@@ -148,10 +151,13 @@ async def _respond(
         viewed = replace(image, guard=guard, caching=caching_for(image.caching, guard, viewer))
         headers = _headers(request, viewed, planned, output, chain.parameters.get(DOWNLOAD))
         headers |= guard_headers(guard, viewer)
+        signature = _signature(chain, output.format, planned)
+        headers[usage.HEADER] = usage.header(Outcome.RESULT, 0, signature)
         check_match(request, planned.key)
         if is_unchanged(request, planned.key):
             return not_modified(headers)
         result = await transformer.render(image, planned, overlays)
+        headers[usage.HEADER] = usage.header(_outcome(result.timings), _rendered(), signature)
         if result.timings.source in _CACHE_STATUS:
             headers["Cache-Status"] = _CACHE_STATUS[result.timings.source]
         if result.body is not None:
@@ -174,6 +180,27 @@ def _headers(
     fmt = output.format
     disposition = None if download is None else attachment(download, image.stem, fmt.extensions, EXTENSIONS)
     return image_headers(planned.key, fmt.media_type, image.caching, shown, disposition) | output.headers
+
+
+def _signature(chain: Chain, output: Format, planned: Planned) -> str:
+    """What identifies the chain with its format, for all images and spellings."""
+    if planned.plan is None:
+        return usage.ORIGINAL
+    return f"{output.extension}?{'&'.join(map(str, chain.operations))}".rstrip("?")
+
+
+def _outcome(timings: Timings) -> Outcome:
+    if timings.source == "original":
+        return Outcome.FILE
+    if not _rendered():
+        return Outcome.RESULT
+    return Outcome.LEVEL if timings.level else Outcome.RENDER
+
+
+def _rendered() -> float:
+    """The seconds that this request's own render took."""
+    seconds = spans.current().seconds
+    return seconds.get("render", 0.0) + seconds.get("encode", 0.0)
 
 
 def _chain(request: web.Request, *reserved: str) -> Chain:

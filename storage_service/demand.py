@@ -1,0 +1,63 @@
+"""The command `imgsvc usage`, which is `python -m storage_service.demand` in the container of the storage service."""
+
+import argparse
+import json
+from collections.abc import Sequence
+
+from service_kit.errors import BadRequest
+from service_kit.leaving import leave
+from storage_service import administration
+from storage_service.administration import Office, exit_codes, print_table
+from storage_service.http.usage import MOST_HOURS, described
+from storage_service.usage import Usage
+
+DESCRIPTION = """\
+Show which chains of operations viewers request most, next to running services: how often, which share Varnish answers,
+and what their renders cost.
+"""
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the command."""
+    parser.description, parser.epilog = DESCRIPTION, exit_codes()
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--hours", type=int, default=24, metavar="NUMBER", help="of the last hours (default 24)")
+    parser.add_argument("--limit", type=int, default=20, metavar="NUMBER", help="most chains (default 20)")
+    parser.add_argument("--json", action="store_true", help="print JSON, with the most requested images")
+    parser.set_defaults(act=_show)
+
+
+async def _show(office: Office, options: argparse.Namespace) -> None:
+    if not 1 <= options.hours <= MOST_HOURS:
+        raise BadRequest(f"--hours {options.hours} is not from 1 to {MOST_HOURS}")
+    report = await described(Usage(office.metadata), options.hours, max(1, options.limit))
+    if options.json:
+        print(json.dumps(report, indent=2))
+        return
+    print(f"{report['requests']} requests in {options.hours} h, {report['render_seconds']:.1f} s of renders")
+    if report["chains"]:
+        headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "RENDER S/DAY", "MB")
+        print_table([headings, *(_row(chain) for chain in report["chains"])])
+
+
+def _row(chain: dict[str, object]) -> Sequence[str]:
+    return (
+        str(chain["chain"]),
+        str(chain["requests"]),
+        f"{chain['share']:.1%}",
+        f"{chain['hit_ratio']:.1%}",
+        str(chain["renders"]),
+        f"{chain['render_seconds_per_day']:.1f}",
+        f"{int(str(chain['bytes'])) / 1e6:.1f}",
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Parse the command line and run the command. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m storage_service.demand")
+    add_options(parser)
+    return administration.run(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    leave(main())

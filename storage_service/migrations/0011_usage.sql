@@ -1,0 +1,17 @@
+-- What viewers requested, by hour (hours since 1970), without anything about them.
+CREATE TABLE usage_chains (
+    hour         BIGINT           NOT NULL,
+    chain        TEXT             NOT NULL,
+    outcome      TEXT             NOT NULL,
+    requests     BIGINT           NOT NULL,
+    milliseconds DOUBLE PRECISION NOT NULL,
+    bytes        BIGINT           NOT NULL,
+    PRIMARY KEY (hour, chain, outcome)
+);
+CREATE TABLE usage_images (
+    hour     BIGINT NOT NULL,
+    image_id TEXT   NOT NULL,
+    requests BIGINT NOT NULL,
+    PRIMARY KEY (hour, image_id)
+);
+CREATE INDEX usage_images_by_id ON usage_images (image_id);
