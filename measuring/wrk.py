@@ -31,6 +31,8 @@ class Rate:
     """Answers per second."""
     p50: str
     p99: str
+    requests: int = 0
+    """Answers in total."""
 
 
 def wrk(url: str, seconds: int, headers: Mapping[str, str] = NO_HEADERS) -> Rate:
@@ -44,4 +46,5 @@ def wrk(url: str, seconds: int, headers: Mapping[str, str] = NO_HEADERS) -> Rate
     if not rate or "Non-2xx" in printed:
         raise WrkFailed(f"wrk failed: {' '.join(printed.strip().splitlines()[-1:])}")
     p50, p99 = (re.search(rf"^\s+{number}%\s+(\S+)", printed, re.MULTILINE) for number in (50, 99))
-    return Rate(float(rate[1]), p50[1] if p50 else "?", p99[1] if p99 else "?")
+    total = re.search(r"^\s+(\d+) requests in", printed, re.MULTILINE)
+    return Rate(float(rate[1]), p50[1] if p50 else "?", p99[1] if p99 else "?", requests=int(total[1]) if total else 0)

@@ -127,6 +127,7 @@ def _varnish(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
         },
     )
     settings = {"ORIGIN": f"127.0.0.1:{edge.ports['nginx']}", "DRAIN_SECONDS": "0", "VARNISH_SIZE": "64m"}
+    settings["USAGE_URL"] = f"http://127.0.0.1:{edge.ports['storage']}"
     return _process(edge, "varnish", ["bash", str(code / "start")], {**settings, **environment})
 
 

@@ -10,8 +10,6 @@ sub answers_deliver {
     }
     # Internal headers. X-Varnish stays, because it identifies the request in varnishlog.
     unset resp.http.Xkey;
-    # It stays in the log (records).
-    unset resp.http.Usage;
     if (resp.http.Surrogate-Control) {
         unset resp.http.Surrogate-Control;
         # The time in this cache does not count for others: a browser would take a response with
@@ -35,6 +33,12 @@ sub answers_deliver {
         set resp.http.X-Request-ID = req.http.X-Request-ID;
         unset resp.http.Server-Timing;
         unset resp.http.Cache-Status;
+        # For `records`, which may not see every line.
+        if (resp.http.Usage) {
+            std.log("hits:" + obj.hits);
+        }
     }
+    # It stays in the log.
+    unset resp.http.Usage;
     call node_deliver;
 }

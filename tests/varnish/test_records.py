@@ -20,11 +20,12 @@ IMAGE = "0123456789abcdef0123456789abcdef"
 
 def line(uri: str, status: int = 200, cache: str = "HIT", usage: str = "level 5.5 webp?thumb=300", **more: str) -> str:
     """A line as varnishncsa writes it; `start` has the format."""
-    method, size = more.get("method", "GET"), more.get("size", "1000")
+    method, size, agent = more.get("method", "GET"), more.get("size", "1000"), more.get("agent", "curl")
     return (
         f'{{"time": "2026-11-27T12:00:00+0000", "request_id": "1", "client": "192.0.2.1", "method": "{method}",'
         f' "uri": "{uri}", "status": {status}, "bytes_in": 100, "bytes_out": {size}, "seconds": 12e-6,'
-        f' "cache": "{cache}", "usage": "{usage}", "agent": "{more.get("agent", "curl")}"}}\n'
+        f' "cache": "{cache}", "usage": "{usage}", "varnish": "{more.get("varnish", "7")}",'
+        f' "hits": "{more.get("hits", "-")}", "agent": "{agent}"}}\n'
     )
 
 
@@ -120,6 +121,25 @@ def test_what_viewers_get_is_counted(storage: Storage, records: Records) -> None
         ("jpg?thumb=9", "render"): (1, 7.0, 1000),
     }
     assert images(batch) == {IMAGE: 6, "": 1}
+
+
+def hit(thing: int, hits: int) -> str:
+    return line(f"/v1/images/{IMAGE}.webp?thumb=300", varnish=f"99 {thing}", hits=str(hits))
+
+
+def test_hits_whose_lines_were_lost_are_counted(storage: Storage, records: Records) -> None:
+    # The object 5 is older than this process. 6 and 7 are new, and their first lines were lost. Some are out of order.
+    records.write(hit(5, 1000), hit(5, 1001), hit(6, 20), hit(7, 3), hit(7, 2), hit(7, 1), hit(5, 1101))
+    assert chains(storage.batches.get(timeout=20)) == {("webp?thumb=300", "hit"): (125, 0, 125_000)}
+
+
+def test_objects_that_were_not_seen_for_long_are_forgotten(storage: Storage, records: Records) -> None:
+    number = 150_000
+    records.write(*(hit(thing, 1) for thing in range(1, number + 1)), hit(2, 50), hit(number + 5, 7))
+    counted = 0
+    while counted < number + 1 + 7:
+        counted += chains(storage.batches.get(timeout=60))["webp?thumb=300", "hit"][0]
+    assert counted == number + 1 + 7, "2 may have been counted before"
 
 
 def test_nobody_can_write_counts_into_the_log(storage: Storage, records: Records) -> None:
