@@ -11,6 +11,20 @@ from imaging.levels import Level
 from service_kit.errors import ContentLost
 
 
+class Variant(BaseModel):
+    """A variant that is stored. Exactly one of `path` (a local file) and `url` (http, trusted) is set."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    """That of its plan."""
+    bytes: int
+    sha256: str
+    """That of its own bytes, not of the image."""
+    path: Path | None = None
+    url: str | None = None
+
+
 class Located(BaseModel):
     """A stored image as the transform service sees it.
 
@@ -29,6 +43,10 @@ class Located(BaseModel):
     space: str
     levels: tuple[Level, ...] | None = None
     """Those that are stored; None if storage keeps none."""
+    variants: tuple[Variant, ...] | None = None
+    """Those that are stored, last used first; None if storage keeps none."""
+    precomputed: tuple[str, ...] = ()
+    """The chains whose variants are to be stored."""
 
 
 class Locator(Protocol):
@@ -51,6 +69,15 @@ class Locator(Protocol):
 
     async def drop_level(self, image_id: str, level: Level) -> None:
         """Remove this level, which is lost or damaged, unless another one has replaced it. Raises those of `locate`."""
+
+    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
+        """Store the result of the plan with this key, whose file may be moved. Raises the errors of `keep_level`."""
+
+    async def drop_variant(self, image_id: str, variant: Variant) -> None:
+        """Remove this variant, which is lost or damaged, unless another one has replaced it.
+
+        Raises the errors of `locate`.
+        """
 
 
 async def explain_missing(image_id: str, find: Callable[[str], Awaitable[object]]) -> NoReturn:

@@ -23,9 +23,10 @@ _COMMANDS = {
     "audit": ("show who changed what", "storage_service.trail", _ADMINISTRATION),
     "jobs": ("show what is done when nobody waits, and what failed", "storage_service.backlog", _ADMINISTRATION),
     "usage": ("show what viewers request most", "storage_service.demand", _ADMINISTRATION),
+    "precompute": ("render chains before anyone asks", "imgsvc.precompute", _ADMINISTRATION),
     "sign": ("sign the URL of a picture", "storage_service.sign", "storage_service.sign"),
 }
-"""Commands of the storage service: what they do, and the modules with `add_options` and with `run`. Importing one takes
+"""Commands that use the database: what they do, and the modules with `add_options` and with `run`. Importing one takes
 a second, so only the one that is named is imported."""
 
 

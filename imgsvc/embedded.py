@@ -2,7 +2,7 @@
 
 import fcntl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from aiohttp import web
@@ -11,7 +11,7 @@ import jobs_service.app
 import storage_service.app
 import transform_service.app
 from imaging.levels import Level
-from imaging.locator import Located
+from imaging.locator import Located, Variant
 from imaging.tasks import READ_HEADER
 from imgsvc import counting
 from imgsvc.settings import ServeSettings
@@ -22,6 +22,7 @@ from service_kit.http.health import probe_routes
 from service_kit.http.problems import PATH_PREFIX, REFUSED_HEADER
 from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER
 from service_kit.processes import worker
+from service_kit.spool import Spooled
 from service_kit.threads import in_thread
 from storage_service.caches import PurgeOrder
 from storage_service.http import handlers as storage
@@ -51,14 +52,28 @@ class LibraryLocator:
 
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """See Locator."""
-        content = await in_thread(file.read_bytes)
-        async with self._app[storage.SPOOL].writer(len(content), "the level") as writer:
-            await writer.write(content)
-            await self._app[storage.LIBRARY].keep_level(image_id, side, await writer.finish())
+        async with self._spooled(file) as level:
+            await self._app[storage.LIBRARY].keep_level(image_id, side, level)
 
     async def drop_level(self, image_id: str, level: Level) -> None:
         """See Locator."""
         await self._app[storage.LIBRARY].drop_level(image_id, level.side, level.sha256)
+
+    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
+        """See Locator."""
+        async with self._spooled(file) as variant:
+            await self._app[storage.LIBRARY].keep_variant(image_id, key, variant, chain)
+
+    async def drop_variant(self, image_id: str, variant: Variant) -> None:
+        """See Locator."""
+        await self._app[storage.LIBRARY].drop_variant(image_id, variant.key, variant.sha256)
+
+    @asynccontextmanager
+    async def _spooled(self, file: Path) -> AsyncIterator[Spooled]:
+        content = await in_thread(file.read_bytes)
+        async with self._app[storage.SPOOL].writer(len(content), "the file") as writer:
+            await writer.write(content)
+            yield await writer.finish()
 
 
 class OwnCaches:

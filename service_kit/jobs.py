@@ -5,8 +5,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-LEVELS = "levels"
-"""The kind of job that makes the levels of an image."""
+DERIVE = "derive"
+"""The kind of job that makes what is derived from an image: its levels, and its precomputed variants."""
 
 
 class Job(BaseModel):
@@ -19,6 +19,8 @@ class Job(BaseModel):
     """The content that it is about."""
     image_id: str
     """An image with that content."""
+    chains: tuple[str, ...] = ()
+    """The chains to precompute."""
     claim: int
     """Tells this claim from later ones of the same job."""
 

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator
 from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -109,6 +109,11 @@ class CommonSettings(BaseSettings):
         " Credentials are the store's own environment variables (`AWS_ACCESS_KEY_ID`, …). The transform service accepts"
         " no image from anywhere else; it needs this setting only with Redis.",
     )
+    accel_prefix: str = Field(
+        "",
+        description="URL path under which an nginx in front sends the files of BLOB_URL (`X-Accel-Redirect`);"
+        " empty: the service sends them itself.",
+    )
     blob_seconds: float = Field(
         5,
         gt=0,
@@ -205,6 +210,19 @@ class CommonSettings(BaseSettings):
         if url and (not _BASE.fullmatch(url) or not parts.hostname or parts.port == 0):
             raise ValueError("write it as a URL without a user and a query, such as https://images.example.com")
         return url.rstrip("/")
+
+    @field_validator("accel_prefix")
+    @classmethod
+    def _is_a_folder(cls, prefix: str) -> str:
+        if prefix and not re.fullmatch("/(?:[^?#% ]*/)?", prefix):
+            raise ValueError("write it with a slash at both ends, such as /originals/")
+        return prefix
+
+    @property
+    def blob_folder(self) -> Path | None:
+        """The folder that BLOB_URL names, if it does."""
+        parts = urlsplit(self.blob_url)
+        return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
     @property
     def original_caching(self) -> Caching:

@@ -14,7 +14,7 @@ OTHER = "other"
 """The chain of all that is too rare to be counted by itself. No chain is called so: each has a `?` or is a format."""
 NO_IMAGE = ""
 """The image of what shows none that is stored, or one that is too rare to be counted by itself."""
-_LONGEST_CHAIN = 200
+LONGEST_CHAIN = 200
 _MOST_ROWS = 1000
 """Chains, and images, that a tally keeps apart."""
 
@@ -41,7 +41,7 @@ class ChainCount(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    chain: Annotated[str, Field(min_length=1, max_length=_LONGEST_CHAIN)]
+    chain: Annotated[str, Field(min_length=1, max_length=LONGEST_CHAIN)]
     outcome: Outcome
     requests: Annotated[int, Field(gt=0, lt=2**40)]
     milliseconds: Annotated[float, Field(ge=0, lt=2**40)]
@@ -68,7 +68,7 @@ class UsageBatch(BaseModel):
 
 def header(outcome: Outcome, seconds: float, chain: str) -> str:
     """The value of HEADER."""
-    told = chain if len(chain) <= _LONGEST_CHAIN and chain.isascii() and chain.isprintable() else OTHER
+    told = chain if len(chain) <= LONGEST_CHAIN and chain.isascii() and chain.isprintable() else OTHER
     return f"{outcome} {seconds * 1000:.1f} {told}"
 
 

@@ -32,6 +32,8 @@ from storage_service.keyring import Keyring
 from storage_service.levels import Levels
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, create_store
+from storage_service.precomputed import Precomputed
+from storage_service.precomputing import Precomputing
 from storage_service.purge_hook import PurgeHook
 from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
@@ -39,6 +41,7 @@ from storage_service.sweeping import Sweeper
 from storage_service.tokens import UploadTokens
 from storage_service.usage import Usage
 from storage_service.validation import Validator
+from storage_service.variants import Variants
 
 _SHORTEST_SECRET = 32
 PURGER = web.AppKey("PURGER", Purger)
@@ -57,6 +60,8 @@ def create_app(settings: StorageSettings) -> web.Application:
     app.add_routes(public_routes())
     app.add_routes([web.get(paths.LOCATION, handlers.locate), web.get(paths.IDENTITY, keys.identity)])
     app.add_routes([web.put(paths.LEVEL, handlers.keep_level), web.delete(paths.LEVEL, handlers.drop_level)])
+    app.add_routes([web.put(paths.STORED_VARIANT, handlers.keep_variant)])
+    app.add_routes([web.delete(paths.STORED_VARIANT, handlers.drop_variant)])
     app.add_routes(jobs.routes())
     app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])
     app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])
@@ -123,17 +128,25 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
             app[FIRST_KEY] = FirstKey(new)
             stack.push_async_callback(_show_first_key, app)  # the start may fail, and the next one makes no other key
         levels = Levels(metadata, blobs, settings.level_bytes)
-        app[jobs.JOBS] = Jobs(metadata)
-        app[usage.USAGE] = Usage(metadata)
+        variants = Variants(metadata, blobs, settings.variant_bytes)
+        precomputed = app[usage.PRECOMPUTED] = Precomputed(metadata)
+        queue = app[jobs.JOBS] = Jobs(metadata)
+        counts = app[usage.USAGE] = Usage(metadata)
         library = Library(
-            metadata, blobs, validator, purger, audit, levels=levels, jobs=app[jobs.JOBS], usage=app[usage.USAGE]
-        )
+            metadata, blobs, validator, purger, audit,
+            levels=levels, variants=variants, precomputed=precomputed, jobs=queue, usage=counts,
+        )  # fmt: skip
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)
         purging = asyncio.create_task(purger.run())
         stack.callback(purging.cancel)
-        stack.callback(asyncio.create_task(levels.run()).cancel)
+        precomputing = Precomputing(
+            metadata, precomputed, variants, queue, counts,
+            cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
+        )  # fmt: skip
+        for work in (levels.run(), variants.run(), precomputing.run()):
+            stack.callback(asyncio.create_task(work).cancel)
         yield
 
 

@@ -3,17 +3,20 @@
 import argparse
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from service_kit.errors import BadRequest
 from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
-from storage_service.http.usage import MOST_HOURS, described
-from storage_service.usage import Usage
+from storage_service.http.usage import described
+from storage_service.precomputed import Precomputed
+from storage_service.usage import MOST_HOURS, Usage
 
 DESCRIPTION = """\
 Show which chains of operations viewers request most, next to running services: how often, which share Varnish answers,
-and what their renders cost.
+what their renders cost, and what it would save to precompute them (`imgsvc precompute`): the renders for which somebody
+waits, against those of new images, and those of earlier ones within a week.
 """
 
 
@@ -30,17 +33,17 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 async def _show(office: Office, options: argparse.Namespace) -> None:
     if not 1 <= options.hours <= MOST_HOURS:
         raise BadRequest(f"--hours {options.hours} is not from 1 to {MOST_HOURS}")
-    report = await described(Usage(office.metadata), options.hours, max(1, options.limit))
+    report = await described(Usage(office.metadata), Precomputed(office.metadata), options.hours, max(1, options.limit))
     if options.json:
         print(json.dumps(report, indent=2))
         return
     print(f"{report['requests']} requests in {options.hours} h, {report['render_seconds']:.1f} s of renders")
     if report["chains"]:
-        headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "RENDER S/DAY", "MB")
+        headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "RENDER S/DAY", "MB", "PRECOMPUTE")
         print_table([headings, *(_row(chain) for chain in report["chains"])])
 
 
-def _row(chain: dict[str, object]) -> Sequence[str]:
+def _row(chain: dict[str, Any]) -> Sequence[str]:
     return (
         str(chain["chain"]),
         str(chain["requests"]),
@@ -48,7 +51,8 @@ def _row(chain: dict[str, object]) -> Sequence[str]:
         f"{chain['hit_ratio']:.1%}",
         str(chain["renders"]),
         f"{chain['render_seconds_per_day']:.1f}",
-        f"{int(str(chain['bytes'])) / 1e6:.1f}",
+        f"{chain['bytes'] / 1e6:.1f}",
+        f"{advice['verdict']}: {advice['reason']}" if (advice := chain["precompute"]) else "-",
     )
 
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import time
+from collections.abc import Sequence
 
 from service_kit.errors import InsufficientStorage
-from service_kit.jobs import LEVELS, Job, Outcome, Settlement
+from service_kit.jobs import DERIVE, Job, Outcome, Settlement
 from storage_service.metadata.base import MetadataStore
 from storage_service.metrics import JOBS, JOBS_FAILED, JOBS_OLDEST, JOBS_WAITING
+from storage_service.precomputed import Precomputed
 
 _CLAIM_MS = 60_000
 """After that, a claimed job is due again: whoever had claimed it is gone. A dispatcher waits less for a runner."""
@@ -22,6 +24,10 @@ _ADD = """
     ON CONFLICT (kind, sha256) DO UPDATE SET due_at = excluded.due_at, attempts = 0, failed_at = NULL, reason = ''
 """
 """Bytes may be uploaded again after their last image was deleted, while the job is in progress, or has failed."""
+_ADD_LATER = """
+    INSERT INTO jobs (kind, sha256, added_at, due_at, attempts, reason) VALUES ($1, $2, $3, $4, 0, '')
+    ON CONFLICT (kind, sha256) DO UPDATE SET due_at = excluded.due_at, attempts = 0, failed_at = NULL, reason = ''
+"""
 _DUE = """
     SELECT kind, sha256, due_at, attempts FROM jobs WHERE failed_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2
 """
@@ -39,8 +45,8 @@ _FORGET_UNUSED = """
 
 
 def job_for_upload(sha256: str) -> tuple[object, ...]:
-    """The statement that adds the job to make the levels of a content, unless there is one, and its values."""
-    return (_ADD, LEVELS, sha256, _now())
+    """The statement that adds the job to make what is derived from a content, unless there is one, and its values."""
+    return (_ADD, DERIVE, sha256, _now())
 
 
 class Jobs:
@@ -48,6 +54,7 @@ class Jobs:
 
     def __init__(self, metadata: MetadataStore) -> None:
         self._metadata = metadata
+        self._precomputed = Precomputed(metadata)
 
     async def claim(self) -> Job | None:
         """See JobQueue."""
@@ -60,7 +67,8 @@ class Jobs:
             if not images:
                 await self._metadata.change(_FINISH, kind, sha256, claim)
                 continue
-            job = Job(kind=kind, sha256=sha256, image_id=images[0], claim=claim)
+            chains = await self._precomputed.chains()
+            job = Job(kind=kind, sha256=sha256, image_id=images[0], chains=chains, claim=claim)
             if attempts < _MOST_ATTEMPTS:
                 return job
             await self._fail(job, "each dispatcher that worked on it ended before it was done")
@@ -92,6 +100,13 @@ class Jobs:
 
     async def _fail(self, job: Job, reason: str) -> None:
         await self._metadata.change(_FAIL, job.kind, job.sha256, job.claim, _now(), reason)
+
+    async def add_later(self, sha256s: Sequence[str], pause: float) -> None:
+        """Add jobs for contents, each `pause` seconds after the one before, and after all that are waiting."""
+        ((last,),) = await self._metadata.fetch("SELECT max(due_at) FROM jobs WHERE failed_at IS NULL")
+        due_at = max(_now(), int(last or 0))
+        for number, sha256 in enumerate(sha256s):
+            await self._metadata.change(_ADD_LATER, DERIVE, sha256, _now(), due_at + int(number * pause * 1000))
 
     async def forget(self, sha256: str) -> None:
         """Remove all jobs for a content."""

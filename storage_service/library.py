@@ -25,12 +25,14 @@ from service_kit.observing import spans
 from service_kit.spool import Spooled
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
-from storage_service.jobs import Jobs
+from storage_service.jobs import Jobs, job_for_upload
 from storage_service.levels import Levels
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
+from storage_service.precomputed import Precomputed
 from storage_service.purging import Purger, first_round
 from storage_service.usage import Usage
 from storage_service.validation import Validator
+from storage_service.variants import Variants
 
 _URL_LIFETIME = timedelta(minutes=10)
 
@@ -63,12 +65,16 @@ class Library:
         audit: AuditTrail,
         *,
         levels: Levels,
+        variants: Variants,
+        precomputed: Precomputed,
         jobs: Jobs,
         usage: Usage,
     ) -> None:
         self._metadata = metadata
         self._blobs = blobs
         self._levels = levels
+        self._variants = variants
+        self._precomputed = precomputed
         self._jobs = jobs
         self._usage = usage
         self._validator = validator
@@ -107,7 +113,9 @@ class Library:
             space=owner.space,
             created_at=datetime.now(UTC),
         )
+        job = await self._job_for(record)
         entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
+        job = await self._job_for(record)
         with spans.during("record"):
             async with self._metadata.lock_content(upload.sha256) as content:
                 spans.lap("record")
@@ -119,7 +127,7 @@ class Library:
                 if damaged:
                     await content.mend()
                 try:
-                    await content.add(record, entry, self._levels.job_for(upload.sha256, header))
+                    await content.add(record, entry, job)
                 except (InsufficientStorage, Forbidden):
                     if not damaged and not known:
                         await self._blobs.delete(upload.sha256)  # it would fill the disk further
@@ -130,7 +138,8 @@ class Library:
         try:
             await self._blobs.add(upload.sha256, upload.path)
         except InsufficientStorage:
-            self._levels.make_room()
+            for derivatives in (self._levels, self._variants):
+                derivatives.make_room()
             raise
 
     async def find(self, image_id: str, space: str | None = None) -> ImageRecord:
@@ -205,6 +214,8 @@ class Library:
             visibility=record.visibility,
             space=record.space,
             levels=await self._levels.of(record),
+            variants=await self._variants.of(record),
+            precomputed=await self._precomputed.lately() if self._variants.limit else (),
         )
 
     async def keep_level(self, image_id: str, side: int, upload: Spooled) -> None:
@@ -214,7 +225,20 @@ class Library:
 
     async def drop_level(self, image_id: str, side: int, digest: str) -> None:
         """Remove the level with this digest, which is lost or damaged. Raises the errors of `find`."""
-        await self._levels.drop((await self.find(image_id)).sha256, side, digest)
+        await self._levels.drop((await self.find(image_id)).sha256, str(side), digest)
+
+    async def keep_variant(self, image_id: str, key: str, upload: Spooled, chain: str) -> None:
+        """Store a variant of an image. Raises the errors of `find_whole` and of Variants.keep."""
+        await self._variants.keep(await self.find_whole(image_id), key, upload, chain)
+
+    async def drop_variant(self, image_id: str, key: str, digest: str) -> None:
+        """Remove the variant with this digest, which is lost or damaged. Raises the errors of `find`."""
+        await self._variants.drop((await self.find(image_id)).sha256, key, digest)
+
+    async def _job_for(self, record: ImageRecord) -> tuple[object, ...] | None:
+        """The statement that adds the job for an upload, with its values; None if nothing is derived from it."""
+        wanted = self._levels.are_wanted(record.header) or (self._variants.limit and await self._precomputed.chains())
+        return job_for_upload(record.sha256) if wanted else None
 
     async def delete(self, image_id: str, by: Identity = EVERYTHING) -> None:
         """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
@@ -239,7 +263,8 @@ class Library:
         async for batch in self._blobs.list_older(datetime.now(UTC) - grace):
             for sha256 in set(batch) - await self._metadata.used_contents(batch):
                 removed += await self._sweep(sha256)
-        await self._levels.sweep(grace)
+        for derivatives in (self._levels, self._variants):
+            await derivatives.sweep(grace)
         await self._jobs.sweep()
         await self._usage.sweep()
         return removed
@@ -251,5 +276,6 @@ class Library:
                 return False
             await self._blobs.delete(sha256)
             await self._levels.forget(sha256)
+            await self._variants.forget(sha256)
             await self._jobs.forget(sha256)
         return True

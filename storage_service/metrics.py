@@ -23,6 +23,14 @@ LEVEL_BYTES = Gauge(
     multiprocess_mode="mostrecent",
 )
 LEVEL_LIMIT = Gauge("imgsvc_level_limit_bytes", "Limit on the bytes of levels.", multiprocess_mode="mostrecent")
+VARIANT_BYTES = Gauge(
+    "imgsvc_variant_bytes",
+    "Bytes of stored variants, when they were last counted.",
+    multiprocess_mode="mostrecent",
+)
+VARIANT_LIMIT = Gauge(
+    "imgsvc_variant_limit_bytes", "Limit on the bytes of stored variants.", multiprocess_mode="mostrecent"
+)
 JOBS_WAITING = Gauge(
     "imgsvc_jobs_waiting", "Jobs that are due, in progress, or will be tried again.", multiprocess_mode="mostrecent"
 )

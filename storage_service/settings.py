@@ -41,11 +41,6 @@ class StorageSettings(CommonSettings):
         description="`false` for PgBouncer, or another pooler, that runs each transaction on another connection of"
         " PostgreSQL.",
     )
-    accel_prefix: str = Field(
-        "",
-        description="URL path under which an nginx in front sends the files of BLOB_URL (`X-Accel-Redirect`);"
-        " empty: the service sends them itself.",
-    )
     path_prefix: str = Field(
         "",
         description="Path below which clients reach the service, such as `/images-api`: links have it, and"
@@ -84,6 +79,19 @@ class StorageSettings(CommonSettings):
         ByteSize(10 * 1024 * MEBIBYTE),
         ge=0,
         description="Size limit of levels: smaller copies of images in BLOB_URL, from which renders start. 0: none.",
+    )
+    variant_bytes: Bytes = Field(
+        ByteSize(10 * 1024 * MEBIBYTE),
+        ge=0,
+        description="Size limit of stored variants in BLOB_URL: those that are precomputed (`imgsvc precompute`), and"
+        " those that are rendered again and again. 0: none.",
+    )
+    precompute_automatically: bool = Field(
+        False,
+        description="Whether the service chooses by itself which chains to precompute, from what viewers request.",
+    )
+    precompute_cpu: float = Field(
+        0.25, gt=0, le=64, description="Cores that precomputing variants of earlier images may take, such as 0.25."
     )
     validators: int = Field(1, gt=0, description="Validator processes, which read the headers of uploads.")
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")
@@ -129,13 +137,6 @@ class StorageSettings(CommonSettings):
     def _is_a_path(cls, prefix: str) -> str:
         if prefix and not _PREFIX.fullmatch(prefix):
             raise ValueError("write it with a slash in front and none at the end, such as /images-api")
-        return prefix
-
-    @field_validator("accel_prefix")
-    @classmethod
-    def _is_a_folder(cls, prefix: str) -> str:
-        if prefix and not re.fullmatch("/(?:[^?#% ]*/)?", prefix):
-            raise ValueError("write it with a slash at both ends, such as /originals/")
         return prefix
 
     @cached_property

@@ -8,13 +8,14 @@ import time
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from service_kit.usage import NO_IMAGE, OTHER, Outcome, UsageBatch
 from storage_service.metadata.base import MetadataStore
 
 _MOST, _OFTEN = 1000, 5
-_HOURS_KEPT = 90 * 24
+MOST_HOURS = 90 * 24
 _ROWS_AT_ONCE = 100
 _SECONDS = 3600
 _RENDERED = (Outcome.LEVEL, Outcome.RENDER)
@@ -34,6 +35,12 @@ _CHAINS = """
 _IMAGES = """
     SELECT image_id, sum(requests) FROM usage_images WHERE hour > $1 AND image_id <> ''
     GROUP BY image_id ORDER BY sum(requests) DESC, image_id LIMIT $2
+"""
+_RENDERED_ROWS = """
+    SELECT chain, sum(requests), sum(milliseconds) FROM usage_chains WHERE outcome = $1 OR outcome = $2 GROUP BY chain
+"""
+_SITE = """
+    SELECT count(*), sum(CASE WHEN created_at > $1 THEN 1 ELSE 0 END) FROM images WHERE deleted_at IS NULL
 """
 _FORGET_UNUSED = """
     DELETE FROM usage_images WHERE image_id <> '' AND NOT EXISTS (
@@ -130,6 +137,26 @@ class Usage:
             usage.bytes += int(size)
         return sorted(found.values(), key=lambda usage: (-usage.requests, usage.chain))
 
+    async def render_seconds(self) -> dict[str, float]:
+        """What a render of each chain took, on average of all that is known."""
+        rows = await self._metadata.fetch(_RENDERED_ROWS, *_RENDERED)
+        return {chain: float(milliseconds) / 1000 / int(requests) for chain, requests, milliseconds in rows}
+
+    async def days(self, hours: int) -> float:
+        """How many days the last `hours` are, at least an hour.
+
+        This one has only begun, and before the first one nothing was counted.
+        """
+        ((first,),) = await self._metadata.fetch("SELECT min(hour) FROM usage_chains")
+        whole = min(hours - 1, _hour() - first) if first is not None else 0
+        return max(_SECONDS, whole * _SECONDS + _now() % _SECONDS) / (24 * _SECONDS)
+
+    async def site(self) -> tuple[int, int]:
+        """The number of images, and of those that were uploaded in the last 24 hours."""
+        since = datetime.now(UTC) - timedelta(days=1)
+        ((images, new),) = await self._metadata.fetch(_SITE, since)
+        return int(images), int(new or 0)
+
     async def images(self, hours: int, limit: int) -> list[tuple[str, int]]:
         """The IDs of the most requested images, and how often they were requested."""
         rows = await self._metadata.fetch(_IMAGES, _hour() - hours, limit)
@@ -142,7 +169,7 @@ class Usage:
     async def sweep(self) -> None:
         """Remove what is too old, and images that were deleted."""
         for table in ("usage_chains", "usage_images"):
-            await self._metadata.change(f"DELETE FROM {table} WHERE hour <= $1", _hour() - _HOURS_KEPT)  # noqa: S608
+            await self._metadata.change(f"DELETE FROM {table} WHERE hour <= $1", _hour() - MOST_HOURS)  # noqa: S608
         await self._metadata.change(_FORGET_UNUSED)
 
 
@@ -165,4 +192,8 @@ def _parts(rows: Sequence[Row]) -> Iterable[Sequence[Row]]:
 
 
 def _hour() -> int:
-    return int(time.time()) // _SECONDS
+    return int(_now()) // _SECONDS
+
+
+def _now() -> float:
+    return time.time()

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def _process(edge: Edge, name: str, command: list[str], environment: dict[str, s
         yield
 
 
-def _storage(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
+def _storage(edge: Edge, environment: dict[str, str]) -> AbstractContextManager[None]:
     settings = {
         "STORAGE_PORT": str(edge.ports["storage"]),
         "DATA_DIR": str(edge.folder / "data"),
@@ -74,7 +74,7 @@ def _storage(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
     return _process(edge, "storage", [sys.executable, "-m", "storage_service"], {**settings, **environment})
 
 
-def _transform(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
+def _transform(edge: Edge, environment: dict[str, str]) -> AbstractContextManager[None]:
     settings = {
         "TRANSFORM_PORT": str(edge.ports["transform"]),
         "STORAGE_URL": f"http://127.0.0.1:{edge.ports['storage']}",
@@ -84,7 +84,7 @@ def _transform(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]
     return _process(edge, "transform", [sys.executable, "-m", "transform_service"], {**settings, **environment})
 
 
-def _nginx(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
+def _nginx(edge: Edge, environment: dict[str, str]) -> AbstractContextManager[None]:
     program("nginx", "usr/sbin")
     code = _copy(
         edge,
@@ -111,7 +111,7 @@ def _nginx(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
     return _process(edge, "nginx", ["bash", str(code / "start.sh")], {**settings, **environment})
 
 
-def _varnish(edge: Edge, environment: dict[str, str]) -> "contextmanager[None]":
+def _varnish(edge: Edge, environment: dict[str, str]) -> AbstractContextManager[None]:
     program("varnishd", "usr/sbin")
     code = _copy(
         edge,

@@ -260,7 +260,7 @@ def serve_with_format(folder: Path, code: str, **environment: str) -> Iterator[S
     for package in ("imaging", "service_kit", "storage_service", "transform_service", "jobs_service", "imgsvc"):
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "imaging" / "formats" / "toy.py").write_text(code)
-    with serve(folder / "run", PYTHONPATH=str(folder), **environment) as served:
+    with serve(folder / "run", (), PYTHONPATH=str(folder), **environment) as served:
         yield served
 
 

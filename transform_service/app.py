@@ -22,11 +22,13 @@ from transform_service.http import handlers
 from transform_service.jobs import Jobs
 from transform_service.levels import LevelMaker
 from transform_service.planning.plan import OutputLimits
+from transform_service.renders import Renders
 from transform_service.scheduling.renderers import RENDER, Renderers
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Tools, load_sources
 from transform_service.sources.storage_client import StorageClient
 from transform_service.transformer import Transformer
+from transform_service.variants import Variants
 
 RENDERERS = web.AppKey("RENDERERS", Renderers)
 DISKS = web.AppKey("DISKS", Disks)
@@ -95,5 +97,9 @@ async def _start(
     app[handlers.SPOOL], app[handlers.SOURCES], app[handlers.RESULTS] = spool, sources, cache
     levels = LevelMaker(renderers, spool, OutputLimits(settings.max_pixels, settings.max_output_side))
     stack.push_async_callback(levels.close)
-    app[handlers.JOBS] = Jobs(sources[handlers.STORED], levels)
-    app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, spool, levels)
+    renders = Renders(renderers, spool, levels, settings.result_cache_entry_bytes)
+    variants = Variants(spool)
+    stack.push_async_callback(variants.close)
+    transformer = app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, variants, renders)
+    stored = sources[handlers.STORED]
+    app[handlers.JOBS] = Jobs(stored, levels, transformer, renders, variants, max_operations=settings.max_operations)

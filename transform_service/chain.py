@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from cachetools import LRUCache
 
+from imaging.formats import Format, by_extension
 from service_kit import signing
 from service_kit.errors import BadRequest, URITooLong
 from service_kit.parameters import DOWNLOAD, is_ignored, misplaced
@@ -79,6 +80,26 @@ def parse(
             if len(operations) > max_operations:
                 raise URITooLong(f"the chain has more than {max_operations} operations")
     return Chain(query, tuple(operations), parameters)
+
+
+def canonical(operations: Steps, fmt: Format) -> str:
+    """The text of a chain with its format, such as `webp?thumb=300`. It is the same for all spellings."""
+    return f"{fmt.extension}?{'&'.join(map(str, operations))}".rstrip("?")
+
+
+def parse_canonical(
+    text: str, *, max_operations: int, presets: Mapping[str, Steps] | None = None
+) -> tuple[Steps, Format]:
+    """The operations and the format of a text like that, in any spelling.
+
+    Raises BadRequest with the place marked, URITooLong, and NotAcceptable for an unknown format.
+    """
+    extension, _, query = text.removeprefix(".").partition("?")
+    fmt = by_extension(extension)
+    chain = parse(query, max_operations=max_operations, presets=presets)
+    if chain.parameters:
+        raise BadRequest(f"the chain has {', '.join(chain.parameters)}; use operations only")
+    return chain.operations, fmt
 
 
 def parse_presets(texts: Mapping[str, str], *, max_operations: int) -> Mapping[str, Steps]:

@@ -9,9 +9,15 @@ from service_kit.processes.pool import End
 RENDERS = Counter("imgsvc_renders", "Renders started.")
 RESULTS = Counter(
     "imgsvc_results",
-    "Results by origin: the cache (hit), a render of this node (miss), a render for another request (shared), a render"
-    " of another node (waited), or a cached failure (refused).",
+    "Results by origin: the cache (hit), a stored variant (stored), a render of this node (miss), a render for another"
+    " request (shared), a render of another node (waited), or a cached failure (refused).",
     ["source"],
+)
+VARIANTS = Counter(
+    "imgsvc_variants",
+    "Stored variants: sent (used), new ones (stored), missing or damaged ones (lost), and those that could not be"
+    " stored or removed (failed).",
+    ["outcome"],
 )
 RECORDS = Counter("imgsvc_records", "Records read from the record cache (hit) or from storage (miss).", ["source"])
 SOURCE_CACHE = Counter(
@@ -58,7 +64,8 @@ DEADLINES = Counter("imgsvc_render_deadlines", "Renders cancelled after RENDER_S
 
 # Create the series now. If a series begins with its first count, Prometheus sees no increase.
 for _counter, _values in (
-    (RESULTS, ("hit", "miss", "shared", "waited", "refused")),
+    (RESULTS, ("hit", "miss", "shared", "waited", "stored", "refused")),
+    (VARIANTS, ("used", "stored", "lost", "failed")),
     (RECORDS, ("hit", "miss")),
     (SOURCE_CACHE, ("hit", "miss", "shared")),
     (LEVELS, ("used", "made", "lost", "failed")),

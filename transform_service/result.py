@@ -17,8 +17,8 @@ _CHUNK = 256 * 1024
 class Timings:
     """Where a result comes from, and how many seconds its render took: zeros if it was not rendered now."""
 
-    source: Literal["hit", "waited", "miss", "original"] = "miss"
-    """The result cache (hit), another node (waited), a render here (miss), or the original itself."""
+    source: Literal["hit", "waited", "stored", "miss", "original"] = "miss"
+    """The result cache (hit), another node (waited), a stored variant, a render here (miss), or the original itself."""
     queue: float = 0.0
     render: float = 0.0
     encode: float = 0.0
@@ -29,10 +29,14 @@ class Timings:
 class Result:
     """The bytes of one result. Several responses may be sent from it at once."""
 
-    def __init__(self, body: bytes | None, descriptor: int | None, size: int, timings: Timings) -> None:
+    def __init__(
+        self, body: bytes | None, descriptor: int | None, size: int, timings: Timings, stored: Path | None = None
+    ) -> None:
         self.body = body
         self.size = size
         self.timings = timings
+        self.stored = stored
+        """The file in the blob store with these bytes, which nginx can send."""
         self._descriptor = descriptor
         if descriptor is not None:
             weakref.finalize(self, os.close, descriptor)
@@ -43,7 +47,7 @@ class Result:
         return cls(body, None, len(body), timings)
 
     @classmethod
-    def from_file(cls, path: Path, timings: Timings) -> Self:
+    def from_file(cls, path: Path, timings: Timings, stored: Path | None = None) -> Self:
         """A result in a file. The caller may remove the file: its bytes stay readable while a response needs them.
 
         Raises Unavailable if the file has disappeared.
@@ -54,7 +58,7 @@ class Result:
             raise Unavailable(
                 "the bytes of the image disappeared during the request; retry, unless the image was just deleted"
             ) from error
-        return cls(None, descriptor, os.fstat(descriptor).st_size, timings)
+        return cls(None, descriptor, os.fstat(descriptor).st_size, timings, stored)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """All bytes, from the start."""

@@ -20,6 +20,8 @@ LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
 LEVEL = LOCATION + "/levels/{side:[0-9]{1,5}}"
 """Where the transform service stores levels, and removes those that are lost."""
+STORED_VARIANT = LOCATION + "/variants/{key:[0-9a-f]{64}}"
+"""Where the transform service stores variants, and removes those that are lost."""
 JOB_CLAIM, JOB_SETTLE = "/internal/jobs/claim", "/internal/jobs/settle"
 """Where the jobs service takes jobs from the storage service, and says how they ended."""
 JOB_RUN = "/internal/jobs/run"
@@ -46,6 +48,11 @@ def route_pattern(pattern: str) -> str:
 def level_path(image_id: str, side: int) -> str:
     """The path of a level in the storage service."""
     return f"{LOCATION.format(image_id=image_id)}/levels/{side}"
+
+
+def stored_variant_path(image_id: str, key: str) -> str:
+    """The path of a stored variant in the storage service."""
+    return f"{LOCATION.format(image_id=image_id)}/variants/{key}"
 
 
 def image_url(image_id: str, extension: str = "", base: str = "") -> str:

@@ -37,6 +37,7 @@ _DEFAULT_PAGE, _MAX_PAGE = 50, 500
 _SPACE, _VISIBILITY = "space", "visibility"
 _LARGEST_LEVEL = 64 * 1024**2
 """Bytes of a PNG of 2048 x 2048 pixels, and much more."""
+_LARGEST_VARIANT = 16 * 1024**2
 _LIST_PARAMETERS = ("limit", "cursor", _SPACE)
 _UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)
 
@@ -168,6 +169,21 @@ async def drop_level(request: web.Request) -> web.Response:
     """Remove a level of an image, for the transform service: 204."""
     match, digest = request.match_info, request.headers.get("If-Match", "").strip('"')
     await request.app[LIBRARY].drop_level(match["image_id"], int(match["side"]), digest)
+    return web.Response(status=204)
+
+
+async def keep_variant(request: web.Request) -> web.Response:
+    """Store a variant of an image, for the transform service: 204."""
+    app, match = request.app, request.match_info
+    async with read_file(request, app[SPOOL], app[SETTINGS], _LARGEST_VARIANT, "the variant") as variant:
+        await app[LIBRARY].keep_variant(match["image_id"], match["key"], variant, request.query.get("chain", ""))
+    return web.Response(status=204)
+
+
+async def drop_variant(request: web.Request) -> web.Response:
+    """Remove a variant of an image, for the transform service: 204."""
+    match, digest = request.match_info, request.headers.get("If-Match", "").strip('"')
+    await request.app[LIBRARY].drop_variant(match["image_id"], match["key"], digest)
     return web.Response(status=204)
 
 

@@ -9,11 +9,14 @@ from service_kit.errors import BadRequest
 from service_kit.http import paths, queries
 from service_kit.http.json_bodies import read_json
 from service_kit.usage import UsageBatch
+from storage_service.advice import Advice
 from storage_service.http.handlers import SETTINGS
-from storage_service.usage import ChainUsage, Usage
+from storage_service.precomputed import Precomputed
+from storage_service.precomputing import advised
+from storage_service.usage import MOST_HOURS, ChainUsage, Usage
 
 USAGE = web.AppKey("USAGE", Usage)
-MOST_HOURS = 90 * 24
+PRECOMPUTED = web.AppKey("PRECOMPUTED", Precomputed)
 _MOST, _DEFAULT_LIMIT, _DEFAULT_HOURS = 1000, 20, 24
 _LARGEST_BATCH = 2 * 1024**2
 
@@ -35,36 +38,55 @@ async def report(request: web.Request) -> web.Response:
     given = queries.parameters(request, ("hours", "limit"))
     hours = _number(given, "hours", _DEFAULT_HOURS, MOST_HOURS)
     limit = _number(given, "limit", _DEFAULT_LIMIT, _MOST)
-    body = await described(request.app[USAGE], hours, limit)
+    body = await described(request.app[USAGE], request.app[PRECOMPUTED], hours, limit)
     return web.json_response(body, headers={"Cache-Control": "no-store"})
 
 
-async def described(usage: Usage, hours: int, limit: int) -> dict[str, Any]:
-    """A report in JSON."""
-    chains = await usage.chains(hours)
-    total = sum(chain.requests for chain in chains)
+async def described(usage: Usage, precomputed: Precomputed, hours: int, limit: int) -> dict[str, Any]:
+    """A report in JSON: what was requested most, and what is precomputed."""
+    chains = {chain.chain: chain for chain in await usage.chains(hours)}
+    adopted = await precomputed.chains()
+    advice = {each.chain: each for each in await advised(usage, hours, adopted)}
+    total, days = sum(chain.requests for chain in chains.values()), await usage.days(hours)
+    shown = [*list(chains)[:limit], *(chain for chain in adopted if chain not in list(chains)[:limit])]
     return {
         "hours": hours,
         "requests": total,
-        "render_seconds": round(sum(chain.seconds for chain in chains), 3),
-        "bytes": sum(chain.bytes for chain in chains),
-        "chains": [_chain(chain, total, hours) for chain in chains[:limit]],
+        "render_seconds": round(sum(chain.seconds for chain in chains.values()), 3),
+        "bytes": sum(chain.bytes for chain in chains.values()),
+        "chains": [
+            _chain(chains.get(name, ChainUsage(name)), total, days) | {"precompute": _advice(advice.get(name))}
+            for name in shown
+        ],
         "images": [
             {"image_id": image_id, "requests": requests} for image_id, requests in await usage.images(hours, limit)
         ],
     }
 
 
-def _chain(chain: ChainUsage, total: int, hours: int) -> dict[str, Any]:
+def _chain(chain: ChainUsage, total: int, days: float) -> dict[str, Any]:
     return {
         "chain": chain.chain,
         "requests": chain.requests,
-        "share": round(chain.requests / total, 4),
+        "share": round(chain.requests / total, 4) if total else 0.0,
         "hit_ratio": round(chain.hit_ratio, 4),
         "outcomes": chain.outcomes,
         "renders": chain.renders,
-        "render_seconds_per_day": round(chain.seconds * 24 / hours, 3),
+        "render_seconds_per_day": round(chain.seconds / days, 3),
         "bytes": chain.bytes,
+    }
+
+
+def _advice(advice: Advice | None) -> dict[str, Any] | None:
+    """What precomputing a chain would save and cost, per day; None for what cannot be precomputed."""
+    if advice is None:
+        return None
+    return {
+        "verdict": advice.verdict,
+        "reason": advice.reason,
+        "saves_seconds": round(advice.saves_seconds, 3),
+        "new_images": {"seconds": round(advice.new_seconds, 3), "bytes": int(advice.new_bytes)},
+        "existing_images": {"seconds": round(advice.existing_seconds, 3), "bytes": int(advice.existing_bytes)},
     }
 
 

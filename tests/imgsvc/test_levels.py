@@ -20,8 +20,7 @@ from imgsvc.settings import ServeSettings
 from jobs_service import dispatcher
 from service_kit.errors import Gone, InsufficientStorage, MemoryExceeded, UnprocessableImage
 from service_kit.http.server import Runner, listen
-from service_kit.jobs import LEVELS as LEVELS_JOB
-from service_kit.jobs import Job
+from service_kit.jobs import DERIVE, Job
 from storage_service.settings import StorageSettings
 from tests import pictures
 from transform_service.http import handlers
@@ -91,7 +90,7 @@ class Service:
         async with self.http.get(f"{self.url}/v1/images/{image_id}{chain}") as response:
             body = await response.read()
             assert response.status == status, body
-        maker = self.apps[-1][handlers.TRANSFORMER]._levels
+        maker = self.apps[-1][handlers.JOBS]._levels
         while maker._tasks:
             await asyncio.gather(*maker._tasks.values(), return_exceptions=True)
         return body
@@ -106,7 +105,7 @@ class Service:
 
 
 @asynccontextmanager
-async def _embedded(
+async def embedded(
     folder: Path, http: aiohttp.ClientSession, *, memory: int = 0, **storage: object
 ) -> AsyncIterator[Service]:
     transform = TransformSettings(
@@ -115,15 +114,15 @@ async def _embedded(
         result_cache_bytes=0,  # type: ignore[arg-type]
         render_memory_bytes=memory,  # type: ignore[arg-type]
     )
-    settings = StorageSettings(data_dir=folder, **storage)  # type: ignore[arg-type]
+    settings = StorageSettings(**({"data_dir": folder, "variant_bytes": 0} | storage))  # type: ignore[arg-type]
     app = create_app(ServeSettings(data_dir=folder), settings, transform)
-    async with _running(app) as url:
+    async with running_app(app) as url:
         app[LOCATOR].base_url = url
         yield Service(url, (app,), folder, http)
 
 
 @asynccontextmanager
-async def _running(app: web.Application) -> AsyncIterator[str]:
+async def running_app(app: web.Application) -> AsyncIterator[str]:
     runner = Runner(app)
     await runner.setup()
     yield await listen(runner, "127.0.0.1", 0)
@@ -139,7 +138,7 @@ def _no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def service(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
-    async with _embedded(tmp_path, http) as running:
+    async with embedded(tmp_path, http) as running:
         yield running
 
 
@@ -155,7 +154,7 @@ def _counted(**expected: int) -> Iterator[None]:
 @pytest.fixture(scope="module")
 async def originals(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
     """A service without levels."""
-    async with _embedded(tmp_path_factory.mktemp("originals"), http, level_bytes=0) as running:
+    async with embedded(tmp_path_factory.mktemp("originals"), http, level_bytes=0) as running:
         yield running
 
 
@@ -256,14 +255,14 @@ async def test_a_damaged_level_is_made_again_and_the_client_gets_its_picture(ser
 async def test_a_flipped_bit_in_a_level_is_noticed_by_a_new_process(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
-    async with _embedded(tmp_path, http) as service:
+    async with embedded(tmp_path, http) as service:
         image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
         first = await service.get(image_id, ".png?thumb=300")
         file = service.files()[800]
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
-    async with _embedded(tmp_path, http) as service:
+    async with embedded(tmp_path, http) as service:
         with _counted(lost=1, made=1):
             assert await service.get(image_id, ".png?thumb=300") == first
 
@@ -279,7 +278,7 @@ async def test_a_failure_in_optional_work_is_no_failure_of_a_request(
     monkeypatch.setattr(renderers._idle, "run", too_much)
     image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
     for side in range(3):
-        service.apps[0][handlers.TRANSFORMER]._levels._failed.clear()
+        service.apps[0][handlers.JOBS]._levels._failed.clear()
         with _counted(failed=1):
             await service.get(image_id, f"?thumb={100 + side}")
 
@@ -313,7 +312,7 @@ async def test_a_chain_that_fails_is_not_the_fault_of_a_level(service: Service) 
 
 
 async def test_without_a_budget_there_are_no_levels(tmp_path: Path, http: aiohttp.ClientSession) -> None:
-    async with _embedded(tmp_path, http, level_bytes=0) as service:
+    async with embedded(tmp_path, http, level_bytes=0) as service:
         image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
         with _counted():
             await service.get(image_id, "?thumb=300")
@@ -321,7 +320,7 @@ async def test_without_a_budget_there_are_no_levels(tmp_path: Path, http: aiohtt
 
 
 async def test_a_level_that_cannot_be_stored_delays_nobody(tmp_path: Path, http: aiohttp.ClientSession) -> None:
-    async with _embedded(tmp_path, http, level_bytes=1000) as service:
+    async with embedded(tmp_path, http, level_bytes=1000) as service:
         image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
         with _counted(failed=1):
             await service.get(image_id, "?thumb=300")
@@ -332,10 +331,10 @@ async def test_a_level_that_cannot_be_stored_delays_nobody(tmp_path: Path, http:
 
 async def test_the_services_hand_levels_over_http(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     storage = storage_service.app.create_app(StorageSettings(data_dir=tmp_path))
-    async with _running(storage) as storage_url:
+    async with running_app(storage) as storage_url:
         settings = TransformSettings(renderers=1, spool_dir=tmp_path / "spool", storage_url=storage_url)
         transform = transform_service.app.create_app(settings)
-        async with _running(transform) as url:
+        async with running_app(transform) as url:
             service = Service(url, (storage, transform), tmp_path, http)
             image_id = await Service(storage_url, (), tmp_path, http).upload(
                 _photo(*LARGE).pngsave_buffer(compression=1), "png"
@@ -357,7 +356,7 @@ async def test_levels_in_an_object_store_are_used_and_forgotten(
 ) -> None:
     for name, value in s3_settings.items():
         monkeypatch.setenv(name, value)
-    async with _embedded(tmp_path, http, blob_url="s3://bucket/levels") as service:
+    async with embedded(tmp_path, http, blob_url="s3://bucket/levels") as service:
         image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
         with _counted(made=1):
             await service.get(image_id, "?thumb=300")
@@ -380,11 +379,11 @@ async def test_simultaneous_renders_make_levels_once(service: Service) -> None:
 
 
 async def test_levels_disappear_when_they_are_turned_off(tmp_path: Path, http: aiohttp.ClientSession) -> None:
-    async with _embedded(tmp_path, http) as service:
+    async with embedded(tmp_path, http) as service:
         image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
         await service.get(image_id, "?thumb=300")
         assert service.files()
-    async with _embedded(tmp_path, http, level_bytes=0) as service:
+    async with embedded(tmp_path, http, level_bytes=0) as service:
         async with asyncio.timeout(20):
             while service.files():
                 await asyncio.sleep(0.01)
@@ -395,9 +394,9 @@ async def test_levels_disappear_when_they_are_turned_off(tmp_path: Path, http: a
 async def test_levels_that_take_more_memory_than_there_is_fail_for_good(
     tmp_path: Path, http: aiohttp.ClientSession
 ) -> None:
-    async with _embedded(tmp_path, http, memory=60 * 1024**2) as service:
+    async with embedded(tmp_path, http, memory=60 * 1024**2) as service:
         image_id = await service.upload(_photo(5000, 4000).jpegsave_buffer(Q=90, interlace=True))
-        job = Job(kind=LEVELS_JOB, sha256="a" * 64, image_id=image_id, claim=1)
+        job = Job(kind=DERIVE, sha256="a" * 64, image_id=image_id, claim=1)
         with pytest.raises(UnprocessableImage, match="more than renders may"):
             await service.apps[0][handlers.JOBS].run(job)
 
@@ -406,4 +405,4 @@ async def test_a_job_for_an_image_that_is_gone_says_so(service: Service) -> None
     image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
     await service.delete(image_id)
     with pytest.raises(Gone):
-        await service.apps[0][handlers.JOBS].run(Job(kind=LEVELS_JOB, sha256="a" * 64, image_id=image_id, claim=1))
+        await service.apps[0][handlers.JOBS].run(Job(kind=DERIVE, sha256="a" * 64, image_id=image_id, claim=1))

@@ -29,7 +29,7 @@ from service_kit.errors import (
     Unavailable,
     UnprocessableImage,
 )
-from service_kit.jobs import LEVELS, Job, Outcome, Settlement
+from service_kit.jobs import DERIVE, Job, Outcome, Settlement
 from storage_service.jobs import Jobs, job_for_upload
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
 from tests import pictures, servers
@@ -241,4 +241,4 @@ async def test_a_level_is_there_before_anybody_asks(http: aiohttp.ClientSession,
         while not _levels(tmp_path / "data"):
             assert time.monotonic() < deadline
             await asyncio.sleep(0.02)
-        assert LEVELS == "levels"
+        assert DERIVE == "derive"

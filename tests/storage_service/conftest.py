@@ -3,17 +3,35 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
 from service_kit.http.server import Runner, listen
 from storage_service.app import create_app
+from storage_service.blobs import Blobs
 from storage_service.http.handlers import LIBRARY
+from storage_service.jobs import Jobs
+from storage_service.levels import Levels
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
+from storage_service.precomputed import Precomputed
 from storage_service.settings import StorageSettings
+from storage_service.usage import Usage
+from storage_service.variants import Variants
 from tests.storage_service.test_metadata import URLS, empty
+
+
+def derived(store: MetadataStore, blobs: Blobs) -> dict[str, Any]:
+    """What a library keeps beside records and blobs: no levels, and variants."""
+    return {
+        "levels": Levels(store, blobs, 0),
+        "variants": Variants(store, blobs, 10**9),
+        "precomputed": Precomputed(store),
+        "jobs": Jobs(store),
+        "usage": Usage(store),
+    }
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from service_kit.errors import Unavailable
-from service_kit.jobs import LEVELS, Job, Outcome, Settlement
+from service_kit.jobs import DERIVE, Job, Outcome, Settlement
 from storage_service import jobs as jobs_module
 from storage_service.jobs import Jobs, job_for_upload
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
@@ -63,7 +63,7 @@ async def test_jobs_are_claimed_once_in_the_order_of_their_uploads(
         images += await add(store, number)
     found = [await claimed(jobs) for _ in images]
     assert [job.image_id for job in found] == images
-    assert {job.kind for job in found} == {LEVELS}
+    assert {job.kind for job in found} == {DERIVE}
     assert await jobs.claim() is None
     for job in found:
         await settle(jobs, job, Outcome.DONE)
@@ -112,7 +112,7 @@ async def test_a_job_that_ends_its_dispatcher_each_time_fails(
         clock[0] += jobs_module._CLAIM_MS
     assert await jobs.claim() is None
     ((kind, sha256, _, reason),) = await jobs.failed(10)
-    assert (kind, sha256, "ended before it was done" in reason) == (LEVELS, record(1).sha256, True)
+    assert (kind, sha256, "ended before it was done" in reason) == (DERIVE, record(1).sha256, True)
 
 
 async def test_a_job_that_fails_is_tried_ever_less_often_and_then_given_up(
@@ -241,7 +241,7 @@ async def test_the_command_lists_failures_and_retries_them(tmp_path: Path) -> No
 
     text = await said("status")
     assert text.startswith("1 waiting, 1 failed\nKIND    IMAGE")
-    assert f"levels  {image}" in text
+    assert f"derive  {image}" in text
     assert "it is corrupt" in text
     found = json.loads(await said("status", "--json"))
     assert (found["waiting"], found["failed"], found["failures"][0]["image_ids"]) == (1, 1, [image])

@@ -11,6 +11,7 @@ import pytest
 from imaging.header import Header
 from service_kit.errors import BadRequest, Gone, InsufficientStorage
 from service_kit.spool import Spool, Spooled
+from storage_service import derivatives as derivatives_module
 from storage_service import levels as levels_module
 from storage_service.blobs import Blobs
 from storage_service.levels import Levels
@@ -49,7 +50,7 @@ class Kept:
         return sorted(path.name for path in found if path.is_file())
 
     async def fit(self) -> None:
-        await self.levels._fit(low=self.levels._is_low())
+        await self.levels.fit(low=self.levels.is_low())
 
 
 @pytest.fixture
@@ -80,9 +81,9 @@ async def test_a_level_is_stored_once_until_it_is_dropped(kept: Kept) -> None:
     await kept.keep(image, other)  # another node made it, too
     (level,) = await kept.levels.of(image) or ()
     assert level.sha256 == digest
-    await kept.levels.drop(image.sha256, 800, hashlib.sha256(other).hexdigest())
+    await kept.levels.drop(image.sha256, "800", hashlib.sha256(other).hexdigest())
     assert await kept.levels.of(image) == (level,), "another one than was lost"
-    await kept.levels.drop(image.sha256, 800, digest)
+    await kept.levels.drop(image.sha256, "800", digest)
     assert (await kept.levels.of(image), kept.files()) == ((), [])
     await kept.keep(image, other)
     (level,) = await kept.levels.of(image) or ()
@@ -120,15 +121,15 @@ async def test_levels_give_way_on_a_disk_that_is_almost_full(kept: Kept, monkeyp
     images = [await kept.image(number) for number in range(8)]
     for image in images:
         await kept.keep(image)
-    monkeypatch.setattr(levels_module, "_LEAST_FREE", 2 * shutil.disk_usage(kept.folder).total)
-    monkeypatch.setattr(levels_module, "_LEAST_FREE_SHARE", 2.0)
+    monkeypatch.setattr(derivatives_module, "_LEAST_FREE", 2 * shutil.disk_usage(kept.folder).total)
+    monkeypatch.setattr(derivatives_module, "_LEAST_FREE_SHARE", 2.0)
     with pytest.raises(InsufficientStorage, match="the disk is almost full"):
         await kept.keep(images[0])
     low = iter([True, True, False])
-    monkeypatch.setattr(kept.levels, "_is_low", lambda: next(low))
+    monkeypatch.setattr(kept.levels, "is_low", lambda: next(low))
     await kept.fit()
     assert len(kept.files()) == 6  # one for each look, until the disk has room
-    monkeypatch.setattr(kept.levels, "_is_low", lambda: True)
+    monkeypatch.setattr(kept.levels, "is_low", lambda: True)
     await kept.fit()
     assert kept.files() == []
 

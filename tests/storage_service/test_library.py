@@ -15,8 +15,6 @@ from service_kit.spool import Spool, Spooled
 from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
-from storage_service.jobs import Jobs
-from storage_service.levels import Levels
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, ImageRecord, MetadataStore, create_store
 from storage_service.purging import Purger
@@ -24,6 +22,7 @@ from storage_service.scrubbing import Scrubber
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
 from tests import pictures
+from tests.storage_service.conftest import derived
 
 BODY = pictures.jpeg()
 SHA = hashlib.sha256(BODY).hexdigest()
@@ -54,8 +53,7 @@ async def library(store: MetadataStore, blobs: Blobs) -> AsyncIterator[Library]:
             validator,
             Purger(store, caches),
             AuditTrail(store, 1000),
-            levels=Levels(store, blobs, 0),
-            jobs=Jobs(store),
+            **derived(store, blobs),
         )
     await validator.close()
 

@@ -17,13 +17,12 @@ from storage_service import purging
 from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeOrder
-from storage_service.jobs import Jobs
-from storage_service.levels import Levels
 from storage_service.library import Library
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, PendingPurge, create_store
 from storage_service.purging import Purger
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
+from tests.storage_service.conftest import derived
 from tests.storage_service.test_metadata import add, record
 
 
@@ -299,15 +298,13 @@ async def test_a_deletion_is_purged_although_its_client_hung_up(
     async with watched(store, cache.url) as (made, wake, _):
         await wake.asleep.wait()
         audit = AuditTrail(store, 1000)
-        levels = Levels(store, Blobs(f"file://{tmp_path}"), 0)
         library = Library(
             store,
             Blobs(f"file://{tmp_path}"),
             Validator(StorageSettings()),
             made,
             audit,
-            levels=levels,
-            jobs=Jobs(store),
+            **derived(store, Blobs(f"file://{tmp_path}")),
         )
         with pytest.raises(asyncio.CancelledError):
             await library.delete(image.image_id)

@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from imaging.levels import Level
-from imaging.locator import Located
+from imaging.locator import Located, Variant
 from service_kit.urls import parts_of, redacted
 from transform_service.settings import TransformSettings
 
@@ -69,10 +69,11 @@ class BlobPlaces:
             self._places += _named(parts)
 
     def has(self, located: Located) -> bool:
-        """Whether the image, and each of its levels, is where images may be."""
-        return self._has(located) and all(self._has(level) for level in located.levels or ())
+        """Whether the image, and each of its levels and variants, is where images may be."""
+        derived: list[Level | Variant] = [*(located.levels or ()), *(located.variants or ())]
+        return self._has(located) and all(self._has(each) for each in derived)
 
-    def _has(self, located: Located | Level) -> bool:
+    def _has(self, located: Located | Level | Variant) -> bool:
         if (located.path is None) == (located.url is None):
             return False
         if self._any:

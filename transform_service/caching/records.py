@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from imaging.formats import FORMATS
 from imaging.levels import Level
-from imaging.locator import Located, Locator
+from imaging.locator import Located, Locator, Variant
 from service_kit.errors import Gone, Unavailable
 from transform_service.caching.places import BlobPlaces
 from transform_service.caching.store import CacheStore
@@ -69,8 +69,18 @@ class CachedLocator:
         await self._storage.drop_level(image_id, level)
         await self._read_again(image_id)
 
+    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
+        """See Locator."""
+        await self._storage.keep_variant(image_id, key, chain, file)
+        await self._read_again(image_id)
+
+    async def drop_variant(self, image_id: str, variant: Variant) -> None:
+        """See Locator."""
+        await self._storage.drop_variant(image_id, variant)
+        await self._read_again(image_id)
+
     async def _read_again(self, image_id: str) -> None:
-        """Replace a cached record that names other levels than storage has, unless a deletion has replaced it."""
+        """Replace a cached record that no longer says what storage has, unless a deletion has replaced it."""
         stored = await self._store.get(_key(image_id))
         if stored not in {None, _GONE, _ASK}:
             located = await self._storage.locate(image_id)

@@ -37,7 +37,7 @@ from transform_service.http import policy
 from transform_service.http.negotiation import negotiated, requested_format
 from transform_service.jobs import Jobs
 from transform_service.planning.plan import Planned
-from transform_service.result import Timings
+from transform_service.result import Result, Timings
 from transform_service.settings import TransformSettings
 from transform_service.sources.base import Source, SourceImage
 from transform_service.transformer import Transformer
@@ -53,7 +53,8 @@ PARSER = web.AppKey("PARSER", Parser)
 
 STORED = "image_id"
 """The source of overlays."""
-_CACHE_STATUS = {"miss": "imgsvc; fwd=miss", "hit": "imgsvc; hit", "waited": "imgsvc; hit"}
+_CACHE_STATUS = {"miss": "imgsvc; fwd=miss", **dict.fromkeys(("hit", "waited", "stored"), "imgsvc; hit")}
+_NOT_RENDERED = {"original": Outcome.FILE, "stored": Outcome.VARIANT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,15 +152,16 @@ async def _respond(
         viewed = replace(image, guard=guard, caching=caching_for(image.caching, guard, viewer))
         headers = _headers(request, viewed, planned, output, chain.parameters.get(DOWNLOAD))
         headers |= guard_headers(guard, viewer)
-        signature = _signature(chain, output.format, planned)
-        headers[usage.HEADER] = usage.header(Outcome.RESULT, 0, signature)
+        headers[usage.HEADER] = usage.header(Outcome.RESULT, 0, planned.chain)
         check_match(request, planned.key)
         if is_unchanged(request, planned.key):
             return not_modified(headers)
         result = await transformer.render(image, planned, overlays)
-        headers[usage.HEADER] = usage.header(_outcome(result.timings), _rendered(), signature)
+        headers[usage.HEADER] = usage.header(_outcome(result.timings), _rendered(), planned.chain)
         if result.timings.source in _CACHE_STATUS:
             headers["Cache-Status"] = _CACHE_STATUS[result.timings.source]
+        if accelerated := _accelerated(request, result):
+            return web.Response(headers={**headers, "X-Accel-Redirect": accelerated})
         if result.body is not None:
             return web.Response(body=result.body, headers=headers)
         response = web.StreamResponse(headers=headers)
@@ -182,16 +184,17 @@ def _headers(
     return image_headers(planned.key, fmt.media_type, image.caching, shown, disposition) | output.headers
 
 
-def _signature(chain: Chain, output: Format, planned: Planned) -> str:
-    """What identifies the chain with its format, for all images and spellings."""
-    if planned.plan is None:
-        return usage.ORIGINAL
-    return f"{output.extension}?{'&'.join(map(str, chain.operations))}".rstrip("?")
+def _accelerated(request: web.Request, result: Result) -> str | None:
+    """The path under which nginx sends a stored variant; None if this service has to send the result."""
+    settings, folder = request.app[SETTINGS], request.app[SETTINGS].blob_folder
+    if not settings.accel_prefix or folder is None or result.stored is None or request.method != "GET":
+        return None
+    return settings.accel_prefix + str(result.stored.relative_to(folder))
 
 
 def _outcome(timings: Timings) -> Outcome:
-    if timings.source == "original":
-        return Outcome.FILE
+    if timings.source in _NOT_RENDERED:
+        return _NOT_RENDERED[timings.source]
     if not _rendered():
         return Outcome.RESULT
     return Outcome.LEVEL if timings.level else Outcome.RENDER

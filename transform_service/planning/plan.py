@@ -114,6 +114,8 @@ class Planned:
     """The same for equal results: it depends on the content, the steps and the encoding."""
     cost: Cost
     """Without overlays, unless the plan has their headers."""
+    chain: str = ""
+    """What was asked for, as in usage: the canonical chain with its format. Not of verifications."""
 
     @property
     def overlays(self) -> tuple[str, ...]:

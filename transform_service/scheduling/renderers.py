@@ -181,17 +181,34 @@ class Renderers:
 
         Also Preempted, if a render needs the memory, and GatewayTimeout. A cancelled call kills its process.
         """
-        seconds = _IDLE_SECONDS * self._settings.render_seconds
         self._quarantine.check(image.sha256)
         async with self._admission.idle(cost), image.local() as path:
             with self._quarantine.watch(f"levels of {image.sha256}"), ExitStack() as files:
                 file = files.enter_context(_opened(path))
-                made = _created(levels, files)
-                try:
-                    async with asyncio.timeout(seconds):
-                        await self._idle.run(MAKE_LEVELS, file, header, made, memory=cost.bytes + _MARGIN)
-                except TimeoutError as error:
-                    raise GatewayTimeout(f"making levels did not finish within {seconds:g} s") from error
+                await self._run_idle(cost, MAKE_LEVELS, file, header, _created(levels, files))
+
+    async def render_when_idle(
+        self, source: RenderSource, planned: Planned, overlays: Mapping[str, RenderSource], output: Path
+    ) -> RenderReport:
+        """Run a plan when nobody needs the cores. Raises the errors of `make_levels`."""
+        plan, cost = planned.plan, planned.cost
+        assert plan
+        for each in (source, *overlays.values()):
+            self._quarantine.check(each.sha256)
+        async with self._admission.idle(cost):
+            with self._quarantine.watch(planned.key, "this transformation crashed its process"), ExitStack() as files:
+                image = files.enter_context(_opened(source.path))
+                marks = {image_id: files.enter_context(_opened(each.path)) for image_id, each in overlays.items()}
+                target = files.enter_context(output.open("x+b", buffering=0))
+                return await self._run_idle(cost, RENDER, image, plan, marks, target, {})
+
+    async def _run_idle(self, cost: Cost, task: Task[T], *arguments: object) -> T:
+        seconds = _IDLE_SECONDS * self._settings.render_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._idle.run(task, *arguments, memory=cost.bytes + _MARGIN)
+        except TimeoutError as error:
+            raise GatewayTimeout(f"idle work did not finish within {seconds:g} s") from error
 
     async def _find_culprit(
         self, source: RenderSource, plan: Plan, overlays: Mapping[str, RenderSource], output: Path, started: float

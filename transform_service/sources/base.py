@@ -2,7 +2,7 @@
 
 import abc
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import ClassVar, Protocol, TypeVar
 import transform_service.sources
 from imaging.header import Header
 from imaging.levels import Level
-from imaging.locator import Locator
+from imaging.locator import Locator, Variant
 from service_kit.access import Guard, Identity
 from service_kit.cache_control import Caching
 from service_kit.plugins import discover
@@ -28,6 +28,28 @@ async def _nothing_to_confirm() -> None:
 
 class LevelLost(Exception):
     """A level is missing, or has other bytes than were stored."""
+
+
+class VariantLost(Exception):
+    """A variant is missing, or has other bytes than were stored."""
+
+
+class StoredVariants(Protocol):
+    """The variants of a stored image."""
+
+    there: Mapping[str, Variant]
+    """Those that are stored, as far as is known, by the key of their plan."""
+    precomputed: Collection[str]
+    """The chains of those that are to be stored."""
+
+    def local(self, variant: Variant) -> AbstractAsyncContextManager[Path]:
+        """A context in which a variant is a local file. Raises VariantLost."""
+
+    async def keep(self, key: str, chain: str, file: Path) -> None:
+        """Store a variant. Raises a ServiceError if that is not possible."""
+
+    async def drop(self, variant: Variant) -> None:
+        """Remove a variant that is lost or damaged. Raises a ServiceError if that is not possible."""
 
 
 class StoredLevels(Protocol):
@@ -62,6 +84,8 @@ class SourceImage:
     confirm: Callable[[], Awaitable[None]] = _nothing_to_confirm
     """Raises Gone if the image has been deleted, Unavailable if its visibility has changed."""
     levels: StoredLevels | None = None
+    """None for images that have none, since they are not stored."""
+    variants: StoredVariants | None = None
     """None for images that have none, since they are not stored."""
     image_id: str | None = None
     """The ID of a stored image; None for others."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import quote
 
 import aiohttp
 from cachetools import TTLCache
@@ -17,7 +18,7 @@ from yarl import URL
 
 from imaging.formats import FORMATS, SNIFF_BYTES, sniff
 from imaging.levels import Level
-from imaging.locator import Located
+from imaging.locator import Located, Variant
 from service_kit.access import Identity, identity_from
 from service_kit.errors import (
     BadGateway,
@@ -31,7 +32,7 @@ from service_kit.errors import (
     WrongCredential,
 )
 from service_kit.http import tracing
-from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, level_path
+from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, level_path, stored_variant_path
 from service_kit.http.problems import REFUSED_HEADER
 from service_kit.observing.logging import request_id
 from service_kit.threads import in_thread
@@ -40,8 +41,8 @@ from transform_service.sources._bounded import bounded
 
 logger = logging.getLogger(__name__)
 
-_MOST = 16 * 1024
-"""The longest answer about an image, in bytes, with a signed URL in it."""
+_MOST = 64 * 1024
+"""The longest answer about an image, in bytes, with the signed URLs of its levels and variants in it."""
 _LEVEL_SECONDS = 30.0
 """Time for storing a level, which nobody waits for."""
 _OURS = "application/problem+json"
@@ -136,18 +137,32 @@ class StorageClient:
         content = await in_thread(file.read_bytes)
         fmt = sniff(content[:SNIFF_BYTES])
         headers = {"Content-Type": fmt.media_type if fmt else "image/unknown"}
-        await self._change_level("PUT", image_id, side, headers, content)
+        await self._change(("PUT", level_path(image_id, side)), image_id, headers, content)
 
     async def drop_level(self, image_id: str, level: Level) -> None:
         """See Locator."""
-        await self._change_level("DELETE", image_id, level.side, {"If-Match": f'"{level.sha256}"'}, b"")
+        await self._change(("DELETE", level_path(image_id, level.side)), image_id, _if_match(level.sha256))
 
-    async def _change_level(self, method: str, image_id: str, side: int, headers: dict[str, str], body: bytes) -> None:
-        path, content = level_path(image_id, side), io.BytesIO(body)
+    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
+        """See Locator."""
+        content = await in_thread(file.read_bytes)
+        path = f"{stored_variant_path(image_id, key)}?chain={quote(chain, safe='')}"
+        await self._change(("PUT", path), image_id, {"Content-Type": "application/octet-stream"}, content)
+
+    async def drop_variant(self, image_id: str, variant: Variant) -> None:
+        """See Locator."""
+        path = stored_variant_path(image_id, variant.key)
+        await self._change(("DELETE", path), image_id, _if_match(variant.sha256))
+
+    async def _change(
+        self, method_and_path: tuple[str, str], image_id: str, headers: dict[str, str], body: bytes = b""
+    ) -> None:
+        method, path = method_and_path
+        url, content = URL(path, encoded=True), io.BytesIO(body)
         headers = tracing.inject({"X-Request-ID": request_id.get(), **headers})
         timeout = aiohttp.ClientTimeout(total=_LEVEL_SECONDS)
         try:
-            async with self._session.request(method, path, headers=headers, data=content, timeout=timeout) as response:
+            async with self._session.request(method, url, headers=headers, data=content, timeout=timeout) as response:
                 if response.status == HTTPStatus.NO_CONTENT:
                     return
                 answer = await _body(response)
@@ -157,9 +172,9 @@ class StorageClient:
             known, text = _KNOWN[response.status]
             raise known(text.format(image_id))
         if response.status == HTTPStatus.INSUFFICIENT_STORAGE:
-            raise InsufficientStorage("storage is full; the level was not stored")
+            raise InsufficientStorage("storage is full; the level or variant was not stored")
         kind = Unavailable if response.status == HTTPStatus.SERVICE_UNAVAILABLE else BadGateway
-        raise kind(f"the storage service did not accept a level: {response.status} {_printable(answer)}")
+        raise kind(f"the storage service did not accept a level or variant: {response.status} {_printable(answer)}")
 
     async def close(self) -> None:
         """Close the connections."""
@@ -167,6 +182,10 @@ class StorageClient:
 
 
 T = TypeVar("T")
+
+
+def _if_match(digest: str) -> dict[str, str]:
+    return {"If-Match": f'"{digest}"'}
 
 
 def _printable(answer: bytes) -> str:

@@ -1,7 +1,7 @@
 """Images in the storage service, by ID."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
@@ -9,7 +9,7 @@ import aiohttp
 from cachetools import LRUCache
 
 from imaging.levels import Level
-from imaging.locator import Located, explain_missing
+from imaging.locator import Located, Variant, explain_missing
 from service_kit.access import Guard, Identity, Visibility, check_view
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
 from service_kit.ids import checked_image_id
@@ -17,7 +17,7 @@ from service_kit.spool import Spool, Spooled
 from service_kit.threads import in_thread
 from transform_service.sources._bounded import bounded
 from transform_service.sources._disk_cache import DiskCache, level_name, sha256_of
-from transform_service.sources.base import LevelLost, Source, SourceImage, Tools, source
+from transform_service.sources.base import LevelLost, Source, SourceImage, Tools, VariantLost, source
 
 _MISSING = {404, 410}
 _SOUND = 10_000
@@ -39,7 +39,7 @@ class StoredSource(Source):
         )
 
         self._sound: LRUCache[str, bool] = LRUCache(_SOUND)
-        """The digests of levels in files that this process has verified."""
+        """The digests of levels and variants in files that this process has verified."""
 
     async def start(self) -> None:
         """Open a session for object stores. It is unused if blobs are files."""
@@ -85,6 +85,7 @@ class StoredSource(Source):
             local,
             confirm=confirm,
             levels=None if located.levels is None else _Levels(self, located),
+            variants=None if located.variants is None else _Variants(self, located),
             image_id=image_id,
             guard=Guard(located.space) if located.visibility == Visibility.PRIVATE else None,
             stem=image_id,
@@ -101,7 +102,7 @@ class StoredSource(Source):
             return
 
         def fetch(spool: Spool) -> AbstractAsyncContextManager[Spooled]:
-            return self._fetched(located, spool)
+            return self.fetched(located, spool)
 
         async with self._cache.open(located.sha256, located.bytes, fetch, name) as path:
             if path:
@@ -110,8 +111,11 @@ class StoredSource(Source):
         async with fetch(self.tools.spool) as fetched:
             yield fetched.path
 
-    async def verify(self, level: Level) -> None:
-        """Hash a level in a file when this process first uses it. Raises _Lost if its bytes are not those stored."""
+    async def verify(self, level: Level | Variant) -> None:
+        """Hash a level or a variant in a file when this process first uses it.
+
+        Raises _Lost if its bytes are not those that were stored.
+        """
         if level.path is None or level.sha256 in self._sound:
             return
         try:
@@ -123,7 +127,7 @@ class StoredSource(Source):
         self._sound[level.sha256] = True
 
     @asynccontextmanager
-    async def _fetched(self, located: Located | Level, spool: Spool) -> AsyncIterator[Spooled]:
+    async def fetched(self, located: Located | Level | Variant, spool: Spool) -> AsyncIterator[Spooled]:
         """The blob in a spool. Raises _Lost if the blob store does not have it as it was uploaded."""
         async with spool.writer(located.bytes, "the stored image") as writer:
             try:
@@ -171,6 +175,39 @@ class _Levels:
     async def drop(self, level: Level) -> None:
         """See StoredLevels."""
         await self._source.tools.locator.drop_level(self._image_id, level)
+
+
+class _Variants:
+    """See StoredVariants."""
+
+    def __init__(self, source: StoredSource, located: Located) -> None:
+        self._source = source
+        self._image_id = located.image_id
+        self.there: Mapping[str, Variant] = {variant.key: variant for variant in located.variants or ()}
+        self.precomputed: Collection[str] = located.precomputed
+
+    @asynccontextmanager
+    async def local(self, variant: Variant) -> AsyncIterator[Path]:
+        """See StoredVariants."""
+        try:
+            if variant.path is None:
+                async with self._source.fetched(variant, self._source.tools.spool) as fetched:
+                    yield fetched.path
+            elif _is_whole(variant.path, variant.bytes):
+                await self._source.verify(variant)
+                yield variant.path
+            else:
+                raise VariantLost
+        except _Lost as error:
+            raise VariantLost from error
+
+    async def keep(self, key: str, chain: str, file: Path) -> None:
+        """See StoredVariants."""
+        await self._source.tools.locator.keep_variant(self._image_id, key, chain, file)
+
+    async def drop(self, variant: Variant) -> None:
+        """See StoredVariants."""
+        await self._source.tools.locator.drop_variant(self._image_id, variant)
 
 
 def _is_whole(path: Path, size: int) -> bool:
