@@ -35,7 +35,7 @@ sub answers_deliver {
         unset resp.http.Cache-Status;
         # For `records`, which may not see every line.
         if (resp.http.Usage) {
-            std.log("hits:" + obj.hits);
+            std.log("hits:" + obj.hits + " " + obj.age);
         }
     }
     # It stays in the log.
