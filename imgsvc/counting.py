@@ -11,14 +11,14 @@ from service_kit.errors import ServiceError
 from storage_service.http.usage import USAGE
 
 _SECONDS = 10.0
-_TALLY = web.AppKey("TALLY", usage.Tally)
+TALLY = web.AppKey("TALLY", usage.Tally)
 
 logger = logging.getLogger(__name__)
 
 
 def setup(app: web.Application) -> None:
     """Count responses of `app`, which has a storage service."""
-    app[_TALLY] = usage.Tally()
+    app[TALLY] = usage.Tally()
     app.cleanup_ctx.append(_adding)
     app.on_response_prepare.append(_count)
 
@@ -26,7 +26,7 @@ def setup(app: web.Application) -> None:
 async def _count(request: web.Request, response: web.StreamResponse) -> None:
     value = response.headers.pop(usage.HEADER, None)
     if value and request.method == "GET":
-        request.app[_TALLY].add(value, request.match_info.get("image_id", usage.NO_IMAGE), response.content_length or 0)
+        request.app[TALLY].add(value, request.match_info.get("image_id", usage.NO_IMAGE), response.content_length or 0)
 
 
 async def _adding(app: web.Application) -> AsyncIterator[None]:
@@ -36,18 +36,18 @@ async def _adding(app: web.Application) -> AsyncIterator[None]:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
-        await _add(app)
+        await add(app)
 
 
 async def _add_for_ever(app: web.Application) -> None:
     while True:
         await asyncio.sleep(_SECONDS)
-        await _add(app)
+        await add(app)
 
 
-async def _add(app: web.Application) -> None:
-    """Add what was counted. What the database does not take is lost: it matters little."""
-    if batch := app[_TALLY].take():
+async def add(app: web.Application) -> None:
+    """Add what was counted so far. What the database does not take is lost: it matters little."""
+    if batch := app[TALLY].take():
         try:
             await app[USAGE].add(batch)
         except ServiceError as error:

@@ -232,6 +232,6 @@ async def test_usage_says_what_a_stored_variant_is(service: Service) -> None:
     await precompute(service, image_id, CHAIN)
 
     await get(service, image_id)
-    await counting._add(service.apps[0])
+    await counting.add(service.apps[0])
     (chain,) = await service.apps[0][USAGE].chains(1)
     assert (chain.chain, chain.outcomes) == (CHAIN, {"variant": 1})

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import itertools
+import json
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -29,6 +30,8 @@ STEADY = {
     "imgsvc_jobs_waiting": "a job may be done between two scrapes",
     "imgsvc_level_bytes": "levels are counted every ten minutes",
     "imgsvc_level_limit_bytes": "a limit",
+    "imgsvc_variant_bytes": "variants are counted every ten minutes",
+    "imgsvc_variant_limit_bytes": "a limit",
     "imgsvc_renderers": "a new one starts before the next scrape",
     "imgsvc_renderers_expected": "a setting",
     "imgsvc_result_cache_refused_total": "nobody else writes to Redis",
@@ -231,6 +234,19 @@ async def faults(running: Stack) -> None:
     await docker("unpause", postgres)
 
 
+async def precompute(running: Stack, traffic: Traffic) -> None:
+    """Have one variant made before anyone asks, and request it."""
+    storage, chain = running.containers("storage")[0], "webp?thumb=77"
+
+    def command(*arguments: str) -> str:
+        return running.docker("exec", storage, "python", "-m", "imgsvc", "precompute", *arguments, "--json")
+
+    await asyncio.to_thread(command, "add", chain)
+    await traffic.upload(bytes(pictures.noise(320, 200).pngsave_buffer()))
+    made = await until(lambda: json.loads(command("status"))["chains"][0]["variants"], bool, 40)
+    assert made
+
+
 async def test_every_metric_moves_every_panel_has_data_and_faults_raise_alerts(
     observed: Observed, http: aiohttp.ClientSession, photo_bytes: bytes
 ) -> None:
@@ -255,7 +271,9 @@ async def test_every_metric_moves_every_panel_has_data_and_faults_raise_alerts(
         queries = {each for each in dashboard_queries() if "imgsvc_source_cache_total" not in each[1]}
         return {(title, query) for title, query in queries if not observed.values(query)}
 
-    async with Traffic(http, observed.stack.urls(), photo_bytes).running():
+    traffic = Traffic(http, observed.stack.urls(), photo_bytes)
+    await precompute(observed.stack, traffic)
+    async with traffic.running():
         await asyncio.sleep(8)
         observed.stack.pause(observed.stack.containers("redis")[0])
         broken = asyncio.create_task(faults(observed.stack))
