@@ -106,8 +106,9 @@ class Precomputing:
         precomputed = {each.chain for each in chains if not each.leaving}
         automatic = {each.chain for each in chains if each.automatic} & precomputed
         recent, day = [await advised(self._usage, hours, precomputed) for hours in (_RECENT, _DAY)]
-        kept = {each.chain for each in day if each.verdict == "keep"}
-        judged = [_wanted_by_day(each) if each.chain in kept else each for each in recent]
+        # What is worth its cost over a day stays, even if nobody wants it at night.
+        kept = {each.chain: each.saves_seconds for each in day if each.verdict == "keep"}
+        judged = [replace(each, saves_seconds=max(each.saves_seconds, kept.get(each.chain, 0.0))) for each in recent]
         budget = Budget(self._variants.limit, self._cores, MOST_CHAINS)
         adopted, dropped = choose(judged, automatic, budget)
         for chain in dropped:
@@ -116,11 +117,6 @@ class Precomputing:
         for chain in adopted:
             await self._precomputed.add(chain, automatic=True)
             logger.info("the chain %s is precomputed from now on", chain)
-
-
-def _wanted_by_day(advice: Advice) -> Advice:
-    """The same for a chain that is worth its cost over a day: it stays, even if nobody wants it at night."""
-    return replace(advice, saves_seconds=max(advice.saves_seconds, advice.cost_seconds))
 
 
 async def advised(usage: Usage, hours: int, precomputed: Collection[str]) -> list[Advice]:
