@@ -102,4 +102,7 @@ async def _start(
     stack.push_async_callback(variants.close)
     transformer = app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, variants, renders)
     stored = sources[handlers.STORED]
-    app[handlers.JOBS] = Jobs(stored, levels, transformer, renders, variants, max_operations=settings.max_operations)
+    runner = app[handlers.JOBS] = Jobs(
+        stored, levels, transformer, renders, variants, max_operations=settings.max_operations
+    )
+    stack.push_async_callback(runner.close)

@@ -1,9 +1,10 @@
 """Does jobs, when nobody else needs the cores."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from service_kit.access import EVERYTHING
-from service_kit.errors import BadRequest, NotAcceptable, UnprocessableImage, URITooLong
+from service_kit.errors import BadRequest, NotAcceptable, Unavailable, UnprocessableImage, URITooLong
 from service_kit.jobs import DERIVE, Job
 from transform_service.chain import Chain, parse_canonical
 from transform_service.levels import LevelMaker
@@ -12,6 +13,8 @@ from transform_service.sources.base import Source, SourceImage
 from transform_service.transformer import Transformer
 from transform_service.variants import Variants
 
+_MOST = 4
+"""Jobs at once, above which no other is accepted: each waits where it can be lost."""
 _NEVER = (BadRequest, NotAcceptable, URITooLong, UnprocessableImage)
 """What an image and a chain always raise together."""
 
@@ -36,11 +39,39 @@ class Jobs:
         self._renders = renders
         self._variants = variants
         self._max_operations = max_operations
+        self._running: dict[tuple[str, tuple[str, ...]], asyncio.Task[None]] = {}
+        """By content and chains."""
 
     async def run(self, job: Job) -> None:
-        """See JobRunner. One thing that always fails does not keep the others from being made."""
+        """See JobRunner. One thing that always fails does not keep the others from being made.
+
+        If the caller is cancelled, the work goes on, and the next call for the same job waits for it. Raises
+        Unavailable while many others are running.
+        """
         if job.kind != DERIVE:
             raise BadRequest(f"this version does not know the job {job.kind[:32]!r}")
+        this = job.sha256, job.chains
+        task = self._running.get(this)
+        if task is None:
+            if len(self._running) >= _MOST:
+                raise Unavailable("jobs of many other images are running")
+            task = self._running[this] = asyncio.create_task(self._run(job))
+            task.add_done_callback(lambda done: self._ended(this, done))
+        await asyncio.shield(task)
+
+    def _ended(self, this: tuple[str, tuple[str, ...]], task: asyncio.Task[None]) -> None:
+        del self._running[this]
+        if not task.cancelled():
+            task.exception()  # whoever waits for it gets it, if anybody does
+
+    async def close(self) -> None:
+        """Stop all jobs."""
+        tasks = [*self._running.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _run(self, job: Job) -> None:
         failed: list[str] = []
         async with self._stored.open(job.image_id, EVERYTHING) as image:
             try:

@@ -199,6 +199,17 @@ async def _backlog(folder: Path, *arguments: str) -> dict[str, object]:
     return found
 
 
+def _variants(folder: Path) -> int:
+    return sum(path.is_file() for path in (folder / "blobs/variants").rglob("*"))
+
+
+async def _precompute(folder: Path, *chains: str) -> None:
+    for chain in chains:
+        command = [sys.executable, "-m", "imgsvc", "precompute", "add", chain]
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env={"DATA_DIR": str(folder), "PATH": ""})
+        assert await process.wait() == 0
+
+
 def _levels(folder: Path) -> list[str]:
     return sorted(path.name for path in (folder / "blobs/levels/800").rglob("*") if path.is_file())
 
@@ -207,6 +218,7 @@ async def test_a_dispatcher_that_is_killed_loses_and_repeats_nothing(
     http: aiohttp.ClientSession, tmp_path: Path
 ) -> None:
     async with _services(tmp_path) as (storage, transform):
+        await _precompute(tmp_path, "webp?thumb=100", "jpg?thumb=50")
         for number in range(IMAGES):
             body = pictures.gradient(2000, 1500 + number).jpegsave_buffer()
             async with http.post(f"{storage}/v1/images", data=body, headers={"Content-Type": "image/jpeg"}) as response:
@@ -224,11 +236,14 @@ async def test_a_dispatcher_that_is_killed_loses_and_repeats_nothing(
             while (await _backlog(tmp_path))["waiting"]:
                 assert time.monotonic() < deadline
                 await asyncio.sleep(0.5)
-        assert len(_levels(tmp_path)) == IMAGES
+        assert (len(_levels(tmp_path)), _variants(tmp_path)) == (IMAGES, 2 * IMAGES)
         async with http.get(f"{transform}/metrics") as response:
-            made = re.search(r'^imgsvc_levels_total\{outcome="made"\} (\S+)', await response.text(), re.MULTILINE)
+            text = await response.text()
+        made = re.search(r'^imgsvc_levels_total\{outcome="made"\} (\S+)', text, re.MULTILINE)
+        stored = re.search(r'^imgsvc_variants_total\{outcome="stored"\} (\S+)', text, re.MULTILINE)
         assert made
-        assert float(made[1]) == IMAGES, "none was made twice"
+        assert stored
+        assert (float(made[1]), float(stored[1])) == (IMAGES, 2 * IMAGES), "none was made twice"
         assert await _backlog(tmp_path) == {"waiting": 0, "failed": 0, "failures": []}
 
 
