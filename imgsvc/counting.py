@@ -52,3 +52,5 @@ async def add(app: web.Application) -> None:
             await app[USAGE].add(batch)
         except ServiceError as error:
             logger.warning("usage of the last seconds is lost: %s", error)
+        except Exception:
+            logger.exception("usage of the last seconds is lost")  # go on counting

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from enum import StrEnum
 from typing import Annotated
+from uuid import uuid4
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -62,6 +63,8 @@ class UsageBatch(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    id: Annotated[str, Field(pattern="^[0-9a-f]{32}$")]
+    """A batch that is sent again has the same."""
     chains: Annotated[list[ChainCount], Field(max_length=10 * _MOST_ROWS)]
     images: Annotated[list[ImageCount], Field(max_length=10 * _MOST_ROWS)]
 
@@ -102,6 +105,7 @@ class Tally:
         chains, images = self._chains, self._images
         self._clear()
         return UsageBatch(
+            id=uuid4().hex,
             chains=[
                 ChainCount(
                     chain=chain, outcome=Outcome(outcome), requests=int(row[0]), milliseconds=row[1], bytes=int(row[2])

@@ -17,8 +17,10 @@ from storage_service.metadata.base import MetadataStore
 _MOST, _OFTEN = 1000, 5
 MOST_HOURS = 90 * 24
 _ROWS_AT_ONCE = 100
+_REMEMBERED_HOURS = 48
 _SECONDS = 3600
 _RENDERED = (Outcome.LEVEL, Outcome.RENDER)
+_NOTE_BATCH = "INSERT INTO usage_batches (id, hour) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
 _ADD_CHAINS = """
     INSERT INTO usage_chains AS old (hour, chain, outcome, requests, milliseconds, bytes) VALUES {}
     ON CONFLICT (hour, chain, outcome) DO UPDATE SET requests = old.requests + excluded.requests,
@@ -43,7 +45,7 @@ _SITE = """
     SELECT count(*), sum(CASE WHEN created_at > $1 THEN 1 ELSE 0 END) FROM images WHERE deleted_at IS NULL
 """
 _FORGET_UNUSED = """
-    DELETE FROM usage_images WHERE image_id <> '' AND NOT EXISTS (
+    DELETE FROM usage_images WHERE hour > $1 AND image_id <> '' AND NOT EXISTS (
         SELECT 1 FROM images WHERE images.image_id = usage_images.image_id AND deleted_at IS NULL
     )
 """
@@ -81,8 +83,11 @@ class Usage:
         self._metadata = metadata
 
     async def add(self, batch: UsageBatch) -> None:
-        """Add a batch to the hour that it is now."""
+        """Add a batch to the hour that it is now, unless it was added before."""
         hour = _hour()
+        # First: a crash in between loses ten seconds, and does not count them twice.
+        if not await self._metadata.change(_NOTE_BATCH, batch.id, hour):
+            return
         await self._add_chains(hour, batch)
         await self._add_images(hour, batch)
 
@@ -170,7 +175,9 @@ class Usage:
         """Remove what is too old, and images that were deleted."""
         for table in ("usage_chains", "usage_images"):
             await self._metadata.change(f"DELETE FROM {table} WHERE hour <= $1", _hour() - MOST_HOURS)  # noqa: S608
-        await self._metadata.change(_FORGET_UNUSED)
+        await self._metadata.change("DELETE FROM usage_batches WHERE hour <= $1", _hour() - _REMEMBERED_HOURS)
+        # A deletion removes its counts; what came late was counted soon after.
+        await self._metadata.change(_FORGET_UNUSED, _hour() - _REMEMBERED_HOURS)
 
 
 def _kept(numbers: Mapping[str, int], known: Collection[str]) -> set[str]:

@@ -2,6 +2,14 @@
 
 import std;
 
+# For `records`, which may not see every line: how many hits the object has had, and how old it is. Comes
+# before access_deliver, which removes Viewers: private pictures are looked up twice (access.vcl).
+sub answers_count {
+    if (obj.hits > 0 && resp.http.Usage && !resp.http.Viewers) {
+        std.log("hits:" + obj.hits + " " + obj.age);
+    }
+}
+
 sub answers_deliver {
     # Varnish compares with a single tag, but a client may send several. If one of them matches, the
     # response is a 304.
@@ -33,10 +41,6 @@ sub answers_deliver {
         set resp.http.X-Request-ID = req.http.X-Request-ID;
         unset resp.http.Server-Timing;
         unset resp.http.Cache-Status;
-        # For `records`, which may not see every line.
-        if (resp.http.Usage) {
-            std.log("hits:" + obj.hits + " " + obj.age);
-        }
     }
     # It stays in the log.
     unset resp.http.Usage;

@@ -101,6 +101,7 @@ sub vcl_backend_error {
 sub vcl_deliver {
     call access_granted;
     call conditions_deliver;
+    call answers_count;
     call access_deliver;
     call answers_deliver;
 }

@@ -14,4 +14,9 @@ CREATE TABLE usage_images (
     requests BIGINT NOT NULL,
     PRIMARY KEY (hour, image_id)
 );
+-- Batches that were added lately, so that one that is sent again counts once.
+CREATE TABLE usage_batches (
+    id   TEXT   PRIMARY KEY,
+    hour BIGINT NOT NULL
+);
 CREATE INDEX usage_images_by_id ON usage_images (image_id);

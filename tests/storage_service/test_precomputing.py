@@ -161,7 +161,7 @@ async def test_automatic_mode_adopts_what_is_worth_it_and_drops_it_a_day_later(
     await precomputing.decide()
     assert await precomputed.chains() == ("jpg?thumb=1",)
     row = {"chain": CHAIN, "outcome": "level", "requests": 1000, "milliseconds": 5000.0, "bytes": 10**6}
-    await usage.add(UsageBatch(chains=[ChainCount(**row)], images=[]))
+    await usage.add(UsageBatch(id="a" * 32, chains=[ChainCount(**row)], images=[]))
     await precomputing.decide()
     assert [(each.chain, each.automatic) for each in await precomputed.all()] == [("jpg?thumb=1", False), (CHAIN, True)]
     now[0] += 12 * 3600

@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -36,7 +37,7 @@ def chain(name: str, outcome: Outcome, requests: int, milliseconds: float = 0, s
 
 def batch(*chains: ChainCount, images: dict[str, int] | None = None) -> UsageBatch:
     counts = [ImageCount(image_id=image_id, requests=requests) for image_id, requests in (images or {}).items()]
-    return UsageBatch(chains=list(chains), images=counts)
+    return UsageBatch(id=uuid4().hex, chains=list(chains), images=counts)
 
 
 async def test_batches_add_up_by_chain_and_outcome(usage: Usage, hour: list[int]) -> None:
@@ -54,6 +55,14 @@ async def test_batches_add_up_by_chain_and_outcome(usage: Usage, hour: list[int]
     assert (first.requests, first.renders, first.hit_ratio, first.seconds) == (200, 10, 0.95, 0.0505)
     assert (second.chain, second.requests, second.bytes) == ("original", 1, 10**12)
     assert [found.requests for found in await usage.chains(hours=1)] == [100]
+
+
+@pytest.mark.usefixtures("hour")
+async def test_a_batch_that_is_sent_again_counts_once(usage: Usage) -> None:
+    same = batch(chain("webp?thumb=300", Outcome.HIT, 9))
+    for _ in range(3):
+        await usage.add(same)
+    assert [found.requests for found in await usage.chains(1)] == [9]
 
 
 @pytest.mark.usefixtures("hour")
@@ -128,7 +137,7 @@ async def test_the_command_shows_what_was_requested(storage: Storage, tmp_path: 
     async with storage.http.post(f"{storage.url}/internal/usage", json=counted.model_dump()) as answer:
         assert answer.status == 204
     shown = (await command("--limit", "1"))[1].splitlines()
-    assert [line.split() for line in shown[2:]] == [["webp?thumb=300", "3", "75.0%", "100.0%", "0", "0.0", "1.0"]]
+    assert [line.split()[:7] for line in shown[2:]] == [["webp?thumb=300", "3", "75.0%", "100.0%", "0", "0.0", "1.0"]]
     report = json.loads((await command("--json"))[1])
     assert (report["requests"], [found["chain"] for found in report["chains"]]) == (4, ["webp?thumb=300", "original"])
     assert await command("--hours", "0") == (2, "imgsvc: --hours 0 is not from 1 to 2160\n")

@@ -165,6 +165,31 @@ def test_what_storage_does_not_take_is_posted_again_once(storage: Storage, recor
     assert records.ended()[1].count(b"usage cannot be posted") == 2, "each reason once"
 
 
+def test_a_storage_that_answers_nonsense_does_not_end_the_counting(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        running = Records(f"http://127.0.0.1:{server.getsockname()[1]}", tmp_path)
+        running.write(line(f"/v1/images/{IMAGE}.webp?thumb=300"))
+        sent = []
+        for answer in (b"nonsense\r\n\r\n", b"", b"HTTP/1.1 204 No Content\r\n\r\n"):
+            client, _ = server.accept()
+            with client:
+                text = client.recv(65536)
+                while b"\r\n\r\n" not in text or not text.endswith(b"}"):
+                    text += client.recv(65536)
+                sent.append(json.loads(text.partition(b"\r\n\r\n")[2]))
+                client.sendall(answer)
+        assert [each == sent[0] for each in sent] == [True] * 3, "the same batch, with its ID"
+        running.ended()
+
+
+def test_what_only_looks_at_headers_or_is_refused_is_no_hit(storage: Storage, records: Records) -> None:
+    url = f"/v1/images/{IMAGE}.webp?thumb=300"
+    heads = [line(url, method="HEAD", varnish="9 5", hits=f"{n} 1.0") for n in range(1, 100)]
+    refused = [line(url, status=404, varnish="9 5", hits=f"{n} 1.0") for n in range(100, 200)]
+    records.write(*heads, *refused, line(url, varnish="9 5", hits="200 1.0"))
+    assert chains(storage.batches.get(timeout=20)) == {("webp?thumb=300", "hit"): (1, 0, 1000)}
+
+
 @pytest.mark.parametrize("storage", [(400,)], indirect=True)
 def test_what_storage_does_not_understand_is_dropped(storage: Storage, records: Records) -> None:
     records.write(line(f"/v1/images/{IMAGE}.webp?thumb=300") * 7)
