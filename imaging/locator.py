@@ -1,6 +1,7 @@
 """The contract between the services: the header of a stored image, its content, and where its bytes are."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
@@ -12,7 +13,7 @@ from service_kit.errors import ContentLost
 
 
 class Variant(BaseModel):
-    """A variant that is stored. Exactly one of `path` (a local file) and `url` (http, trusted) is set."""
+    """A variant that is stored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -22,7 +23,19 @@ class Variant(BaseModel):
     sha256: str
     """That of its own bytes, not of the image."""
     path: Path | None = None
-    url: str | None = None
+    """A local file; None if it is in an object store: see Locator.variant_url."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewVariant:
+    """The result of a plan, to be stored."""
+
+    key: str
+    """That of the plan."""
+    chain: str
+    file: Path
+    hot: bool
+    """Whether it is wanted even if its chain is not precomputed."""
 
 
 class Located(BaseModel):
@@ -70,8 +83,14 @@ class Locator(Protocol):
     async def drop_level(self, image_id: str, level: Level) -> None:
         """Remove this level, which is lost or damaged, unless another one has replaced it. Raises those of `locate`."""
 
-    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
-        """Store the result of the plan with this key, whose file may be moved. Raises the errors of `keep_level`."""
+    async def variant_url(self, image_id: str, key: str) -> str:
+        """A URL (http, trusted) from which to read a variant in an object store. Raises the errors of `locate`."""
+
+    async def keep_variant(self, image_id: str, variant: NewVariant) -> None:
+        """Store a variant, whose file may be moved, if it is wanted. Raises the errors of `keep_level`."""
+
+    async def note_variants(self, keys: Sequence[str]) -> None:
+        """Note that variants were used. Raises Unavailable."""
 
     async def drop_variant(self, image_id: str, variant: Variant) -> None:
         """Remove this variant, which is lost or damaged, unless another one has replaced it.

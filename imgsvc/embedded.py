@@ -1,7 +1,7 @@
 """Both services in one application: one port, one process for HTTP, and no HTTP between the services."""
 
 import fcntl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import jobs_service.app
 import storage_service.app
 import transform_service.app
 from imaging.levels import Level
-from imaging.locator import Located, Variant
+from imaging.locator import Located, NewVariant, Variant
 from imaging.tasks import READ_HEADER
 from imgsvc import counting
 from imgsvc.settings import ServeSettings
@@ -59,10 +59,18 @@ class LibraryLocator:
         """See Locator."""
         await self._app[storage.LIBRARY].drop_level(image_id, level.side, level.sha256)
 
-    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
+    async def variant_url(self, image_id: str, key: str) -> str:
         """See Locator."""
-        async with self._spooled(file) as variant:
-            await self._app[storage.LIBRARY].keep_variant(image_id, key, variant, chain)
+        return await self._app[storage.LIBRARY].variant_url(image_id, key)
+
+    async def keep_variant(self, image_id: str, variant: NewVariant) -> None:
+        """See Locator."""
+        async with self._spooled(variant.file) as file:
+            await self._app[storage.LIBRARY].keep_variant(image_id, variant, file)
+
+    async def note_variants(self, keys: Sequence[str]) -> None:
+        """See Locator."""
+        await self._app[storage.LIBRARY].note_variants(keys)
 
     async def drop_variant(self, image_id: str, variant: Variant) -> None:
         """See Locator."""

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from service_kit.errors import BadRequest, NotAcceptable, NotFound, URITooLong
-from service_kit.settings import read_settings
+from service_kit.settings import Settings, read_settings
 from service_kit.usage import LONGEST_CHAIN
 from storage_service.administration import Office, exit_codes, print_table
+from storage_service.blobs import Blobs
 from storage_service.jobs import Jobs
-from storage_service.precomputed import Precomputed, PrecomputedChain
-from storage_service.precomputing import MOST_CHAINS
+from storage_service.precomputed import MOST_CHAINS, Precomputed, PrecomputedChain
 from storage_service.settings import StorageSettings
+from storage_service.variants import Variants
 from transform_service.chain import canonical, parse_canonical, parse_presets
 from transform_service.settings import TransformSettings
 
@@ -73,7 +74,10 @@ async def _list(office: Office, options: argparse.Namespace) -> None:
 
 async def _status(office: Office, options: argparse.Namespace) -> None:
     waiting, _ = await Jobs(office.metadata).waiting()
-    stored = await office.metadata.fetch("SELECT about, count(*), sum(bytes) FROM variants GROUP BY about")
+    settings = _settings(StorageSettings)
+    variants = Variants(office.metadata, Blobs(settings.blobs), settings.variant_bytes)
+    query = "SELECT about, count(*), sum(bytes) FROM variants WHERE version = $1 GROUP BY about"
+    stored = await office.metadata.fetch(query, variants.version)
     counts = {about: (int(number), int(size)) for about, number, size in stored}
     chains: list[dict[str, Any]] = []
     for each in await Precomputed(office.metadata).all():
@@ -84,10 +88,14 @@ async def _status(office: Office, options: argparse.Namespace) -> None:
     failed = await Jobs(office.metadata).number_failed()
     if options.json:
         others = {"variants": number, "bytes": size}
-        print(json.dumps({"chains": chains, "others": others, "jobs": waiting, "failed": failed}, indent=2))
+        space = {"bytes": await variants.bytes(), "limit": variants.limit, "full": await variants.is_full()}
+        report = {"chains": chains, "others": others, "all": space, "jobs": waiting, "failed": failed}
+        print(json.dumps(report, indent=2))
         return
     if chains:
         print_table([("CHAIN", "IMAGES QUEUED", "VARIANTS", "MB"), *map(_row, chains)])
+    if await variants.is_full():
+        print(f"VARIANT_BYTES is full ({variants.limit / 1e6:.0f} MB): earlier images wait until there is room")
     print(f"{number} other variants ({size / 1e6:.1f} MB), {waiting} jobs waiting, {failed} failed")
 
 
@@ -118,12 +126,15 @@ def _day(chain: PrecomputedChain) -> str:
     return f"{datetime.fromtimestamp(chain.added_at, UTC):%Y-%m-%d %H:%M}"
 
 
+def _settings(kind: type[Settings]) -> Settings:
+    (settings,) = read_settings(kind)
+    return settings
+
+
 def _checked(text: str) -> str:
     """The canonical text of a chain. Raises BadRequest with the place marked."""
-    storage, settings = read_settings(StorageSettings, TransformSettings)
-    assert isinstance(storage, StorageSettings)
-    assert isinstance(settings, TransformSettings)
-    if not storage.variant_bytes:
+    settings = _settings(TransformSettings)
+    if not _settings(StorageSettings).variant_bytes:
         raise BadRequest("VARIANT_BYTES is 0, so no variants are stored; raise it first")
     presets = parse_presets(settings.presets, max_operations=settings.max_operations)
     try:

@@ -4,12 +4,12 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from service_kit.usage import ORIGINAL, OTHER, Outcome
-from storage_service.usage import ChainUsage
+from storage_service.usage import ChainUsage, Rendered
 
 _ADOPT, _KEEP = 2.0, 0.5
 """How many times its cost a chain must save to be adopted, and below which it is dropped: in between, nothing changes,
 so that a chain whose demand varies is not adopted and dropped in turn."""
-USUAL_SECONDS, _USUAL_BYTES = 0.05, 20_000
+USUAL = Rendered(0.05, 20_000, 1.0)
 """A render and a result of a chain that was never rendered."""
 _DAYS_PAID = 7
 """Days in which the renders of earlier images have to pay off."""
@@ -17,6 +17,8 @@ _LEAST_SAVED = 1.0
 """Seconds a day."""
 _BETTER = 4.0
 """How many times better another chain must be to take the place of one that is worth its cost."""
+_ROOM = 0.9
+"""The share of the storage budget up to which chains are adopted: the library grows."""
 _DAY = 86_400
 
 
@@ -43,16 +45,19 @@ class Advice:
     """Renders of all earlier images, once."""
     existing_bytes: float
     is_precomputed: bool
+    is_paid: bool = False
+    """Whether the variants of earlier images are there."""
 
     @property
     def cost_seconds(self) -> float:
         """What it costs: also earlier images, unless they have been paid for."""
-        return self.new_seconds + (0.0 if self.is_precomputed else self.existing_seconds / _DAYS_PAID)
+        return self.new_seconds + (0.0 if self.is_paid else self.existing_seconds / _DAYS_PAID)
 
     @property
     def ratio(self) -> float:
         """What it saves, over what it costs."""
-        return self.saves_seconds / max(1e-6, self.cost_seconds)
+        cost = self.new_seconds if self.is_precomputed else self.cost_seconds
+        return self.saves_seconds / max(1e-6, cost)
 
     @property
     def verdict(self) -> str:
@@ -71,36 +76,39 @@ def advise(
     chains: Sequence[ChainUsage],
     days: float,
     site: Site,
-    precomputed: Collection[str],
-    render_seconds: Mapping[str, float],
+    precomputed: Mapping[str, bool],
+    rendered: Mapping[str, Rendered],
 ) -> list[Advice]:
     """Advice on each chain that was requested in the last `days`, or is precomputed. Most savings first.
 
-    `render_seconds` is what a render of each chain took in the past, when it was not precomputed yet.
+    `precomputed`: the chains, and whether earlier images have their variants. `rendered` is what renders of each chain
+    took in the past, when they were needed.
     """
-    found = {chain.chain: chain for chain in chains if chain.chain not in {ORIGINAL, OTHER}}
+    # Those that show other images (=*) cannot be stored.
+    found = {each.chain: each for each in chains if each.chain not in {ORIGINAL, OTHER} and "=*" not in each.chain}
     for name in precomputed:
         found.setdefault(name, ChainUsage(name))
     advice = [
-        _advice(chain, days, site, render_seconds.get(name, USUAL_SECONDS), is_precomputed=name in precomputed)
-        for name, chain in found.items()
+        _advice(chain, days, site, rendered.get(name, USUAL), precomputed.get(name)) for name, chain in found.items()
     ]
     return sorted(advice, key=lambda each: (-each.saves_seconds, each.chain))
 
 
-def _advice(chain: ChainUsage, days: float, site: Site, seconds: float, *, is_precomputed: bool) -> Advice:
-    size = chain.bytes / chain.requests if chain.requests else _USUAL_BYTES
-    # A stored variant was a render that nobody waited for.
-    needed = chain.renders + chain.outcomes.get(Outcome.VARIANT, 0)
+def _advice(chain: ChainUsage, days: float, site: Site, rendered: Rendered, paid: bool | None) -> Advice:
+    needed: float = chain.renders
+    if paid is not None:
+        # A stored variant is sent before the result cache is asked, which had some of them before.
+        needed += chain.outcomes.get(Outcome.VARIANT, 0) * rendered.share
     return Advice(
         chain=chain.chain,
         requests=chain.requests / days,
-        saves_seconds=needed * seconds / days,
-        new_seconds=site.uploads_per_day * seconds,
-        new_bytes=site.uploads_per_day * size,
-        existing_seconds=site.images * seconds,
-        existing_bytes=site.images * size,
-        is_precomputed=is_precomputed,
+        saves_seconds=needed * rendered.seconds / days,
+        new_seconds=site.uploads_per_day * rendered.seconds,
+        new_bytes=site.uploads_per_day * rendered.bytes,
+        existing_seconds=site.images * rendered.seconds,
+        existing_bytes=site.images * rendered.bytes,
+        is_precomputed=paid is not None,
+        is_paid=bool(paid),
     )
 
 
@@ -117,28 +125,30 @@ def choose(advice: Sequence[Advice], automatic: Collection[str], budget: Budget)
     """The chains to adopt and to drop. Those that an operator has added stay, and count against the budget."""
     dropped = [each for each in advice if each.chain in automatic and each.verdict == "drop"]
     kept = [each for each in advice if each.is_precomputed and each not in dropped]
+    worst_first = sorted((each for each in kept if each.chain in automatic), key=lambda each: each.ratio)
+    while worst_first and not _fits(kept, budget, 1.0):
+        dropped.append(worst_first.pop(0))
+        kept.remove(dropped[-1])
     adopted: list[Advice] = []
     for each in sorted(advice, key=lambda each: -each.ratio):
         if each.verdict != "adopt":
             continue
-        worse = sorted(
-            (one for one in kept if one.chain in automatic and one.ratio * _BETTER < each.ratio),
-            key=lambda one: one.ratio,
-        )
         leaving: list[Advice] = []
-        while not _fits([*kept, *adopted, each], leaving, budget) and worse:
+        worse = [one for one in worst_first if one in kept and one.ratio * _BETTER < each.ratio]
+        left = [*kept, *adopted, each]
+        while worse and not _fits(left, budget, _ROOM):
             leaving.append(worse.pop(0))
-        if _fits([*kept, *adopted, each], leaving, budget):
+            left.remove(leaving[-1])
+        if _fits(left, budget, _ROOM):
             adopted.append(each)
             dropped += leaving
             kept = [one for one in kept if one not in leaving]
     return [each.chain for each in adopted], [each.chain for each in dropped]
 
 
-def _fits(chains: Sequence[Advice], without: Sequence[Advice], budget: Budget) -> bool:
-    left = [each for each in chains if each not in without]
+def _fits(chains: Sequence[Advice], budget: Budget, share: float) -> bool:
     return (
-        len(left) <= budget.chains
-        and sum(each.existing_bytes for each in left) <= budget.bytes
-        and sum(each.cost_seconds for each in left) <= budget.cores * _DAY
+        len(chains) <= budget.chains
+        and sum(each.existing_bytes for each in chains) <= budget.bytes * share
+        and sum(each.cost_seconds for each in chains) <= budget.cores * _DAY
     )

@@ -61,6 +61,8 @@ def create_app(settings: StorageSettings) -> web.Application:
     app.add_routes([web.get(paths.LOCATION, handlers.locate), web.get(paths.IDENTITY, keys.identity)])
     app.add_routes([web.put(paths.LEVEL, handlers.keep_level), web.delete(paths.LEVEL, handlers.drop_level)])
     app.add_routes([web.put(paths.STORED_VARIANT, handlers.keep_variant)])
+    app.add_routes([web.get(paths.STORED_VARIANT, handlers.variant_url)])
+    app.add_routes([web.post(paths.VARIANTS_USED, handlers.note_variants)])
     app.add_routes([web.delete(paths.STORED_VARIANT, handlers.drop_variant)])
     app.add_routes(jobs.routes())
     app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])

@@ -12,7 +12,6 @@ import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from prometheus_client import Gauge
 
@@ -22,7 +21,7 @@ from service_kit.threads import in_thread
 from storage_service.blobs import Blobs
 from storage_service.metadata.base import ImageRecord, MetadataStore
 
-_URL_LIFETIME = timedelta(minutes=10)
+URL_LIFETIME = timedelta(minutes=10)
 _USED_SECONDS = 3600
 """How exactly the last use is known."""
 _LOOK_SECONDS, _COUNTED_EVERY = 60.0, 10
@@ -91,29 +90,20 @@ class Derivatives(abc.ABC):
         """Those of the files in a folder that have a row, and whose content an image has."""
 
     async def rows(self, sha256: str) -> list[Row]:
-        """Those of a content, and of this version. Notes that they were used."""
+        """Those of a content, and of this version, last used first."""
         query = (
             f"SELECT name, bytes, digest, about, used_at FROM {self.table}"  # noqa: S608
             " WHERE sha256 = $1 AND version = $2 ORDER BY used_at DESC, name"
         )
-        rows = [Row(*row) for row in await self.metadata.fetch(query, sha256, self.version)]
+        return [Row(*row) for row in await self.metadata.fetch(query, sha256, self.version)]
+
+    async def note_use_of(self, sha256: str, rows: Sequence[Row]) -> None:
+        """Note that all of a content were used, unless that was noted lately."""
         now = int(time.time())
         if any(now - row.used_at > _USED_SECONDS for row in rows):
             with contextlib.suppress(ServiceError):  # such as a full disk, on which images can still be read
                 used = f"UPDATE {self.table} SET used_at = $2 WHERE sha256 = $1"  # noqa: S608
                 await self.metadata.change(used, sha256, now)
-        return rows
-
-    async def placed(self, sha256: str, most: int) -> list[tuple[Row, dict[str, Any]]]:
-        """At most so many of `rows`, with facts about their files: bytes, hash, and a path or a signed URL."""
-        found = []
-        for row in (await self.rows(sha256))[:most]:
-            if place := self.place(sha256, row.name):
-                blobs, file = place
-                path = blobs.path(file)
-                url = None if path else await blobs.presigned_url(file, _URL_LIFETIME)
-                found.append((row, {"bytes": row.bytes, "sha256": row.digest, "path": path, "url": url}))
-        return found
 
     async def store(self, record: ImageRecord, name: str, upload: Spooled, about: str) -> None:
         """Store one of an image, unless there is one.
@@ -127,13 +117,17 @@ class Derivatives(abc.ABC):
                 f"this service keeps no such {self.what}: {self.setting} is 0, or BLOB_URL has no files and no signed"
                 " URLs"
             )
-        if upload.bytes > self.limit or await in_thread(self.is_low):
+        if upload.bytes > self.limit:
+            raise BadRequest(f"the {self.what} has {upload.bytes} bytes, more than {self.setting} in all")
+        if await in_thread(self.is_low):
             raise InsufficientStorage(f"the disk is almost full; the {self.what} was not stored")
         blobs, file = place
         async with self._keeping, self.metadata.lock_content(record.sha256) as content:
             if not await content.is_used():
                 raise Gone(f"the image {record.image_id} was deleted")
             if name in {row.name for row in await self.rows(record.sha256)}:  # another node was faster
+                used = f"UPDATE {self.table} SET used_at = $3 WHERE sha256 = $1 AND name = $2"  # noqa: S608
+                await self.metadata.change(used, record.sha256, name, int(time.time()))
                 return
             await blobs.add(file, upload.path)
             await self.metadata.change(
@@ -178,12 +172,21 @@ class Derivatives(abc.ABC):
                 f"DELETE FROM {self.table} WHERE NOT EXISTS (SELECT 1 FROM images"  # noqa: S608
                 f" WHERE images.sha256 = {self.table}.sha256 AND deleted_at IS NULL)"
             )
+        while await self._remove_old_versions():
+            pass
         removed = 0
         for folder, blobs in self.stored().items():
             async for batch in blobs.list_older(datetime.now(UTC) - grace):
                 for file in set(batch) - await self.known(folder, batch):
                     removed += await self._remove_unknown(folder, blobs, file)
         return removed
+
+    async def _remove_old_versions(self) -> int:
+        query = f"SELECT sha256, name FROM {self.table} WHERE version <> $1 LIMIT $2"  # noqa: S608
+        rows = await self.metadata.fetch(query, self.version, _BATCH)
+        for sha256, name in rows:
+            await self._remove(sha256, name)
+        return len(rows)
 
     async def _remove_unknown(self, folder: str, blobs: Blobs, file: str) -> bool:
         async with self.metadata.lock_content(file):
@@ -227,9 +230,7 @@ class Derivatives(abc.ABC):
     async def fit(self, *, low: bool) -> None:
         """Count the bytes, and remove what is too much. `low`: the disk is almost full."""
         self._added = 0
-        query = f"SELECT coalesce(sum(bytes), 0) FROM {self.table}"  # noqa: S608
-        ((counted,),) = await self.metadata.fetch(query)
-        total = int(counted)
+        total = await self.bytes()
         if total > self.limit:
             total -= await self._evict(total - int(self.limit * (1 - _SLACK)))
         while low and total > 0 and (evicted := await self._evict(max(1, int(total * _SLACK)))):
@@ -237,21 +238,35 @@ class Derivatives(abc.ABC):
             low = await in_thread(self.is_low)
         self._gauge.set(total)
 
+    async def bytes(self) -> int:
+        """The bytes of all of them."""
+        query = f"SELECT coalesce(sum(bytes), 0) FROM {self.table}"  # noqa: S608
+        ((counted,),) = await self.metadata.fetch(query)
+        return int(counted)
+
+    async def is_full(self) -> bool:
+        """Whether more of them would only push others out."""
+        return await self.bytes() > self.limit * (1 - 2 * _SLACK)
+
     async def _evict(self, size: int) -> int:
         """Remove those that were not used for longest, until they had `size` bytes. Returns how many they had."""
         oldest = (
             f"SELECT sha256, name, bytes FROM {self.table}"  # noqa: S608
             " ORDER BY CASE WHEN version = $1 THEN 1 ELSE 0 END, used_at, sha256, name LIMIT $2"
         )
-        removed = 0
+        removed, stuck = 0, 0
         while removed < size:
-            rows = await self.metadata.fetch(oldest, self.version, _BATCH)
-            for sha256, name, bytes_ in rows:
+            rows = await self.metadata.fetch(oldest, self.version, _BATCH + stuck)
+            for sha256, name, bytes_ in rows[stuck:]:
                 if removed >= size:
                     break
-                await self._remove(sha256, name)
-                removed += bytes_
-            if len(rows) < _BATCH:
+                try:
+                    await self._remove(sha256, name)
+                    removed += bytes_
+                except ServiceError as error:  # the others may go
+                    logger.warning("one of the %s cannot be removed: %s", self.table, error)
+                    stuck += 1
+            if len(rows) < _BATCH or stuck >= _BATCH:
                 break
         if removed:
             logger.info("removed %d bytes of the least used %s", removed, self.table)

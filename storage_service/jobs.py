@@ -26,8 +26,12 @@ _ADD = """
 """Bytes may be uploaded again after their last image was deleted, while the job is in progress, or has failed."""
 _ADD_LATER = """
     INSERT INTO jobs (kind, sha256, added_at, due_at, attempts, reason) VALUES ($1, $2, $3, $4, 0, '')
-    ON CONFLICT (kind, sha256) DO UPDATE SET due_at = excluded.due_at, attempts = 0, failed_at = NULL, reason = ''
+    ON CONFLICT (kind, sha256) DO UPDATE SET attempts = 0, failed_at = NULL, reason = '', due_at =
+        CASE WHEN jobs.attempts = 0 AND jobs.failed_at IS NULL AND jobs.due_at < excluded.due_at
+        THEN jobs.due_at ELSE excluded.due_at END
 """
+"""One that waits keeps its place. One that is in progress, which may not know a new chain, is done again."""
+_LAST_DUE = "SELECT max(due_at) FROM jobs WHERE attempts = 0 AND failed_at IS NULL"
 _DUE = """
     SELECT kind, sha256, due_at, attempts FROM jobs WHERE failed_at IS NULL AND due_at <= $1 ORDER BY due_at LIMIT $2
 """
@@ -102,8 +106,8 @@ class Jobs:
         await self._metadata.change(_FAIL, job.kind, job.sha256, job.claim, _now(), reason)
 
     async def add_later(self, sha256s: Sequence[str], pause: float) -> None:
-        """Add jobs for contents, each `pause` seconds after the one before, and after all that are waiting."""
-        ((last,),) = await self._metadata.fetch("SELECT max(due_at) FROM jobs WHERE failed_at IS NULL")
+        """Add jobs for contents, each `pause` seconds after the one before, and after all that nobody has tried."""
+        ((last,),) = await self._metadata.fetch(_LAST_DUE)
         due_at = max(_now(), int(last or 0))
         for number, sha256 in enumerate(sha256s):
             await self._metadata.change(_ADD_LATER, DERIVE, sha256, _now(), due_at + int(number * pause * 1000))

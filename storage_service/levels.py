@@ -7,7 +7,7 @@ from imaging.levels import SIDES, VERSION, Level, format_of, sizes
 from service_kit.errors import BadRequest
 from service_kit.spool import Spooled
 from storage_service.blobs import Blobs
-from storage_service.derivatives import Derivatives
+from storage_service.derivatives import URL_LIFETIME, Derivatives, Row
 from storage_service.metadata.base import ImageRecord, MetadataStore
 from storage_service.metrics import LEVEL_BYTES, LEVEL_LIMIT
 
@@ -48,11 +48,22 @@ class Levels(Derivatives):
             return None
         if not sizes(record.header):
             return ()
-        found = [
-            Level(side=int(row.name), header=Header.model_validate_json(row.about), **place)
-            for row, place in await self.placed(record.sha256, len(SIDES))
-        ]
+        rows = [row for row in await self.rows(record.sha256) if row.name in self._blobs]
+        await self.note_use_of(record.sha256, rows)
+        found = [await self._level(record.sha256, row) for row in rows]
         return tuple(sorted(found, key=lambda level: level.side))
+
+    async def _level(self, sha256: str, row: Row) -> Level:
+        blobs = self._blobs[row.name]
+        path = blobs.path(sha256)
+        return Level(
+            side=int(row.name),
+            header=Header.model_validate_json(row.about),
+            bytes=row.bytes,
+            sha256=row.digest,
+            path=path,
+            url=None if path else await blobs.presigned_url(sha256, URL_LIFETIME),
+        )
 
     async def keep(self, record: ImageRecord, side: int, upload: Spooled, header: Header) -> None:
         """Store a level of an image. `header` is its own.

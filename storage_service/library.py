@@ -3,11 +3,11 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from imaging.locator import Located, explain_missing
+from imaging.locator import Located, NewVariant, explain_missing
 from service_kit.access import DEFAULT_SPACE, EVERYTHING, Identity, Visibility
 from service_kit.errors import (
     ContentLost,
@@ -18,6 +18,7 @@ from service_kit.errors import (
     NotFound,
     ServiceError,
     TooManyRequests,
+    Unavailable,
     UnsupportedImage,
 )
 from service_kit.ids import checked_image_id, new_image_id
@@ -113,7 +114,6 @@ class Library:
             space=owner.space,
             created_at=datetime.now(UTC),
         )
-        job = await self._job_for(record)
         entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
         job = await self._job_for(record)
         with spans.during("record"):
@@ -202,6 +202,7 @@ class Library:
         Raises the errors of `find_whole`.
         """
         record = await self.find_whole(image_id)
+        chains = await self._precomputed.lately() if self._variants.limit else ()
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
         return Located(
@@ -214,8 +215,8 @@ class Library:
             visibility=record.visibility,
             space=record.space,
             levels=await self._levels.of(record),
-            variants=await self._variants.of(record),
-            precomputed=await self._precomputed.lately() if self._variants.limit else (),
+            variants=await self._variants.of(record, chains),
+            precomputed=chains,
         )
 
     async def keep_level(self, image_id: str, side: int, upload: Spooled) -> None:
@@ -227,9 +228,26 @@ class Library:
         """Remove the level with this digest, which is lost or damaged. Raises the errors of `find`."""
         await self._levels.drop((await self.find(image_id)).sha256, str(side), digest)
 
-    async def keep_variant(self, image_id: str, key: str, upload: Spooled, chain: str) -> None:
-        """Store a variant of an image. Raises the errors of `find_whole` and of Variants.keep."""
-        await self._variants.keep(await self.find_whole(image_id), key, upload, chain)
+    async def variant_url(self, image_id: str, key: str) -> str:
+        """A signed URL of a stored variant. Raises the errors of `find_whole`, and Unavailable if there is none."""
+        await self.find_whole(image_id)
+        url = await self._variants.url(key)
+        if url is None:
+            raise Unavailable("this blob store signs no URLs")
+        return url
+
+    async def keep_variant(self, image_id: str, variant: NewVariant, upload: Spooled) -> None:
+        """Store a variant of an image, unless its chain is no longer precomputed.
+
+        Raises the errors of `find_whole` and of Variants.keep.
+        """
+        record = await self.find_whole(image_id)
+        if variant.hot or variant.chain in await self._precomputed.chains():
+            await self._variants.keep(record, variant.key, upload, variant.chain)
+
+    async def note_variants(self, keys: Sequence[str]) -> None:
+        """Note that variants were used."""
+        await self._variants.note_use(keys)
 
     async def drop_variant(self, image_id: str, key: str, digest: str) -> None:
         """Remove the variant with this digest, which is lost or damaged. Raises the errors of `find`."""

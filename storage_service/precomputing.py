@@ -1,19 +1,18 @@
-"""Precomputing: gives earlier images their jobs, a few at a time, and removes variants of chains that were removed.
-
-Any number of processes may do so at once: what two of them do twice has no effect.
-"""
+"""Precomputing: gives earlier images their jobs, a few at a time, and removes variants of chains that were removed."""
 
 import asyncio
 import logging
 import time
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 from service_kit.errors import ServiceError
-from storage_service.advice import USUAL_SECONDS, Advice, Budget, Site, advise, choose
+from storage_service.advice import USUAL, Advice, Budget, Site, advise, choose
 from storage_service.jobs import Jobs
+from storage_service.leases import Lease
 from storage_service.metadata.base import MetadataStore
-from storage_service.precomputed import Precomputed, PrecomputedChain
+from storage_service.precomputed import MOST_CHAINS, Precomputed, PrecomputedChain
 from storage_service.usage import Usage
 from storage_service.variants import Variants
 
@@ -22,9 +21,9 @@ _AT_ONCE, _MOST_WAITING = 100, 300
 """Contents that get jobs at once, and jobs that may be waiting then: those of new uploads are never far behind."""
 _RECENT, _DAY = 2, 25
 """Hours by which chains are adopted, so that new demand is seen within the hour, and by which they are dropped."""
-_DECIDE_SECONDS = 600.0
-MOST_CHAINS = 40
-"""Chains at once: every job names them all."""
+_DECIDE_SECONDS, _TIMES = 600.0, 3
+"""How often chains are chosen, and how many times in a row a chain must be worth it: no crawler decides."""
+_LEASE_SECONDS = 60
 
 logger = logging.getLogger(__name__)
 
@@ -52,14 +51,18 @@ class Precomputing:
         self._cores = cores
         self._automatic = automatic
         self._decided = -_DECIDE_SECONDS
+        self._wanted: Counter[str] = Counter()
+        """How many decisions in a row each chain was worth adopting."""
+        self._lease = Lease(metadata, "precomputing", _LEASE_SECONDS)
 
     async def run(self) -> None:
-        """Work for ever."""
+        """Work for ever, while no other process does."""
         while True:
             try:
-                while await self.step():
+                while await self._lease.take() and await self.step():
                     pass
-                if self._automatic and time.monotonic() - self._decided > _DECIDE_SECONDS:
+                due = self._automatic and time.monotonic() - self._decided > _DECIDE_SECONDS
+                if due and await self._lease.take():
                     await self.decide()
                     self._decided = time.monotonic()
             except ServiceError as error:
@@ -72,11 +75,21 @@ class Precomputing:
         """Do the next part. Returns whether there may be more to do now."""
         more = False
         for chain in await self._precomputed.all():
-            if chain.leaving:
-                more |= await self._remove(chain)
-            elif chain.place is not None and self._variants.limit:
-                more |= await self._continue(chain, chain.place)
+            try:
+                more |= await self._step(chain)
+            except ServiceError as error:  # others may succeed
+                logger.warning("the chain %s is delayed: %s", chain.chain, error)
         return more
+
+    async def _step(self, chain: PrecomputedChain) -> bool:
+        if chain.leaving:
+            return await self._remove(chain)
+        if not self._variants.limit:
+            return False
+        if chain.version != self._variants.version:
+            await self._precomputed.begin_again(chain.chain, self._variants.version)
+            return True
+        return chain.place is not None and await self._continue(chain, chain.place)
 
     async def _remove(self, chain: PrecomputedChain) -> bool:
         if await self._variants.remove_about(chain.chain):
@@ -86,41 +99,40 @@ class Precomputing:
 
     async def _continue(self, chain: PrecomputedChain, place: str) -> bool:
         waiting, _ = await self._jobs.waiting()
-        if waiting > _MOST_WAITING:
+        if waiting > _MOST_WAITING or await self._variants.is_full():
             return False
         contents = await self._metadata.contents(_AT_ONCE, place)
         if contents:
-            pause = await self._seconds(chain.chain) / self._cores
+            pause = (await self._usage.rendered()).get(chain.chain, USUAL).seconds / self._cores
             await self._jobs.add_later([content.sha256 for content in contents if not content.damaged], pause)
         # After the jobs: a crash in between adds them again.
         await self._precomputed.advance(chain.chain, place, contents[-1].sha256 if contents else None)
         return bool(contents)
 
-    async def _seconds(self, chain: str) -> float:
-        """What a render takes."""
-        return (await self._usage.render_seconds()).get(chain, USUAL_SECONDS)
-
     async def decide(self) -> None:
         """Adopt and drop chains, by what viewers request now and have requested in a day."""
         chains = await self._precomputed.all()
-        precomputed = {each.chain for each in chains if not each.leaving}
-        automatic = {each.chain for each in chains if each.automatic} & precomputed
+        precomputed = {each.chain: each.place is None for each in chains if not each.leaving}
+        automatic = {each.chain for each in chains if each.automatic} & precomputed.keys()
         recent, day = [await advised(self._usage, hours, precomputed) for hours in (_RECENT, _DAY)]
         # What is worth its cost over a day stays, even if nobody wants it at night.
         kept = {each.chain: each.saves_seconds for each in day if each.verdict == "keep"}
         judged = [replace(each, saves_seconds=max(each.saves_seconds, kept.get(each.chain, 0.0))) for each in recent]
+        wanted = {each.chain for each in judged if each.verdict == "adopt"}
+        self._wanted = Counter({chain: self._wanted[chain] + 1 for chain in wanted})
+        steady = [each for each in judged if each.verdict != "adopt" or self._wanted[each.chain] >= _TIMES]
         budget = Budget(self._variants.limit, self._cores, MOST_CHAINS)
-        adopted, dropped = choose(judged, automatic, budget)
+        adopted, dropped = choose(steady, automatic, budget)
         for chain in dropped:
             await self._precomputed.remove(chain)
-            logger.info("the chain %s is no longer precomputed: demand has changed", chain)
+            logger.info("the chain %s is no longer precomputed: it is not worth its cost, or does not fit", chain)
         for chain in adopted:
             await self._precomputed.add(chain, automatic=True)
             logger.info("the chain %s is precomputed from now on", chain)
 
 
-async def advised(usage: Usage, hours: int, precomputed: Collection[str]) -> list[Advice]:
-    """Advice by what was requested in the last hours."""
+async def advised(usage: Usage, hours: int, precomputed: Mapping[str, bool]) -> list[Advice]:
+    """Advice by what was requested in the last hours. `precomputed` is as in `advise`."""
     images, new = await usage.site()
-    chains, seconds = await usage.chains(hours), await usage.render_seconds()
-    return advise(chains, await usage.days(hours), Site(images, new), precomputed, seconds)
+    chains, rendered = await usage.chains(hours), await usage.rendered()
+    return advise(chains, await usage.days(hours), Site(images, new), precomputed, rendered)

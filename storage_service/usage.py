@@ -18,6 +18,7 @@ _MOST, _OFTEN = 1000, 5
 MOST_HOURS = 90 * 24
 _ROWS_AT_ONCE = 100
 _REMEMBERED_HOURS = 48
+_RENDERED_HOURS, _RENDERED_SECONDS = 30 * 24, 600.0
 _SECONDS = 3600
 _RENDERED = (Outcome.LEVEL, Outcome.RENDER)
 _NOTE_BATCH = "INSERT INTO usage_batches (id, hour) VALUES ($1, $2) ON CONFLICT (id) DO NOTHING"
@@ -39,7 +40,9 @@ _IMAGES = """
     GROUP BY image_id ORDER BY sum(requests) DESC, image_id LIMIT $2
 """
 _RENDERED_ROWS = """
-    SELECT chain, sum(requests), sum(milliseconds) FROM usage_chains WHERE outcome = $1 OR outcome = $2 GROUP BY chain
+    SELECT chain, sum(CASE WHEN outcome <> $4 THEN requests ELSE 0 END), sum(milliseconds),
+        sum(CASE WHEN outcome <> $4 THEN bytes ELSE 0 END), sum(requests)
+    FROM usage_chains WHERE hour > $1 AND (outcome = $2 OR outcome = $3 OR outcome = $4) GROUP BY chain
 """
 _SITE = """
     SELECT count(*), sum(CASE WHEN created_at > $1 THEN 1 ELSE 0 END) FROM images WHERE deleted_at IS NULL
@@ -49,6 +52,16 @@ _FORGET_UNUSED = """
         SELECT 1 FROM images WHERE images.image_id = usage_images.image_id AND deleted_at IS NULL
     )
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What a render of a chain took."""
+
+    seconds: float
+    bytes: float
+    share: float
+    """How many of the requests that Varnish did not answer were rendered. The result cache had the others."""
 
 
 @dataclass(slots=True)
@@ -81,6 +94,8 @@ class Usage:
 
     def __init__(self, metadata: MetadataStore) -> None:
         self._metadata = metadata
+        self._rendered: Mapping[str, Rendered] = {}
+        self._rendered_from = 0.0
 
     async def add(self, batch: UsageBatch) -> None:
         """Add a batch to the hour that it is now, unless it was added before."""
@@ -142,10 +157,17 @@ class Usage:
             usage.bytes += int(size)
         return sorted(found.values(), key=lambda usage: (-usage.requests, usage.chain))
 
-    async def render_seconds(self) -> dict[str, float]:
-        """What a render of each chain took, on average of all that is known."""
-        rows = await self._metadata.fetch(_RENDERED_ROWS, *_RENDERED)
-        return {chain: float(milliseconds) / 1000 / int(requests) for chain, requests, milliseconds in rows}
+    async def rendered(self) -> Mapping[str, Rendered]:
+        """What renders of each chain took on average in the last month, when they were needed. Ten minutes old."""
+        if not self._rendered_from <= _now() < self._rendered_from + _RENDERED_SECONDS:
+            rows = await self._metadata.fetch(_RENDERED_ROWS, _hour() - _RENDERED_HOURS, *_RENDERED, Outcome.RESULT)
+            numbers = [(row[0], *map(float, row[1:])) for row in rows if row[1]]
+            self._rendered = {
+                chain: Rendered(milliseconds / 1000 / renders, size / renders, renders / requests)
+                for chain, renders, milliseconds, size, requests in numbers
+            }
+            self._rendered_from = _now()
+        return self._rendered
 
     async def days(self, hours: int) -> float:
         """How many days the last `hours` are, at least an hour.

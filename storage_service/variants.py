@@ -1,7 +1,8 @@
 """Variants in the blob store: results that were rendered before anyone asked, or more than once (docs/adr/0070)."""
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 
 from imaging.encoding import VERSION
 from imaging.locator import Variant
@@ -9,13 +10,14 @@ from service_kit.errors import BadRequest
 from service_kit.spool import Spooled
 from service_kit.usage import LONGEST_CHAIN
 from storage_service.blobs import Blobs
-from storage_service.derivatives import Derivatives
+from storage_service.derivatives import URL_LIFETIME, Derivatives
 from storage_service.metadata.base import ImageRecord, MetadataStore
 from storage_service.metrics import VARIANT_BYTES, VARIANT_LIMIT
+from storage_service.precomputed import MOST_CHAINS
 
 _KEY = re.compile("[0-9a-f]{64}")
-_MOST = 32
-"""Variants of an image that the transform service is told of, last used first. Each is a few hundred bytes."""
+_MOST = MOST_CHAINS + 24
+"""Variants of an image that the transform service is told of: all that are precomputed, and those used last."""
 
 
 class Variants(Derivatives):
@@ -44,11 +46,26 @@ class Variants(Derivatives):
         """See Derivatives."""
         return await self.with_rows("name", files)
 
-    async def of(self, record: ImageRecord) -> tuple[Variant, ...] | None:
-        """The variants of an image; None if none are kept."""
+    async def of(self, record: ImageRecord, precomputed: Collection[str]) -> tuple[Variant, ...] | None:
+        """The variants of an image, those of precomputed chains first; None if none are kept."""
         if not self.limit:
             return None
-        return tuple([Variant(key=row.name, **place) for row, place in await self.placed(record.sha256, _MOST)])
+        rows = sorted(await self.rows(record.sha256), key=lambda row: row.about not in precomputed)
+        return tuple(
+            Variant(key=row.name, bytes=row.bytes, sha256=row.digest, path=self._blobs.path(row.name))
+            for row in rows[:_MOST]
+        )
+
+    async def url(self, key: str) -> str | None:
+        """A signed URL of the variant with this key; None if the store signs none."""
+        return await self._blobs.presigned_url(key, URL_LIFETIME)
+
+    async def note_use(self, keys: Sequence[str]) -> None:
+        """Note that variants were used."""
+        if keys:
+            marks = ", ".join(f"${n + 2}" for n in range(len(keys)))
+            query = f"UPDATE variants SET used_at = $1 WHERE name IN ({marks})"  # noqa: S608
+            await self.metadata.change(query, int(time.time()), *keys)
 
     async def keep(self, record: ImageRecord, key: str, upload: Spooled, chain: str) -> None:
         """Store the result of the plan with this key. Raises the errors of `store`."""

@@ -1,5 +1,6 @@
 """Assembles the transform service."""
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 
@@ -98,7 +99,8 @@ async def _start(
     levels = LevelMaker(renderers, spool, OutputLimits(settings.max_pixels, settings.max_output_side))
     stack.push_async_callback(levels.close)
     renders = Renders(renderers, spool, levels, settings.result_cache_entry_bytes)
-    variants = Variants(spool)
+    variants = Variants(locator, spool)
+    stack.callback(asyncio.create_task(variants.note_use_for_ever()).cancel)
     stack.push_async_callback(variants.close)
     transformer = app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, variants, renders)
     stored = sources[handlers.STORED]

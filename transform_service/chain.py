@@ -83,8 +83,12 @@ def parse(
 
 
 def canonical(operations: Steps, fmt: Format) -> str:
-    """The text of a chain with its format, such as `webp?thumb=300`. It is the same for all spellings."""
-    return f"{fmt.extension}?{'&'.join(map(str, operations))}".rstrip("?")
+    """The text of a chain with its format, such as `webp?thumb=300`. It is the same for all spellings.
+
+    It does not name other images, which may be deleted: `webp?watermark=*`.
+    """
+    texts = (f"{operation.name}=*" if operation.overlays() else str(operation) for operation in operations)
+    return f"{fmt.extension}?{'&'.join(texts)}".rstrip("?")
 
 
 def parse_canonical(
@@ -99,6 +103,11 @@ def parse_canonical(
     chain = parse(query, max_operations=max_operations, presets=presets)
     if chain.parameters:
         raise BadRequest(f"the chain has {', '.join(chain.parameters)}; use operations only")
+    for operation in chain.operations:
+        if operation.overlays():
+            raise BadRequest(
+                f"{operation.name} shows another image, which may be deleted; only other chains can be stored"
+            )
     return chain.operations, fmt
 
 

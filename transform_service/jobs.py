@@ -1,7 +1,7 @@
 """Does jobs, when nobody else needs the cores."""
 
 import asyncio
-from contextlib import AsyncExitStack
+import logging
 
 from service_kit.access import EVERYTHING
 from service_kit.errors import BadRequest, NotAcceptable, Unavailable, UnprocessableImage, URITooLong
@@ -17,6 +17,9 @@ _MOST = 4
 """Jobs at once, above which no other is accepted: each waits where it can be lost."""
 _NEVER = (BadRequest, NotAcceptable, URITooLong, UnprocessableImage)
 """What an image and a chain always raise together."""
+
+
+logger = logging.getLogger(__name__)
 
 
 class Jobs:
@@ -93,14 +96,12 @@ class Jobs:
         if image.variants is None:
             return
         operations, fmt = parse_canonical(text, max_operations=self._max_operations)
-        planned = await self._transformer.plan(image, Chain(text, operations, {}), fmt)
+        try:
+            planned = await self._transformer.plan(image, Chain(text, operations, {}), fmt)
+        except (BadRequest, UnprocessableImage) as error:  # whoever requests it gets that, too
+            logger.info("the image %s has no variant %s: %s", image.image_id, text, error.detail.splitlines()[0])
+            return
         if planned.plan is None or planned.key in image.variants.there:
             return
-        async with AsyncExitStack() as stack:
-            overlays = [
-                await stack.enter_async_context(self._stored.open(each, EVERYTHING)) for each in planned.overlays
-            ]
-            planned = self._transformer.with_overlays(planned, overlays)
-            assert planned.plan
-            result = await self._renders.run_when_idle(RenderJob(image, overlays, planned.plan, planned))
-            await self._variants.keep(image.variants, planned, result)
+        result = await self._renders.run_when_idle(RenderJob(image, (), planned.plan, planned))
+        await self._variants.keep(image.variants, planned, result)

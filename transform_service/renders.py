@@ -68,8 +68,9 @@ class Renders:
         if levels and start:
             plan, level = start
             planned = replace(job.planned, plan=plan, cost=estimate(plan))
-            with contextlib.suppress(LevelLost):
+            with contextlib.suppress(LevelLost, UnprocessableImage):  # the original tells what is to blame
                 return await self._run_patiently(job, planned, levels.local(level), level.sha256)
+            self._levels.replace(job.image, level)
         return await self._run_patiently(job, job.planned, job.image.local(), job.image.sha256)
 
     async def _run_patiently(

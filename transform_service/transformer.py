@@ -50,6 +50,7 @@ class Transformer:
         self._input_limits = InputLimits(settings.max_pixels, settings.max_frames, settings.max_input_side)
         self._renderers = renderers
         self._cache = cache
+        self._entry_bytes = settings.result_cache_entry_bytes
         self._variants = variants
         self._renders = renders
         self._flights: Flights[Result] = Flights()
@@ -169,6 +170,9 @@ class Transformer:
             return found
         if stored and not stored.path and (found := await self._variants.find(job.image, key)):
             RESULTS.labels("stored").inc()
+            if found.size <= self._entry_bytes:
+                body = b"".join([chunk async for chunk in found.chunks()])
+                await self._cache.keep(key, body, job.image.sha256)
             return found
         async with self._cache.alone(key) as others:
             if others is not None:

@@ -15,6 +15,8 @@ from service_kit.errors import PreconditionFailed, ServiceError
 from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER, surrogate_keys
 
 _YEAR = 31536000
+FILE_CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since", "Range")
+"""Headers that nginx would compare with a file that it sends, whose date and ETag are others."""
 _LIFETIME = f"max-age={_YEAR}"
 """For images by ID: their content never changes."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
+from imaging.locator import NewVariant
 from service_kit.access import DEFAULT_SPACE, Identity, Scope, Visibility, check_space, check_view
 from service_kit.errors import BadRequest, Forbidden, Hidden
 from service_kit.http import access, paths, queries
@@ -48,6 +49,12 @@ class _Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     visibility: Visibility
+
+
+class _Used(BaseModel):
+    """The keys of variants that were used."""
+
+    keys: list[str]
 
 
 def routes() -> list[web.RouteDef]:
@@ -176,7 +183,21 @@ async def keep_variant(request: web.Request) -> web.Response:
     """Store a variant of an image, for the transform service: 204."""
     app, match = request.app, request.match_info
     async with read_file(request, app[SPOOL], app[SETTINGS], _LARGEST_VARIANT, "the variant") as variant:
-        await app[LIBRARY].keep_variant(match["image_id"], match["key"], variant, request.query.get("chain", ""))
+        new = NewVariant(match["key"], request.query.get("chain", ""), variant.path, request.query.get("hot") == "1")
+        await app[LIBRARY].keep_variant(match["image_id"], new, variant)
+    return web.Response(status=204)
+
+
+async def variant_url(request: web.Request) -> web.Response:
+    """The signed URL of a variant in an object store, for the transform service."""
+    url = await request.app[LIBRARY].variant_url(request.match_info["image_id"], request.match_info["key"])
+    return web.Response(text=url, headers=_NO_STORE)
+
+
+async def note_variants(request: web.Request) -> web.Response:
+    """Note which variants the transform service has sent: 204."""
+    used = await read_json(request, request.app[SETTINGS], _Used)
+    await request.app[LIBRARY].note_variants(used.keys)
     return web.Response(status=204)
 
 

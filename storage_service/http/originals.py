@@ -10,6 +10,7 @@ from service_kit.errors import RangeNotSatisfiable
 from service_kit.http import access
 from service_kit.http.attachments import attachment
 from service_kit.http.delivery import (
+    FILE_CONDITIONS,
     caching_for,
     check_match,
     guard_headers,
@@ -25,8 +26,6 @@ from storage_service.library import Library
 from storage_service.metadata.base import ImageRecord
 from storage_service.settings import StorageSettings
 
-_CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since")
-"""Headers that nginx would compare with the file, whose date and ETag are others."""
 _PLAIN = re.compile(r"bytes=(\d{1,15}-\d{0,15}|-\d{1,15})", re.ASCII)
 """Ranges that nginx reads as we do."""
 _USAGE = header(Outcome.FILE, 0, ORIGINAL)
@@ -82,7 +81,7 @@ def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, path: str) -> w
 
 def _suits_nginx(request: web.Request, requested: range | None) -> bool:
     """Whether nginx would answer as this service."""
-    if request.method != "GET" or any(name in request.headers for name in _CONDITIONS):
+    if request.method != "GET" or any(name in request.headers for name in FILE_CONDITIONS if name != "Range"):
         return False
     text = request.headers.get("Range")
     return text is None or (requested is not None and _PLAIN.fullmatch(text) is not None)

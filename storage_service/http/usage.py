@@ -45,7 +45,7 @@ async def report(request: web.Request) -> web.Response:
 async def described(usage: Usage, precomputed: Precomputed, hours: int, limit: int) -> dict[str, Any]:
     """A report in JSON: what was requested most, and what is precomputed."""
     chains = {chain.chain: chain for chain in await usage.chains(hours)}
-    adopted = await precomputed.chains()
+    adopted = {each.chain: each.place is None for each in await precomputed.all() if not each.leaving}
     advice = {each.chain: each for each in await advised(usage, hours, adopted)}
     total, days = sum(chain.requests for chain in chains.values()), await usage.days(hours)
     shown = [*list(chains)[:limit], *(chain for chain in adopted if chain not in list(chains)[:limit])]

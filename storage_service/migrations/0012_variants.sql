@@ -19,5 +19,12 @@ CREATE TABLE precomputed (
     added_at  BIGINT NOT NULL,
     automatic BIGINT NOT NULL,
     place     TEXT,
-    leaving   BIGINT NOT NULL
+    leaving   BIGINT NOT NULL,
+    version   BIGINT NOT NULL
+);
+-- Who does what only one process should do, until when (seconds since 1970).
+CREATE TABLE leases (
+    name   TEXT   PRIMARY KEY,
+    holder TEXT   NOT NULL,
+    until  BIGINT NOT NULL
 );

@@ -66,6 +66,7 @@ async def test_a_chain_is_rendered_for_earlier_and_for_new_images_until_it_is_re
         ("auto?thumb=300", "imgsvc: the format 'auto' is not supported"),
         ("webp?thumb=300&format=png", "imgsvc: the chain has format; use operations only"),
         ("webp?" + "&".join(["blur=1.2345"] * 20), "imgsvc: the chain has "),
+        (f"webp?watermark={'a' * 32}", "imgsvc: watermark shows another image"),
         ("", "imgsvc: the format '' is not supported"),
     ],
 )

@@ -13,7 +13,7 @@ import transform_service.app
 from imaging import encoding
 from imgsvc import counting
 from jobs_service import dispatcher
-from service_kit.errors import UnprocessableImage
+from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.jobs import DERIVE, Job
 from storage_service import variants as variants_module
 from storage_service.http.handlers import LIBRARY
@@ -24,6 +24,7 @@ from tests.imgsvc.test_levels import Service, embedded, running_app
 from transform_service.http import handlers
 from transform_service.metrics import VARIANTS
 from transform_service.settings import TransformSettings
+from transform_service.sources.stored import _Variants
 
 CHAIN = "webp?thumb=300&blur=2"
 URL = f".{CHAIN}"
@@ -67,9 +68,16 @@ async def get(service: Service, image_id: str, chain: str = URL, **headers: str)
 
 
 async def precompute(service: Service, image_id: str, *chains: str) -> None:
-    """Do the job of an image."""
+    """Do the job of an image, while these chains are precomputed."""
+    precomputed = service.apps[0][LIBRARY]._precomputed
+    for chain in chains:
+        await precomputed.add(chain)
     job = Job(kind=DERIVE, sha256="a" * 64, image_id=image_id, chains=chains, claim=1)
-    await service.apps[-1][handlers.JOBS].run(job)
+    try:
+        await service.apps[-1][handlers.JOBS].run(job)
+    finally:
+        await precomputed._metadata.change("DELETE FROM precomputed")
+        await precomputed.chains()
 
 
 async def test_what_is_rendered_again_is_stored_and_found_before_any_render(service: Service) -> None:
@@ -154,11 +162,48 @@ async def test_a_new_version_of_the_encoder_does_not_use_the_variants_of_the_old
 
 async def test_what_an_image_cannot_become_is_said_and_the_rest_is_made(service: Service) -> None:
     image_id = await service.upload(pictures.jpeg(900, 700))
-    with (
-        counted(stored=1),
-        pytest.raises(UnprocessableImage, match=r"^jpg\?crop=5000x5000: .*; heic\?thumb=5: the format 'heic' is not"),
-    ):
-        await precompute(service, image_id, "jpg?crop=5000x5000", "heic?thumb=5", CHAIN)
+    with counted(stored=1), pytest.raises(UnprocessableImage, match=r"^heic\?thumb=5: the format 'heic' is not"):
+        await precompute(service, image_id, "jpg?page=9", "heic?thumb=5", CHAIN)
+
+
+async def test_a_variant_that_shows_another_image_is_not_stored(service: Service) -> None:
+    image_id, mark = [await service.upload(pictures.jpeg(900, 700 + n)) for n in range(2)]
+    with counted():
+        for _ in range(3):
+            await get(service, image_id, f".webp?thumb=300&watermark={mark}")
+    await counting.add(service.apps[0])
+    (chain,) = await service.apps[0][USAGE].chains(1)
+    assert chain.chain == "webp?thumb=300&watermark=*", "the ID is that of an image that may be deleted"
+
+
+async def test_a_store_that_does_not_answer_is_no_reason_to_fail(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image_id = await service.upload(pictures.jpeg(900, 700))
+    await precompute(service, image_id, CHAIN)
+    first = (await get(service, image_id))[0]
+
+    def failing(*_: object) -> object:
+        raise Unavailable("the blob store does not respond")
+
+    monkeypatch.setattr(_Variants, "local", failing)
+    with counted(failed=1):
+        assert await get(service, image_id) == (first, "imgsvc; fwd=miss")
+
+
+async def test_the_least_used_variants_go_first(service: Service) -> None:
+    images = [await service.upload(pictures.jpeg(900, 700 + n)) for n in range(3)]
+    for image_id in images:
+        await precompute(service, image_id, CHAIN)
+    library = service.apps[0][LIBRARY]
+    await library._metadata.change("UPDATE variants SET used_at = 1")
+    await get(service, images[1])
+    stored = service.apps[-1][handlers.TRANSFORMER]._variants
+    await library.note_variants(stored._to_note)
+    await library._variants._evict(1)
+    await library._variants._evict(1)
+    with counted(used=1):
+        await get(service, images[1])
 
 
 async def test_without_a_budget_nothing_is_stored(tmp_path: Path, http: aiohttp.ClientSession) -> None:

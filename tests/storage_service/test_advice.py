@@ -6,7 +6,7 @@ import pytest
 
 from service_kit.usage import ORIGINAL, OTHER, Outcome
 from storage_service.advice import Advice, Budget, Site, advise, choose
-from storage_service.usage import ChainUsage
+from storage_service.usage import ChainUsage, Rendered
 
 SITE = Site(images=700, uploads_per_day=100)
 ROOM = Budget(bytes=10**9, cores=1, chains=40)
@@ -20,7 +20,8 @@ def used(chain: str, renders: int, variants: int = 0, hits: int = 0) -> ChainUsa
 
 
 def one(usage: ChainUsage, *, precomputed: bool = False, days: float = 1.0) -> Advice:
-    (found,) = advise([usage], days, SITE, {usage.chain} if precomputed else (), {usage.chain: 0.01})
+    there = {usage.chain: True} if precomputed else {}
+    (found,) = advise([usage], days, SITE, there, {usage.chain: Rendered(0.01, 1000, 1.0)})
     return found
 
 
@@ -49,22 +50,23 @@ def test_what_is_precomputed_counts_as_the_renders_that_it_saves() -> None:
 
 
 def test_little_is_not_worth_the_trouble() -> None:
-    (found,) = advise([used("webp?thumb=9", 50)], 1, Site(1, 0), (), {"webp?thumb=9": 0.01})
+    (found,) = advise([used("webp?thumb=9", 50)], 1, Site(1, 0), {}, {"webp?thumb=9": Rendered(0.01, 1000, 1.0)})
     assert (found.ratio > 100, found.verdict) == (True, "leave")
 
 
 def test_originals_and_the_rest_get_no_advice_and_a_chain_without_requests_does() -> None:
-    found = advise([used(ORIGINAL, 9), used(OTHER, 9)], 1, SITE, ["jpg?thumb=9"], {})
+    others = [used(ORIGINAL, 9), used(OTHER, 9), used("jpg?watermark=*", 9999)]
+    found = advise(others, 1, SITE, {"jpg?thumb=9": True}, {})
     assert [(each.chain, each.verdict) for each in found] == [("jpg?thumb=9", "drop")]
 
 
 def advice(chain: str, ratio: float, *, size: int = 100, seconds: float = 1.0, precomputed: bool = False) -> Advice:
-    return Advice(chain, 0, ratio * seconds, seconds, 0, 0, size, is_precomputed=precomputed)
+    return Advice(chain, 0, ratio * seconds, seconds, 0, 0, size, is_precomputed=precomputed, is_paid=precomputed)
 
 
 def test_the_best_chains_that_fit_are_adopted() -> None:
     offered = [advice("a", 3, size=60), advice("b", 9, size=60), advice("c", 5, size=40), advice("d", 1.9)]
-    assert choose(offered, (), replace(ROOM, bytes=100)) == (["b", "c"], [])
+    assert choose(offered, (), replace(ROOM, bytes=112)) == (["b", "c"], [])
     assert choose(offered, (), replace(ROOM, chains=1)) == (["b"], [])
     assert choose(offered, (), replace(ROOM, cores=2.5 / 86_400)) == (["b", "c"], [])
 
@@ -73,6 +75,25 @@ def test_a_chain_that_an_operator_added_stays_and_takes_its_room() -> None:
     offered = [advice("a", 0, size=70, precomputed=True), advice("b", 9, size=40)]
     assert choose(offered, (), replace(ROOM, bytes=100)) == ([], [])
     assert choose(offered, ["a"], replace(ROOM, bytes=100)) == (["b"], ["a"])
+
+
+def test_what_no_longer_fits_is_dropped_worst_first() -> None:
+    kept = [advice("a", 9, size=60, precomputed=True), advice("b", 5, size=60, precomputed=True)]
+    assert choose(kept, ["a", "b"], replace(ROOM, bytes=120)) == ([], [])
+    assert choose(kept, ["a", "b"], replace(ROOM, bytes=119)) == ([], ["b"])
+    assert choose(kept, ["a"], replace(ROOM, bytes=119)) == ([], ["a"]), "an operator's chain stays"
+
+
+def test_a_backfill_in_progress_counts_against_the_cores() -> None:
+    filling = replace(advice("a", 9, precomputed=True), is_paid=False, existing_seconds=7 * 86_400)
+    assert choose([filling, advice("b", 9)], ["a"], replace(ROOM, cores=2)) == (["b"], [])
+    assert choose([filling, advice("b", 9)], ["a"], replace(ROOM, cores=1.00002)) == ([], []), "it is no better"
+
+
+def test_results_from_the_cache_are_no_savings() -> None:
+    usage = used("webp?thumb=300", renders=0, variants=1000)
+    (found,) = advise([usage], 1, SITE, {usage.chain: True}, {usage.chain: Rendered(0.01, 1000, share=0.1)})
+    assert found.saves_seconds == pytest.approx(1)
 
 
 def test_a_chain_gives_way_only_to_one_that_is_much_better() -> None:

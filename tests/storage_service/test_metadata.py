@@ -672,7 +672,7 @@ async def test_slow_uploads_do_not_delay_queries(postgres_url: str) -> None:
 
 
 async def forget_the_last_migrations(store: MetadataStore) -> None:
-    newer = ("variants", "precomputed", "usage_chains", "usage_images", "usage_batches", "jobs", "levels")
+    newer = ("variants", "precomputed", "leases", "usage_chains", "usage_images", "usage_batches", "jobs", "levels")
     for table in (*newer, "keys", "spaces", "upload_tokens", "audit"):
         await run_sql(store, f"DROP TABLE {table}")
     await run_sql(store, "DROP INDEX images_of_space")

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -11,10 +12,13 @@ from service_kit.jobs import Outcome, Settlement
 from service_kit.spool import Spool, Spooled
 from service_kit.usage import ChainCount, UsageBatch
 from storage_service import jobs as jobs_module
+from storage_service import leases
 from storage_service import precomputing as module
 from storage_service import usage as usage_module
+from storage_service import variants as variants_module
 from storage_service.blobs import Blobs
 from storage_service.jobs import Jobs
+from storage_service.leases import Lease
 from storage_service.metadata.base import MetadataStore
 from storage_service.precomputed import Precomputed
 from storage_service.precomputing import Precomputing
@@ -136,6 +140,63 @@ async def test_the_variants_of_a_chain_that_is_removed_go(
     assert len([path for path in (tmp_path / "blobs" / "variants").rglob("*") if path.is_file()]) == 3
 
 
+async def test_another_version_of_the_encoder_gives_all_images_their_jobs_again(
+    store: MetadataStore,
+    precomputing: Precomputing,
+    variants: Variants,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    image = record(1)
+    await add(store, image)
+    await Precomputed(store).add(CHAIN)
+    while await precomputing.step():
+        pass
+    await Jobs(store).forget(image.sha256)
+    path = variants._blobs.spool_folder / "new"
+    path.write_bytes(b"variant")
+    digest = hashlib.sha256(b"variant").hexdigest()
+    await variants.keep(image, digest, Spooled(path, 7, digest), CHAIN)
+    monkeypatch.setattr(variants_module, "VERSION", 99)
+    while await precomputing.step():
+        pass
+    assert (await Jobs(store).waiting())[0] == 1
+    await variants.sweep(timedelta(hours=1))
+    assert await store.fetch("SELECT name FROM variants") == []
+    folder = variants._blobs.spool_folder.parent / "variants"
+    assert not [file for file in folder.rglob("*") if file.is_file()]
+
+
+async def test_earlier_images_wait_while_storage_is_full(
+    store: MetadataStore, precomputing: Precomputing, variants: Variants
+) -> None:
+    await add(store, record(1))
+    await Precomputed(store).add(CHAIN)
+    await store.change(
+        "INSERT INTO variants (sha256, name, version, bytes, digest, about, used_at) VALUES ('', '', 0, $1, '', '', 0)",
+        variants.limit,
+    )
+    assert not await precomputing.step()
+    assert (await Jobs(store).waiting())[0] == 0
+    await store.change("DELETE FROM variants")
+    assert await precomputing.step()
+
+
+async def test_one_process_at_a_time_has_a_lease(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1000]
+    monkeypatch.setattr(leases.time, "time", lambda: now[0])
+    first, second = Lease(store, "x", 60), Lease(store, "x", 60)
+    assert [await first.take(), await second.take(), await first.take()] == [True, False, True]
+    now[0] += 61
+    assert [await second.take(), await first.take()] == [True, False]
+
+
+async def test_the_service_does_not_take_over_what_an_operator_adds(store: MetadataStore) -> None:
+    precomputed = Precomputed(store)
+    await precomputed.add(CHAIN)
+    await precomputed.add(CHAIN, automatic=True)
+    assert [each.automatic for each in await precomputed.all()] == [False]
+
+
 async def test_a_chain_that_is_added_again_while_it_is_removed_stays(
     store: MetadataStore, precomputing: Precomputing
 ) -> None:
@@ -162,7 +223,10 @@ async def test_automatic_mode_adopts_what_is_worth_it_and_drops_it_a_day_later(
     assert await precomputed.chains() == ("jpg?thumb=1",)
     row = {"chain": CHAIN, "outcome": "level", "requests": 1000, "milliseconds": 5000.0, "bytes": 10**6}
     await usage.add(UsageBatch(id="a" * 32, chains=[ChainCount(**row)], images=[]))
-    await precomputing.decide()
+    for _ in range(3):
+        assert await precomputed.chains() == ("jpg?thumb=1",), "no crawler decides"
+        now[0] += 601
+        await precomputing.decide()
     assert [(each.chain, each.automatic) for each in await precomputed.all()] == [("jpg?thumb=1", False), (CHAIN, True)]
     now[0] += 12 * 3600
     await precomputing.decide()

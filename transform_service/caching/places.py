@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from imaging.levels import Level
-from imaging.locator import Located, Variant
+from imaging.locator import Located
 from service_kit.urls import parts_of, redacted
 from transform_service.settings import TransformSettings
 
@@ -70,10 +70,18 @@ class BlobPlaces:
 
     def has(self, located: Located) -> bool:
         """Whether the image, and each of its levels and variants, is where images may be."""
-        derived: list[Level | Variant] = [*(located.levels or ()), *(located.variants or ())]
-        return self._has(located) and all(self._has(each) for each in derived)
+        files = [variant.path for variant in located.variants or () if variant.path]
+        return (
+            self._has(located)
+            and all(self._has(level) for level in located.levels or ())
+            and (self._any or all(map(self._has_file, files)))
+        )
 
-    def _has(self, located: Located | Level | Variant) -> bool:
+    def has_url(self, url: str) -> bool:
+        """Whether a URL leads to where images may be."""
+        return self._any or self._has_url(url)
+
+    def _has(self, located: Located | Level) -> bool:
         if (located.path is None) == (located.url is None):
             return False
         if self._any:

@@ -1,5 +1,6 @@
 """The record cache: keeps answers of the storage service for minutes, or until the image is deleted."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from cachetools import TTLCache
@@ -7,7 +8,7 @@ from pydantic import ValidationError
 
 from imaging.formats import FORMATS
 from imaging.levels import Level
-from imaging.locator import Located, Locator, Variant
+from imaging.locator import Located, Locator, NewVariant, Variant
 from service_kit.errors import Gone, Unavailable
 from transform_service.caching.places import BlobPlaces
 from transform_service.caching.store import CacheStore
@@ -69,10 +70,18 @@ class CachedLocator:
         await self._storage.drop_level(image_id, level)
         await self._read_again(image_id)
 
-    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
+    async def variant_url(self, image_id: str, key: str) -> str:
         """See Locator."""
-        await self._storage.keep_variant(image_id, key, chain, file)
+        return await self._storage.variant_url(image_id, key)
+
+    async def keep_variant(self, image_id: str, variant: NewVariant) -> None:
+        """See Locator."""
+        await self._storage.keep_variant(image_id, variant)
         await self._read_again(image_id)
+
+    async def note_variants(self, keys: Sequence[str]) -> None:
+        """See Locator."""
+        await self._storage.note_variants(keys)
 
     async def drop_variant(self, image_id: str, variant: Variant) -> None:
         """See Locator."""

@@ -12,6 +12,7 @@ from service_kit.errors import BadRequest
 from service_kit.http import access, paths, queries
 from service_kit.http.attachments import attachment
 from service_kit.http.delivery import (
+    FILE_CONDITIONS,
     caching_for,
     check_match,
     guard_headers,
@@ -152,12 +153,14 @@ async def _respond(
         viewed = replace(image, guard=guard, caching=caching_for(image.caching, guard, viewer))
         headers = _headers(request, viewed, planned, output, chain.parameters.get(DOWNLOAD))
         headers |= guard_headers(guard, viewer)
-        headers[usage.HEADER] = usage.header(Outcome.RESULT, 0, planned.chain)
+        if request.method != "POST":
+            headers[usage.HEADER] = usage.header(Outcome.RESULT, 0, planned.chain)
         check_match(request, planned.key)
         if is_unchanged(request, planned.key):
             return not_modified(headers)
         result = await transformer.render(image, planned, overlays)
-        headers[usage.HEADER] = usage.header(_outcome(result.timings), _rendered(), planned.chain)
+        if usage.HEADER in headers:
+            headers[usage.HEADER] = usage.header(_outcome(result.timings), _rendered(), planned.chain)
         if result.timings.source in _CACHE_STATUS:
             headers["Cache-Status"] = _CACHE_STATUS[result.timings.source]
         if accelerated := _accelerated(request, result):
@@ -186,10 +189,12 @@ def _headers(
 
 def _accelerated(request: web.Request, result: Result) -> str | None:
     """The path under which nginx sends a stored variant; None if this service has to send the result."""
-    settings, folder = request.app[SETTINGS], request.app[SETTINGS].blob_folder
-    if not settings.accel_prefix or folder is None or result.stored is None or request.method != "GET":
+    settings, folder, file = request.app[SETTINGS], request.app[SETTINGS].blob_folder, result.stored
+    if not settings.accel_prefix or folder is None or file is None or not file.is_relative_to(folder):
         return None
-    return settings.accel_prefix + str(result.stored.relative_to(folder))
+    if request.method != "GET" or any(name in request.headers for name in FILE_CONDITIONS):
+        return None
+    return settings.accel_prefix + str(file.relative_to(folder))
 
 
 def _outcome(timings: Timings) -> Outcome:

@@ -45,8 +45,8 @@ class StoredVariants(Protocol):
     def local(self, variant: Variant) -> AbstractAsyncContextManager[Path]:
         """A context in which a variant is a local file. Raises VariantLost."""
 
-    async def keep(self, key: str, chain: str, file: Path) -> None:
-        """Store a variant. Raises a ServiceError if that is not possible."""
+    async def keep(self, key: str, chain: str, file: Path, *, hot: bool) -> None:
+        """Store a variant; see NewVariant. Raises a ServiceError if that is not possible."""
 
     async def drop(self, variant: Variant) -> None:
         """Remove a variant that is lost or damaged. Raises a ServiceError if that is not possible."""

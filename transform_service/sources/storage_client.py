@@ -4,7 +4,7 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
@@ -18,7 +18,7 @@ from yarl import URL
 
 from imaging.formats import FORMATS, SNIFF_BYTES, sniff
 from imaging.levels import Level
-from imaging.locator import Located, Variant
+from imaging.locator import Located, NewVariant, Variant
 from service_kit.access import Identity, identity_from
 from service_kit.errors import (
     BadGateway,
@@ -32,7 +32,7 @@ from service_kit.errors import (
     WrongCredential,
 )
 from service_kit.http import tracing
-from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, level_path, stored_variant_path
+from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, VARIANTS_USED, level_path, stored_variant_path
 from service_kit.http.problems import REFUSED_HEADER
 from service_kit.observing.logging import request_id
 from service_kit.threads import in_thread
@@ -41,8 +41,8 @@ from transform_service.sources._bounded import bounded
 
 logger = logging.getLogger(__name__)
 
-_MOST = 64 * 1024
-"""The longest answer about an image, in bytes, with the signed URLs of its levels and variants in it."""
+_MOST = 32 * 1024
+"""The longest answer about an image, in bytes, with the signed URLs of its levels, and its variants, in it."""
 _LEVEL_SECONDS = 30.0
 """Time for storing a level, which nobody waits for."""
 _OURS = "application/problem+json"
@@ -143,11 +143,28 @@ class StorageClient:
         """See Locator."""
         await self._change(("DELETE", level_path(image_id, level.side)), image_id, _if_match(level.sha256))
 
-    async def keep_variant(self, image_id: str, key: str, chain: str, file: Path) -> None:
+    async def variant_url(self, image_id: str, key: str) -> str:
         """See Locator."""
-        content = await in_thread(file.read_bytes)
-        path = f"{stored_variant_path(image_id, key)}?chain={quote(chain, safe='')}"
+        answer = await self._ask(stored_variant_path(image_id, key), {})
+        if answer.status in _KNOWN and answer.is_ours:
+            kind, text = _KNOWN[answer.status]
+            raise kind(text.format(image_id))
+        url = answer.body.decode(errors="replace")
+        if answer.status != HTTPStatus.OK or not self._places.has_url(url):
+            raise Unavailable("the storage service does not say where a variant is; retry later")
+        return url
+
+    async def keep_variant(self, image_id: str, variant: NewVariant) -> None:
+        """See Locator."""
+        content = await in_thread(variant.file.read_bytes)
+        query = f"chain={quote(variant.chain, safe='')}&hot={variant.hot:d}"
+        path = f"{stored_variant_path(image_id, variant.key)}?{query}"
         await self._change(("PUT", path), image_id, {"Content-Type": "application/octet-stream"}, content)
+
+    async def note_variants(self, keys: Sequence[str]) -> None:
+        """See Locator."""
+        headers = {"Content-Type": "application/json"}
+        await self._change(("POST", VARIANTS_USED), "", headers, json.dumps({"keys": list(keys)}).encode())
 
     async def drop_variant(self, image_id: str, variant: Variant) -> None:
         """See Locator."""

@@ -9,7 +9,7 @@ import aiohttp
 from cachetools import LRUCache
 
 from imaging.levels import Level
-from imaging.locator import Located, Variant, explain_missing
+from imaging.locator import Located, NewVariant, Variant, explain_missing
 from service_kit.access import Guard, Identity, Visibility, check_view
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
 from service_kit.ids import checked_image_id
@@ -102,7 +102,7 @@ class StoredSource(Source):
             return
 
         def fetch(spool: Spool) -> AbstractAsyncContextManager[Spooled]:
-            return self.fetched(located, spool)
+            return self.fetched(located, located.url or "", spool)
 
         async with self._cache.open(located.sha256, located.bytes, fetch, name) as path:
             if path:
@@ -120,18 +120,18 @@ class StoredSource(Source):
             return
         try:
             digest = await in_thread(sha256_of, level.path)
-        except FileNotFoundError as error:
+        except OSError as error:
             raise _Lost from error
         if digest != level.sha256:
             raise _Lost
         self._sound[level.sha256] = True
 
     @asynccontextmanager
-    async def fetched(self, located: Located | Level | Variant, spool: Spool) -> AsyncIterator[Spooled]:
+    async def fetched(self, located: Located | Level | Variant, url: str, spool: Spool) -> AsyncIterator[Spooled]:
         """The blob in a spool. Raises _Lost if the blob store does not have it as it was uploaded."""
         async with spool.writer(located.bytes, "the stored image") as writer:
             try:
-                async with self._session.get(located.url or "") as response:
+                async with self._session.get(url) as response:
                     if response.status in _MISSING or (response.content_length or located.bytes) != located.bytes:
                         raise _Lost
                     response.raise_for_status()
@@ -191,7 +191,8 @@ class _Variants:
         """See StoredVariants."""
         try:
             if variant.path is None:
-                async with self._source.fetched(variant, self._source.tools.spool) as fetched:
+                url = await self._source.tools.locator.variant_url(self._image_id, variant.key)
+                async with self._source.fetched(variant, url, self._source.tools.spool) as fetched:
                     yield fetched.path
             elif _is_whole(variant.path, variant.bytes):
                 await self._source.verify(variant)
@@ -201,9 +202,9 @@ class _Variants:
         except _Lost as error:
             raise VariantLost from error
 
-    async def keep(self, key: str, chain: str, file: Path) -> None:
+    async def keep(self, key: str, chain: str, file: Path, *, hot: bool) -> None:
         """See StoredVariants."""
-        await self._source.tools.locator.keep_variant(self._image_id, key, chain, file)
+        await self._source.tools.locator.keep_variant(self._image_id, NewVariant(key, chain, file, hot))
 
     async def drop(self, variant: Variant) -> None:
         """See StoredVariants."""
@@ -213,5 +214,5 @@ class _Variants:
 def _is_whole(path: Path, size: int) -> bool:
     try:
         return path.stat().st_size == size
-    except FileNotFoundError:
+    except OSError:
         return False

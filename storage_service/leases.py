@@ -1,0 +1,27 @@
+"""Leases: what only one process of all nodes should do at a time."""
+
+import time
+from uuid import uuid4
+
+from storage_service.metadata.base import MetadataStore
+
+_TAKE = """
+    INSERT INTO leases AS held (name, holder, until) VALUES ($1, $2, $3)
+    ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
+    WHERE held.holder = excluded.holder OR held.until < $4
+"""
+
+
+class Lease:
+    """The right to do something, for `seconds` after each `take`. A process that is gone loses it then."""
+
+    def __init__(self, metadata: MetadataStore, name: str, seconds: int) -> None:
+        self._metadata = metadata
+        self._name = name
+        self._seconds = seconds
+        self._holder = uuid4().hex
+
+    async def take(self) -> bool:
+        """Take or renew the lease. Returns False if another process has it."""
+        now = int(time.time())
+        return await self._metadata.change(_TAKE, self._name, self._holder, now + self._seconds, now) > 0
