@@ -54,6 +54,28 @@ def restarted(edge: Edge, **environment: str) -> Iterator[None]:
 
 
 @contextmanager
+def jobs(edge: Edge) -> Iterator[None]:
+    """Run the jobs service, too."""
+    edge.ports["jobs"] = free_port()
+    settings = {
+        "JOBS_PORT": str(edge.ports["jobs"]),
+        "STORAGE_URL": f"http://127.0.0.1:{edge.ports['storage']}",
+        "TRANSFORM_URL": f"http://127.0.0.1:{edge.ports['transform']}",
+    }
+    with _process(edge, "jobs", [sys.executable, "-m", "jobs_service"], settings):
+        yield
+
+
+@contextmanager
+def varnish_restarted(edge: Edge) -> Iterator[None]:
+    """Run Varnish again, with an empty cache, while the others go on."""
+    edge.processes["varnish"].terminate()
+    edge.processes["varnish"].wait(20)
+    with _process(edge, "varnish", ["bash", str(edge.folder / "varnish" / "start")], _varnish_settings(edge)):
+        yield
+
+
+@contextmanager
 def _process(edge: Edge, name: str, command: list[str], environment: dict[str, str]) -> Iterator[None]:
     log = edge.folder / f"{name}.log"
     variables = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
@@ -80,6 +102,8 @@ def _transform(edge: Edge, environment: dict[str, str]) -> AbstractContextManage
         "STORAGE_URL": f"http://127.0.0.1:{edge.ports['storage']}",
         "SPOOL_DIR": str(edge.folder / "spool-transform"),
         "RESULT_CACHE_URL": "memory://",
+        "BLOB_URL": f"file://{edge.folder}/data/blobs",
+        "ACCEL_PREFIX": "/originals/",
     }
     return _process(edge, "transform", [sys.executable, "-m", "transform_service"], {**settings, **environment})
 
@@ -126,9 +150,16 @@ def _varnish(edge: Edge, environment: dict[str, str]) -> AbstractContextManager[
             "varnishd -F": "varnishd -j none -F",
         },
     )
-    settings = {"ORIGIN": f"127.0.0.1:{edge.ports['nginx']}", "DRAIN_SECONDS": "0", "VARNISH_SIZE": "64m"}
-    settings["USAGE_URL"] = f"http://127.0.0.1:{edge.ports['storage']}"
-    return _process(edge, "varnish", ["bash", str(code / "start")], {**settings, **environment})
+    return _process(edge, "varnish", ["bash", str(code / "start")], {**_varnish_settings(edge), **environment})
+
+
+def _varnish_settings(edge: Edge) -> dict[str, str]:
+    return {
+        "ORIGIN": f"127.0.0.1:{edge.ports['nginx']}",
+        "DRAIN_SECONDS": "0",
+        "VARNISH_SIZE": "64m",
+        "USAGE_URL": f"http://127.0.0.1:{edge.ports['storage']}",
+    }
 
 
 def _copy(edge: Edge, name: str, replaced: dict[str, object]) -> Path:
