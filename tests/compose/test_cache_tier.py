@@ -79,6 +79,55 @@ async def test_no_node_renders_what_another_one_has_rendered(
     assert nodes.counted("transform", "imgsvc_renders_total") - before == 1
 
 
+async def test_precomputed_variants_refill_an_empty_cache_without_a_render(
+    nodes: Stack, urls: list[str], http: aiohttp.ClientSession
+) -> None:
+    storage, chain = nodes.containers("storage")[0], "webp?thumb=123&blur=1.5"
+
+    def precompute(*arguments: str) -> str:
+        return nodes.docker("exec", storage, "python", "-m", "imgsvc", "precompute", *arguments)
+
+    async def variants() -> int:
+        printed = await asyncio.to_thread(precompute, "status", "--json")
+        found = [each for each in json.loads(printed)["chains"] if each["chain"] == chain]
+        return int(found[0]["variants"]) if found else -1
+
+    async def until(number: int) -> None:
+        async with asyncio.timeout(60):
+            while await variants() != number:
+                await asyncio.sleep(0.5)
+
+    first = await upload(http, urls[0], bytes(pictures.noise(302, 200).jpegsave_buffer()))
+    await asyncio.to_thread(precompute, "add", f".{chain}")
+    contents = await asyncio.to_thread(
+        nodes.docker, "exec", nodes.containers("postgres")[0], "psql", "-qtA", "-U", "imgsvc", "-c",
+        "SELECT count(DISTINCT sha256) FROM images WHERE deleted_at IS NULL",
+    )  # fmt: skip
+    await until(int(contents))
+    second = await upload(http, urls[1], bytes(pictures.noise(301, 200).jpegsave_buffer()))
+    await until(int(contents) + 1)
+    before = nodes.counted("transform", "imgsvc_renders_total")
+    for container in nodes.containers("varnish"):
+        await asyncio.to_thread(nodes.docker, "restart", "-t", "30", container)
+        await asyncio.to_thread(nodes.wait_healthy, container)
+    for image_id in (first, second):
+        for url in nodes.urls():
+            status, body, answer = await fetch(http, f"{url}/v1/images/{image_id}.{chain}")
+            assert (status, answer.headers["Content-Type"]) == (200, "image/webp")
+            assert (answer.headers["X-Cache"], answer.headers["Cache-Status"]) == ("MISS", "imgsvc; hit")
+            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
+            assert not {"Last-Modified", "Usage", "Xkey"} & set(answer.headers)
+            assert body[:4] == b"RIFF"
+            cached = await fetch(http, f"{url}/v1/images/{image_id}.{chain}", headers={"Range": "bytes=0-3"})
+            assert (cached[0], cached[1], cached[2].headers["X-Cache"]) == (206, b"RIFF", "HIT")
+    assert nodes.counted("transform", "imgsvc_renders_total") == before
+    async with http.delete(f"{urls[0]}/v1/images/{first}") as deleted:
+        assert deleted.status == 204
+    await until(int(contents))
+    await asyncio.to_thread(precompute, "remove", chain)
+    await until(-1)
+
+
 def spellings(url: str, image_id: str) -> list[str]:
     """URLs of variants of an image on one node, each in all its spellings."""
     variants = ["", ".webp", ".webp?thumb=50", "?rotate=90&thumb=60", ".jpg?thumb=70", ".auto?thumb=80"]
@@ -315,55 +364,6 @@ async def test_every_request_is_counted_hits_included(
     assert first["requests"] >= number / 10
     assert first["outcomes"]["hit"] > number / 10 - 20
     assert 1 <= first["renders"] <= 2
-
-
-async def test_precomputed_variants_refill_an_empty_cache_without_a_render(
-    nodes: Stack, urls: list[str], http: aiohttp.ClientSession
-) -> None:
-    storage, chain = nodes.containers("storage")[0], "webp?thumb=123&blur=1.5"
-
-    def precompute(*arguments: str) -> str:
-        return nodes.docker("exec", storage, "python", "-m", "imgsvc", "precompute", *arguments)
-
-    async def variants() -> int:
-        printed = await asyncio.to_thread(precompute, "status", "--json")
-        found = [each for each in json.loads(printed)["chains"] if each["chain"] == chain]
-        return int(found[0]["variants"]) if found else -1
-
-    async def until(number: int) -> None:
-        async with asyncio.timeout(60):
-            while await variants() != number:
-                await asyncio.sleep(0.5)
-
-    first = await upload(http, urls[0], bytes(pictures.noise(302, 200).jpegsave_buffer()))
-    await asyncio.to_thread(precompute, "add", f".{chain}")
-    contents = await asyncio.to_thread(
-        nodes.docker, "exec", nodes.containers("postgres")[0], "psql", "-qtA", "-U", "imgsvc", "-c",
-        "SELECT count(DISTINCT sha256) FROM images WHERE deleted_at IS NULL",
-    )  # fmt: skip
-    await until(int(contents))
-    second = await upload(http, urls[1], bytes(pictures.noise(301, 200).jpegsave_buffer()))
-    await until(int(contents) + 1)
-    before = nodes.counted("transform", "imgsvc_renders_total")
-    for container in nodes.containers("varnish"):
-        await asyncio.to_thread(nodes.docker, "restart", "-t", "30", container)
-        await asyncio.to_thread(nodes.wait_healthy, container)
-    for image_id in (first, second):
-        for url in nodes.urls():
-            status, body, answer = await fetch(http, f"{url}/v1/images/{image_id}.{chain}")
-            assert (status, answer.headers["Content-Type"]) == (200, "image/webp")
-            assert (answer.headers["X-Cache"], answer.headers["Cache-Status"]) == ("MISS", "imgsvc; hit")
-            assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
-            assert not {"Last-Modified", "Usage", "Xkey"} & set(answer.headers)
-            assert body[:4] == b"RIFF"
-            cached = await fetch(http, f"{url}/v1/images/{image_id}.{chain}", headers={"Range": "bytes=0-3"})
-            assert (cached[0], cached[1], cached[2].headers["X-Cache"]) == (206, b"RIFF", "HIT")
-    assert nodes.counted("transform", "imgsvc_renders_total") == before
-    async with http.delete(f"{urls[0]}/v1/images/{first}") as deleted:
-        assert deleted.status == 204
-    await until(int(contents))
-    await asyncio.to_thread(precompute, "remove", chain)
-    await until(-1)
 
 
 async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(

@@ -58,7 +58,9 @@ async def test_the_clients_request_id_is_in_the_log_of_every_service(
     assert found["storage"][0]["uri"].startswith("/internal/images/")
     assert found["nginx"][0]["timing"].startswith("source;dur=")
     seconds = [found[part][0]["seconds"] for part in ("varnish", "nginx", "transform")]
-    assert seconds[0] > 0.9 * seconds[2] > 0  # transform may read its clock after Varnish has the response
+    assert (
+        seconds[0] > 0.3 * seconds[2] > 0
+    )  # on busy cores, transform reads its clock long after Varnish has the response
 
 
 async def test_bytes_from_hostile_clients_do_not_break_log_lines(running: Stack) -> None:
