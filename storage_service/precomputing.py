@@ -21,7 +21,7 @@ _AT_ONCE, _MOST_WAITING = 100, 300
 """Contents that get jobs at once, and jobs that may be waiting then: those of new uploads are never far behind."""
 _RECENT, _DAY = 2, 25
 """Hours by which chains are adopted, so that new demand is seen within the hour, and by which they are dropped."""
-_DECIDE_SECONDS, _TIMES = 600.0, 3
+_DECIDE_SECONDS, _TIMES = 600.0, 2
 """How often chains are chosen, and how many times in a row a chain must be worth it: no crawler decides."""
 _LEASE_SECONDS = 60
 

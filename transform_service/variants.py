@@ -128,6 +128,7 @@ class Variants:
 
         task = self._tasks[key] = asyncio.create_task(in_turn())
         task.add_done_callback(lambda _: self._ended(key, task))
+        task.add_done_callback(lambda _: work.close())  # if it was cancelled before it began
 
     def _ended(self, key: str, task: asyncio.Task[None]) -> None:
         if self._tasks.get(key) is task:

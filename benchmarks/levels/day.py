@@ -45,6 +45,7 @@ _EVENING = ("webp?thumb=300", "jpg?resize=640x480,cover", "webp?resize=400x400,c
 _RARE = 0.02
 """The share of requests for chains that nobody else requests."""
 _STEPS, _STEP_SECONDS, _FIRST_HOUR, _NOON = 144, 600.0, 5, 72
+_PACE_SECONDS = 5.0
 _PRINTED = 12
 """After how many steps a line is printed."""
 _EXPONENT, _CLIENTS, _PHOTOS = 1.0, 4, 20
@@ -114,8 +115,10 @@ async def _day(chosen: argparse.Namespace, *, automatic: bool) -> Day:
                 for _ in range(chosen.uploads * (step + 1) // _STEPS - chosen.uploads * step // _STEPS):
                     await site.upload(next(photos))
                 await _note(day, site, step, automatic=automatic)
-                clock[0] += _STEP_SECONDS
-                await site.jobs_done()
+                end = clock[0] + _STEP_SECONDS
+                while clock[0] < end and await site.jobs_done():
+                    clock[0] += _PACE_SECONDS
+                clock[0] = end
                 if (step + 1) % _PRINTED == 0:
                     print(f"  {(step + 1) / 6:4.1f} h  {sum(day.live[-_PRINTED:]):6.1f} s of live renders", flush=True)
             day.left = await site.delete_all()
@@ -204,11 +207,12 @@ class _Site:
         seconds, self._known = total - self._known, total
         return seconds
 
-    async def jobs_done(self) -> None:
-        """Let the jobs be done that are due by the simulated time."""
+    async def jobs_done(self) -> bool:
+        """Let the jobs be done that are due by the simulated time. Returns whether others will be."""
         due = "SELECT count(*) FROM jobs WHERE failed_at IS NULL AND due_at <= $1"
         while await self.precomputing.step() or (await self._metadata.fetch(due, jobs._now()))[0][0]:  # noqa: ASYNC110, SLF001
             await asyncio.sleep(0.02)
+        return (await self.app[JOBS].waiting())[0] > 0
 
     def stored(self) -> tuple[int, int]:
         """The number and the bytes of stored variants."""

@@ -223,7 +223,7 @@ async def test_automatic_mode_adopts_what_is_worth_it_and_drops_it_a_day_later(
     assert await precomputed.chains() == ("jpg?thumb=1",)
     row = {"chain": CHAIN, "outcome": "level", "requests": 1000, "milliseconds": 5000.0, "bytes": 10**6}
     await usage.add(UsageBatch(id="a" * 32, chains=[ChainCount(**row)], images=[]))
-    for _ in range(3):
+    for _ in range(2):
         assert await precomputed.chains() == ("jpg?thumb=1",), "no crawler decides"
         now[0] += 601
         await precomputing.decide()
