@@ -57,7 +57,7 @@ class Located(BaseModel):
     levels: tuple[Level, ...] | None = None
     """Those that are stored; None if storage keeps none."""
     variants: tuple[Variant, ...] | None = None
-    """Those that are stored, last used first; None if storage keeps none."""
+    """Those that are stored, precomputed ones first; None if storage keeps none."""
     precomputed: tuple[str, ...] = ()
     """The chains whose variants are to be stored."""
 

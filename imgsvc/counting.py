@@ -1,4 +1,4 @@
-"""Counts what viewers request, where there is no Varnish whose log says it."""
+"""Counts what viewers request when the service runs without Varnish, whose log would show it."""
 
 import asyncio
 import logging

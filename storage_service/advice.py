@@ -84,7 +84,7 @@ def advise(
     `precomputed`: the chains, and whether earlier images have their variants. `rendered` is what renders of each chain
     took in the past, when they were needed.
     """
-    # Those that show other images (=*) cannot be stored.
+    # A chain with another image in it (=*) is never stored.
     found = {each.chain: each for each in chains if each.chain not in {ORIGINAL, OTHER} and "=*" not in each.chain}
     for name in precomputed:
         found.setdefault(name, ChainUsage(name))

@@ -196,7 +196,7 @@ class Derivatives(abc.ABC):
         return True
 
     async def with_rows(self, column: str, values: Collection[str], where: str = "", *more: object) -> set[str]:
-        """Those of the values of a column that rows of contents that images have, have."""
+        """The given values of a column that occur in rows whose content still belongs to an image."""
         if not values:
             return set()
         marks = ", ".join(f"${n + 1 + len(more)}" for n in range(len(values)))

@@ -98,7 +98,7 @@ class Jobs:
         operations, fmt = parse_canonical(text, max_operations=self._max_operations)
         try:
             planned = await self._transformer.plan(image, Chain(text, operations, {}), fmt)
-        except (BadRequest, UnprocessableImage) as error:  # whoever requests it gets that, too
+        except (BadRequest, UnprocessableImage) as error:  # a request for it would get the same error
             logger.info("the image %s has no variant %s: %s", image.image_id, text, error.detail.splitlines()[0])
             return
         if planned.plan is None or planned.key in image.variants.there:

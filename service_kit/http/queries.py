@@ -1,7 +1,7 @@
 """Queries of requests that are not for a variant. Nothing in them is ignored silently."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from aiohttp import web
 
@@ -48,3 +48,11 @@ def parameters(request: web.Request, known: Collection[str] = ()) -> dict[str, s
             advice = hint(name, known) if known else "remove it, since this path has no parameters"
             raise BadRequest(f"unknown parameter {name[:64]!r}; {advice}")
     return found
+
+
+def whole_number(given: Mapping[str, str], name: str, default: int, most: int) -> int:
+    """The value of a parameter, from 1 to `most`. Raises BadRequest for anything else."""
+    text = given.get(name, str(default))
+    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= most:
+        return int(text)
+    raise BadRequest(f"{name}={text[:64]!r} is not a whole number from 1 to {most}")

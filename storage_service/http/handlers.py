@@ -1,7 +1,6 @@
 """The HTTP API of the storage service: uploads, originals, info, lists, deletion."""
 
 import base64
-import re
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
@@ -118,7 +117,7 @@ async def info(request: web.Request) -> web.Response:
 async def list_images(request: web.Request) -> web.Response:
     """One page of images, newest first. The `cursor` in the response leads to the next page."""
     given = queries.parameters(request, _LIST_PARAMETERS)
-    limit = _limit(given.get("limit", str(_DEFAULT_PAGE)))
+    limit = queries.whole_number(given, "limit", _DEFAULT_PAGE, _MAX_PAGE)
     after = _position(given["cursor"]) if "cursor" in given else None
     with spans.during("record"):
         records = await request.app[LIBRARY].page(limit + 1, after, _space(request, given))
@@ -264,12 +263,6 @@ def _details(record: ImageRecord, base: str) -> dict[str, Any]:
             "webp": paths.image_url(record.image_id, "webp", base),
         },
     }
-
-
-def _limit(text: str) -> int:
-    if re.fullmatch("[0-9]{1,9}", text) and 1 <= int(text) <= _MAX_PAGE:
-        return int(text)
-    raise BadRequest(f"limit={text[:64]!r} is not a whole number from 1 to {_MAX_PAGE}")
 
 
 def _cursor(record: ImageRecord) -> str:

@@ -1,11 +1,9 @@
 """Usage over HTTP: batches from Varnish's nodes, and reports for administrators."""
 
-import re
 from typing import Any
 
 from aiohttp import web
 
-from service_kit.errors import BadRequest
 from service_kit.http import paths, queries
 from service_kit.http.json_bodies import read_json
 from service_kit.usage import UsageBatch
@@ -36,8 +34,8 @@ async def add(request: web.Request) -> web.Response:
 async def report(request: web.Request) -> web.Response:
     """What was requested most in the last `hours`."""
     given = queries.parameters(request, ("hours", "limit"))
-    hours = _number(given, "hours", _DEFAULT_HOURS, MOST_HOURS)
-    limit = _number(given, "limit", _DEFAULT_LIMIT, _MOST)
+    hours = queries.whole_number(given, "hours", _DEFAULT_HOURS, MOST_HOURS)
+    limit = queries.whole_number(given, "limit", _DEFAULT_LIMIT, _MOST)
     body = await described(request.app[USAGE], request.app[PRECOMPUTED], hours, limit)
     return web.json_response(body, headers={"Cache-Control": "no-store"})
 
@@ -78,7 +76,7 @@ def _chain(chain: ChainUsage, total: int, days: float) -> dict[str, Any]:
 
 
 def _advice(advice: Advice | None) -> dict[str, Any] | None:
-    """What precomputing a chain would save and cost, per day; None for what cannot be precomputed."""
+    """What precomputing a chain would save and cost, per day. None if it cannot be precomputed."""
     if advice is None:
         return None
     return {
@@ -88,10 +86,3 @@ def _advice(advice: Advice | None) -> dict[str, Any] | None:
         "new_images": {"seconds": round(advice.new_seconds, 3), "bytes": int(advice.new_bytes)},
         "existing_images": {"seconds": round(advice.existing_seconds, 3), "bytes": int(advice.existing_bytes)},
     }
-
-
-def _number(given: dict[str, str], name: str, default: int, most: int) -> int:
-    text = given.get(name, str(default))
-    if not re.fullmatch("[0-9]{1,9}", text) or not 1 <= int(text) <= most:
-        raise BadRequest(f"{name}={text[:64]!r} is not a whole number from 1 to {most}")
-    return int(text)

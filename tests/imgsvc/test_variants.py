@@ -38,7 +38,7 @@ def _no_jobs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 async def service(tmp_path: Path, http: aiohttp.ClientSession) -> AsyncIterator[Service]:
-    """Levels are tested elsewhere. There is no result cache."""
+    """A service without levels, which other tests cover, and without a result cache."""
     async with embedded(tmp_path, http, level_bytes=0, variant_bytes=10**9) as running:
         yield running
 

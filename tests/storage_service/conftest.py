@@ -24,7 +24,7 @@ from tests.storage_service.test_metadata import URLS, empty
 
 
 def derived(store: MetadataStore, blobs: Blobs) -> dict[str, Any]:
-    """What a library keeps beside records and blobs: no levels, and variants."""
+    """The parts of a library besides records and blobs. Levels are turned off."""
     return {
         "levels": Levels(store, blobs, 0),
         "variants": Variants(store, blobs, 10**9),
