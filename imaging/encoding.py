@@ -5,7 +5,7 @@ from typing import Self
 
 from imaging.formats import Format
 
-VERSION = 6
+VERSION = 7
 """Part of every ETag and cache key. Increase it when the same request starts to produce different bytes."""
 
 

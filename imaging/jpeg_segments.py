@@ -10,6 +10,7 @@ START, END, SCAN, QUANTISATION, PROGRESSIVE_FRAME = 0xD8, 0xD9, 0xDA, 0xDB, 0xC2
 HUFFMAN_TABLES, ARITHMETIC_CODING, RESTART_INTERVAL = 0xC4, 0xCC, 0xDD
 LINES, COMMENT = 0xDC, 0xFE
 APPLICATION = range(0xE0, 0xF0)
+_PROFILES = 0xE2
 FRAMES = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}
 _FIRST = 2
 """The position of the first segment, after the start-of-image marker."""
@@ -59,3 +60,13 @@ def segments(data: bytes | mmap) -> Iterator[Segment]:
         yield Segment(marker, start, position, coded)
         if marker == END:
             return
+
+
+def may_have_profile(data: bytes | mmap) -> bool:
+    """Whether an ICC profile can be in the file: one of its application segments, before the first scan, is APP2."""
+    for segment in segments(data):
+        if segment.marker == _PROFILES:
+            return True
+        if segment.marker == SCAN:
+            return False
+    return False

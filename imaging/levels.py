@@ -10,16 +10,16 @@ from imaging.geometry import Size
 from imaging.header import Header
 from imaging.types import Image, Target
 
-VERSION = 1
+VERSION = 2
 """Increase it when levels are made differently. Those of other versions are not used, and removed first."""
-SIDES: Mapping[int, int] = {800: 2000, 2048: 3600}
+SIDES: Mapping[int, int] = {480: 2000, 960: 2000, 1920: 3400}
 """The longer side of each level, in pixels, and that of the smallest image for which it is worth its bytes."""
 _SPARE = 1.5
 """How many times longer each side of a level is than that of a result, at least. With less, what the level has lost
 would show."""
 _LEAST_SIDE = 64
 """The shorter side of a level, at least: of a narrower one, rounding would stretch the picture by more than 1 %."""
-_QUALITIES = {800: 95, 2048: 92}
+_QUALITIES = {480: 98, 960: 95, 1920: 92}
 _JPEG, _PNG = "jpeg", "png"
 _FASTEST, _SUB = 1, 1 << 4
 """PNG's compression, and the filter that is fast and good enough for photos (VIPS_FOREIGN_PNG_FILTER_SUB)."""

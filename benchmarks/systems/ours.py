@@ -19,7 +19,7 @@ class Ours(HttpSystem):
 
     def __init__(self, environment: Mapping[str, str] | None = None, name: str = OURS) -> None:
         self.name = name
-        self._environment = {"RESULT_CACHE_BYTES": "0", "LEVEL_BYTES": "0", **(environment or {})}
+        self._environment = {"RESULT_CACHE_BYTES": "0", "LEVEL_BYTES": "0", "VARIANT_BYTES": "0", **(environment or {})}
 
     def version(self) -> str:
         """See System."""

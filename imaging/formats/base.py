@@ -55,8 +55,8 @@ class ImageFile(Protocol):
     def load(self, **options: float) -> Image:
         """Open the file with the libvips loader of its format, which takes the `options`."""
 
-    def load_progressive(self, data: BytesIO | bytes | mmap, shrink: int) -> Image | None:
-        """Decode a progressive JPEG, `shrink` times smaller. None unless the pixels are those of libvips."""
+    def load_jpeg(self, data: BytesIO | bytes | mmap, shrink: int) -> Image | None:
+        """Decode a JPEG into memory, `shrink` times smaller. None unless the pixels are those of libvips."""
 
 
 def accept_any(data: mmap, _limits: InputLimits) -> int:
@@ -113,6 +113,11 @@ def never_shrink(_header: "Header", _target: Size) -> float:
     return 1.0
 
 
+def load_whole(file: ImageFile) -> Image:
+    """Open the file at its full size."""
+    return file.load()
+
+
 def decode_then_scale(file: ImageFile, target: Size) -> Image:
     """Decode the whole frame, then scale it to `target`."""
     return scale(file.load(), target)
@@ -132,6 +137,9 @@ class Reader:
     """The same for a progressive or interlaced file, if it differs."""
     shrunk_rate: Rate | None = None
     """The same if the decoder shrinks the image while it reads."""
+    at_once: int = 0
+    """An image with at most so many pixels, after the decoder has shrunk it, is decoded into memory before anything
+    else happens. The rows of a larger one stream, if the format allows that."""
     check: Callable[[mmap, InputLimits], int] = accept_any
     """Raises UnprocessableImage for a size or a structure that would cost a decoder too much before it reports the
     size, and for damage that the decoder overlooks. Returns the bytes that the decoder holds in addition to pixels, at
@@ -160,6 +168,8 @@ class Reader:
     """The share of an interlaced file that is read to make each side `shrink` times smaller."""
     shrink: Callable[["Header", Size], float] = never_shrink
     """How many times smaller the decoder makes each side for a result of this size."""
+    whole: Callable[[ImageFile], Image] = load_whole
+    """Opens a frame at its full size, to be read once from top to bottom."""
     scaled: Callable[[ImageFile, Size], Image] = decode_then_scale
     """Decodes a frame and scales it down to exactly `target`. Leaves colours and orientation as they are."""
 

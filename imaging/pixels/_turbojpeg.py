@@ -1,4 +1,4 @@
-"""Decodes progressive JPEGs with libjpeg-turbo, which takes an eighth less time than libvips' mozjpeg.
+"""Decodes JPEGs with libjpeg-turbo: progressive ones in an eighth less time than libvips, others in half the time.
 
 The pixels are the same (docs/adr/0012). libvips decodes all other files, and reports what is wrong with broken ones.
 """
@@ -16,7 +16,7 @@ _SPACES = {"Gray": ("GRAY", "b-w"), "YCbCr": ("RGB", "srgb"), "RGB": ("RGB", "sr
 """The colour spaces in files, what they are decoded to, and what libvips calls that."""
 
 
-def progressive_jpeg(data: memoryview, size: Size, shrink: int) -> pyvips.Image | None:
+def decoded(data: memoryview, size: Size, shrink: int) -> pyvips.Image | None:
     """Decode a JPEG of `size` into memory, `shrink` times smaller, to the same pixels as libvips.
 
     Returns None if it is neither sRGB nor grey, or if libjpeg warns of anything.
@@ -36,4 +36,6 @@ def progressive_jpeg(data: memoryview, size: Size, shrink: int) -> pyvips.Image 
     if pixels.shape[:2] != (height, width):
         return None
     image = pyvips.Image.new_from_memory(pixels.data, width, height, pixels.shape[2], "uchar")
-    return image.crop(0, 0, whole.width, whole.height).copy(interpretation=interpretation)
+    if (width, height) != (whole.width, whole.height):
+        image = image.crop(0, 0, whole.width, whole.height)
+    return image.copy(interpretation=interpretation)

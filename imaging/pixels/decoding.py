@@ -7,10 +7,10 @@ from io import BytesIO
 from mmap import mmap
 from typing import Any
 
+from imaging import jpeg_segments
 from imaging.geometry import Size
 from imaging.header import Header
-from imaging.pixels import vips
-from imaging.pixels._turbojpeg import progressive_jpeg
+from imaging.pixels import _turbojpeg, vips
 from imaging.pixels.colour import can_be_scaled, described, normal
 from imaging.pixels.vips import pyvips
 from service_kit.errors import UnprocessableImage
@@ -77,20 +77,21 @@ class OpenFile:
             return False
         return True
 
-    def load_progressive(self, data: BytesIO | bytes | mmap, shrink: int) -> pyvips.Image | None:
+    def load_jpeg(self, data: BytesIO | bytes | mmap, shrink: int) -> pyvips.Image | None:
         """See ImageFile."""
-        image = progressive_jpeg(
+        image = _turbojpeg.decoded(
             data.getbuffer() if isinstance(data, BytesIO) else memoryview(data), self.header.size, shrink
         )
-        original = vips.load(self.data, self.header.image_format.reader.loader)  # reads only the header
-        if image is not None and original.get_typeof(_PROFILE):
-            image.set_type(pyvips.GValue.blob_type, _PROFILE, original.get(_PROFILE))
+        if image is not None and jpeg_segments.may_have_profile(self.data):
+            original = vips.load(self.data, self.header.image_format.reader.loader)  # reads only the header
+            if original.get_typeof(_PROFILE):
+                image.set_type(pyvips.GValue.blob_type, _PROFILE, original.get(_PROFILE))
         return image
 
 
 def whole(file: OpenFile) -> pyvips.Image:
     """A frame with all its pixels, to be read once from top to bottom."""
-    return file.load()
+    return file.header.image_format.reader.whole(file)
 
 
 def verify(data: mmap, header: Header) -> None:

@@ -54,21 +54,21 @@ def _alpha() -> pyvips.Image:
 
 
 FILES: dict[str, tuple[Callable[[], bytes], set[int], str]] = {
-    "a JPEG": (lambda: _photo().jpegsave_buffer(Q=90), {800}, "jpeg"),
-    "a large JPEG": (lambda: _photo(*LARGE).jpegsave_buffer(Q=90), {800, 2048}, "jpeg"),
-    "a progressive JPEG": (lambda: _photo().jpegsave_buffer(Q=90, interlace=True), {800}, "jpeg"),
-    "a turned JPEG": (lambda: _turned().jpegsave_buffer(Q=90), {800}, "jpeg"),
-    "a grey JPEG": (lambda: _grey().jpegsave_buffer(Q=90), {800}, "jpeg"),
-    "a CMYK JPEG": (lambda: _photo().colourspace("cmyk").jpegsave_buffer(Q=90), {800}, "jpeg"),
-    "a PNG": (lambda: _photo().pngsave_buffer(compression=1), {800}, "png"),
-    "a PNG of 16 bits": (lambda: _deep().pngsave_buffer(compression=1), {800}, "png"),
-    "a PNG with alpha": (lambda: _alpha().pngsave_buffer(compression=1), {800}, "png"),
-    "a WebP": (lambda: _photo().webpsave_buffer(Q=90, effort=0), {800}, "webp"),
-    "a WebP with alpha": (lambda: _alpha().webpsave_buffer(Q=90, effort=0), {800}, "webp"),
-    "an AVIF": (lambda: _photo().heifsave_buffer(Q=80, effort=0, compression="av1"), {800}, "avif"),
-    "a TIFF": (lambda: _photo().tiffsave_buffer(compression="deflate"), {800}, "tiff"),
+    "a JPEG": (lambda: _photo().jpegsave_buffer(Q=90), {480, 960}, "jpeg"),
+    "a large JPEG": (lambda: _photo(*LARGE).jpegsave_buffer(Q=90), {480, 960, 1920}, "jpeg"),
+    "a progressive JPEG": (lambda: _photo().jpegsave_buffer(Q=90, interlace=True), {480, 960}, "jpeg"),
+    "a turned JPEG": (lambda: _turned().jpegsave_buffer(Q=90), {480, 960}, "jpeg"),
+    "a grey JPEG": (lambda: _grey().jpegsave_buffer(Q=90), {480, 960}, "jpeg"),
+    "a CMYK JPEG": (lambda: _photo().colourspace("cmyk").jpegsave_buffer(Q=90), {480, 960}, "jpeg"),
+    "a PNG": (lambda: _photo().pngsave_buffer(compression=1), {480, 960}, "png"),
+    "a PNG of 16 bits": (lambda: _deep().pngsave_buffer(compression=1), {480, 960}, "png"),
+    "a PNG with alpha": (lambda: _alpha().pngsave_buffer(compression=1), {480, 960}, "png"),
+    "a WebP": (lambda: _photo().webpsave_buffer(Q=90, effort=0), {480, 960}, "webp"),
+    "a WebP with alpha": (lambda: _alpha().webpsave_buffer(Q=90, effort=0), {480, 960}, "webp"),
+    "an AVIF": (lambda: _photo().heifsave_buffer(Q=80, effort=0, compression="av1"), {480, 960}, "avif"),
+    "a TIFF": (lambda: _photo().tiffsave_buffer(compression="deflate"), {480, 960}, "tiff"),
     "a small JPEG": (lambda: _photo(1900, 1400).jpegsave_buffer(), set(), "jpeg"),
-    "a narrow JPEG": (lambda: _photo(4000, 200).jpegsave_buffer(), {2048}, "jpeg"),
+    "a narrow JPEG": (lambda: _photo(4000, 200).jpegsave_buffer(), {1920}, "jpeg"),
 }  # fmt: skip
 
 
@@ -172,10 +172,10 @@ async def test_a_level_is_made_once_and_shows_the_same_picture(service: Service,
     image_id, original = await service.upload(body, kind), await originals.upload(body, kind)
     right = await originals.get(original, ".png?thumb=300")
     with _counted(**({"made": len(sides)} if sides else {})):
-        assert _difference(await service.get(image_id, ".png?thumb=300"), right) < 1
+        assert _difference(await service.get(image_id, ".png?thumb=300"), right) < 1.5
     assert set(service.files()) == sides
     with _counted(**({"used": 1} if sides else {})):
-        assert _difference(await service.get(image_id, ".png?thumb=300"), right) < 1
+        assert _difference(await service.get(image_id, ".png?thumb=300"), right) < 1.5
 
 
 @pytest.mark.parametrize("output", ["jpg", "png", "webp", "avif", "tiff", "gif"])
@@ -189,7 +189,7 @@ async def test_a_turned_image_is_turned_once(
     body = image.jpegsave_buffer(Q=95)
     image_id, original = await service.upload(body), await originals.upload(body)
     right, most = await originals.get(original, f".{output}?thumb=530"), 30 if output == "gif" else 3  # of 256 colours
-    with _counted(made=1):
+    with _counted(made=2):
         assert _difference(await service.get(image_id, f".{output}?thumb=530"), right) < most
     with _counted(used=1):
         second = await service.get(image_id, f".{output}?thumb=530")
@@ -227,7 +227,7 @@ async def test_the_same_bytes_have_the_same_levels_until_the_last_image_is_delet
     with _counted(used=1):
         await service.get(second, "?thumb=300")
     await service.delete(first)
-    assert set(service.files()) == {800}
+    assert set(service.files()) == {480, 960}
     await service.delete(second)
     assert not service.files()
 
@@ -236,7 +236,7 @@ async def test_the_same_bytes_have_the_same_levels_until_the_last_image_is_delet
 async def test_a_damaged_level_is_made_again_and_the_client_gets_its_picture(service: Service, damage: str) -> None:
     image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
     first = await service.get(image_id, ".png?thumb=300")
-    file = service.files()[800]
+    file = service.files()[480]
     size = file.stat().st_size
     if damage == "missing":
         file.unlink()
@@ -258,7 +258,7 @@ async def test_a_flipped_bit_in_a_level_is_noticed_by_a_new_process(
     async with embedded(tmp_path, http) as service:
         image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
         first = await service.get(image_id, ".png?thumb=300")
-        file = service.files()[800]
+        file = service.files()[480]
         content = bytearray(file.read_bytes())
         content[len(content) // 2] ^= 1
         file.write_bytes(content)
@@ -308,7 +308,7 @@ async def test_a_chain_that_fails_is_not_the_fault_of_a_level(service: Service) 
     damaged = await service.upload(bytes(body))
     with _counted():
         await service.get(image_id, f"?thumb=300&watermark={damaged}", 422)
-    assert set(service.files()) == {800}
+    assert set(service.files()) == {480, 960}
 
 
 async def test_without_a_budget_there_are_no_levels(tmp_path: Path, http: aiohttp.ClientSession) -> None:
@@ -339,12 +339,12 @@ async def test_the_services_hand_levels_over_http(tmp_path: Path, http: aiohttp.
             image_id = await Service(storage_url, (), tmp_path, http).upload(
                 _photo(*LARGE).pngsave_buffer(compression=1), "png"
             )
-            with _counted(made=2):
+            with _counted(made=3):
                 await service.get(image_id, ".jpg?thumb=300")
             with _counted(used=2):
                 await service.get(image_id, ".jpg?thumb=301")
                 await service.get(image_id, ".jpg?thumb=1001")
-            service.files()[800].unlink()
+            service.files()[480].unlink()
             with _counted(lost=1, made=1):
                 await service.get(image_id, ".jpg?thumb=302")
             with _counted(used=1):
@@ -358,7 +358,7 @@ async def test_levels_in_an_object_store_are_used_and_forgotten(
         monkeypatch.setenv(name, value)
     async with embedded(tmp_path, http, blob_url="s3://bucket/levels") as service:
         image_id = await service.upload(_photo().jpegsave_buffer(Q=90))
-        with _counted(made=1):
+        with _counted(made=2):
             await service.get(image_id, "?thumb=300")
         with _counted(used=2):
             await service.get(image_id, "?thumb=300")
@@ -368,13 +368,13 @@ async def test_levels_in_an_object_store_are_used_and_forgotten(
         await service.delete(image_id)
         assert not [path for path in cached.iterdir() if len(path.name) == 64]
         again = await service.upload(_photo().jpegsave_buffer(Q=90))
-        with _counted(made=1):
+        with _counted(made=2):
             await service.get(again, "?thumb=300")
 
 
 async def test_simultaneous_renders_make_levels_once(service: Service) -> None:
     image_id = await service.upload(_photo().pngsave_buffer(compression=1), "png")
-    with _counted(made=1):
+    with _counted(made=2):
         await asyncio.gather(*(service.get(image_id, f".jpg?thumb={side}") for side in (200, 210, 220, 230)))
 
 

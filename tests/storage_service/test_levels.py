@@ -19,9 +19,9 @@ from storage_service.metadata.base import ImageRecord, MetadataStore
 from tests import pictures
 from tests.storage_service.test_metadata import add, record
 
-BODY = pictures.jpeg(800, 600)
+BODY = pictures.jpeg(960, 720)
 HEADER = Header(
-    format="jpeg", width=800, height=600, frames=1, orientation=1, colour_space="srgb", alpha=False, progressive=False,
+    format="jpeg", width=960, height=720, frames=1, orientation=1, colour_space="srgb", alpha=False, progressive=False,
 )  # fmt: skip
 FACTS = {"format": "jpeg", "width": 4000, "height": 3000, "frames": 1, "orientation": 6, "alpha": False}
 
@@ -40,7 +40,7 @@ class Kept:
         await add(self.store, image)
         return image
 
-    async def keep(self, image: ImageRecord, body: bytes = BODY, side: int = 800) -> None:
+    async def keep(self, image: ImageRecord, body: bytes = BODY, side: int = 960) -> None:
         path = Spool(self.blobs.spool_folder).new_path()
         path.write_bytes(body)
         await self.levels.keep(image, side, Spooled(path, len(body), hashlib.sha256(body).hexdigest()), HEADER)
@@ -63,7 +63,7 @@ async def test_a_level_is_found_until_its_content_is_gone(kept: Kept) -> None:
     assert await kept.levels.of(image) == ()
     await kept.keep(image)
     (level,) = await kept.levels.of(image) or ()
-    assert (level.side, level.header, level.bytes) == (800, HEADER, len(BODY))
+    assert (level.side, level.header, level.bytes) == (960, HEADER, len(BODY))
     assert level.sha256 == hashlib.sha256(BODY).hexdigest()
     assert level.path
     assert level.path.read_bytes() == BODY
@@ -75,15 +75,15 @@ async def test_a_level_is_found_until_its_content_is_gone(kept: Kept) -> None:
 
 async def test_a_level_is_stored_once_until_it_is_dropped(kept: Kept) -> None:
     image = await kept.image(1)
-    other = pictures.jpeg(800, 600, Q=30)
+    other = pictures.jpeg(960, 720, Q=30)
     digest = hashlib.sha256(BODY).hexdigest()
     await kept.keep(image)
     await kept.keep(image, other)  # another node made it, too
     (level,) = await kept.levels.of(image) or ()
     assert level.sha256 == digest
-    await kept.levels.drop(image.sha256, "800", hashlib.sha256(other).hexdigest())
+    await kept.levels.drop(image.sha256, "960", hashlib.sha256(other).hexdigest())
     assert await kept.levels.of(image) == (level,), "another one than was lost"
-    await kept.levels.drop(image.sha256, "800", digest)
+    await kept.levels.drop(image.sha256, "960", digest)
     assert (await kept.levels.of(image), kept.files()) == ((), [])
     await kept.keep(image, other)
     (level,) = await kept.levels.of(image) or ()
@@ -94,7 +94,7 @@ async def test_a_level_is_stored_once_until_it_is_dropped(kept: Kept) -> None:
 async def test_levels_of_another_version_are_not_used(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     image = await kept.image(1)
     await kept.keep(image)
-    monkeypatch.setattr(levels_module, "VERSION", 2)
+    monkeypatch.setattr(levels_module, "VERSION", levels_module.VERSION + 1)
     assert await kept.levels.of(image) == ()
     await kept.keep(image)
     assert len(await kept.levels.of(image) or ()) == 1
@@ -106,7 +106,7 @@ async def test_the_least_used_levels_go_first_and_those_of_another_version_befor
     now = int(time.time())
     images = [await kept.image(number) for number in range(12)]
     for age, image in enumerate(images):
-        monkeypatch.setattr(levels_module, "VERSION", 2 if age == 3 else 1)
+        monkeypatch.setattr(levels_module, "VERSION", 1 if age == 3 else 2)
         await kept.keep(image)
         await kept.store.change("UPDATE levels SET used_at = $1 WHERE sha256 = $2", now - age * 10_000, image.sha256)
     await kept.levels.of(images[11])  # now it is the one used last
@@ -137,10 +137,10 @@ async def test_levels_give_way_on_a_disk_that_is_almost_full(kept: Kept, monkeyp
 @pytest.mark.parametrize(
     ("changes", "side", "error"),
     [
-        ({"width": 799}, 800, "is not 800 x 600 pixels in JPEG, upright"),
-        ({"format": "png"}, 800, "is not 800 x 600 pixels in JPEG, upright"),
-        ({"orientation": 3}, 800, "upright"),
-        ({}, 2048, "is not 2048 x 1536 pixels"),
+        ({"width": 959}, 960, "is not 960 x 720 pixels in JPEG, upright"),
+        ({"format": "png"}, 960, "is not 960 x 720 pixels in JPEG, upright"),
+        ({"orientation": 3}, 960, "upright"),
+        ({}, 1920, "is not 1920 x 1440 pixels"),
         ({}, 801, "has no level of 801 pixels"),
     ],
 )

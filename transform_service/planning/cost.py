@@ -49,7 +49,7 @@ def estimate(plan: Plan) -> Cost:
     held += decoding.bytes * stored.size.pixels + buffers + encoding.bytes * pixels
     if frame.alpha and not plan.verify:
         held += plan.encoding.format.encoder.alpha_bytes * pixels
-    held += header.held_bytes + _rows(stored.size.shrunk(decoder_shrink(plan)), header.pixel_bytes)
+    held += header.held_bytes + _decoded(header, decoder_shrink(plan))
     held += _rows(frame.size, _BUFFERED)
     if stored.alpha and plan.load:
         held += stored.size.width * min(_FLOAT_ROWS, stored.size.height) * _FLOAT_BYTES
@@ -68,6 +68,14 @@ def _compared(plan: Plan, frame: Frame) -> int:
         compared += frame.size.pixels if operation.decides() else 0
         frame = operation.output(frame)
     return compared
+
+
+def _decoded(header: Header, shrink: float) -> float:
+    """The bytes of decoded pixels that are held at once: all of them, or the rows that stream."""
+    size = header.size.shrunk(shrink)
+    streamed = _rows(size, header.pixel_bytes)
+    whole = size.pixels if size.pixels <= header.image_format.reader.at_once else 0
+    return max(streamed, whole * header.pixel_bytes)
 
 
 def _rows(size: Size, pixel_bytes: float) -> float:
@@ -141,5 +149,5 @@ def _overlays(plan: Plan, operation: Operation, size: Size) -> Iterator[_Overlay
         yield _Overlay(
             rate.nanoseconds * pixels + _SCALED.nanoseconds * scaled,
             _OVERLAID * target.pixels,
-            rate.bytes * pixels + header.held_bytes + _rows(header.size.shrunk(shrink), header.pixel_bytes),
+            rate.bytes * pixels + header.held_bytes + _decoded(header, shrink),
         )

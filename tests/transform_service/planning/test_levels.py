@@ -19,10 +19,10 @@ def level(side: int, of: Header) -> Level:
     ("width", "height", "expected"),
     [
         (1999, 1500, {}),
-        (2000, 1500, {800: Size(800, 600)}),
-        (3600, 2400, {800: Size(800, 533), 2048: Size(2048, 1365)}),
-        (3000, 4000, {800: Size(600, 800), 2048: Size(1536, 2048)}),
-        (10_000, 500, {2048: Size(2048, 102)}),  # the smaller one would be 40 pixels high
+        (2000, 1500, {480: Size(480, 360), 960: Size(960, 720)}),
+        (3400, 2267, {480: Size(480, 320), 960: Size(960, 640), 1920: Size(1920, 1280)}),
+        (3000, 4000, {480: Size(360, 480), 960: Size(720, 960), 1920: Size(1440, 1920)}),
+        (10_000, 500, {1920: Size(1920, 96)}),  # the others would be 48 and 24 pixels high
         (10_000, 200, {}),
     ],
 )
@@ -37,13 +37,14 @@ def test_animations_have_no_levels() -> None:
 @pytest.mark.parametrize(
     ("target", "expected"),
     [
-        (Size(300, 200), 800),
-        (Size(533, 400), 800),
-        (Size(534, 400), 2048),
-        (Size(100, 400), 800),
-        (Size(100, 401), 2048),
-        (Size(1365, 1024), 2048),
-        (Size(1366, 1024), None),
+        (Size(300, 200), 480),
+        (Size(320, 240), 480),
+        (Size(321, 240), 960),
+        (Size(100, 240), 480),
+        (Size(100, 241), 960),
+        (Size(641, 480), 1920),
+        (Size(1280, 960), 1920),
+        (Size(1281, 960), None),
     ],
 )
 def test_a_level_has_pixels_to_spare_in_both_directions(target: Size, expected: int | None) -> None:
@@ -68,19 +69,19 @@ def test_levels_with_alpha_are_png(facts: dict[str, object], expected: str) -> N
 )
 def test_a_plan_from_a_level_has_the_same_steps(query: str) -> None:
     made = planned(query).plan
-    found = from_level(made, [level(800, header()), level(2048, header())])
+    found = from_level(made, [level(480, header()), level(1920, header())])
     assert found
     plan, used = found
-    assert (used.side, plan.header) == (800, used.header)
+    assert (used.side, plan.header) == (480, used.header)
     assert plan.operations == made.operations
-    assert level_for(made) == 800
+    assert level_for(made) == 480
 
 
 def test_a_larger_level_serves_if_the_best_one_is_missing() -> None:
-    found = from_level(planned("thumb=300").plan, [level(2048, header())])
+    found = from_level(planned("thumb=300").plan, [level(1920, header())])
     assert found
-    assert found[1].side == 2048
-    assert missing(header(), [level(2048, header())]) == (800,)
+    assert found[1].side == 1920
+    assert missing(header(), [level(1920, header())]) == (480, 960)
 
 
 @pytest.mark.parametrize(
@@ -100,4 +101,4 @@ def test_a_larger_level_serves_if_the_best_one_is_missing() -> None:
 def test_the_reason_for_the_original_is_known(query: str, output: str, of: Header, reason: str) -> None:
     made = planned(query, output, of=of).plan
     assert needs_original(made) == reason
-    assert (from_level(made, [level(800, header())]) is None) == bool(reason)
+    assert (from_level(made, [level(480, header())]) is None) == bool(reason)
