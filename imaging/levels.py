@@ -19,7 +19,7 @@ _SPARE = 1.5
 would show."""
 _LEAST_SIDE = 64
 """The shorter side of a level, at least: of a narrower one, rounding would stretch the picture by more than 1 %."""
-_QUALITIES = {480: 98, 960: 95, 1920: 92}
+_QUALITIES = {480: 98, 960: 95, 1920: 94}
 _JPEG, _PNG = "jpeg", "png"
 _FASTEST, _SUB = 1, 1 << 4
 """PNG's compression, and the filter that is fast and good enough for photos (VIPS_FOREIGN_PNG_FILTER_SUB)."""

@@ -31,7 +31,7 @@ _EFFORT = 2
 """Out of 6; see docs/adr/0007."""
 _LEFT = 2.0
 """How many times each side of what the decoder has scaled is longer than that of the result. Costs up to a quarter of
-the time, and gains 1 to 8 points of SSIMULACRA2; see docs/adr/0067."""
+the time, and gains 1 to 8 points of SSIMULACRA2 (docs/adr/0067)."""
 _METADATA = {b"EXIF", b"XMP ", b"ICCP"}
 _CANVAS, _FRAME = b"VP8X", b"ANMF"
 _FRAME_HEAD = 16

@@ -106,10 +106,10 @@ def verify(data: mmap, header: Header) -> None:
 def scaled(file: OpenFile, target: Size) -> pyvips.Image:
     """A frame scaled down to `target`. The decoder does as much of the scaling as it can.
 
-    The pixels are those of libvips' `thumbnail`, except for what jpeg_scans.py and scale_peeking describe.
-    `thumbnail` itself has three drawbacks. It looks up the loader of each file again, which takes 1 ms. It reads the
-    other pages of a TIFF as levels of a pyramid. With `output_profile`, it converts untagged images from sRGB to sRGB:
-    4 MP to 512 pixels take 44 ms instead of 14.
+    The pixels are those of libvips' `thumbnail`, or closer to those of a full decode (imaging/scaling.py,
+    imaging/formats/webp.py), except for what jpeg_scans.py describes. `thumbnail` itself has three drawbacks. It looks
+    up the loader of each file again, which takes 1 ms. It reads the other pages of a TIFF as levels of a pyramid. With
+    `output_profile`, it converts untagged images from sRGB to sRGB: 4 MP to 512 pixels take 44 ms instead of 14.
     """
     return file.header.image_format.reader.scaled(file, target)
 

@@ -12,7 +12,7 @@ from imaging.pixels import colour, decoding, gain_map, vips
 from imaging.pixels.decoding import OpenFile
 from imaging.pixels.stripping import strip
 from imaging.pixels.vips import pyvips
-from imaging.scaling import scale, scale_exactly
+from imaging.scaling import scale
 from service_kit.spool import room_for
 from transform_service.operations.base import Operation, Overlays, load_operations
 from transform_service.planning.plan import Plan, RenderReport, Step
@@ -111,7 +111,7 @@ def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles, levels: Mapping[i
     target = plan.load.output_size(plan.header.size) if plan.load else None
     small = decoding.whole(file) if plan.level else making.smallest(making.written(file, levels), target)
     if small is not None and target:
-        image = _normal(scale_exactly(small, target), plan)
+        image = _normal(scale(small, target), plan)
     else:
         image = _normal(decoding.scaled(file, target) if target else decoding.whole(file), plan)
     overlays.profile = colour.profile_of(image)

@@ -179,13 +179,13 @@ def _with_mark(image: pyvips.Image, width: int, place: tuple[int, int], opacity:
 
 
 DIRECT = {
-    "resize=200x200": lambda i: i.thumbnail_image(200, height=200),
-    "resize=200x": lambda i: i.thumbnail_image(200, height=99999),
+    "resize=200x200": lambda i: i.thumbnail_image(200, height=142, size="force"),
+    "resize=200x": lambda i: i.thumbnail_image(200, height=142, size="force"),
     "resize=200x200,outside": lambda i: i.thumbnail_image(99999, height=200),
-    "resize=700x,enlarge": lambda i: i.thumbnail_image(700, height=99999),
+    "resize=700x,enlarge": lambda i: i.thumbnail_image(700, height=496, size="force"),
     "resize=200x200,cover": lambda i: i.thumbnail_image(200, height=200, crop="centre"),
     "resize=200x90,fill": lambda i: i.thumbnail_image(200, height=90, size="force"),
-    "resize=300x300,contain&background=00ff00": lambda i: i.thumbnail_image(300).gravity(
+    "resize=300x300,contain&background=00ff00": lambda i: i.thumbnail_image(300, height=212, size="force").gravity(
         "centre", 300, 300, extend="background", background=[0, 255, 0]
     ),
     "crop=100x90": lambda i: i.crop(200, 132, 100, 90),
