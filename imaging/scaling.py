@@ -88,5 +88,10 @@ def scale_decoded(image: Image, target: Size) -> Image:
     return scale_opaque(pixels, target) if _is_opaque(pixels) else scale(pixels, target)
 
 
+def without_opaque_alpha(image: Image) -> Image:
+    """An image in memory, without its alpha band if that is opaque everywhere."""
+    return image.extract_band(0, n=image.bands - 1) if image.hasalpha() and _is_opaque(image) else image
+
+
 def _is_opaque(image: Image) -> bool:
     return bool(image.extract_band(image.bands - 1).min() == _OPAQUE)

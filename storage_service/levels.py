@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from imaging.header import Header
-from imaging.levels import SIDES, VERSION, Level, format_of, sizes
+from imaging.levels import SIDES, VERSION, Level, formats_of, sizes
 from service_kit.errors import BadRequest
 from service_kit.spool import Spooled
 from storage_service.blobs import Blobs
@@ -76,8 +76,9 @@ class Levels(Derivatives):
 
 def _check(record: ImageRecord, side: int, header: Header) -> None:
     size = sizes(record.header).get(side)
-    fmt = format_of(record.header)
+    formats = formats_of(record.header)
     if size is None:
         raise BadRequest(f"the image {record.image_id} has no level of {side} pixels")
-    if (header.size, header.image_format, header.frames, header.orientation) != (size, fmt, 1, 1):
-        raise BadRequest(f"the level of {side} pixels is not {size} pixels in {fmt.name.upper()}, upright")
+    if (header.size, header.frames, header.orientation) != (size, 1, 1) or header.image_format not in formats:
+        allowed = " or ".join(each.name.upper() for each in formats)
+        raise BadRequest(f"the level of {side} pixels is not {size} pixels in {allowed}, upright")

@@ -6,7 +6,7 @@ from imaging.geometry import Size
 from imaging.pixels import colour, decoding
 from imaging.pixels.decoding import OpenFile
 from imaging.pixels.vips import pyvips
-from imaging.scaling import scale
+from imaging.scaling import scale, without_opaque_alpha
 
 _RGB = 3
 
@@ -14,15 +14,18 @@ _RGB = 3
 def made(file: OpenFile, sizes: Mapping[int, Size]) -> dict[int, pyvips.Image]:
     """The pixels of levels, in memory, by side: sRGB or grey, 8 bits per band, without metadata, not turned.
 
+    They have no alpha if the image is opaque, even if it has that band.
+
     The largest is made from all pixels of the file, whatever its decoder could skip, and each of the others from it:
     pixels that are scaled more often lose more.
     """
     levels: dict[int, pyvips.Image] = {}
     largest = None
     for side, size in sorted(sizes.items(), reverse=True):
-        image = _largest(file, size) if largest is None else scale(largest, size)
-        levels[side] = image.copy_memory()
-        largest = largest or levels[side]
+        if largest is None:
+            levels[side] = largest = without_opaque_alpha(_largest(file, size).copy_memory())
+        else:
+            levels[side] = scale(largest, size).copy_memory()
     return levels
 
 

@@ -63,6 +63,7 @@ FILES: dict[str, tuple[Callable[[], bytes], set[int], str]] = {
     "a PNG": (lambda: _photo().pngsave_buffer(compression=1), {480, 960}, "png"),
     "a PNG of 16 bits": (lambda: _deep().pngsave_buffer(compression=1), {480, 960}, "png"),
     "a PNG with alpha": (lambda: _alpha().pngsave_buffer(compression=1), {480, 960}, "png"),
+    "a PNG with opaque alpha": (lambda: _photo().addalpha().pngsave_buffer(compression=1), {480, 960}, "png"),
     "a WebP": (lambda: _photo().webpsave_buffer(Q=90, effort=0), {480, 960}, "webp"),
     "a WebP with alpha": (lambda: _alpha().webpsave_buffer(Q=90, effort=0), {480, 960}, "webp"),
     "an AVIF": (lambda: _photo().heifsave_buffer(Q=80, effort=0, compression="av1"), {480, 960}, "avif"),
@@ -176,6 +177,17 @@ async def test_a_level_is_made_once_and_shows_the_same_picture(service: Service,
     assert set(service.files()) == sides
     with _counted(**({"used": 1} if sides else {})):
         assert _difference(await service.get(image_id, ".png?thumb=300"), right) < 1.5
+
+
+@pytest.mark.parametrize("opaque", [False, True])
+async def test_a_level_has_alpha_only_if_the_image_is_not_opaque(service: Service, *, opaque: bool) -> None:
+    image = _photo().addalpha() if opaque else _alpha()
+    image_id = await service.upload(image.pngsave_buffer(compression=1), "png")
+    first = pictures.decode(await service.get(image_id, ".png?thumb=300"))
+    assert {path.read_bytes()[:3] for path in service.files().values()} == {b"\xff\xd8\xff" if opaque else b"\x89PN"}
+    with _counted(used=1):
+        second = pictures.decode(await service.get(image_id, ".png?thumb=300"))
+    assert first.bands == second.bands == 4
 
 
 @pytest.mark.parametrize("output", ["jpg", "png", "webp", "avif", "tiff", "gif"])

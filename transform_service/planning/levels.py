@@ -39,7 +39,11 @@ def from_level(plan: Plan, levels: Sequence[Level]) -> tuple[Plan, Level] | None
         return None
     by_side = {level.side: level for level in levels}
     side = smallest_for(_target(plan), {side: level.header.size for side, level in by_side.items()})
-    return None if side is None else (replace(plan, header=by_side[side].header, level=True), by_side[side])
+    if side is None:
+        return None
+    # The level of an opaque image has no alpha, but the steps expect it.
+    header = by_side[side].header.model_copy(update={"alpha": plan.header.alpha})
+    return replace(plan, header=header, level=True), by_side[side]
 
 
 def missing(header: Header, levels: Sequence[Level]) -> tuple[int, ...]:

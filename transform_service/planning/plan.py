@@ -70,7 +70,7 @@ class Plan:
     verify: bool = False
     """Whether the result is only that all of the file decodes."""
     level: bool = False
-    """Whether `header` is that of a level, of which all pixels are read."""
+    """Whether `header` is that of a level, of which all pixels are read, with `alpha` as the image has it."""
     overlay_headers: Mapping[str, Header] = field(default_factory=dict)
     """The headers of the overlays, by ID. A renderer needs all of them."""
 

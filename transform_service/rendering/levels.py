@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 from imaging.geometry import Size
 from imaging.header import Header
-from imaging.levels import format_of, save, sizes, smallest_for
+from imaging.levels import save, sizes, smallest_for
 from imaging.pixels import vips
 from imaging.pixels.decoding import OpenFile
 from imaging.pixels.levels import made
@@ -24,7 +24,7 @@ def written(file: OpenFile, levels: Mapping[int, BinaryIO]) -> dict[int, pyvips.
     every = sizes(file.header)
     images = made(file, {side: every[side] for side in levels})
     for side, image in images.items():
-        save(image, vips.target(levels[side]), side, format_of(file.header))
+        save(image, vips.target(levels[side]), side)
     return images
 
 

@@ -112,6 +112,8 @@ def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles, levels: Mapping[i
     small = decoding.whole(file) if plan.level else making.smallest(making.written(file, levels), target)
     if small is not None and target:
         image = _normal(scale(small, target), plan)
+        if plan.header.alpha and not image.hasalpha():
+            image = image.addalpha()
     else:
         image = _normal(decoding.scaled(file, target) if target else decoding.whole(file), plan)
     overlays.profile = colour.profile_of(image)

@@ -4,7 +4,7 @@ import pytest
 
 from imaging.geometry import Size
 from imaging.header import Header
-from imaging.levels import Level, format_of, sizes, smallest_for
+from imaging.levels import Level, formats_of, sizes, smallest_for
 from tests.transform_service.planning.test_planner import header, planned
 from transform_service.planning.levels import from_level, level_for, missing, needs_original
 
@@ -54,14 +54,22 @@ def test_a_level_has_pixels_to_spare_in_both_directions(target: Size, expected: 
 @pytest.mark.parametrize(
     ("facts", "expected"),
     [
-        ({}, "jpeg"),
-        ({"format": "avif"}, "jpeg"),
-        ({"format": "png"}, "jpeg"),
-        ({"format": "webp", "alpha": True}, "png"),
+        ({}, ["jpeg"]),
+        ({"format": "avif"}, ["jpeg"]),
+        ({"format": "png"}, ["jpeg"]),
+        ({"format": "webp", "alpha": True}, ["jpeg", "png"]),
     ],
 )
-def test_levels_with_alpha_are_png(facts: dict[str, object], expected: str) -> None:
-    assert format_of(header(**facts)).name == expected
+def test_levels_with_alpha_can_be_png(facts: dict[str, object], expected: list[str]) -> None:
+    assert [fmt.name for fmt in formats_of(header(**facts))] == expected
+
+
+def test_a_plan_from_a_level_without_opaque_alpha_expects_alpha() -> None:
+    image = header(format="png", alpha=True)
+    opaque = level(480, image.model_copy(update={"alpha": False}))
+    found = from_level(planned("thumb=300", of=image).plan, [opaque])
+    assert found
+    assert (found[0].header.format, found[0].header.alpha) == ("jpeg", True)
 
 
 @pytest.mark.parametrize(
