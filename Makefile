@@ -53,9 +53,9 @@ bench: $(VENV)/.development  ## compare speed, fidelity and memory with libvips,
 	@$(BIN)/python -m benchmarks $(if $(BEFORE),--before $(BEFORE))
 
 .PHONY: bench-levels
-bench-levels: $(VENV)/.development  ## measure what levels and variants save and cost: speed, sizes, fidelity, day, refill (60 minutes, needs Node.js; ONLY=speed)
+bench-levels: $(VENV)/.development  ## measure what levels and variants save and cost: speed, sizes, fidelity, background, day, refill (60 minutes, needs Node.js; ONLY=speed)
 	@scripts/install-packages plasma-workspace-wallpapers
-	@status=0; for check in $(or $(ONLY),speed sizes fidelity day refill); do $(BIN)/python -m benchmarks.levels $$check || status=$$?; done; exit $$status
+	@status=0; for check in $(or $(ONLY),speed sizes fidelity background day refill); do $(BIN)/python -m benchmarks.levels $$check || status=$$?; done; exit $$status
 
 .PHONY: loadtest
 loadtest: $(VENV)/.development  ## load-test the containers or TARGET=URL with SHAPE=steady, ramp, spike, soak or cold (ARGS=--help)

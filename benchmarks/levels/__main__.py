@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks.levels import day, fidelity, refill, sizes, speed
+from benchmarks.levels import background, day, fidelity, refill, sizes, speed
 from measuring.figures import run_check
 
 _DESCRIPTION = """\
@@ -10,5 +10,12 @@ Measure what levels save and cost. The exit code is 1 when a target is missed an
 the machine idle meanwhile: latencies are judged."""
 
 if __name__ == "__main__":
-    checks = {"speed": speed, "sizes": sizes, "fidelity": fidelity, "day": day, "refill": refill}
+    checks = {
+        "speed": speed,
+        "sizes": sizes,
+        "fidelity": fidelity,
+        "background": background,
+        "day": day,
+        "refill": refill,
+    }
     sys.exit(run_check("benchmarks.levels", _DESCRIPTION, checks))

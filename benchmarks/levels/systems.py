@@ -33,8 +33,8 @@ _SETTLED_SECONDS = 1
 class Levelled(Ours):
     """imgsvc with levels, and a view into its data folder."""
 
-    def __init__(self) -> None:
-        super().__init__({"LEVEL_BYTES": _LEVEL_BYTES}, OURS)
+    def __init__(self, **environment: str) -> None:
+        super().__init__({"LEVEL_BYTES": _LEVEL_BYTES, **environment}, OURS)
 
     @contextmanager
     def started(self, folder: Path) -> Iterator[None]:
