@@ -35,8 +35,7 @@ def operations() -> str:
 Operations are `name=arguments` pairs in the query. They run strictly from left to right, and a name
 may repeat. `preset=NAME` inserts the operations of that preset (see `PRESETS`). Before the first
 operation, the EXIF orientation is applied and colours become sRGB. To see how the service would run
-a chain, use `imgsvc explain 'rotate=90&thumb=300' photo.jpg` (in this folder,
-`.venv/bin/python -m imgsvc explain`).
+a chain, use `imgsvc explain 'rotate=90&thumb=300' photo.jpg` (in this folder, `.venv/bin/imgsvc`).
 
 | operation | effect | arguments | examples |
 | --- | --- | --- | --- |

@@ -11,8 +11,13 @@ _OPAQUE = 255
 
 
 def shrink_factor(size: Size, target: Size) -> float:
-    """How many times smaller `target` is than `size`. Compares the longer side, which is less affected by rounding."""
-    return size.width / target.width if target.width >= target.height else size.height / target.height
+    """How many times smaller `target` is than `size`, in the direction that shrinks least.
+
+    The shorter side counts as half a pixel less, since it may have been rounded up.
+    """
+    if target.width >= target.height:
+        return min(size.width / target.width, size.height / (target.height - 0.5))
+    return min(size.height / target.height, size.width / (target.width - 0.5))
 
 
 def scale(image: Image, target: Size) -> Image:

@@ -51,14 +51,20 @@ async def _add(office: Office, options: argparse.Namespace) -> None:
     if chain not in there and len(there) >= MOST_CHAINS:
         raise BadRequest(f"{MOST_CHAINS} chains are precomputed, which is the limit; remove one first")
     await precomputed.add(chain)
-    print(json.dumps({"chain": chain}) if options.json else f"{chain} is precomputed from now on")
+    known = f"{chain} is precomputed already; earlier images are checked again"
+    said = known if chain in there else f"{chain} is precomputed from now on"
+    print(json.dumps({"chain": chain}) if options.json else said)
 
 
 async def _remove(office: Office, options: argparse.Namespace) -> None:
     chain = _checked(options.chain)
     if not await Precomputed(office.metadata).remove(chain):
         raise NotFound(f"{chain} is not precomputed; see `imgsvc precompute list`")
-    print(json.dumps({"chain": chain}) if options.json else f"{chain} is not precomputed any more")
+    print(
+        json.dumps({"chain": chain})
+        if options.json
+        else f"{chain} is not precomputed any more; its variants are removed soon"
+    )
 
 
 async def _list(office: Office, options: argparse.Namespace) -> None:
@@ -93,10 +99,12 @@ async def _status(office: Office, options: argparse.Namespace) -> None:
         print(json.dumps(report, indent=2))
         return
     if chains:
-        print_table([("CHAIN", "IMAGES QUEUED", "VARIANTS", "MB"), *map(_row, chains)])
+        print_table([("CHAIN", "QUEUED", "VARIANTS", "MB"), *map(_row, chains)])
     if await variants.is_full():
-        print(f"VARIANT_BYTES is full ({variants.limit / 1e6:.0f} MB): earlier images wait until there is room")
-    print(f"{number} other variants ({size / 1e6:.1f} MB), {waiting} jobs waiting, {failed} failed")
+        print("VARIANT_BYTES is full: earlier images wait until there is room")
+    used = f"{await variants.bytes() / 1e6:.1f} of {variants.limit / 1e6:.1f} MB used"
+    other = f"{number} other variant{'s' * (number != 1)} ({size / 1e6:.1f} MB)"
+    print(f"{other}, {used}, {waiting} job{'s' * (waiting != 1)} waiting, {failed} failed")
 
 
 def _row(chain: dict[str, Any]) -> tuple[str, ...]:
@@ -133,6 +141,11 @@ def _settings(kind: type[Settings]) -> Settings:
 
 def _checked(text: str) -> str:
     """The canonical text of a chain. Raises BadRequest with the place marked."""
+    name = text.removeprefix(".").partition("?")[0]
+    if name == "auto":
+        raise BadRequest("`auto` becomes a format only with a browser; add `webp?…` and `avif?…`")
+    if not name or not name.isalnum():
+        raise BadRequest("a chain begins with a format, as in 'webp?thumb=300'; leave out what precedes it in a URL")
     settings = _settings(TransformSettings)
     if not _settings(StorageSettings).variant_bytes:
         raise BadRequest("VARIANT_BYTES is 0, so no variants are stored; raise it first")

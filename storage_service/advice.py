@@ -15,6 +15,8 @@ _DAYS_PAID = 7
 """Days in which the renders of earlier images have to pay off."""
 _LEAST_SAVED = 1.0
 """Seconds a day."""
+_LEAST_RENDERS = 10
+"""Fewer say nothing about a day."""
 _BETTER = 4.0
 """How many times better another chain must be to take the place of one that is worth its cost."""
 _ROOM = 0.9
@@ -47,6 +49,10 @@ class Advice:
     is_precomputed: bool
     is_paid: bool = False
     """Whether the variants of earlier images are there."""
+    renders: float = _LEAST_RENDERS
+    """The renders from which this was computed, not per day."""
+    is_guess: bool = False
+    """Whether the chain was never rendered for anybody, so that nobody knows what a render takes."""
 
     @property
     def cost_seconds(self) -> float:
@@ -64,12 +70,16 @@ class Advice:
         """`adopt`, `keep`, `drop` or `leave`."""
         if self.is_precomputed:
             return "keep" if self.ratio >= _KEEP else "drop"
-        return "adopt" if self.ratio >= _ADOPT and self.saves_seconds >= _LEAST_SAVED else "leave"
+        enough = self.saves_seconds >= _LEAST_SAVED and self.renders >= _LEAST_RENDERS
+        return "adopt" if self.ratio >= _ADOPT and enough else "leave"
 
     @property
     def reason(self) -> str:
         """The verdict with the numbers behind it."""
-        return f"saves {self.saves_seconds:.1f} s a day for {self.cost_seconds:.1f} s"
+        if not self.is_precomputed and self.renders < _LEAST_RENDERS:
+            return f"fewer than {_LEAST_RENDERS} renders so far"
+        about = "about " if self.is_guess else ""
+        return f"saves {about}{self.saves_seconds:.1f} s a day for {about}{self.cost_seconds:.1f} s"
 
 
 def advise(
@@ -88,14 +98,12 @@ def advise(
     found = {each.chain: each for each in chains if each.chain not in {ORIGINAL, OTHER} and "=*" not in each.chain}
     for name in precomputed:
         found.setdefault(name, ChainUsage(name))
-    advice = [
-        _advice(chain, days, site, rendered.get(name, USUAL), precomputed.get(name)) for name, chain in found.items()
-    ]
+    advice = [_advice(chain, days, site, rendered.get(name), precomputed.get(name)) for name, chain in found.items()]
     return sorted(advice, key=lambda each: (-each.saves_seconds, each.chain))
 
 
-def _advice(chain: ChainUsage, days: float, site: Site, rendered: Rendered, paid: bool | None) -> Advice:
-    needed: float = chain.renders
+def _advice(chain: ChainUsage, days: float, site: Site, known: Rendered | None, paid: bool | None) -> Advice:
+    needed, rendered = float(chain.renders), known or USUAL
     if paid is not None:
         # A stored variant is sent before the result cache is asked, which had some of them before.
         needed += chain.outcomes.get(Outcome.VARIANT, 0) * rendered.share
@@ -109,6 +117,8 @@ def _advice(chain: ChainUsage, days: float, site: Site, rendered: Rendered, paid
         existing_bytes=site.images * rendered.bytes,
         is_precomputed=paid is not None,
         is_paid=bool(paid),
+        renders=needed,
+        is_guess=known is None,
     )
 
 

@@ -147,6 +147,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
             metadata, precomputed, variants, queue, counts,
             cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
         )  # fmt: skip
+        stack.push_async_callback(precomputing.close)
         for work in (levels.run(), variants.run(), precomputing.run()):
             stack.callback(asyncio.create_task(work).cancel)
         yield

@@ -9,7 +9,7 @@ from service_kit.errors import BadRequest
 from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
-from storage_service.http.usage import described
+from storage_service.http.usage import MOST_SHOWN, described
 from storage_service.precomputed import Precomputed
 from storage_service.usage import MOST_HOURS, Usage
 
@@ -25,7 +25,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, exit_codes()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--hours", type=int, default=24, metavar="NUMBER", help="of the last hours (default 24)")
-    parser.add_argument("--limit", type=int, default=20, metavar="NUMBER", help="most chains (default 20)")
+    parser.add_argument(
+        "--limit",
+        type=int,
+        default=20,
+        metavar="NUMBER",
+        help="most chains, besides those that are precomputed (default 20)",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, with the most requested images")
     parser.set_defaults(act=_show)
 
@@ -33,13 +39,19 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 async def _show(office: Office, options: argparse.Namespace) -> None:
     if not 1 <= options.hours <= MOST_HOURS:
         raise BadRequest(f"--hours {options.hours} is not from 1 to {MOST_HOURS}")
-    report = await described(Usage(office.metadata), Precomputed(office.metadata), options.hours, max(1, options.limit))
+    if not 1 <= options.limit <= MOST_SHOWN:
+        raise BadRequest(f"--limit {options.limit} is not from 1 to {MOST_SHOWN}")
+    report = await described(Usage(office.metadata), Precomputed(office.metadata), options.hours, options.limit)
     if options.json:
         print(json.dumps(report, indent=2))
         return
-    print(f"{report['requests']} requests in {options.hours} h, {report['render_seconds']:.1f} s of renders")
+    requests, counted = report["requests"], report["counted_hours"]
+    number = f"{requests} request{'s' * (requests != 1)}"
+    print(f"{number} in {options.hours} h, {report['render_seconds']:.1f} s of renders")
+    if requests and counted < options.hours - 1:
+        print(f"counted for {counted:.1f} h; advice takes the rest of a day to be the same")
     if report["chains"]:
-        headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "RENDER S/DAY", "MB", "PRECOMPUTE")
+        headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "SECONDS", "MB", "PRECOMPUTE")
         print_table([headings, *(_row(chain) for chain in report["chains"])])
 
 
@@ -50,7 +62,7 @@ def _row(chain: dict[str, Any]) -> Sequence[str]:
         f"{chain['share']:.1%}",
         f"{chain['hit_ratio']:.1%}",
         str(chain["renders"]),
-        f"{chain['render_seconds_per_day']:.1f}",
+        f"{chain['render_seconds']:.1f}",
         f"{chain['bytes'] / 1e6:.1f}",
         f"{advice['verdict']}: {advice['reason']}" if (advice := chain["precompute"]) else "-",
     )

@@ -12,6 +12,9 @@ _TAKE = """
 """
 
 
+_RELEASE = "DELETE FROM leases WHERE name = $1 AND holder = $2"
+
+
 class Lease:
     """The right to do something, for `seconds` after each `take`. A process that is gone loses it then."""
 
@@ -25,3 +28,7 @@ class Lease:
         """Take or renew the lease. Returns False if another process has it."""
         now = int(time.time())
         return await self._metadata.change(_TAKE, self._name, self._holder, now + self._seconds, now) > 0
+
+    async def release(self) -> None:
+        """Give the lease back, if this process has it, so that another one need not wait."""
+        await self._metadata.change(_RELEASE, self._name, self._holder)

@@ -5,6 +5,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 
 from service_kit.errors import ServiceError
@@ -70,6 +71,11 @@ class Precomputing:
             except Exception:
                 logger.exception("precomputing is delayed")  # go on: otherwise it would stop until a restart
             await asyncio.sleep(_LOOK_SECONDS)
+
+    async def close(self) -> None:
+        """Let another process go on at once. Call it when `run` has ended."""
+        with suppress(ServiceError):
+            await self._lease.release()
 
     async def step(self) -> bool:
         """Do the next part. Returns whether there may be more to do now."""

@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cachetools import LRUCache
-
 from imaging.levels import Level
 from service_kit.errors import InsufficientStorage, UnprocessableImage
 from service_kit.spool import Spool
@@ -21,9 +19,6 @@ from transform_service.result import Result, Timings
 from transform_service.scheduling.admission import Preempted
 from transform_service.scheduling.renderers import NO_LEVELS, Renderers, RenderSource
 from transform_service.sources.base import LevelLost, SourceImage
-
-_PLANS = 1000
-"""Plans from levels that are remembered, which take a twentieth of the HTTP process's time for a render."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +40,10 @@ class Renders:
         self._spool = spool
         self._levels = levels
         self._entry_bytes = entry_bytes
-        self._plans: LRUCache[tuple[str, tuple[str, ...]], tuple[Planned, int] | None] = LRUCache(_PLANS)
-        """Plans from a level with its side, by the key of the plan and the digests of the levels that there are."""
 
     async def run(self, job: RenderJob) -> Result:
         """Render now. Raises the errors of Renderers.render."""
-        levels, start = job.image.levels, self._from_level(job)
+        levels, start = job.image.levels, _from_level(job)
         if levels is None or start is None:
             return await self._run_original(job)
         planned, level = start
@@ -69,27 +62,13 @@ class Renders:
 
         Raises the errors of Renderers.render_when_idle, and UnprocessableImage if the render never fits in memory.
         """
-        levels, start = job.image.levels, self._from_level(job)
+        levels, start = job.image.levels, _from_level(job)
         if levels and start:
             planned, level = start
             with contextlib.suppress(LevelLost, UnprocessableImage):  # the original tells what is to blame
                 return await self._run_patiently(job, planned, levels.local(level), level.sha256)
             self._levels.replace(job.image, level)
         return await self._run_patiently(job, job.planned, job.image.local(), job.image.sha256)
-
-    def _from_level(self, job: RenderJob) -> tuple[Planned, Level] | None:
-        """The plan from a level, and that level; None if the render needs the original."""
-        there = job.image.levels.there if job.image.levels else ()
-        if not there:
-            return None
-        key = (job.planned.key, tuple(level.sha256 for level in there))
-        if key not in self._plans:
-            self._plans[key] = None
-            if start := from_level(job.plan, there):
-                plan, level = start
-                self._plans[key] = replace(job.planned, plan=plan, cost=estimate(plan)), level.side
-        found = self._plans[key]
-        return found and (found[0], next(level for level in there if level.side == found[1]))
 
     async def _run_patiently(
         self, job: RenderJob, planned: Planned, local: contextlib.AbstractAsyncContextManager[Path], sha256: str
@@ -182,3 +161,12 @@ class Renders:
             # Not in a thread, which would take longer: the file was just written, so it is still in memory.
             return Result.in_memory(output.read_bytes(), timings)
         return Result.from_file(output, timings)
+
+
+def _from_level(job: RenderJob) -> tuple[Planned, Level] | None:
+    """The plan from a level, and that level; None if the render needs the original."""
+    start = from_level(job.plan, job.image.levels.there) if job.image.levels else None
+    if start is None:
+        return None
+    plan, level = start
+    return replace(job.planned, plan=plan, cost=estimate(plan)), level

@@ -113,6 +113,11 @@ def never_shrink(_header: "Header", _target: Size) -> float:
     return 1.0
 
 
+def rows_stream(_header: "Header", _shrink: float) -> bool:
+    """No: only some rows are in memory, or the rates count all of them."""
+    return False
+
+
 def load_whole(file: ImageFile) -> Image:
     """Open the file at its full size."""
     return file.load()
@@ -136,10 +141,10 @@ class Reader:
     interlaced_rate: Rate | None = None
     """The same for a progressive or interlaced file, if it differs."""
     shrunk_rate: Rate | None = None
-    """The same if the decoder shrinks the image while it reads."""
-    at_once: int = 0
-    """An image with at most so many pixels, after the decoder has shrunk it, is decoded into memory before anything
-    else happens. The rows of a larger one stream, if the format allows that."""
+    """The same if the decoder shrinks the image by far while it reads."""
+    at_once: Callable[["Header", float], bool] = rows_stream
+    """Whether all pixels that the decoder delivers, if it makes each side so many times smaller, are in memory before
+    anything else happens, in addition to what the rates say."""
     check: Callable[[mmap, InputLimits], int] = accept_any
     """Raises UnprocessableImage for a size or a structure that would cost a decoder too much before it reports the
     size, and for damage that the decoder overlooks. Returns the bytes that the decoder holds in addition to pixels, at

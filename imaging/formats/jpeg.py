@@ -31,7 +31,8 @@ _OPTIMIZED_PIXELS = 16_000_000
 pixel."""
 _LARGE_PIXELS = 4_000_000
 _AT_ONCE = 4_000_000
-"""Baseline files up to this size are decoded by libjpeg-turbo, which needs 12 MB for them but only half the time."""
+"""Baseline files of at most so many pixels, after shrinking, are decoded by libjpeg-turbo. It needs 12 MB for them, and
+saves a tenth of the time at an eighth of the size, and 30 to 60 % at full size."""
 _WARNINGS = re.compile(r"read gave (\d+) warnings")
 _PADDING = re.compile(r"\b\d{1,3} extraneous bytes before marker 0xd9")
 
@@ -74,6 +75,10 @@ def _share_read(data: mmap, shrink: float) -> float:
     return needed.getbuffer().nbytes / len(data) if isinstance(needed, BytesIO) else 1.0
 
 
+def _at_once(header: "Header", shrink: float) -> bool:
+    return not header.progressive and header.size.pixels <= _AT_ONCE * shrink**2
+
+
 def _whole(file: ImageFile) -> Image:
     return _shrunk(file, 1)
 
@@ -87,7 +92,7 @@ def _shrunk(file: ImageFile, shrink: int) -> Image:
     if file.header.progressive and shrink > 1:
         needed = jpeg_scans.needed(file.data, shrink)
         decoded = file.load_jpeg(needed, shrink) if needed else None
-    elif not file.header.progressive and file.header.size.pixels <= _AT_ONCE * shrink**2:
+    elif _at_once(file.header, shrink):
         decoded = file.load_jpeg(file.data, shrink)
     if decoded is not None:
         return decoded
@@ -159,7 +164,7 @@ JPEG = register(
             rate=Rate(6, 0),
             interlaced_rate=Rate(18, 7),
             shrunk_rate=Rate(2, 0),
-            at_once=_AT_ONCE,
+            at_once=_at_once,
             interlacing="progressive",
             check=_check,
             gain_map=jpeg_gain_map.pixels,

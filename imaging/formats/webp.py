@@ -29,9 +29,9 @@ _MAX_CHUNKS = 10_000
 """Each frame is a chunk, and a file has a handful of other chunks."""
 _EFFORT = 2
 """Out of 6; see docs/adr/0007."""
-_LEFT = 2.0
+_LEFT = 1.5
 """How many times each side of what the decoder has scaled is longer than that of the result. Costs up to a quarter of
-the time, and gains 1 to 8 points of SSIMULACRA2 (docs/adr/0067)."""
+the time, and gains 1 to 4 points of SSIMULACRA2 (docs/adr/0067)."""
 _METADATA = {b"EXIF", b"XMP ", b"ICCP"}
 _CANVAS, _FRAME = b"VP8X", b"ANMF"
 _FRAME_HEAD = 16
@@ -85,7 +85,7 @@ def _chunks(data: mmap) -> Iterator[tuple[bytes, int, int]]:
 
 
 def _shrink(header: "Header", target: Size) -> float:
-    """Let the decoder do all but the last halving, for which its filter is not good enough.
+    """Let the decoder do all but the last third, for which its filter is not good enough.
 
     It takes any factor, but no account of alpha: the hidden colours of transparent pixels would appear at edges. It
     refuses a side of less than a pixel.
@@ -182,7 +182,7 @@ WEBP = register(
         reader=Reader(
             loader="webpload",
             loader_class="Webp",
-            rate=Rate(22, 15),
+            rate=Rate(22, 18),
             shrunk_rate=Rate(8, 4.6),
             check=_check,
             shrink=_shrink,

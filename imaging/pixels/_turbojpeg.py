@@ -31,7 +31,7 @@ def decoded(data: memoryview, size: Size, shrink: int) -> pyvips.Image | None:
         target, interpretation = _SPACES[space]
         height, width = -(-size.height // shrink), -(-size.width // shrink)
         pixels = simplejpeg.decode_jpeg(data, target, min_height=height, min_width=width, min_factor=shrink)
-    except ValueError:
+    except (ValueError, KeyError):  # KeyError: simplejpeg does not know 4:4:1
         return None
     if pixels.shape[:2] != (height, width):
         return None

@@ -36,7 +36,7 @@ _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
 _SPACE, _VISIBILITY = "space", "visibility"
 _LARGEST_LEVEL = 64 * 1024**2
-"""Bytes of a PNG of 2048 x 2048 pixels, and much more."""
+"""Bytes of a PNG of 1920 x 1920 pixels, and much more."""
 _LARGEST_VARIANT = 16 * 1024**2
 _LIST_PARAMETERS = ("limit", "cursor", _SPACE)
 _UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)

@@ -1,5 +1,6 @@
 """Usage over HTTP: batches from Varnish's nodes, and reports for administrators."""
 
+import time
 from typing import Any
 
 from aiohttp import web
@@ -15,8 +16,10 @@ from storage_service.usage import MOST_HOURS, ChainUsage, Usage
 
 USAGE = web.AppKey("USAGE", Usage)
 PRECOMPUTED = web.AppKey("PRECOMPUTED", Precomputed)
-_MOST, _DEFAULT_LIMIT, _DEFAULT_HOURS = 1000, 20, 24
+MOST_SHOWN, _DEFAULT_LIMIT, _DEFAULT_HOURS = 1000, 20, 24
 _LARGEST_BATCH = 2 * 1024**2
+_NEW_SECONDS = 86_400
+"""A precomputed chain is judged after so long."""
 
 
 def routes() -> list[web.RouteDef]:
@@ -35,7 +38,7 @@ async def report(request: web.Request) -> web.Response:
     """What was requested most in the last `hours`."""
     given = queries.parameters(request, ("hours", "limit"))
     hours = queries.whole_number(given, "hours", _DEFAULT_HOURS, MOST_HOURS)
-    limit = queries.whole_number(given, "limit", _DEFAULT_LIMIT, _MOST)
+    limit = queries.whole_number(given, "limit", _DEFAULT_LIMIT, MOST_SHOWN)
     body = await described(request.app[USAGE], request.app[PRECOMPUTED], hours, limit)
     return web.json_response(body, headers={"Cache-Control": "no-store"})
 
@@ -43,17 +46,21 @@ async def report(request: web.Request) -> web.Response:
 async def described(usage: Usage, precomputed: Precomputed, hours: int, limit: int) -> dict[str, Any]:
     """A report in JSON: what was requested most, and what is precomputed."""
     chains = {chain.chain: chain for chain in await usage.chains(hours)}
-    adopted = {each.chain: each.place is None for each in await precomputed.all() if not each.leaving}
+    there = [each for each in await precomputed.all() if not each.leaving]
+    adopted = {each.chain: each.place is None for each in there}
+    new = {each.chain for each in there if each.added_at > time.time() - _NEW_SECONDS}
     advice = {each.chain: each for each in await advised(usage, hours, adopted)}
     total, days = sum(chain.requests for chain in chains.values()), await usage.days(hours)
     shown = [*list(chains)[:limit], *(chain for chain in adopted if chain not in list(chains)[:limit])]
     return {
         "hours": hours,
+        "counted_hours": round(days * 24, 1),
         "requests": total,
         "render_seconds": round(sum(chain.seconds for chain in chains.values()), 3),
         "bytes": sum(chain.bytes for chain in chains.values()),
         "chains": [
-            _chain(chains.get(name, ChainUsage(name)), total, days) | {"precompute": _advice(advice.get(name))}
+            _chain(chains.get(name, ChainUsage(name)), total, days)
+            | {"precompute": _advice(advice.get(name), is_new=name in new)}
             for name in shown
         ],
         "images": [
@@ -70,18 +77,20 @@ def _chain(chain: ChainUsage, total: int, days: float) -> dict[str, Any]:
         "hit_ratio": round(chain.hit_ratio, 4),
         "outcomes": chain.outcomes,
         "renders": chain.renders,
+        "render_seconds": round(chain.seconds, 3),
         "render_seconds_per_day": round(chain.seconds / days, 3),
         "bytes": chain.bytes,
     }
 
 
-def _advice(advice: Advice | None) -> dict[str, Any] | None:
+def _advice(advice: Advice | None, *, is_new: bool) -> dict[str, Any] | None:
     """What precomputing a chain would save and cost, per day. None if it cannot be precomputed."""
     if advice is None:
         return None
+    early = is_new and advice.verdict == "drop"
     return {
-        "verdict": advice.verdict,
-        "reason": advice.reason,
+        "verdict": "keep" if early else advice.verdict,
+        "reason": "added less than a day ago" if early else advice.reason,
         "saves_seconds": round(advice.saves_seconds, 3),
         "new_images": {"seconds": round(advice.new_seconds, 3), "bytes": int(advice.new_bytes)},
         "existing_images": {"seconds": round(advice.existing_seconds, 3), "bytes": int(advice.existing_bytes)},

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import pyvips
 
+from imaging import jpeg_segments
 from imaging.formats import avif
 from imaging.geometry import Size
 from imaging.pixels import _turbojpeg, decoding, vips
@@ -59,6 +60,30 @@ def test_libjpeg_turbo_and_libvips_decode_jpegs_to_the_same_pixels(
     np.testing.assert_array_equal(pictures.pixels(decoded), pictures.pixels(expected))
 
 
+def test_a_sampling_that_libjpeg_turbo_does_not_know_is_left_to_libvips(tmp_path: Path) -> None:
+    """4:4:1, as a lossless turn of 4:1:1 leaves it."""
+    path = tmp_path / "x.jpg"
+    data = bytearray(pictures.jpeg(64, 64, subsample_mode="off"))
+    frame = data.index(b"\xff\xc0")
+    assert data[frame + 11] == 0x11
+    data[frame + 11] = 0x14  # the scan is too short for it, which does not matter here
+    path.write_bytes(data)
+    assert _turbojpeg.decoded(memoryview(mapped(path)), Size(64, 64), 1) is None
+
+
+@pytest.mark.parametrize("profile", ["none", "srgb", "p3"])
+@pytest.mark.parametrize("options", [{}, {"interlace": True}], ids=str)
+def test_a_profile_is_found_before_the_pixels(tmp_path: Path, profile: str, options: dict[str, Any]) -> None:
+    picture = pictures.gradient(300, 200)
+    data = picture.jpegsave_buffer(**options, **({} if profile == "none" else {"profile": profile}))
+    path = tmp_path / "x.jpg"
+    path.write_bytes(data)
+    assert jpeg_segments.may_have_profile(data) == (profile != "none")
+    loaded = OpenFile(mapped(path), header_of(path)).load_jpeg(data, 1)
+    assert loaded is not None
+    assert bool(loaded.get_typeof("icc-profile-data")) == (profile != "none")
+
+
 @pytest.mark.parametrize("interlace", [False, True])
 def test_a_cmyk_jpeg_is_left_to_libvips(tmp_path: Path, photos: list[pyvips.Image], *, interlace: bool) -> None:
     path = tmp_path / "x.jpg"
@@ -78,17 +103,30 @@ def test_webp_is_scaled_better_than_by_libvips_thumbnail(tmp_path: Path, photos:
         best = pictures.pixels(whole.reduce(whole.width / width, whole.height / height)).astype(float)
         ours.append(np.square(scaled(path, "webp", side) - best).mean())
         theirs.append(np.square(thumbnail(path, side) - best).mean())
-    assert sum(ours) < sum(theirs) * 0.6, (ours, theirs)
+    assert sum(ours) < sum(theirs) * 0.75, (ours, theirs)
 
 
 @pytest.mark.parametrize("size", [(720, 1440), (1440, 719), (3, 1999), (1999, 2)])
 def test_webp_of_any_shape_gets_the_planned_size(tmp_path: Path, size: tuple[int, int]) -> None:
     pictures.gradient(*size).webpsave(str(tmp_path / "x.webp"))
-    for side in (77, 100, 333):
+    for side in (77, 100, 333, max(size) // 2, max(size) - 1):
         target = Size(*size).shrunk(max(size) / side)
         header = header_of(tmp_path / "x.webp")
         image = decoding.scaled(OpenFile(mapped(tmp_path / "x.webp"), header), target)
         assert Size(image.width, image.height) == target
+
+
+@pytest.mark.parametrize("suffix", ["webp", "jpg"])
+@pytest.mark.parametrize(("size", "target"), [((1000, 100), (100, 99)), ((4000, 300), (200, 190))])
+def test_a_picture_that_is_squeezed_in_one_direction_keeps_its_detail_in_the_other(
+    tmp_path: Path, photos: list[pyvips.Image], size: tuple[int, int], target: tuple[int, int], suffix: str
+) -> None:
+    path = tmp_path / f"x.{suffix}"
+    photos[0].thumbnail_image(size[0], height=size[1], size="force").write_to_file(str(path), Q=95)
+    whole = pyvips.Image.new_from_file(str(path))
+    best = pictures.pixels(whole.reduce(size[0] / target[0], size[1] / target[1])).astype(float)
+    found = decoding.scaled(OpenFile(mapped(path), header_of(path)), Size(*target))
+    assert np.sqrt(np.square(pictures.pixels(found) - best).mean()) < 8
 
 
 def test_a_truncated_avif_is_refused_by_libvips(tmp_path: Path, photos: list[pyvips.Image]) -> None:

@@ -42,6 +42,7 @@ async def test_a_chain_is_rendered_for_earlier_and_for_new_images_until_it_is_re
     assert await command(service, "list") == (0, "no chains are precomputed\n")
     assert await command(service, "add", ".webp?w=300&t=1") == (0, "webp?resize=300x is precomputed from now on\n")
     assert "webp?resize=300x" in (await command(service, "list"))[1]
+    assert (await command(service, "add", "webp?w=300"))[1].startswith("webp?resize=300x is precomputed already")
     async with asyncio.timeout(40):
         while await status(service) != {"webp?resize=300x": 1}:
             await asyncio.sleep(0.1)
@@ -50,7 +51,9 @@ async def test_a_chain_is_rendered_for_earlier_and_for_new_images_until_it_is_re
             await asyncio.sleep(0.1)
     shown = (await command(service, "status"))[1].splitlines()
     assert shown[1].split()[:3] == ["webp?resize=300x", "100%", "2"]
-    assert await command(service, "remove", "webp?resize=300x") == (0, "webp?resize=300x is not precomputed any more\n")
+    assert await command(service, "remove", "webp?resize=300x") == (
+        0, "webp?resize=300x is not precomputed any more; its variants are removed soon\n",
+    )  # fmt: skip
     async with asyncio.timeout(40):
         while await status(service):
             await asyncio.sleep(0.1)
@@ -62,12 +65,15 @@ async def test_a_chain_is_rendered_for_earlier_and_for_new_images_until_it_is_re
     [
         ("webp?thum=300", "imgsvc: unknown operation 'thum'; did you mean 'thumb'?\nimgsvc:   thum=300\nimgsvc:   ^"),
         ("webp?thumb=0", "imgsvc: thumb: side"),
-        ("thumb=300", "imgsvc: the format 'thumb=300' is not supported; use one of: avif"),
-        ("auto?thumb=300", "imgsvc: the format 'auto' is not supported"),
+        ("thumb=300", "imgsvc: a chain begins with a format, as in 'webp?thumb=300'"),
+        ("?thumb=300", "imgsvc: a chain begins with a format, as in 'webp?thumb=300'"),
+        ("http://127.0.0.1/v1/images/1.webp?thumb=3", "imgsvc: a chain begins with a format, as in 'webp?thumb=300'"),
+        ("psd?thumb=300", "imgsvc: the format 'psd' is not supported; use one of: avif"),
+        ("auto?thumb=300", "imgsvc: `auto` becomes a format only with a browser; add `webp?…` and `avif?…`"),
         ("webp?thumb=300&format=png", "imgsvc: the chain has format; use operations only"),
         ("webp?" + "&".join(["blur=1.2345"] * 20), "imgsvc: the chain has "),
         (f"webp?watermark={'a' * 32}", "imgsvc: watermark shows another image"),
-        ("", "imgsvc: the format '' is not supported"),
+        ("", "imgsvc: a chain begins with a format, as in 'webp?thumb=300'"),
     ],
 )
 async def test_an_invalid_chain_is_refused_with_the_place_marked(service: Service, chain: str, said: str) -> None:

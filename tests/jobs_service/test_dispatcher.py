@@ -211,7 +211,7 @@ async def _precompute(folder: Path, *chains: str) -> None:
 
 
 def _levels(folder: Path) -> list[str]:
-    return sorted(path.name for path in (folder / "blobs/levels/800").rglob("*") if path.is_file())
+    return sorted(path.name for path in (folder / "blobs/levels/480").rglob("*") if path.is_file())
 
 
 async def test_a_dispatcher_that_is_killed_loses_and_repeats_nothing(

@@ -54,6 +54,17 @@ def test_little_is_not_worth_the_trouble() -> None:
     assert (found.ratio > 100, found.verdict) == (True, "leave")
 
 
+def test_a_few_renders_say_nothing_about_a_day() -> None:
+    few, enough = (one(used("webp?thumb=300", renders), days=1 / 24) for renders in (9, 24))
+    assert (few.verdict, few.reason) == ("leave", "fewer than 10 renders so far")
+    assert (enough.verdict, enough.reason) == ("adopt", "saves 5.8 s a day for 2.0 s")
+
+
+def test_what_was_never_rendered_is_a_guess() -> None:
+    (found,) = advise([], 1, SITE, {"webp?thumb=9": True}, {})
+    assert found.reason == "saves about 0.0 s a day for about 5.0 s"
+
+
 def test_originals_and_the_rest_get_no_advice_and_a_chain_without_requests_does() -> None:
     others = [used(ORIGINAL, 9), used(OTHER, 9), used("jpg?watermark=*", 9999)]
     found = advise(others, 1, SITE, {"jpg?thumb=9": True}, {})

@@ -137,7 +137,11 @@ async def test_the_command_shows_what_was_requested(storage: Storage, tmp_path: 
     async with storage.http.post(f"{storage.url}/internal/usage", json=counted.model_dump()) as answer:
         assert answer.status == 204
     shown = (await command("--limit", "1"))[1].splitlines()
-    assert [line.split()[:7] for line in shown[2:]] == [["webp?thumb=300", "3", "75.0%", "100.0%", "0", "0.0", "1.0"]]
+    assert shown[:2] == [
+        "4 requests in 24 h, 0.0 s of renders", "counted for 1.0 h; advice takes the rest of a day to be the same",
+    ]  # fmt: skip
+    assert [line.split()[:7] for line in shown[3:]] == [["webp?thumb=300", "3", "75.0%", "100.0%", "0", "0.0", "1.0"]]
     report = json.loads((await command("--json"))[1])
     assert (report["requests"], [found["chain"] for found in report["chains"]]) == (4, ["webp?thumb=300", "original"])
     assert await command("--hours", "0") == (2, "imgsvc: --hours 0 is not from 1 to 2160\n")
+    assert await command("--limit", "0") == (2, "imgsvc: --limit 0 is not from 1 to 1000\n")

@@ -74,7 +74,7 @@ def _decoded(header: Header, shrink: float) -> float:
     """The bytes of decoded pixels that are held at once: all of them, or the rows that stream."""
     size = header.size.shrunk(shrink)
     streamed = _rows(size, header.pixel_bytes)
-    whole = size.pixels if size.pixels <= header.image_format.reader.at_once else 0
+    whole = header.size.pixels / shrink**2 if header.image_format.reader.at_once(header, shrink) else 0
     return max(streamed, whole * header.pixel_bytes)
 
 
@@ -105,8 +105,12 @@ def _reading(header: Header, shrink: float) -> Rate:
     rate = reader.rate
     if header.progressive and reader.interlaced_rate:
         rate = reader.interlaced_rate
-    elif reader.shrunk_rate and shrink > 1:
-        rate = reader.shrunk_rate
+    elif (shrunk := reader.shrunk_rate) and shrink > 1:
+        delivered = 1 / shrink**2
+        rate = Rate(
+            shrunk.nanoseconds + delivered * (rate.nanoseconds - shrunk.nanoseconds),
+            shrunk.bytes + delivered * (rate.bytes - shrunk.bytes),
+        )
     return Rate(rate.nanoseconds * header.sample_bytes, rate.bytes * header.pixel_bytes / _RGB_BYTES)
 
 

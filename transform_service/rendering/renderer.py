@@ -115,12 +115,19 @@ def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles, levels: Mapping[i
         if plan.header.alpha and not image.hasalpha():
             image = image.addalpha()
     else:
-        image = _normal(decoding.scaled(file, target) if target else decoding.whole(file), plan)
+        image = _normal(decoding.scaled(file, target) if target else _opened(file, plan), plan)
     overlays.profile = colour.profile_of(image)
     if plan.gain_map:
         image = _with_gain_map(image, file, plan)
     (rendered,) = _apply([image], plan, overlays)
     return rendered
+
+
+def _opened(file: OpenFile, plan: Plan) -> pyvips.Image:
+    """The image at its full size: as a stream if only a part of it is needed, which may be its first rows."""
+    size = file.header.size
+    part = plan.steps[0].operation.output_size(size) if plan.steps else size
+    return file.load() if part.pixels * 2 < size.pixels else decoding.whole(file)
 
 
 def _normal(image: pyvips.Image, plan: Plan) -> pyvips.Image:
