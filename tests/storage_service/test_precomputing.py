@@ -188,6 +188,10 @@ async def test_one_process_at_a_time_has_a_lease(store: MetadataStore, monkeypat
     assert [await first.take(), await second.take(), await first.take()] == [True, False, True]
     now[0] += 61
     assert [await second.take(), await first.take()] == [True, False]
+    await first.release()
+    assert not await first.take(), "it was not its own"
+    await second.release()
+    assert await first.take()
 
 
 async def test_the_service_does_not_take_over_what_an_operator_adds(store: MetadataStore) -> None:
