@@ -93,6 +93,21 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A rectangle of an image, as shares of its width and height."""
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+    @classmethod
+    def at(cls, left: int, top: int, size: Size, of: Size) -> Self:
+        """The part of an image of size `of` that begins at a pixel and has a size."""
+        return cls(left / of.width, top / of.height, size.width / of.width, size.height / of.height)
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """What is known about a frame at some point of a chain, before any pixel is computed."""
 

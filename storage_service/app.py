@@ -25,6 +25,7 @@ from service_kit.urls import for_each_host, parts_of
 from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
+from storage_service.derived import Derived
 from storage_service.first_key import FirstKey
 from storage_service.http import audits, handlers, jobs, keys, signing, spaces, tokens, usage
 from storage_service.jobs import Jobs
@@ -134,10 +135,8 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         precomputed = app[usage.PRECOMPUTED] = Precomputed(metadata)
         queue = app[jobs.JOBS] = Jobs(metadata)
         counts = app[usage.USAGE] = Usage(metadata)
-        library = Library(
-            metadata, blobs, validator, purger, audit,
-            levels=levels, variants=variants, precomputed=precomputed, jobs=queue, usage=counts,
-        )  # fmt: skip
+        derived = Derived(levels, variants, precomputed, queue)
+        library = Library(metadata, blobs, validator, purger, audit, derived=derived, usage=counts)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)

@@ -18,7 +18,6 @@ from service_kit.errors import (
     NotFound,
     ServiceError,
     TooManyRequests,
-    Unavailable,
     UnsupportedImage,
 )
 from service_kit.ids import checked_image_id, new_image_id
@@ -26,14 +25,11 @@ from service_kit.observing import spans
 from service_kit.spool import Spooled
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
-from storage_service.jobs import Jobs, job_for_upload
-from storage_service.levels import Levels
+from storage_service.derived import Derived
 from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
-from storage_service.precomputed import Precomputed
 from storage_service.purging import Purger, first_round
 from storage_service.usage import Usage
 from storage_service.validation import Validator
-from storage_service.variants import Variants
 
 _URL_LIFETIME = timedelta(minutes=10)
 
@@ -65,18 +61,12 @@ class Library:
         purger: Purger,
         audit: AuditTrail,
         *,
-        levels: Levels,
-        variants: Variants,
-        precomputed: Precomputed,
-        jobs: Jobs,
+        derived: Derived,
         usage: Usage,
     ) -> None:
         self._metadata = metadata
         self._blobs = blobs
-        self._levels = levels
-        self._variants = variants
-        self._precomputed = precomputed
-        self._jobs = jobs
+        self._derived = derived
         self._usage = usage
         self._validator = validator
         self._purger = purger
@@ -115,7 +105,7 @@ class Library:
             created_at=datetime.now(UTC),
         )
         entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
-        job = await self._job_for(record)
+        job = await self._derived.job_for(record)
         with spans.during("record"):
             async with self._metadata.lock_content(upload.sha256) as content:
                 spans.lap("record")
@@ -138,8 +128,7 @@ class Library:
         try:
             await self._blobs.add(upload.sha256, upload.path)
         except InsufficientStorage:
-            for derivatives in (self._levels, self._variants):
-                derivatives.make_room()
+            self._derived.make_room()
             raise
 
     async def find(self, image_id: str, space: str | None = None) -> ImageRecord:
@@ -202,7 +191,7 @@ class Library:
         Raises the errors of `find_whole`.
         """
         record = await self.find_whole(image_id)
-        chains = await self._precomputed.lately() if self._variants.limit else ()
+        known = await self._derived.of(record)
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
         return Located(
@@ -214,49 +203,39 @@ class Library:
             url=url,
             visibility=record.visibility,
             space=record.space,
-            levels=await self._levels.of(record),
-            variants=await self._variants.of(record, chains),
-            precomputed=chains,
+            levels=known.levels,
+            variants=known.variants,
+            precomputed=known.chains,
         )
 
     async def keep_level(self, image_id: str, side: int, upload: Spooled) -> None:
         """Store a level of an image. Raises the errors of `find_whole`, of Validator, and of Levels.keep."""
         record = await self.find_whole(image_id)
-        await self._levels.keep(record, side, upload, await self._validator.read_header(upload))
+        await self._derived.levels.keep(record, side, upload, await self._validator.read_header(upload))
 
     async def drop_level(self, image_id: str, side: int, digest: str) -> None:
         """Remove the level with this digest, which is lost or damaged. Raises the errors of `find`."""
-        await self._levels.drop((await self.find(image_id)).sha256, str(side), digest)
+        await self._derived.levels.drop((await self.find(image_id)).sha256, str(side), digest)
 
     async def variant_url(self, image_id: str, key: str) -> str:
         """A signed URL of a stored variant. Raises the errors of `find_whole`, and Unavailable if there is none."""
         await self.find_whole(image_id)
-        url = await self._variants.url(key)
-        if url is None:
-            raise Unavailable("this blob store signs no URLs")
-        return url
+        return await self._derived.variant_url(key)
 
     async def keep_variant(self, image_id: str, variant: NewVariant, upload: Spooled) -> None:
         """Store a variant of an image, unless its chain is no longer precomputed.
 
         Raises the errors of `find_whole` and of Variants.keep.
         """
-        record = await self.find_whole(image_id)
-        if variant.hot or variant.chain in await self._precomputed.chains():
-            await self._variants.keep(record, variant.key, upload, variant.chain)
+        await self._derived.keep_variant(await self.find_whole(image_id), variant, upload)
 
     async def note_variants(self, keys: Sequence[str]) -> None:
         """Note that variants were used."""
-        await self._variants.note_use(keys)
+        await self._derived.variants.note_use(keys)
 
     async def drop_variant(self, image_id: str, key: str, digest: str) -> None:
         """Remove the variant with this digest, which is lost or damaged. Raises the errors of `find`."""
-        await self._variants.drop((await self.find(image_id)).sha256, key, digest)
-
-    async def _job_for(self, record: ImageRecord) -> tuple[object, ...] | None:
-        """The statement that adds the job for an upload, with its values; None if nothing is derived from it."""
-        wanted = self._levels.are_wanted(record.header) or (self._variants.limit and await self._precomputed.chains())
-        return job_for_upload(record.sha256) if wanted else None
+        await self._derived.variants.drop((await self.find(image_id)).sha256, key, digest)
 
     async def delete(self, image_id: str, by: Identity = EVERYTHING) -> None:
         """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
@@ -281,9 +260,7 @@ class Library:
         async for batch in self._blobs.list_older(datetime.now(UTC) - grace):
             for sha256 in set(batch) - await self._metadata.used_contents(batch):
                 removed += await self._sweep(sha256)
-        for derivatives in (self._levels, self._variants):
-            await derivatives.sweep(grace)
-        await self._jobs.sweep()
+        await self._derived.sweep(grace)
         await self._usage.sweep()
         return removed
 
@@ -293,7 +270,5 @@ class Library:
             if await content.is_used():
                 return False
             await self._blobs.delete(sha256)
-            await self._levels.forget(sha256)
-            await self._variants.forget(sha256)
-            await self._jobs.forget(sha256)
+            await self._derived.forget(sha256)
         return True

@@ -1,8 +1,9 @@
-"""Makes levels."""
+"""Makes levels, and scales parts of them."""
 
 from collections.abc import Mapping
 
-from imaging.geometry import Size
+from imaging.alpha import premultiplied
+from imaging.geometry import Part, Size
 from imaging.pixels import colour, decoding
 from imaging.pixels.decoding import OpenFile
 from imaging.pixels.vips import pyvips
@@ -27,6 +28,23 @@ def made(file: OpenFile, sizes: Mapping[int, Size]) -> dict[int, pyvips.Image]:
         else:
             levels[side] = scale(largest, size).copy_memory()
     return levels
+
+
+def scaled_part(level: pyvips.Image, part: Part, target: Size) -> pyvips.Image:
+    """Scale a part of a level, which may begin and end between two pixels, to `target`."""
+    return premultiplied(level, lambda pixels: _scaled_part(pixels, part, target))
+
+
+def _scaled_part(image: pyvips.Image, part: Part, target: Size) -> pyvips.Image:
+    left, top = part.left * image.width, part.top * image.height
+    width, height = part.width * image.width, part.height * image.height
+    whole = Size(max(1, round(width)), max(1, round(height)))
+    # libvips' resize rounds the size, and shows the middle of what has too many pixels, or too few.
+    across, down = (whole.width - width) / 2 - left, (whole.height - height) / 2 - top
+    area = [0, 0, whole.width, whole.height]
+    cubic = pyvips.Interpolate.new("bicubic")
+    cut = image.affine([1, 0, 0, 1], odx=across, ody=down, oarea=area, interpolate=cubic, extend="copy")
+    return cut.resize(target.width / width, vscale=target.height / height)
 
 
 def _largest(file: OpenFile, size: Size) -> pyvips.Image:

@@ -122,7 +122,9 @@ def _direct(photo: Path, chain: str) -> np.ndarray:
     steps = [pair.split("=") for pair in chain.split("&") if pair]
     if steps and steps[0][0] == "thumb":
         side = int(steps.pop(0)[1])
-        image = pyvips.Image.thumbnail(str(photo), side, height=side, size="down", output_profile="srgb").copy_memory()
+        small = pyvips.Image.thumbnail(str(photo), side, height=side, size="down")
+        exact = {"height": small.height, "size": "force"}  # each direction by its own factor
+        image = pyvips.Image.thumbnail(str(photo), small.width, **exact, output_profile="srgb").copy_memory()
     else:
         image = pyvips.Image.new_from_file(str(photo)).copy_memory()
         if image.get_typeof("icc-profile-data"):
@@ -135,7 +137,8 @@ def _direct(photo: Path, chain: str) -> np.ndarray:
 
 def _step(image: pyvips.Image, name: str, value: float) -> pyvips.Image:
     if name == "thumb":
-        return image.thumbnail_image(int(value), height=int(value), size="down")
+        small = image.thumbnail_image(int(value), height=int(value), size="down")
+        return image.thumbnail_image(small.width, height=small.height, size="force")
     if name == "compress":
         return image
     if name == "rotate" and value == 90:

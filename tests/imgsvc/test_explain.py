@@ -50,6 +50,11 @@ def test_the_level_is_named_or_why_there_is_none(tmp_path: Path) -> None:
         ("thumb=300", (2400, 1800), "once the image has one, the render starts from its level of 480 x 360, and not"),
         ("thumb=700", (2400, 1800), "none, since none has enough pixels for the result"),
         ("thumb=300", (400, 300), "none, since the image is small or narrow"),
-        ("crop=90x90&thumb=30", (2400, 1800), "none, since the chain does not begin with a downscale"),
+        ("sharpen=1&thumb=30", (2400, 1800), "none, since the chain does not begin with a downscale"),
+        (
+            "crop=900x900&thumb=99",
+            (2400, 1800),
+            "once the image has one, the render starts from its level of 480 x 360",
+        ),
     ):
         assert f"level       {said}" in _explain(tmp_path, query, size=size)[1]

@@ -211,12 +211,13 @@ async def test_a_turned_image_is_turned_once(
 
 @pytest.mark.parametrize("chain", [
     ".png?rotate=90&thumb=300", ".png?resize=300x300,cover&blur=3", ".jpg?blur=60&thumb=200",
+    ".png?crop=301,203,1501x1201&thumb=300", ".png?crop=1000x900,southeast&resize=90x90,cover&rotate=90",
     ".png?grayscale&flip&thumb=250&pad=300x300", ".png?resize=200x400,fill", ".jpg?thumb=500&rotate=10",
 ])  # fmt: skip
-async def test_every_chain_that_begins_with_a_downscale_uses_it(
+async def test_every_chain_that_begins_with_a_downscale_or_a_crop_uses_it(
     service: Service, originals: Service, chain: str
 ) -> None:
-    body = _turned().jpegsave_buffer(Q=90)
+    body = (_photo() if "crop=" in chain else _turned()).jpegsave_buffer(Q=90)
     image_id, original = await service.upload(body), await originals.upload(body)
     right = await originals.get(original, chain)
     assert _difference(await service.get(image_id, chain), right) < 1.5

@@ -69,7 +69,7 @@ async def get(service: Service, image_id: str, chain: str = URL, **headers: str)
 
 async def precompute(service: Service, image_id: str, *chains: str) -> None:
     """Do the job of an image, while these chains are precomputed."""
-    precomputed = service.apps[0][LIBRARY]._precomputed
+    precomputed = service.apps[0][LIBRARY]._derived.precomputed
     for chain in chains:
         await precomputed.add(chain)
     job = Job(kind=DERIVE, sha256="a" * 64, image_id=image_id, chains=chains, claim=1)
@@ -109,7 +109,7 @@ async def test_a_precomputed_variant_needs_no_render_and_is_the_same(service: Se
 
 
 async def test_a_live_render_of_a_precomputed_chain_is_stored(service: Service) -> None:
-    await service.apps[0][LIBRARY]._precomputed.add(CHAIN)
+    await service.apps[0][LIBRARY]._derived.precomputed.add(CHAIN)
     image_id = await service.upload(pictures.jpeg(900, 700))
     with counted(stored=1):
         await get(service, image_id)
@@ -200,8 +200,8 @@ async def test_the_least_used_variants_go_first(service: Service) -> None:
     await get(service, images[1])
     stored = service.apps[-1][handlers.TRANSFORMER]._variants
     await library.note_variants(stored._to_note)
-    await library._variants._evict(1)
-    await library._variants._evict(1)
+    await library._derived.variants._evict(1)
+    await library._derived.variants._evict(1)
     with counted(used=1):
         await get(service, images[1])
 

@@ -11,6 +11,7 @@ import pytest
 from service_kit.http.server import Runner, listen
 from storage_service.app import create_app
 from storage_service.blobs import Blobs
+from storage_service.derived import Derived
 from storage_service.http.handlers import LIBRARY
 from storage_service.jobs import Jobs
 from storage_service.levels import Levels
@@ -25,13 +26,8 @@ from tests.storage_service.test_metadata import URLS, empty
 
 def derived(store: MetadataStore, blobs: Blobs) -> dict[str, Any]:
     """The parts of a library besides records and blobs. Levels are turned off."""
-    return {
-        "levels": Levels(store, blobs, 0),
-        "variants": Variants(store, blobs, 10**9),
-        "precomputed": Precomputed(store),
-        "jobs": Jobs(store),
-        "usage": Usage(store),
-    }
+    made = Derived(Levels(store, blobs, 0), Variants(store, blobs, 10**9), Precomputed(store), Jobs(store))
+    return {"derived": made, "usage": Usage(store)}
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,16 @@
 """Decides from which level a render can start, and which levels it can make on its way."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from imaging.formats import Rate
-from imaging.geometry import Size
+from imaging.geometry import Part, Size
 from imaging.header import Header
 from imaging.levels import Level, sizes, smallest_for
+from transform_service.operations.crop import Crop
+from transform_service.operations.resize import Resize
 from transform_service.planning.cost import decoder_shrink
-from transform_service.planning.plan import Cost, Plan
+from transform_service.planning.plan import Cost, Plan, Step
 
 _MADE = Rate(15, 16)
 """The cost of scaling, holding and writing one pixel of a level."""
@@ -20,7 +22,7 @@ def needs_original(plan: Plan) -> str:
     reasons = (
         (plan.verify or plan.unchanged, "the encoded pixels are kept"),
         (plan.frames > 1 or plan.header.frames > 1, "the image has several frames"),
-        (plan.load is None, "the chain does not begin with a downscale of the whole image"),
+        (_beginning(plan) is None, "the chain does not begin with a downscale, or with a crop and a downscale"),
         (plan.gain_map, "levels have no gain map"),
         (plan.encoding.keep_profile, "levels are sRGB"),
         (deciding is not None, f"{deciding} looks at the pixels"),
@@ -30,7 +32,7 @@ def needs_original(plan: Plan) -> str:
 
 def level_for(plan: Plan) -> int | None:
     """The side of the level from which a render would start if the image had all its levels; None for none."""
-    return None if needs_original(plan) else smallest_for(_target(plan), sizes(plan.header))
+    return None if needs_original(plan) else _smallest_for(plan, sizes(plan.header))
 
 
 def from_level(plan: Plan, levels: Sequence[Level]) -> tuple[Plan, Level] | None:
@@ -38,12 +40,15 @@ def from_level(plan: Plan, levels: Sequence[Level]) -> tuple[Plan, Level] | None
     if not levels or needs_original(plan):
         return None
     by_side = {level.side: level for level in levels}
-    side = smallest_for(_target(plan), {side: level.header.size for side, level in by_side.items()})
+    side = _smallest_for(plan, {side: level.header.size for side, level in by_side.items()})
     if side is None:
         return None
+    beginning = _beginning(plan)
+    assert beginning
     # The level of an opaque image has no alpha, but the steps expect it.
     header = by_side[side].header.model_copy(update={"alpha": plan.header.alpha})
-    return replace(plan, header=header, level=True), by_side[side]
+    load, part = beginning.load, beginning.part
+    return replace(plan, header=header, level=True, load=load, part=part, steps=beginning.rest), by_side[side]
 
 
 def missing(header: Header, levels: Sequence[Level]) -> tuple[int, ...]:
@@ -57,7 +62,7 @@ def can_make_levels(plan: Plan) -> bool:
 
     Not of images with alpha, whose levels take several times as long.
     """
-    return decoder_shrink(plan) == 1 and not plan.header.alpha
+    return plan.load is not None and decoder_shrink(plan) == 1 and not plan.header.alpha
 
 
 def making_cost(header: Header, sides: Sequence[int]) -> Cost:
@@ -66,6 +71,33 @@ def making_cost(header: Header, sides: Sequence[int]) -> Cost:
     return Cost(_MADE.nanoseconds * pixels / 1e9, int(_MADE.bytes * pixels))
 
 
-def _target(plan: Plan) -> Size:
-    assert plan.load
-    return plan.load.output_size(plan.header.size)
+@dataclass(frozen=True, slots=True)
+class _Beginning:
+    """What a level replaces of a plan: a downscale of the whole image, or of a part."""
+
+    load: Resize
+    part: Part | None
+    rest: tuple[Step, ...]
+
+
+def _beginning(plan: Plan) -> _Beginning | None:
+    if plan.load:
+        return _Beginning(plan.load, None, plan.steps)
+    match plan.steps:
+        case (Step(operation=Crop(left=int(left), top=int(top)) as crop), Step(operation=Resize() as resize), *rest):
+            size = crop.output_size(plan.header.size)
+            target = resize.output_size(size)
+            if resize.fit == "fill" and target != size and size.contains(target):
+                return _Beginning(Resize.to(target), Part.at(left, top, size, plan.header.size), tuple(rest))
+    return None
+
+
+def _smallest_for(plan: Plan, offered: Mapping[int, Size]) -> int | None:
+    """The side of the smallest level that has enough pixels in the part of the image that the plan shows."""
+    beginning = _beginning(plan)
+    assert beginning
+    target, part = beginning.load.output_size(plan.header.size), beginning.part
+    if part:
+        parts = {side: (size.width * part.width, size.height * part.height) for side, size in offered.items()}
+        offered = {side: Size(int(width), int(height)) for side, (width, height) in parts.items()}
+    return smallest_for(target, offered)

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from imaging.encoding import Encoding
-from imaging.geometry import Size
+from imaging.geometry import Part, Size
 from imaging.header import Header
 from service_kit.errors import UnprocessableImage
 from transform_service.operations.base import Operation, Steps
@@ -71,6 +71,8 @@ class Plan:
     """Whether the result is only that all of the file decodes."""
     level: bool = False
     """Whether `header` is that of a level, of which all pixels are read, with `alpha` as the image has it."""
+    part: Part | None = None
+    """Of a level: the part that `load` scales, unless that is all of it."""
     overlay_headers: Mapping[str, Header] = field(default_factory=dict)
     """The headers of the overlays, by ID. A renderer needs all of them."""
 

@@ -10,6 +10,7 @@ from imaging.geometry import Frame, Size
 from imaging.header import Header
 from imaging.pixels import colour, decoding, gain_map, vips
 from imaging.pixels.decoding import OpenFile
+from imaging.pixels.levels import scaled_part
 from imaging.pixels.stripping import strip
 from imaging.pixels.vips import pyvips
 from imaging.scaling import scale
@@ -111,7 +112,7 @@ def _rendered(data: mmap, plan: Plan, overlays: _OverlayFiles, levels: Mapping[i
     target = plan.load.output_size(plan.header.size) if plan.load else None
     small = decoding.whole(file) if plan.level else making.smallest(making.written(file, levels), target)
     if small is not None and target:
-        image = _normal(scale(small, target), plan)
+        image = _normal(scaled_part(small, plan.part, target) if plan.part else scale(small, target), plan)
         if plan.header.alpha and not image.hasalpha():
             image = image.addalpha()
     else:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from imaging.geometry import Size
+from imaging.geometry import Part, Size
 from imaging.header import Header
 from imaging.levels import Level, formats_of, sizes, smallest_for
 from tests.transform_service.planning.test_planner import header, planned
@@ -85,6 +85,23 @@ def test_a_plan_from_a_level_has_the_same_steps(query: str) -> None:
     assert level_for(made) == 480
 
 
+def test_a_crop_needs_a_level_with_enough_pixels_in_its_part() -> None:
+    levels = [level(side, header()) for side in (480, 960, 1920)]
+    for query, side in (
+        ("crop=2000x1500&thumb=160", 480),
+        ("crop=2000x1500&thumb=161", 960),
+        ("crop=1000x750&thumb=320", 1920),
+    ):
+        found = from_level(planned(query).plan, levels)
+        assert found, query
+        assert found[1].side == side, query
+    assert from_level(planned("crop=1000x750&thumb=321").plan, levels) is None
+    found = from_level(planned("crop=400,300,2000x1500&thumb=100&blur=2").plan, levels)
+    assert found
+    assert found[0].part == Part(0.1, 0.1, 0.5, 0.5)
+    assert list(map(str, found[0].operations)) == ["resize=100x75,fill,enlarge", "blur=2"]
+
+
 def test_a_larger_level_serves_if_the_best_one_is_missing() -> None:
     found = from_level(planned("thumb=300").plan, [level(1920, header())])
     assert found
@@ -92,11 +109,21 @@ def test_a_larger_level_serves_if_the_best_one_is_missing() -> None:
     assert missing(header(), [level(1920, header())]) == (480, 960)
 
 
+NO_DOWNSCALE = "the chain does not begin with a downscale, or with a crop and a downscale"
+
+
 @pytest.mark.parametrize(
     ("query", "output", "of", "reason"),
     [
-        ("crop=900x900&thumb=30", "png", header(), "the chain does not begin with a downscale of the whole image"),
-        ("sharpen=1", "png", header(), "the chain does not begin with a downscale of the whole image"),
+        ("sharpen=1", "png", header(), NO_DOWNSCALE),
+        ("crop=9x9", "png", header(), NO_DOWNSCALE),
+        (
+            "crop=900x900,smart&thumb=30",
+            "png",
+            header(),
+            "the chain does not begin with a downscale, or with a crop and a downscale",
+        ),
+        ("crop=900x900&thumb=30", "png", header(), ""),
         ("rotate=0", "jpeg", header(), "the encoded pixels are kept"),
         ("thumb=300", "jpeg", header(gain_map_pixels=9), "levels have no gain map"),
         ("thumb=300", "webp", header(gain_map_pixels=9), ""),
