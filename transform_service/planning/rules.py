@@ -6,11 +6,13 @@ tests/transform_service/planning/test_rules.py proves it, and states the largest
 
 import math
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 
 from imaging.geometry import Frame, Size
 from transform_service.operations.background import Background
 from transform_service.operations.base import Operation, Steps
 from transform_service.operations.blur import Blur
+from transform_service.operations.crop import Crop
 from transform_service.operations.flip import Flip
 from transform_service.operations.flop import Flop
 from transform_service.operations.grayscale import Grayscale
@@ -85,6 +87,16 @@ def shrink_first(steps: Steps, frame: Frame) -> Steps:
     return steps
 
 
+def crop_first(steps: Steps, frame: Frame) -> Steps:
+    """Move a crop at a point before turns and mirrorings, which then process fewer pixels."""
+    frames = [before for _, before in with_frames(steps, frame)]
+    for index, (first, second) in enumerate(pairwise(steps)):
+        if isinstance(second, Crop) and second.left is not None and _is_turn(first) and frames[index].exact:
+            moved = _before_turn(second, first, frames[index].size)
+            return (*steps[:index], moved, first, *steps[index + 2 :])  # one at a time, as above
+    return steps
+
+
 def merge_downscales(steps: Steps, frame: Frame) -> Steps:
     """Drop the first of two successive downscales. The size stays the same, and the result is more accurate."""
     merged: list[Operation] = []
@@ -114,7 +126,15 @@ def blur_behind_downscale(steps: Steps, frame: Frame) -> Steps:
     return steps
 
 
-RULES: tuple[Rule, ...] = (fill_corners, resolve, fuse_turns, shrink_first, merge_downscales, blur_behind_downscale)
+RULES: tuple[Rule, ...] = (
+    fill_corners,
+    resolve,
+    fuse_turns,
+    shrink_first,
+    crop_first,
+    merge_downscales,
+    blur_behind_downscale,
+)
 """The rules in the order in which they run. They are repeated until nothing changes."""
 
 
@@ -169,6 +189,21 @@ class _Turns:
             return (Flip(),)
         mirror = (Flop(),) if self._mirrored else ()
         return (*mirror, Rotate.by_quarters(quarters)) if quarters else mirror
+
+
+def _before_turn(crop: Crop, turn: Operation, size: Size) -> Crop:
+    """The crop of an image of `size` that takes what `crop` takes after the turn."""
+    part = crop.output_size(turn.output_size(size))
+    left, top = crop.left or 0, crop.top or 0
+    quarters = turn.quarters if isinstance(turn, Rotate) else 0
+    if quarters in {1, 3}:
+        part, left, top = part.swapped(), top, left
+    # From the other side: mirrored left to right, or top to bottom.
+    if isinstance(turn, Flop) or quarters in {2, 3}:
+        left = size.width - left - part.width
+    if isinstance(turn, Flip) or quarters in {1, 2}:
+        top = size.height - top - part.height
+    return Crop.at(left, top, part)
 
 
 def _is_turn(step: Operation) -> bool:

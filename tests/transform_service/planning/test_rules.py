@@ -22,6 +22,7 @@ from transform_service.planning.rules import (
     RULES,
     Rule,
     blur_behind_downscale,
+    crop_first,
     fill_corners,
     fuse_turns,
     merge_downscales,
@@ -121,6 +122,13 @@ def difference(source: Path, query: str) -> Difference:
         (shrink_first, "grayscale&resize=400x300,fill,enlarge", "resize=400x300!&grayscale"),
         (shrink_first, "rotate=90&resize=6000x8000,fill,enlarge", "rotate=90&resize=6000x8000!"),
         (shrink_first, "rotate=9&resize=300x400,fill,enlarge", "rotate=9&resize=300x400!"),
+        (crop_first, "rotate=90&crop=10,20,300x200", "crop=20,2690,200x300&rotate=90"),
+        (crop_first, "rotate=180&crop=10,20,300x200", "crop=3690,2780,300x200&rotate=180"),
+        (crop_first, "rotate=270&crop=10,20,300x200", "crop=3780,10,200x300&rotate=270"),
+        (crop_first, "flip&crop=10,20,300x200", "crop=10,2780,300x200&flip"),
+        (crop_first, "flop&crop=10,20,300x200", "crop=3690,20,300x200&flop"),
+        (crop_first, "flop&crop=3900,2900,300x200", "crop=0,2900,100x100&flop"),
+        (crop_first, "rotate=9&crop=10,20,300x200", "rotate=9&crop=10,20,300x200"),
         (merge_downscales, "resize=2000x1500,fill,enlarge&resize=400x300,fill,enlarge", "resize=400x300!"),
         (
             merge_downscales,
@@ -145,6 +153,7 @@ def test_a_rule_rewrites_the_chain(rule: Rule, query: str, after: str) -> None:
     ("query", "after"),
     [
         ("rotate=90&thumb=200", "resize=200x150!&rotate=90"),
+        ("rotate=90&crop=1000x2000,south&thumb=200", "crop=2000,1000,2000x1000&resize=200x100!&rotate=90"),
         ("thumb=200&rotate=90", "resize=200x150!&rotate=90"),
         ("rotate=90&rotate=90&grayscale&flip&thumb=2000&thumb=200", "resize=200x150!&rotate=180&grayscale&flip"),
         ("blur=200&rotate=90&thumb=200", "resize=200x150!&blur=9.885&rotate=90"),
@@ -182,6 +191,13 @@ def test_exif_turns_match_those_of_libvips(orientation: int) -> None:
 def test_fused_turns_move_every_pixel_to_the_same_position(photos: list[Path], query: str) -> None:
     for photo in photos[:2]:
         assert difference(photo, query).largest == 0
+
+
+@pytest.mark.parametrize("turn", ["rotate=90", "rotate=180", "rotate=270", "flip", "flop", "flop&rotate=90"])
+@pytest.mark.parametrize("crop", ["crop=10,21,300x200", "crop=301x203,southeast", "crop=200,150,9999x9999"])
+def test_cropping_before_a_turn_is_exact(photos: list[Path], turn: str, crop: str) -> None:
+    for photo in photos[:2]:
+        assert difference(photo, f"{turn}&{crop}").largest == 0
 
 
 @pytest.mark.parametrize("query", ["flip&thumb=300", "flop&thumb=333", "rotate=180&resize=200x100,fill"])
