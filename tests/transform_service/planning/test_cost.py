@@ -129,10 +129,10 @@ def test_a_single_strip_fits_into_the_estimate(tmp_path: Path, size: tuple[int, 
 @pytest.mark.parametrize("options", ["effort=0", "effort=0,lossless"])
 def test_a_webp_fits_however_far_its_decoder_shrinks_it(tmp_path: Path, options: str) -> None:
     (tmp_path / "image").write_bytes(
-        picture(6000, 4000).copy(interpretation="srgb").write_to_buffer(f".webp[{options}]")
+        picture(4000, 3000).copy(interpretation="srgb").write_to_buffer(f".webp[{options}]")
     )
-    for factor in (1.1, 1.51, 1.7, 2.2, 3, 6):
-        assert _fits(tmp_path / "image", f"thumb={round(6000 / factor)}", "jpeg"), factor
+    for factor in (1.1, 1.9, 2.2, 4):
+        assert _fits(tmp_path / "image", f"thumb={round(4000 / factor)}", "jpeg"), factor
 
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp"])

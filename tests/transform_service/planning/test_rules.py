@@ -196,8 +196,7 @@ def test_fused_turns_move_every_pixel_to_the_same_position(photos: list[Path], q
 @pytest.mark.parametrize("turn", ["rotate=90", "rotate=180", "rotate=270", "flip", "flop", "flop&rotate=90"])
 @pytest.mark.parametrize("crop", ["crop=10,21,300x200", "crop=301x203,southeast", "crop=200,150,9999x9999"])
 def test_cropping_before_a_turn_is_exact(photos: list[Path], turn: str, crop: str) -> None:
-    for photo in photos[:2]:
-        assert difference(photo, f"{turn}&{crop}").largest == 0
+    assert difference(photos[1], f"{turn}&{crop}").largest == 0
 
 
 @pytest.mark.parametrize("query", ["flip&thumb=300", "flop&thumb=333", "rotate=180&resize=200x100,fill"])
