@@ -60,11 +60,8 @@ async def _remove(office: Office, options: argparse.Namespace) -> None:
     chain = _checked(options.chain)
     if not await Precomputed(office.metadata).remove(chain):
         raise NotFound(f"{chain} is not precomputed; see `imgsvc precompute list`")
-    print(
-        json.dumps({"chain": chain})
-        if options.json
-        else f"{chain} is not precomputed any more; its variants are removed soon"
-    )
+    said = f"{chain} is not precomputed any more; its variants are removed soon"
+    print(json.dumps({"chain": chain}) if options.json else said)
 
 
 async def _list(office: Office, options: argparse.Namespace) -> None:

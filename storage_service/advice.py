@@ -52,7 +52,9 @@ class Advice:
     renders: float = _LEAST_RENDERS
     """The renders from which this was computed, not per day."""
     is_guess: bool = False
-    """Whether the chain was never rendered for anybody, so that nobody knows what a render takes."""
+    """Whether nobody has ever requested a render of the chain, so its cost is unknown."""
+    is_new: bool = False
+    """Whether it has been precomputed for less than a day. It is not judged yet."""
 
     @property
     def cost_seconds(self) -> float:
@@ -69,7 +71,7 @@ class Advice:
     def verdict(self) -> str:
         """`adopt`, `keep`, `drop` or `leave`."""
         if self.is_precomputed:
-            return "keep" if self.ratio >= _KEEP else "drop"
+            return "keep" if self.ratio >= _KEEP or self.is_new else "drop"
         enough = self.saves_seconds >= _LEAST_SAVED and self.renders >= _LEAST_RENDERS
         return "adopt" if self.ratio >= _ADOPT and enough else "leave"
 
@@ -78,6 +80,8 @@ class Advice:
         """The verdict with the numbers behind it."""
         if not self.is_precomputed and self.renders < _LEAST_RENDERS:
             return f"fewer than {_LEAST_RENDERS} renders so far"
+        if self.is_new and self.ratio < _KEEP:
+            return "added less than a day ago"
         about = "about " if self.is_guess else ""
         return f"saves {about}{self.saves_seconds:.1f} s a day for {about}{self.cost_seconds:.1f} s"
 

@@ -27,7 +27,7 @@ from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.derived import Derived
 from storage_service.first_key import FirstKey
-from storage_service.http import audits, handlers, jobs, keys, signing, spaces, tokens, usage
+from storage_service.http import audits, handlers, internal, jobs, keys, signing, spaces, tokens, usage
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
@@ -59,12 +59,8 @@ def create_app(settings: StorageSettings) -> web.Application:
     access.setup(app, settings, settings.publish, behind_nginx=True)
     setup(app, settings)
     app.add_routes(public_routes())
-    app.add_routes([web.get(paths.LOCATION, handlers.locate), web.get(paths.IDENTITY, keys.identity)])
-    app.add_routes([web.put(paths.LEVEL, handlers.keep_level), web.delete(paths.LEVEL, handlers.drop_level)])
-    app.add_routes([web.put(paths.STORED_VARIANT, handlers.keep_variant)])
-    app.add_routes([web.get(paths.STORED_VARIANT, handlers.variant_url)])
-    app.add_routes([web.post(paths.VARIANTS_USED, handlers.note_variants)])
-    app.add_routes([web.delete(paths.STORED_VARIANT, handlers.drop_variant)])
+    app.add_routes(internal.routes())
+    app.add_routes([web.get(paths.IDENTITY, keys.identity)])
     app.add_routes(jobs.routes())
     app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])
     app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])

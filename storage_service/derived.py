@@ -51,7 +51,7 @@ class Derived:
         return url
 
     async def keep_variant(self, record: ImageRecord, variant: NewVariant, upload: Spooled) -> None:
-        """Store a variant, unless its chain is no longer precomputed. Raises the errors of Variants.keep."""
+        """Store a variant if it is `hot` or its chain is still precomputed. Raises the errors of Variants.keep."""
         if variant.hot or variant.chain in await self.precomputed.chains():
             await self.variants.keep(record, variant.key, upload, variant.chain)
 

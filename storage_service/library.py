@@ -223,7 +223,7 @@ class Library:
         return await self._derived.variant_url(key)
 
     async def keep_variant(self, image_id: str, variant: NewVariant, upload: Spooled) -> None:
-        """Store a variant of an image, unless its chain is no longer precomputed.
+        """Store a variant of an image if it is `hot` or its chain is still precomputed.
 
         Raises the errors of `find_whole` and of Variants.keep.
         """

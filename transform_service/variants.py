@@ -46,7 +46,7 @@ class Variants:
         self._to_note: list[str] = []
 
     async def find(self, image: SourceImage, key: str) -> Result | None:
-        """The stored variant with this key. None if it does not exist or cannot be read in time."""
+        """The stored variant with this key, or None if there is none or reading it takes too long."""
         variants = image.variants
         variant = variants.there.get(key) if variants else None
         if variants is None or variant is None:

@@ -89,7 +89,7 @@ async def _backfills(client: Client, images: list[str], data: Path, chosen: argp
             raise SystemFailed(f"the backfill made {made} variants, and none or all are too few; use other --images")
         rate = made / chosen.seconds
         ratios.append(busy / quiet)
-        said.append(f"{quiet:.0f} and {busy:.0f} ms beside {rate:.1f} variants per second")
+        said.append(f"{quiet:.0f} ms, and {busy:.0f} ms while a backfill renders {rate:.1f} variants per second")
         print(f"  p99 {said[-1]}", flush=True)
     name = f"renders, {chosen.rate:g} per second, p99: during a backfill / before"
     return at_most(name, statistics.median(ratios), 1.3, "", f"{extremes(ratios)}; {said[-1]}")

@@ -1,4 +1,4 @@
-"""Makes levels, and scales parts of them."""
+"""The pixels of levels."""
 
 from collections.abc import Mapping
 

@@ -63,8 +63,8 @@ class Job:
 
 
 _FILES = (io.FileIO, io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.BytesIO)
-"""Not io.IOBase: its `isinstance`, of each object in a job, takes a twentieth of a request's time. A BytesIO is no
-open file, and is refused."""
+"""Not io.IOBase: its `isinstance`, of each object in a job, takes a twentieth of a request's time. A
+BytesIO is listed so that it is refused: it has no file descriptor."""
 
 
 class _Pickler(pickle.Pickler):

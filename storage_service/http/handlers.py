@@ -9,14 +9,13 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict
 
-from imaging.locator import NewVariant
 from service_kit.access import DEFAULT_SPACE, Identity, Scope, Visibility, check_space, check_view
 from service_kit.errors import BadRequest, Forbidden, Hidden
 from service_kit.http import access, paths, queries
 from service_kit.http.delivery import check_match
 from service_kit.http.health import health_route
 from service_kit.http.json_bodies import read_json
-from service_kit.http.uploads import FILE_FIELD, read_file, read_form
+from service_kit.http.uploads import FILE_FIELD, read_form
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
@@ -35,9 +34,6 @@ SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
 _SPACE, _VISIBILITY = "space", "visibility"
-_LARGEST_LEVEL = 64 * 1024**2
-"""Bytes of a PNG of 1920 x 1920 pixels, and much more."""
-_LARGEST_VARIANT = 16 * 1024**2
 _LIST_PARAMETERS = ("limit", "cursor", _SPACE)
 _UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)
 
@@ -48,12 +44,6 @@ class _Change(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     visibility: Visibility
-
-
-class _Used(BaseModel):
-    """The keys of variants that were used."""
-
-    keys: list[str]
 
 
 def routes() -> list[web.RouteDef]:
@@ -149,62 +139,6 @@ async def change(request: web.Request) -> web.Response:
     with spans.during("record"):
         record = await library.show_to(request.match_info["image_id"], wanted.visibility, identity)
     return web.json_response(_facts(record, request.app[SETTINGS].link_base), headers=_NO_STORE)
-
-
-async def locate(request: web.Request) -> web.Response:
-    """The header of an image and where its bytes are, for the transform service."""
-    image_id = request.match_info["image_id"]
-    try:
-        fallback = request.url.with_path(paths.image_url(image_id)).with_query(None)
-    except ValueError as error:
-        raise BadRequest("the Host header is not valid") from error
-    with spans.during("record"):
-        located = await request.app[LIBRARY].locate(image_id, str(fallback))
-    return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
-
-
-async def keep_level(request: web.Request) -> web.Response:
-    """Store a level of an image, for the transform service: 204."""
-    app, match = request.app, request.match_info
-    async with read_file(request, app[SPOOL], app[SETTINGS], _LARGEST_LEVEL, "the level") as level:
-        await app[LIBRARY].keep_level(match["image_id"], int(match["side"]), level)
-    return web.Response(status=204)
-
-
-async def drop_level(request: web.Request) -> web.Response:
-    """Remove a level of an image, for the transform service: 204."""
-    match, digest = request.match_info, request.headers.get("If-Match", "").strip('"')
-    await request.app[LIBRARY].drop_level(match["image_id"], int(match["side"]), digest)
-    return web.Response(status=204)
-
-
-async def keep_variant(request: web.Request) -> web.Response:
-    """Store a variant of an image, for the transform service: 204."""
-    app, match = request.app, request.match_info
-    async with read_file(request, app[SPOOL], app[SETTINGS], _LARGEST_VARIANT, "the variant") as variant:
-        new = NewVariant(match["key"], request.query.get("chain", ""), variant.path, request.query.get("hot") == "1")
-        await app[LIBRARY].keep_variant(match["image_id"], new, variant)
-    return web.Response(status=204)
-
-
-async def variant_url(request: web.Request) -> web.Response:
-    """The signed URL of a variant in an object store, for the transform service."""
-    url = await request.app[LIBRARY].variant_url(request.match_info["image_id"], request.match_info["key"])
-    return web.Response(text=url, headers=_NO_STORE)
-
-
-async def note_variants(request: web.Request) -> web.Response:
-    """Note which variants the transform service has sent: 204."""
-    used = await read_json(request, request.app[SETTINGS], _Used)
-    await request.app[LIBRARY].note_variants(used.keys)
-    return web.Response(status=204)
-
-
-async def drop_variant(request: web.Request) -> web.Response:
-    """Remove a variant of an image, for the transform service: 204."""
-    match, digest = request.match_info, request.headers.get("If-Match", "").strip('"')
-    await request.app[LIBRARY].drop_variant(match["image_id"], match["key"], digest)
-    return web.Response(status=204)
 
 
 def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], token: TokenRecord | None) -> Owner:

@@ -1,6 +1,7 @@
 """Usage over HTTP: batches from Varnish's nodes, and reports for administrators."""
 
 import time
+from dataclasses import replace
 from typing import Any
 
 from aiohttp import web
@@ -49,7 +50,7 @@ async def described(usage: Usage, precomputed: Precomputed, hours: int, limit: i
     there = [each for each in await precomputed.all() if not each.leaving]
     adopted = {each.chain: each.place is None for each in there}
     new = {each.chain for each in there if each.added_at > time.time() - _NEW_SECONDS}
-    advice = {each.chain: each for each in await advised(usage, hours, adopted)}
+    advice = {each.chain: replace(each, is_new=each.chain in new) for each in await advised(usage, hours, adopted)}
     total, days = sum(chain.requests for chain in chains.values()), await usage.days(hours)
     shown = [*list(chains)[:limit], *(chain for chain in adopted if chain not in list(chains)[:limit])]
     return {
@@ -59,8 +60,7 @@ async def described(usage: Usage, precomputed: Precomputed, hours: int, limit: i
         "render_seconds": round(sum(chain.seconds for chain in chains.values()), 3),
         "bytes": sum(chain.bytes for chain in chains.values()),
         "chains": [
-            _chain(chains.get(name, ChainUsage(name)), total, days)
-            | {"precompute": _advice(advice.get(name), is_new=name in new)}
+            _chain(chains.get(name, ChainUsage(name)), total, days) | {"precompute": _advice(advice.get(name))}
             for name in shown
         ],
         "images": [
@@ -83,14 +83,13 @@ def _chain(chain: ChainUsage, total: int, days: float) -> dict[str, Any]:
     }
 
 
-def _advice(advice: Advice | None, *, is_new: bool) -> dict[str, Any] | None:
-    """What precomputing a chain would save and cost, per day. None if it cannot be precomputed."""
+def _advice(advice: Advice | None) -> dict[str, Any] | None:
+    """What precomputing a chain would save and cost per day, or None for a chain that cannot be precomputed."""
     if advice is None:
         return None
-    early = is_new and advice.verdict == "drop"
     return {
-        "verdict": "keep" if early else advice.verdict,
-        "reason": "added less than a day ago" if early else advice.reason,
+        "verdict": advice.verdict,
+        "reason": advice.reason,
         "saves_seconds": round(advice.saves_seconds, 3),
         "new_images": {"seconds": round(advice.new_seconds, 3), "bytes": int(advice.new_bytes)},
         "existing_images": {"seconds": round(advice.existing_seconds, 3), "bytes": int(advice.existing_bytes)},

@@ -32,19 +32,19 @@ def needs_original(plan: Plan) -> str:
 
 def level_for(plan: Plan) -> int | None:
     """The side of the level from which a render would start if the image had all its levels; None for none."""
-    return None if needs_original(plan) else _smallest_for(plan, sizes(plan.header))
+    beginning = None if needs_original(plan) else _beginning(plan)
+    return None if beginning is None else beginning.smallest_of(sizes(plan.header))
 
 
 def from_level(plan: Plan, levels: Sequence[Level]) -> tuple[Plan, Level] | None:
     """The same plan from the smallest of these levels that has enough pixels, and that level; None without one."""
-    if not levels or needs_original(plan):
+    beginning = None if not levels or needs_original(plan) else _beginning(plan)
+    if beginning is None:
         return None
     by_side = {level.side: level for level in levels}
-    side = _smallest_for(plan, {side: level.header.size for side, level in by_side.items()})
+    side = beginning.smallest_of({side: level.header.size for side, level in by_side.items()})
     if side is None:
         return None
-    beginning = _beginning(plan)
-    assert beginning
     # The level of an opaque image has no alpha, but the steps expect it.
     header = by_side[side].header.model_copy(update={"alpha": plan.header.alpha})
     load, part = beginning.load, beginning.part
@@ -76,28 +76,26 @@ class _Beginning:
     """What a level replaces of a plan: a downscale of the whole image, or of a part."""
 
     load: Resize
+    target: Size
     part: Part | None
     rest: tuple[Step, ...]
+
+    def smallest_of(self, offered: Mapping[int, Size]) -> int | None:
+        """The side of the smallest level that has enough pixels in the part that is shown; None if none has."""
+        if part := self.part:
+            shown = {side: (size.width * part.width, size.height * part.height) for side, size in offered.items()}
+            offered = {side: Size(int(width), int(height)) for side, (width, height) in shown.items()}
+        return smallest_for(self.target, offered)
 
 
 def _beginning(plan: Plan) -> _Beginning | None:
     if plan.load:
-        return _Beginning(plan.load, None, plan.steps)
+        return _Beginning(plan.load, plan.load.output_size(plan.header.size), None, plan.steps)
     match plan.steps:
         case (Step(operation=Crop(left=int(left), top=int(top)) as crop), Step(operation=Resize() as resize), *rest):
             size = crop.output_size(plan.header.size)
             target = resize.output_size(size)
             if resize.fit == "fill" and target != size and size.contains(target):
-                return _Beginning(Resize.to(target), Part.at(left, top, size, plan.header.size), tuple(rest))
+                part = Part.at(left, top, size, plan.header.size)
+                return _Beginning(Resize.to(target), target, part, tuple(rest))
     return None
-
-
-def _smallest_for(plan: Plan, offered: Mapping[int, Size]) -> int | None:
-    """The side of the smallest level that has enough pixels in the part of the image that the plan shows."""
-    beginning = _beginning(plan)
-    assert beginning
-    target, part = beginning.load.output_size(plan.header.size), beginning.part
-    if part:
-        parts = {side: (size.width * part.width, size.height * part.height) for side, size in offered.items()}
-        offered = {side: Size(int(width), int(height)) for side, (width, height) in parts.items()}
-    return smallest_for(target, offered)
