@@ -87,7 +87,7 @@ async def test_uploads_and_failures_have_spans(
             assert response.status == 504
             failed = response.headers["Server-Timing"]
     assert re.findall(r"(\w+);", uploaded) == ["receive", "check", "record", "blob"]
-    assert re.fullmatch(r"source;dur=1\d{3}\.\d", failed)
+    assert re.fullmatch(r"source;dur=\d+\.\d", failed)
 
 
 async def test_a_client_that_gives_up_is_logged_with_status_499(
