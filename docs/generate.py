@@ -1,5 +1,6 @@
 """Generates documents from the code (`make docs`). A test checks that they are up to date."""
 
+import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
+from docs.openapi import chain_schema, document
 from docs.vectors import vectors
 from imgsvc.settings import ServeSettings
 from jobs_service.settings import JobsSettings
@@ -105,12 +107,25 @@ def signed_urls() -> str:
     return _INCLUDED.sub(lambda found: found[1] + (FOLDER / found[2]).read_text(), page)
 
 
+def openapi() -> str:
+    """The OpenAPI document."""
+    return json.dumps(document(), indent=1) + "\n"
+
+
+def chains() -> str:
+    """The JSON Schema of chains."""
+    return json.dumps(chain_schema(), indent=1) + "\n"
+
+
 DOCUMENTS = {
-    "operations.md": operations,
-    "configuration.md": configuration,
-    "signed-urls.md": signed_urls,
-    "recipes/vectors.json": vectors,
+    "docs/operations.md": operations,
+    "docs/configuration.md": configuration,
+    "docs/signed-urls.md": signed_urls,
+    "docs/recipes/vectors.json": vectors,
+    "pages/static/openapi.json": openapi,
+    "pages/static/chain.schema.json": chains,
 }
+"""By their paths in the repository."""
 
 
 def _operation(cls: type[Operation]) -> str:
@@ -159,8 +174,8 @@ def _default(name: str, value: object) -> str:
 def main() -> None:
     """Write all documents."""
     for name, write in DOCUMENTS.items():
-        (FOLDER / name).write_text(write())
-        print(f"docs/{name}")
+        (FOLDER.parent / name).write_text(write())
+        print(name)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from pathlib import Path
 from aiohttp import web
 
 import jobs_service.app
+import pages.routes
 import storage_service.app
 import transform_service.app
 from imaging.levels import Level
@@ -117,7 +118,7 @@ def create_app(
     storage_service.app.setup(app, storage_settings, [OwnCaches(app)])
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
-    both = (*storage_service.app.public_routes(), *transform.routes())
+    both = (*storage_service.app.public_routes(), *transform.routes(), *pages.routes.routes())
     prefix = app[PATH_PREFIX] = storage_settings.path_prefix
     below = (web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs) for route in both)
     app.add_routes(route for route in below if (route.method, route.path) != ("GET", prefix + paths.IMAGE))

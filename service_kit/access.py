@@ -53,7 +53,8 @@ TOKEN_PREFIX = "ut_"  # noqa: S105
 """Of upload tokens, which only the storage service can check."""
 DEFAULT_SPACE = "default"
 """The space of images that a key without a space uploads."""
-_SPACE = re.compile("[a-z0-9][a-z0-9_-]{0,62}")
+SPACE_PATTERN = "^[a-z0-9][a-z0-9_-]{0,62}$"
+"""Of names of spaces."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +138,7 @@ def check_view(identity: Identity, image_id: str, visibility: str, space: str) -
 
 def check_space(name: str) -> None:
     """Raise BadRequest unless a space may have this name."""
-    if not _SPACE.fullmatch(name):
+    if not re.fullmatch(SPACE_PATTERN.strip("^$"), name):
         raise BadRequest(f"{name[:64]!r} is not a name for a space; use 1 to 63 of a-z, 0-9, - and _")
 
 

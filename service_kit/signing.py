@@ -28,6 +28,7 @@ _SIGNED = re.compile(
     r"(?P<chain>(?:[^&]+&)*?)(?:widths=(?P<widths>[0-9,]+)&)?(?:presets=(?P<presets>[A-Za-z0-9_,-]+)&)?"
     r"key=(?P<key>[0-9a-f]{12})&(?:expires=(?P<expires>[1-9][0-9]{0,14})&)?signature=(?P<signature>[A-Za-z0-9_-]{43})"
 )
+_PRESET = re.compile("[A-Za-z0-9_-]+")
 _SIGNATURE = re.compile("((?:^|[?&])signature=)[^&]*")
 _NOT_VALID = "the signature is not valid: "
 _SECONDS_DIGITS = 11
@@ -89,6 +90,12 @@ def signed(
     if _NAMED.search(query):
         raise ValueError("the URL is signed already, or has a parameter of signed URLs; remove it")
     pairs = [query] if query else []
+    if any(width < 1 for width in widths):
+        raise ValueError(f"the widths {', '.join(map(str, widths))} are not all pixels; use numbers from 1")
+    if wrong := [name for name in presets if not _PRESET.fullmatch(name)]:
+        raise ValueError(
+            f"{wrong[0][:64]!r} is not the name of a preset; names in signed URLs have letters, digits, _ and -"
+        )
     if widths:
         pairs.append("widths=" + ",".join(map(str, widths)))
     if presets:

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs
 
 from aiohttp import web
 
+import pages.routes
 from imaging.tasks import READ_HEADER
 from service_kit.access import Mode
 from service_kit.errors import CannotStart, ServiceError
@@ -60,6 +61,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     setup(app, settings)
     app.add_routes(public_routes())
     app.add_routes(internal.routes())
+    app.add_routes(pages.routes.routes())
     app.add_routes([web.get(paths.IDENTITY, keys.identity)])
     app.add_routes(jobs.routes())
     app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])

@@ -1,15 +1,13 @@
 """The command `imgsvc usage`, which is `python -m storage_service.demand` in the container of the storage service."""
 
 import argparse
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from service_kit.errors import BadRequest
 from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
-from storage_service.http.usage import MOST_SHOWN, described
+from storage_service.http.usage import MOST_SHOWN, ChainReport, reported
 from storage_service.precomputed import Precomputed
 from storage_service.usage import MOST_HOURS, Usage
 
@@ -41,30 +39,30 @@ async def _show(office: Office, options: argparse.Namespace) -> None:
         raise BadRequest(f"--hours {options.hours} is not from 1 to {MOST_HOURS}")
     if not 1 <= options.limit <= MOST_SHOWN:
         raise BadRequest(f"--limit {options.limit} is not from 1 to {MOST_SHOWN}")
-    report = await described(Usage(office.metadata), Precomputed(office.metadata), options.hours, options.limit)
+    report = await reported(Usage(office.metadata), Precomputed(office.metadata), options.hours, options.limit)
     if options.json:
-        print(json.dumps(report, indent=2))
+        print(report.model_dump_json(indent=2))
         return
-    requests, counted = report["requests"], report["counted_hours"]
+    requests, counted = report.requests, report.counted_hours
     number = f"{requests} request{'s' * (requests != 1)}"
-    print(f"{number} in {options.hours} h, {report['render_seconds']:.1f} s of renders")
+    print(f"{number} in {options.hours} h, {report.render_seconds:.1f} s of renders")
     if requests and counted < options.hours - 1:
         print(f"counted for {counted:.1f} h; advice takes the rest of a day to be the same")
-    if report["chains"]:
+    if report.chains:
         headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "SECONDS", "MB", "PRECOMPUTE")
-        print_table([headings, *(_row(chain) for chain in report["chains"])])
+        print_table([headings, *(_row(chain) for chain in report.chains)])
 
 
-def _row(chain: dict[str, Any]) -> Sequence[str]:
+def _row(chain: ChainReport) -> Sequence[str]:
     return (
-        str(chain["chain"]),
-        str(chain["requests"]),
-        f"{chain['share']:.1%}",
-        f"{chain['hit_ratio']:.1%}",
-        str(chain["renders"]),
-        f"{chain['render_seconds']:.1f}",
-        f"{chain['bytes'] / 1e6:.1f}",
-        f"{advice['verdict']}: {advice['reason']}" if (advice := chain["precompute"]) else "-",
+        chain.chain,
+        str(chain.requests),
+        f"{chain.share:.1%}",
+        f"{chain.hit_ratio:.1%}",
+        str(chain.renders),
+        f"{chain.render_seconds:.1f}",
+        f"{chain.bytes / 1e6:.1f}",
+        f"{advice.verdict}: {advice.reason}" if (advice := chain.precompute) else "-",
     )
 
 

@@ -11,7 +11,7 @@ from service_kit.durations import duration, lifetime
 from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
-from storage_service.http.keys import described, shown
+from storage_service.http.keys import CreatedKey, Key, Keys
 from storage_service.keyring import NewKey
 from storage_service.metadata.base import KeyRecord
 
@@ -79,7 +79,7 @@ async def _revoke(office: Office, options: argparse.Namespace) -> None:
 async def _list(office: Office, options: argparse.Namespace) -> None:
     found = await office.keyring.all()
     if options.json:
-        print(json.dumps({"keys": [described(record) for record in found]}, indent=2))
+        print(Keys(keys=[Key.of(record) for record in found]).model_dump_json(indent=2))
         return
     print_table(
         [
@@ -115,7 +115,7 @@ def _minute(moment: datetime) -> str:
 
 def _show_new(new: NewKey, options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps(shown(new), indent=2))
+        print(CreatedKey.of_new(new).model_dump_json(indent=2))
         return
     print(new.key)
     if new.signing_secret:

@@ -1,7 +1,6 @@
 """The command `imgsvc spaces`, which is `python -m storage_service.spaces` in the container of the storage service."""
 
 import argparse
-import json
 from collections.abc import Sequence
 
 from pydantic import ByteSize, TypeAdapter, ValidationError
@@ -11,7 +10,7 @@ from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
 from storage_service.audit import COMMAND_LINE, Action
-from storage_service.http.spaces import described
+from storage_service.http import spaces as answers
 from storage_service.metadata.base import Space
 
 DESCRIPTION = """\
@@ -56,7 +55,11 @@ async def _list(office: Office, options: argparse.Namespace) -> None:
     while page := await office.metadata.spaces(_PAGE, found[-1].space if found else ""):
         found += page
     if options.json:
-        print(json.dumps({"spaces": [described(space) for space in found]}, indent=2))
+        print(
+            answers.SpacePage(spaces=[answers.Space.of(space) for space in found], after=None).model_dump_json(
+                indent=2, exclude={"after"}
+            )
+        )
         return
     headings = ("SPACE", "IMAGES", "OF", "BYTES", "OF", "UPLOADS A MINUTE")
     print_table(
@@ -89,7 +92,7 @@ async def _set(office: Office, options: argparse.Namespace) -> None:
     await office.metadata.set_space(wanted, entry)
     space = await office.metadata.find_space(options.space) or wanted
     if options.json:
-        print(json.dumps(described(space), indent=2))
+        print(answers.Space.of(space).model_dump_json(indent=2))
         return
     quotas = {"bytes": space.max_bytes, "images": space.max_images, "uploads a minute": space.max_uploads}
     print(f"{space.space} may have: " + ", ".join(f"{what} {_or_any(most)}" for what, most in quotas.items()))

@@ -1,7 +1,6 @@
 """The command `imgsvc audit`, which is `python -m storage_service.trail` in the container of the storage service."""
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from datetime import UTC
@@ -9,7 +8,7 @@ from datetime import UTC
 from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
-from storage_service.http.audits import described
+from storage_service.http.audits import AuditEntries, AuditEntry
 
 DESCRIPTION = """\
 Show who uploaded, changed, deleted and signed what, newest first. Only what is done with a key, or on the command line
@@ -31,7 +30,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 async def _show(office: Office, options: argparse.Namespace) -> None:
     found = await office.audit.newest(max(1, options.limit), options.key, options.subject)
     if options.json:
-        print(json.dumps({"entries": [described(entry) for entry in found]}, indent=2))
+        print(AuditEntries(entries=[AuditEntry.of(entry) for entry in found]).model_dump_json(indent=2))
         return
     if not found:
         print("no entries match", file=sys.stderr)

@@ -16,7 +16,7 @@ from benchmarks import plots
 from benchmarks.levels.site import Site, clock, service
 from benchmarks.photos import distinct, of_size
 from measuring.figures import Figure, at_least, at_most
-from storage_service.http.usage import PRECOMPUTED, USAGE, described
+from storage_service.http.usage import PRECOMPUTED, USAGE, reported
 
 _MORNING = ("webp?thumb=300", "jpg?resize=640x480,cover", "webp?thumb=800&sharpen=1", "jpg?thumb=150")
 _EVENING = ("webp?thumb=300", "jpg?resize=640x480,cover", "webp?resize=400x400,cover", "webp?thumb=640&grayscale")
@@ -104,8 +104,8 @@ async def _day(chosen: argparse.Namespace, *, automatic: bool) -> Day:
 async def _note(day: Day, site: Site, step: int, *, automatic: bool) -> None:
     day.live.append(await site.live_seconds())
     if step == _FIRST_HOUR:
-        report = await described(site.app[USAGE], site.app[PRECOMPUTED], 1, 1000)
-        verdicts = {each["chain"]: each["precompute"]["verdict"] for each in report["chains"] if each["precompute"]}
+        report = await reported(site.app[USAGE], site.app[PRECOMPUTED], 1, 1000)
+        verdicts = {each.chain: each.precompute.verdict for each in report.chains if each.precompute}
         day.advised = {chain for chain, verdict in verdicts.items() if verdict == "adopt"}
     if not automatic:
         return

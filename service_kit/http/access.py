@@ -156,6 +156,11 @@ class _Gate:
 _GATE = web.AppKey("_GATE", _Gate)
 
 
+def scope_of(method: str, pattern: str) -> Scope | None:
+    """What a route requires, by its pattern (paths.route_pattern); None for pictures and for what is open to all."""
+    return _SCOPES.get((method, pattern))
+
+
 def check_host(request: web.Request) -> None:
     """Raise Forbidden if nobody should reach the service by the host name of this request."""
     request.app[_GATE].check_host(request)

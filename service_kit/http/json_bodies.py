@@ -1,10 +1,12 @@
-"""Reads JSON that clients post."""
+"""JSON: the bodies that clients post, and those of responses."""
 
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Annotated, TypeVar
 
 from aiohttp import web
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, ValidationError, WithJsonSchema
 
+from service_kit.access import SPACE_PATTERN
 from service_kit.errors import BadRequest
 from service_kit.http import media_types
 from service_kit.http._body import Body
@@ -13,6 +15,38 @@ from service_kit.settings import CommonSettings
 
 _LARGEST = 16 * 1024
 Model = TypeVar("Model", bound=BaseModel)
+
+Whole = Annotated[
+    int, BeforeValidator(lambda value: int(value) if isinstance(value, float) and value.is_integer() else value)
+]
+"""A whole number in a request. JSON has only one kind of number, so 5.0 is one."""
+SpaceName = Annotated[str, Field(json_schema_extra={"pattern": SPACE_PATTERN})]
+"""The name of a space, which `check_space` checks."""
+Moment = Annotated[
+    datetime,
+    PlainSerializer(lambda moment: moment.astimezone(UTC).isoformat()),
+    WithJsonSchema({"type": "string", "format": "date-time"}),
+]
+"""A point in time, in UTC."""
+
+
+class JsonRequest(BaseModel):
+    """What a client posts. Unknown fields are refused, since a misspelt one would be ignored, and `false` is not 0."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, use_attribute_docstrings=True)
+
+
+class JsonAnswer(BaseModel):
+    """What a response contains. Later versions may add fields."""
+
+    model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
+
+
+def json_answer(answer: BaseModel, status: int = 200, **headers: str) -> web.Response:
+    """A response that no cache keeps."""
+    return web.json_response(
+        text=answer.model_dump_json(), status=status, headers={**headers, "Cache-Control": "no-store"}
+    )
 
 
 async def read_json(request: web.Request, settings: CommonSettings, model: type[Model], limit: int = _LARGEST) -> Model:

@@ -1,7 +1,7 @@
 """The URL paths of version 1. Unversioned and singular paths are aliases."""
 
 IMAGES = "/{images:(?:v1/)?images?}"
-IMAGE = IMAGES + "/{image_id:[^/.]+}"
+IMAGE = IMAGES + "/{image_id:(?!healthcheck(?![^/.]))[^/.]+}"
 INFO = IMAGE + "/info"
 VARIANT = IMAGE + "{dot:[.]}{extension:[^/.]+}"
 TRANSFORM = "/{transform:(?:v1/)?transform}"

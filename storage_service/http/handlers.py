@@ -4,22 +4,37 @@ import base64
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict
+from pydantic import Field
 
 from service_kit.access import DEFAULT_SPACE, Identity, Scope, Visibility, check_space, check_view
-from service_kit.errors import BadRequest, Forbidden, Hidden
+from service_kit.errors import (
+    BadRequest,
+    ContentLost,
+    Forbidden,
+    Gone,
+    Hidden,
+    InsufficientStorage,
+    NotFound,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+    Unauthorized,
+    UnprocessableImage,
+    UnsupportedImage,
+)
 from service_kit.http import access, paths, queries
 from service_kit.http.delivery import check_match
+from service_kit.http.endpoints import CONDITIONS, DOWNLOAD_PARAMETER, IF_MATCH, Answer, Form, Parameter, endpoint
 from service_kit.http.health import health_route
-from service_kit.http.json_bodies import read_json
+from service_kit.http.json_bodies import SpaceName, json_answer, read_json
 from service_kit.http.uploads import FILE_FIELD, read_form
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool
+from storage_service.http.images import Image, ImageChange, ImageDetails, ImagePage
 from storage_service.http.originals import send_original
 from storage_service.library import Library, Owner
 from storage_service.metadata.base import ImageRecord, Position, TokenRecord
@@ -33,17 +48,15 @@ SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
+_PageSize = Annotated[int, Field(ge=1, le=_MAX_PAGE)]
 _SPACE, _VISIBILITY = "space", "visibility"
 _LIST_PARAMETERS = ("limit", "cursor", _SPACE)
 _UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)
-
-
-class _Change(BaseModel):
-    """What can be changed of an image."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    visibility: Visibility
+_OWN_SPACE = Parameter(
+    _SPACE, "The space that the request is about; needs a key that is not bound to another one.", SpaceName
+)
+_CONTENT_RANGE = Parameter("Content-Range", "Which bytes the body has, such as `bytes 0-1023/20480`.")
+_LOCATION = Parameter("Location", "The URL of the original.")
 
 
 def routes() -> list[web.RouteDef]:
@@ -59,6 +72,21 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@endpoint(
+    "upload_image",
+    "Upload an image",
+    {201: Answer("The image is stored.", Image, (_LOCATION,))},
+    UnsupportedImage,
+    UnprocessableImage,
+    InsufficientStorage,
+    text="Send a form with the file, or its bytes with an `image/*` content type. You may upload the same file several"
+    " times: each upload is an image with an ID of its own. With an upload token instead of a key, send no query.",
+    query=(
+        _OWN_SPACE,
+        Parameter(_VISIBILITY, "Who may see the image; by default everybody (`DEFAULT_VISIBILITY`).", Visibility),
+    ),
+    body=Form({FILE_FIELD: "The image."}),
+)
 async def upload(request: web.Request) -> web.Response:
     """Store an image: 201 with its description."""
     given = queries.parameters(request, _UPLOAD_PARAMETERS)
@@ -81,10 +109,27 @@ async def upload(request: web.Request) -> web.Response:
         if use:
             use.is_storing = True
         record = await request.app[LIBRARY].add(form.file, owner)
-    facts = _facts(record, request.app[SETTINGS].link_base)
-    return web.json_response(facts, status=201, headers={"Location": facts["url"], **_NO_STORE})
+    image = Image.of(record, request.app[SETTINGS].link_base)
+    return json_answer(image, 201, Location=image.url)
 
 
+@endpoint(
+    "get_image",
+    "Get an image, or a variant in its own format",
+    {
+        200: Answer("The original, byte for byte; with operations, the variant.", is_image=True),
+        206: Answer("The requested range of the original.", is_image=True, headers=(_CONTENT_RANGE,)),
+        304: Answer("The client has the image already."),
+    },
+    Unauthorized,
+    NotFound,
+    Gone,
+    PreconditionFailed,
+    RangeNotSatisfiable,
+    ContentLost,
+    query=(DOWNLOAD_PARAMETER,),
+    headers=(*CONDITIONS, Parameter("Range", "Requests a part of the original, such as `bytes=0-1023`.")),
+)
 async def original(request: web.Request) -> web.StreamResponse:
     """The original of an image."""
     download = queries.parameters(request, [DOWNLOAD]).get(DOWNLOAD)
@@ -95,15 +140,29 @@ async def original(request: web.Request) -> web.StreamResponse:
     return await send_original(request, library, record, request.app[SETTINGS], download)
 
 
+@endpoint(
+    "get_image_info", "Describe an image", {200: Answer("All that is known about it.", ImageDetails)}, NotFound, Gone
+)
 async def info(request: web.Request) -> web.Response:
     """The full description of an image."""
     queries.parameters(request)
     with spans.during("record"):
         space = access.identity_of(request).space
         record = await request.app[LIBRARY].find(request.match_info["image_id"], space)
-    return web.json_response(_details(record, request.app[SETTINGS].link_base), headers=_NO_STORE)
+    return json_answer(ImageDetails.of(record, request.app[SETTINGS].link_base))
 
 
+@endpoint(
+    "list_images",
+    "List images, newest first",
+    {200: Answer("A page of the list.", ImagePage)},
+    NotFound,
+    query=(
+        Parameter("limit", f"How many images a page has; by default {_DEFAULT_PAGE}.", _PageSize),
+        Parameter("cursor", "The `cursor` of the previous page."),
+        _OWN_SPACE,
+    ),
+)
 async def list_images(request: web.Request) -> web.Response:
     """One page of images, newest first. The `cursor` in the response leads to the next page."""
     given = queries.parameters(request, _LIST_PARAMETERS)
@@ -113,10 +172,19 @@ async def list_images(request: web.Request) -> web.Response:
         records = await request.app[LIBRARY].page(limit + 1, after, _space(request, given))
     page, more = records[:limit], records[limit:]
     base = request.app[SETTINGS].link_base
-    body = {"images": [_facts(record, base) for record in page], "cursor": _cursor(page[-1]) if more else None}
-    return web.json_response(body, headers=_NO_STORE)
+    images = [Image.of(record, base) for record in page]
+    return json_answer(ImagePage(images=images, cursor=_cursor(page[-1]) if more else None))
 
 
+@endpoint(
+    "delete_image",
+    "Delete an image",
+    {204: Answer("The image and all its variants are gone from every cache, and answer 410 from now on.")},
+    NotFound,
+    Gone,
+    PreconditionFailed,
+    headers=(IF_MATCH,),
+)
 async def delete(request: web.Request) -> web.Response:
     """Delete an image: 204, and 410 from then on."""
     if request.query_string:
@@ -129,16 +197,25 @@ async def delete(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=_NO_STORE)
 
 
+@endpoint(
+    "change_image",
+    "Change who may see an image",
+    {200: Answer("The image after the change.", Image)},
+    NotFound,
+    Gone,
+    text="To make a private image public, the key needs the scope `read` as well.",
+    body=ImageChange,
+)
 async def change(request: web.Request) -> web.Response:
     """Change who may see an image: 200 with its description."""
     queries.parameters(request)
-    wanted = await read_json(request, request.app[SETTINGS], _Change)
+    wanted = await read_json(request, request.app[SETTINGS], ImageChange)
     library, identity = request.app[LIBRARY], access.identity_of(request)
     if wanted.visibility is Visibility.PUBLIC and not identity.may(Scope.READ):
         raise Forbidden(f"making an image public requires the scope `{Scope.READ}` as well; use a key that has it")
     with spans.during("record"):
         record = await library.show_to(request.match_info["image_id"], wanted.visibility, identity)
-    return web.json_response(_facts(record, request.app[SETTINGS].link_base), headers=_NO_STORE)
+    return json_answer(Image.of(record, request.app[SETTINGS].link_base))
 
 
 def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], token: TokenRecord | None) -> Owner:
@@ -161,42 +238,6 @@ def _space(request: web.Request, given: Mapping[str, str]) -> str | None:
         raise Hidden(f"the space {space[:64]!r} does not exist")
     check_space(space)
     return space
-
-
-def _facts(record: ImageRecord, base: str) -> dict[str, Any]:
-    fmt = record.image_format
-    return {
-        "image_id": record.image_id,
-        "filename": f"{record.image_id}.{fmt.extension}",
-        "url": paths.image_url(record.image_id, base=base),
-        "format": fmt.name,
-        "content_type": fmt.media_type,
-        "width": record.width,
-        "height": record.height,
-        "frames": record.frames,
-        "bytes": record.bytes,
-        "sha256": record.sha256,
-        "visibility": record.visibility,
-        "space": record.space,
-        "created_at": record.created_at.astimezone(UTC).isoformat(),
-    }
-
-
-def _details(record: ImageRecord, base: str) -> dict[str, Any]:
-    original = paths.image_url(record.image_id, base=base)
-    return {
-        **_facts(record, base),
-        "orientation": record.orientation,
-        "colour_space": record.colour_space,
-        "alpha": record.alpha,
-        "unread_frames": record.unread_frames,
-        "gain_map": record.gain_map_pixels > 0,
-        "links": {
-            "original": original,
-            "thumbnail": f"{original}?thumb=200",
-            "webp": paths.image_url(record.image_id, "webp", base),
-        },
-    }
 
 
 def _cursor(record: ImageRecord) -> str:

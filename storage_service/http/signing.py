@@ -4,32 +4,47 @@ import time
 from datetime import UTC, datetime
 
 from aiohttp import hdrs, web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from service_kit import signing
 from service_kit.access import EVERYTHING, Identity, Mode, Scope
 from service_kit.errors import BadRequest, Forbidden, Unauthorized
 from service_kit.http import access, paths, queries
-from service_kit.http.json_bodies import read_json
+from service_kit.http.endpoints import Answer, endpoint
+from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Moment, Whole, json_answer, read_json
 from storage_service.audit import Action
 from storage_service.http.audits import AUDIT
 from storage_service.http.handlers import SETTINGS
 from storage_service.http.keys import KEYRING
 
-_NO_STORE = {"Cache-Control": "no-store"}
 _GRANT_SECONDS = 2
 """How long Varnish remembers a grant. With the second of the keyring, a revocation takes effect within 5 s."""
 
 
-class _Wanted(BaseModel):
+class SignRequest(JsonRequest):
     """A URL to sign."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [{"url": "/v1/images/0123456789abcdef0123456789abcdef.webp?thumb=300", "expires_in": 3600}]
+        }
+    )
 
     url: str = Field(max_length=paths.MAX_URL)
-    expires_in: int | None = Field(None, gt=0, le=10 * 366 * 86400)
-    widths: list[int] = []
-    presets: list[str] = []
+    """The URL of a picture, whole or from its path on."""
+    expires_in: Whole | None = Field(None, gt=0, le=10 * 366 * 86400)
+    """Seconds; null: the URL works as long as the key."""
+    widths: list[Whole] = Field([])
+    """Values that viewers may put in place of the width (`w`) in the URL."""
+    presets: list[str] = Field([])
+    """Presets that viewers may put in place of the one in the URL."""
+
+
+class SignedUrl(JsonAnswer):
+    """A signed URL."""
+
+    url: str
+    expires_at: Moment | None
 
 
 def routes() -> list[web.RouteDef]:
@@ -37,10 +52,17 @@ def routes() -> list[web.RouteDef]:
     return [web.post(paths.SIGN, sign)]
 
 
+@endpoint(
+    "sign_url",
+    "Sign the URL of a picture",
+    {200: Answer("The signed URL.", SignedUrl)},
+    text="The URL is signed with the signing secret of the key that asks for it.",
+    body=SignRequest,
+)
 async def sign(request: web.Request) -> web.Response:
     """Sign a URL with the signing secret of the key that asks for it: 200 with the signed URL."""
     queries.parameters(request)
-    wanted = await read_json(request, request.app[SETTINGS], _Wanted)
+    wanted = await read_json(request, request.app[SETTINGS], SignRequest)
     identity = access.identity_of(request)
     if not identity.key_id and hdrs.AUTHORIZATION in request.headers:  # where nobody needs a key
         identity = await request.app[KEYRING].identify(access.key_of(request))
@@ -58,11 +80,8 @@ async def sign(request: web.Request) -> web.Response:
     except ValueError as error:
         raise BadRequest(str(error)) from None
     await request.app[AUDIT].add(identity.key_id, Action.SIGN, target, identity.space)
-    body = {
-        "url": base + signed,
-        "expires_at": datetime.fromtimestamp(expires, UTC).isoformat() if expires else None,
-    }
-    return web.json_response(body, headers=_NO_STORE)
+    until = datetime.fromtimestamp(expires, UTC) if expires else None
+    return json_answer(SignedUrl(url=base + signed, expires_at=until))
 
 
 async def access_of(request: web.Request) -> web.Response:

@@ -1,34 +1,55 @@
 """The HTTP API for upload tokens."""
 
-from datetime import UTC, timedelta
+from datetime import timedelta
 
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
 from imaging.formats import EXTENSIONS, FORMATS
 from service_kit.access import Visibility, check_space
-from service_kit.errors import BadRequest, Hidden
+from service_kit.errors import BadRequest, Hidden, NotFound
 from service_kit.http import access, paths, queries
-from service_kit.http.json_bodies import read_json
+from service_kit.http.endpoints import Answer, endpoint
+from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Moment, SpaceName, Whole, json_answer, read_json
 from storage_service.http.handlers import SETTINGS, TOKENS
 from storage_service.tokens import Wish
 
-_NO_STORE = {"Cache-Control": "no-store"}
 _LONGEST = 7 * 86400
 _MOST_USES = 1000
 
 
-class _Wanted(BaseModel):
+class UploadTokenRequest(JsonRequest):
     """An upload token to make."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(json_schema_extra={"examples": [{"formats": ["jpeg", "png"], "expires_in": 600}]})
 
-    max_bytes: int | None = Field(None, gt=0)
-    formats: list[str] = []
-    count: int = Field(1, gt=0, le=_MOST_USES)
-    expires_in: int = Field(900, gt=0, le=_LONGEST)
+    max_bytes: Whole | None = Field(None, gt=0)
+    """The largest upload; null: what the service allows."""
+    formats: list[str] = Field([], json_schema_extra={"items": {"enum": [*EXTENSIONS]}})
+    """The formats that may be uploaded; empty: all."""
+    count: Whole = Field(1, gt=0, le=_MOST_USES)
+    """How many images may be uploaded."""
+    expires_in: Whole = Field(900, gt=0, le=_LONGEST)
+    """Seconds."""
     visibility: Visibility | None = None
-    space: str | None = None
+    """Who may see the images; null: as `DEFAULT_VISIBILITY` says."""
+    space: SpaceName | None = None
+    """Where the images will be; null: in the space of the key."""
+
+
+class UploadToken(JsonAnswer):
+    """An upload token, and what it allows."""
+
+    token: str
+    """What the page sends: `Authorization: Bearer TOKEN`."""
+    upload_url: str
+    """Where the page posts the image."""
+    max_bytes: int
+    formats: list[str]
+    count: int
+    expires_at: Moment
+    visibility: Visibility
+    space: str
 
 
 def routes() -> list[web.RouteDef]:
@@ -36,11 +57,19 @@ def routes() -> list[web.RouteDef]:
     return [web.post(paths.UPLOADS, create)]
 
 
+@endpoint(
+    "create_upload_token",
+    "Make an upload token",
+    {201: Answer("The token, which is shown this once.", UploadToken)},
+    NotFound,
+    text="With it, a web page may upload without a key.",
+    body=UploadTokenRequest,
+)
 async def create(request: web.Request) -> web.Response:
     """Make an upload token: 201 with its text, which is not shown again."""
     queries.parameters(request)
     settings = request.app[SETTINGS]
-    wanted = await read_json(request, settings, _Wanted)
+    wanted = await read_json(request, settings, UploadTokenRequest)
     identity = access.identity_of(request)
     for name in wanted.formats:
         if name not in EXTENSIONS:
@@ -57,14 +86,14 @@ async def create(request: web.Request) -> web.Response:
         visibility=wanted.visibility or Visibility(settings.default_visibility),
     )
     record, token = await request.app[TOKENS].create(identity, wish, wanted.space)
-    body = {
-        "token": token,
-        "upload_url": f"{settings.link_base}/v1/images",
-        "max_bytes": record.max_bytes,
-        "formats": record.formats.split() or [*FORMATS],
-        "count": record.uses_left,
-        "expires_at": record.expires_at.astimezone(UTC).isoformat(),
-        "visibility": record.visibility,
-        "space": record.space,
-    }
-    return web.json_response(body, status=201, headers=_NO_STORE)
+    answer = UploadToken(
+        token=token,
+        upload_url=f"{settings.link_base}/v1/images",
+        max_bytes=record.max_bytes,
+        formats=record.formats.split() or [*FORMATS],
+        count=record.uses_left,
+        expires_at=record.expires_at,
+        visibility=Visibility(record.visibility),
+        space=record.space,
+    )
+    return json_answer(answer, 201)

@@ -1,14 +1,28 @@
 """The HTTP API of the transform service: chooses source and format, and sends the result."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
+from typing import Any
 
 from aiohttp import web
 
 from imaging.formats import EXTENSIONS, Format
 from service_kit import usage
-from service_kit.errors import BadRequest
+from service_kit.errors import (
+    BadGateway,
+    BadRequest,
+    GatewayTimeout,
+    Gone,
+    NotAcceptable,
+    NotFound,
+    PreconditionFailed,
+    ServiceError,
+    Unauthorized,
+    UnprocessableImage,
+    UnsupportedImage,
+    URITooLong,
+)
 from service_kit.http import access, paths, queries
 from service_kit.http.attachments import attachment
 from service_kit.http.delivery import (
@@ -21,6 +35,7 @@ from service_kit.http.delivery import (
     not_modified,
     send_stream,
 )
+from service_kit.http.endpoints import CONDITIONS, DOWNLOAD_PARAMETER, Answer, Form, Handler, Parameter, endpoint
 from service_kit.http.health import health_route
 from service_kit.http.json_bodies import read_json
 from service_kit.http.purges import CONTENT_HEADER, DAMAGED, REASON_HEADER
@@ -57,6 +72,24 @@ STORED = "image_id"
 _CACHE_STATUS = {"miss": "imgsvc; fwd=miss", **dict.fromkeys(("hit", "waited", "stored"), "imgsvc; hit")}
 _NOT_RENDERED = {"original": Outcome.FILE, "stored": Outcome.VARIANT}
 
+_ACCEPT = Parameter("Accept", "With the format `auto`: the formats that the client can show.")
+
+
+def _variant(name: str, summary: str, *errors: type[ServiceError], **more: Any) -> Callable[[Handler], Handler]:
+    """Describe a handler that returns variants."""
+    unchanged = {} if more.get("body") else {304: Answer("The client has the picture already.")}
+    return endpoint(
+        name,
+        summary,
+        {200: Answer("The picture.", is_image=True), **unchanged},
+        *(Unauthorized, NotFound, NotAcceptable, PreconditionFailed, URITooLong, UnsupportedImage, UnprocessableImage),
+        *errors,
+        takes_chain=True,
+        query=(Parameter("format", "The format, like an extension."), DOWNLOAD_PARAMETER),
+        headers=(*CONDITIONS, _ACCEPT),
+        **more,
+    )
+
 
 @dataclass(frozen=True, slots=True)
 class _Output:
@@ -77,6 +110,11 @@ def routes() -> list[web.RouteDef]:
     ]
 
 
+@_variant(
+    "get_variant",
+    "Get an image in another format",
+    Gone,
+)
 async def stored_variant(request: web.Request) -> web.StreamResponse:
     """A variant of a stored image: the path has the format, the query has the chain."""
     chain = _chain(request)
@@ -84,6 +122,15 @@ async def stored_variant(request: web.Request) -> web.StreamResponse:
     return await _respond(request, "image_id", request.match_info["image_id"], chain, extension)
 
 
+@_variant(
+    "transform",
+    "Transform an image that the query names",
+    Gone,
+    BadGateway,
+    GatewayTimeout,
+    text="The query names exactly one image.",
+    names_source=True,
+)
 async def transform_named(request: web.Request) -> web.StreamResponse:
     """A variant of an image that the query names."""
     in_url = [name for name, source in request.app[SOURCES].items() if source.in_url]
@@ -92,6 +139,16 @@ async def transform_named(request: web.Request) -> web.StreamResponse:
     return await _respond(request, name, value, chain)
 
 
+@_variant(
+    "transform_upload",
+    "Transform an image without storing it",
+    Gone,
+    BadGateway,
+    GatewayTimeout,
+    text="The form has exactly one of the fields.",
+    names_source=True,
+    body=Form({}),
+)
 async def transform_posted(request: web.Request) -> web.StreamResponse:
     """A variant of an image that the form contains or names."""
     chain = _chain(request)

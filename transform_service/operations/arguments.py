@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from imaging.geometry import PLACES, Box
 
@@ -60,11 +60,17 @@ Number = Annotated[float, BeforeValidator(_number)]
 """A decimal number without an exponent; never NaN or infinite."""
 Pixels = Annotated[int, BeforeValidator(_whole)]
 """A whole number of pixels."""
-OpenBox = Annotated[Box, BeforeValidator(_box)]
+OpenBox = Annotated[
+    Box, BeforeValidator(_box), WithJsonSchema({"type": "string", "pattern": "^([0-9]+(x[0-9]*)?|x[0-9]+)$"})
+]
 """`WxH`, `Wx` (or `W`) or `xH`."""
-ClosedBox = Annotated[Box, BeforeValidator(lambda text: _closed(_box(text, width_alone=False)))]
+ClosedBox = Annotated[
+    Box,
+    BeforeValidator(lambda text: _closed(_box(text, width_alone=False))),
+    WithJsonSchema({"type": "string", "pattern": "^[0-9]+x[0-9]+$"}),
+]
 """`WxH`."""
-Place = Annotated[str, BeforeValidator(parse_place)]
+Place = Annotated[str, BeforeValidator(parse_place), WithJsonSchema({"type": "string", "enum": [*PLACES]})]
 """A key of PLACES."""
 
 

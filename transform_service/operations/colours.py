@@ -3,7 +3,7 @@
 import re
 from typing import Annotated
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from service_kit.suggestions import closest
 
@@ -54,5 +54,9 @@ def parse_colour(text: object) -> str:
     return colour.removesuffix("ff") if len(colour) == _TRANSLUCENT else colour
 
 
-Colour = Annotated[str, BeforeValidator(parse_colour)]
+Colour = Annotated[
+    str,
+    BeforeValidator(parse_colour),
+    WithJsonSchema({"type": "string", "pattern": "^(#?([0-9A-Fa-f]{3,4}|[0-9A-Fa-f]{6}|[0-9A-Fa-f]{8})|[A-Za-z]+)$"}),
+]
 """A colour, as `rrggbb` or `rrggbbaa`."""

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
-from imaging.geometry import Box, Frame, Size, offset
+from imaging.geometry import PLACES, Box, Frame, Size, offset
 from imaging.scaling import crop_map
 from imaging.types import Image
 from service_kit.errors import BadRequest
@@ -13,6 +13,11 @@ from transform_service.operations.arguments import ClosedBox, Pixels, canonical,
 from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
 
 _AT_A_POINT = 3  # the number of arguments in crop=X,Y,WxH
+_CropPlace = Annotated[
+    str,
+    BeforeValidator(lambda text: parse_place(text, "smart")),
+    WithJsonSchema({"type": "string", "enum": [*PLACES, "smart"]}),
+]
 
 
 @operation("crop")
@@ -26,7 +31,7 @@ class Crop(Operation):
     left: Pixels | None = None
     top: Pixels | None = None
     box: ClosedBox
-    place: Annotated[str, BeforeValidator(lambda text: parse_place(text, "smart"))] = "centre"
+    place: _CropPlace = "centre"
     examples = ("crop=300x200", "crop=30x20,northwest", "crop=50x40,smart", "crop=10,20,300x200")
     cost = 1.0
 

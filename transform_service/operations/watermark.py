@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from imaging.alpha import rounded, with_alpha
 from imaging.geometry import Box, Frame, Size, offset
@@ -23,6 +23,9 @@ def _image_id(text: object) -> str:
         raise ValueError(error.detail) from error
 
 
+_ImageId = Annotated[str, BeforeValidator(_image_id), WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{32}$"})]
+
+
 @operation("watermark")
 class Watermark(Operation):
     """Lay the stored image `image_id` over this one, at a `place` (default: centre), with an `opacity` from 0 to 1.
@@ -31,7 +34,7 @@ class Watermark(Operation):
     height. Without a scale, it keeps its size, or shrinks to fit.
     """
 
-    image_id: Annotated[str, BeforeValidator(_image_id)]
+    image_id: _ImageId
     place: Place = "centre"
     opacity: Annotated[Number, Field(ge=0, le=1)] = 1.0
     scale: Annotated[Number, Field(gt=0, le=1)] | None = None

@@ -1,0 +1,93 @@
+"""Serves the files in static/, each at its path."""
+
+import gzip
+import hashlib
+import mimetypes
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from aiohttp import web
+
+from service_kit.errors import Hidden
+from service_kit.http.delivery import is_unchanged, not_modified
+from service_kit.http.middlewares import Handler
+from service_kit.http.problems import no_such_path
+from service_kit.threads import in_thread
+
+FOLDER = Path(__file__).with_name("static")
+HOME = "docs/"
+"""Where browsers are sent that ask for `/`."""
+_INDEX = "index.html"
+_POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; style-src 'self' 'unsafe-inline'; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+_HEADERS = {
+    # All files of a page have to be of one version.
+    "Cache-Control": "no-cache",
+    "Content-Security-Policy": _POLICY,
+    "Referrer-Policy": "same-origin",
+}
+_COMPRESSED = {".css", ".html", ".js", ".json", ".svg"}
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    content_type: str
+    etag: str
+    body: bytes
+    compressed: bytes | None
+    """With gzip; None if that does not pay."""
+
+
+def routes() -> list[web.RouteDef]:
+    """The routes: of files, of folders with an index, and of `/`."""
+    found = [web.get("/", home)]
+    for path in sorted(path for path in FOLDER.rglob("*") if path.is_file()):
+        name = path.relative_to(FOLDER).as_posix()
+        found.append(web.get(f"/{name.removesuffix(_INDEX)}", _sends(path)))
+        if path.name == _INDEX:
+            found.append(web.get(f"/{path.parent.relative_to(FOLDER).as_posix()}", _redirects(f"{path.parent.name}/")))
+    return found
+
+
+async def home(request: web.Request) -> web.Response:
+    """Send browsers to the first page. Others want the API, which is not here."""
+    if "text/html" not in request.headers.get("Accept", ""):
+        raise Hidden(no_such_path(request).detail)
+    return web.Response(status=302, headers={"Location": HOME, "Vary": "Accept"})
+
+
+def _redirects(name: str) -> Handler:
+    async def redirect(_request: web.Request) -> web.Response:
+        # Relative, since the service may be below some path.
+        return web.Response(status=308, headers={"Location": name})
+
+    return redirect
+
+
+def _sends(path: Path) -> Handler:
+    async def send(request: web.Request) -> web.Response:
+        file = await in_thread(_read, path)
+        headers = {**_HEADERS, "ETag": f'"{file.etag}"', "Content-Type": file.content_type}
+        if is_unchanged(request, file.etag):
+            return not_modified(headers)
+        if file.compressed is None:
+            return web.Response(body=file.body, headers=headers)
+        headers["Vary"] = "Accept-Encoding"
+        if "gzip" not in request.headers.get("Accept-Encoding", ""):
+            return web.Response(body=file.body, headers=headers)
+        return web.Response(body=file.compressed, headers={**headers, "Content-Encoding": "gzip"})
+
+    return send
+
+
+@cache
+def _read(path: Path) -> _File:
+    body = path.read_bytes()
+    content_type = mimetypes.guess_type(path.name)[0] or "text/plain"
+    if content_type.startswith("text/"):
+        content_type += "; charset=utf-8"
+    compressed = gzip.compress(body, mtime=0) if path.suffix in _COMPRESSED else None
+    return _File(content_type, hashlib.sha256(body).hexdigest(), body, compressed)
