@@ -36,7 +36,7 @@ format: $(VENV)/.development  ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md, and the recipes in docs/signed-urls.md
+docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md, the recipes in docs/signed-urls.md, and openapi.json
 	$(BIN)/python -m docs.generate
 
 .PHONY: hostile

@@ -118,8 +118,8 @@ def create_app(
     storage_service.app.setup(app, storage_settings, [OwnCaches(app)])
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
-    both = (*storage_service.app.public_routes(), *transform.routes(), *pages.routes.routes())
     prefix = app[PATH_PREFIX] = storage_settings.path_prefix
+    both = (*storage_service.app.public_routes(), *transform.routes(), *pages.routes.routes(prefix))
     below = (web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs) for route in both)
     app.add_routes(route for route in below if (route.method, route.path) != ("GET", prefix + paths.IMAGE))
     app.router.add_get(prefix + paths.IMAGE, _original_or_variant)

@@ -16,7 +16,7 @@ from service_kit.http.problems import no_such_path
 from service_kit.threads import in_thread
 
 FOLDER = Path(__file__).with_name("static")
-HOME = "docs/"
+HOME = "/docs/"
 """Where browsers are sent that ask for `/`."""
 _INDEX = "index.html"
 _POLICY = (
@@ -41,28 +41,30 @@ class _File:
     """With gzip; None if that does not pay."""
 
 
-def routes() -> list[web.RouteDef]:
-    """The routes: of files, of folders with an index, and of `/`."""
-    found = [web.get("/", home)]
+def routes(prefix: str) -> list[web.RouteDef]:
+    """The routes: of files, of folders with an index, and of `/`. Clients see them below the path `prefix`."""
+    found = [web.get("/", _home(prefix + HOME))]
     for path in sorted(path for path in FOLDER.rglob("*") if path.is_file()):
         name = path.relative_to(FOLDER).as_posix()
         found.append(web.get(f"/{name.removesuffix(_INDEX)}", _sends(path)))
         if path.name == _INDEX:
-            found.append(web.get(f"/{path.parent.relative_to(FOLDER).as_posix()}", _redirects(f"{path.parent.name}/")))
+            folder = f"/{path.parent.relative_to(FOLDER).as_posix()}"
+            found.append(web.get(folder, _redirects(f"{prefix}{folder}/")))
     return found
 
 
-async def home(request: web.Request) -> web.Response:
-    """Send browsers to the first page. Others want the API, which is not here."""
-    if "text/html" not in request.headers.get("Accept", ""):
-        raise Hidden(no_such_path(request).detail)
-    return web.Response(status=302, headers={"Location": HOME, "Vary": "Accept"})
+def _home(location: str) -> Handler:
+    async def home(request: web.Request) -> web.Response:
+        if "text/html" not in request.headers.get("Accept", ""):  # who wants the API is wrong here
+            raise Hidden(no_such_path(request).detail)
+        return web.Response(status=302, headers={"Location": location, "Vary": "Accept"})
+
+    return home
 
 
-def _redirects(name: str) -> Handler:
+def _redirects(location: str) -> Handler:
     async def redirect(_request: web.Request) -> web.Response:
-        # Relative, since the service may be below some path.
-        return web.Response(status=308, headers={"Location": name})
+        return web.Response(status=308, headers={"Location": location})
 
     return redirect
 

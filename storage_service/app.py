@@ -61,7 +61,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     setup(app, settings)
     app.add_routes(public_routes())
     app.add_routes(internal.routes())
-    app.add_routes(pages.routes.routes())
+    app.add_routes(pages.routes.routes(settings.path_prefix))
     app.add_routes([web.get(paths.IDENTITY, keys.identity)])
     app.add_routes(jobs.routes())
     app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])

@@ -12,9 +12,13 @@ sub client_recv {
 
 # Only on the way to nginx. Hits do not need it.
 sub client_forward {
-    # The services offer neither upgraded connections nor content codings, and do not use cookies.
+    # The services offer neither upgraded connections nor, but for pages, content codings, and do not use
+    # cookies.
     unset req.http.Upgrade;
-    unset req.http.Accept-Encoding;
+    if (!req.http.X-Page) {
+        unset req.http.Accept-Encoding;
+    }
+    unset req.http.X-Page;
     unset req.http.Cookie;
     call nodes_forward;
 }

@@ -11,6 +11,7 @@ vcl 4.1;
 #   client.vcl      the client's address and the request ID
 #   access.vcl      who may see what is in the cache
 #   urls.vcl        one spelling for each URL
+#   pages.vcl       what people open in a browser
 #   accept.vcl      at most four values of Accept
 #   conditions.vcl  ranges and conditions
 #   bodies.vcl      requests with a body
@@ -27,6 +28,7 @@ include "refusals.vcl";
 include "client.vcl";
 include "access.vcl";
 include "urls.vcl";
+include "pages.vcl";
 include "accept.vcl";
 include "conditions.vcl";
 include "bodies.vcl";
@@ -45,6 +47,7 @@ sub vcl_recv {
     call nodes_prefix;
     call access_recv;
     call urls_recv;
+    call pages_recv;
     call accept_recv;
     call conditions_recv;
     call routes_recv;

@@ -14,10 +14,6 @@ sub routes_recv {
         call access_throttle;
         return (pass);
     }
-    # Pages for people (pages/routes.py), which they open rarely.
-    if (req.url ~ "^/(?:(?:docs|vendored)[/?]|docs$|[a-z.]+\.(?:json|svg)|\?|$)") {
-        return (pass);
-    }
     # `*` matches any version. The services can answer it with 304 and without a render, but Varnish
     # only compares tags.
     if (req.http.If-None-Match == "*") {

@@ -48,6 +48,11 @@ class Browser:
         """Empty the browser's own cache."""
         await asyncio.to_thread(self._driver.execute_cdp_cmd, "Network.clearBrowserCache", {})
 
+    async def mistakes(self) -> list[str]:
+        """What the browser has reported since the last call: failed requests, exceptions, violated policies."""
+        found = await asyncio.to_thread(self._driver.get_log, "browser")
+        return [str(entry["message"]) for entry in found if entry["level"] in {"SEVERE", "WARNING"}]
+
     @contextmanager
     def slow_line(self, bytes_per_second: int) -> Iterator[None]:
         """A context in which the browser sends at most so fast. Otherwise, the kernel takes megabytes at once."""
@@ -64,6 +69,7 @@ class Browser:
 async def started(folder: Path) -> AsyncIterator[Browser]:
     """Run Chromium with its files in `folder`. It reaches nothing but this machine."""
     options = ChromeOptions()
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     options.binary_location = program("chromium")
     for argument in (
         "--headless=new",
