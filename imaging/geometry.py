@@ -18,6 +18,10 @@ PLACES = {
 """Where a smaller box lies in a larger one: the share of the free space to its left and above it."""
 
 
+Point = tuple[float, float]
+"""A place in an image: shares of its width and height, from its top left corner."""
+
+
 def round_half_up(number: float) -> int:
     """The nearest whole number, halves up, as libvips rounds. Python's `round` rounds halves to even."""
     return math.floor(number + 0.5)

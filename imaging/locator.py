@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict
 
+from imaging.geometry import Point
 from imaging.header import Header
 from imaging.levels import Level
 from service_kit.errors import ContentLost
@@ -60,6 +61,10 @@ class Located(BaseModel):
     """Those that are stored, precomputed ones first; None if storage keeps none."""
     precomputed: tuple[str, ...] = ()
     """The chains whose variants are to be stored."""
+    focus: Point | None = None
+    """Its focal point, upright; None: unknown."""
+    expires_at: AwareDatetime | None = None
+    """When the image is deleted; None: never."""
 
 
 class Locator(Protocol):

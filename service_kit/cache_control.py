@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator
@@ -12,6 +12,10 @@ _PLAIN = {
     *("public", "private", "no-cache", "no-store", "no-transform", "immutable"),
     *("must-revalidate", "proxy-revalidate", "must-understand"),
 }
+
+_TIME = re.compile("^((?:s-)?max-?age=)([0-9]+)$")
+_BEYOND = re.compile("immutable|stale-")
+YEAR = 31_536_000
 
 KeyHeader = Literal["", "Surrogate-Key", "Cache-Tag", "Edge-Cache-Tag"]
 """A header for surrogate keys that some CDN reads; empty: none."""
@@ -46,7 +50,26 @@ class Caching:
     """The header in which a CDN finds surrogate keys."""
     immutable: bool = False
     """Whether it is an image by ID, whose content never changes."""
+    lifetime: int = YEAR
+    """Seconds for which Varnish may keep an image by ID."""
 
     def private(self, seconds: int) -> "Caching":
         """The same for a private image: only the client keeps it, for `seconds`, or asks each time if that is 0."""
-        return Caching(f"private, max-age={seconds}" if seconds else "private, no-cache", immutable=self.immutable)
+        seconds = min(seconds, self.lifetime)
+        text = f"private, max-age={seconds}" if seconds else "private, no-cache"
+        return Caching(text, immutable=self.immutable, lifetime=self.lifetime)
+
+    def within(self, seconds: int) -> "Caching":
+        """The same for an image that expires in so many seconds: no cache keeps it for longer."""
+        return replace(
+            self,
+            cache_control=_within(self.cache_control, seconds),
+            cdn_cache_control=_within(self.cdn_cache_control, seconds),
+            lifetime=min(self.lifetime, seconds),
+        )
+
+
+def _within(text: str, seconds: int) -> str:
+    """Directives with shorter times, and without those that go beyond them."""
+    kept = [part for part in re.split(r"\s*,\s*", text) if part and not _BEYOND.match(part)]
+    return ", ".join(_TIME.sub(lambda found: f"{found[1]}{min(int(found[2]), seconds)}", part) for part in kept)

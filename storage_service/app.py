@@ -27,6 +27,7 @@ from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.derived import Derived
+from storage_service.expiring import Expiry
 from storage_service.first_key import FirstKey
 from storage_service.http import audits, handlers, internal, jobs, keys, signing, spaces, tokens, usage
 from storage_service.jobs import Jobs
@@ -145,7 +146,8 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
             cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
         )  # fmt: skip
         stack.push_async_callback(precomputing.close)
-        for work in (levels.run(), variants.run(), precomputing.run()):
+        expiry = Expiry(metadata, library)
+        for work in (levels.run(), variants.run(), precomputing.run(), expiry.run()):
             stack.callback(asyncio.create_task(work).cancel)
         yield
 

@@ -25,6 +25,7 @@ class Action(StrEnum):
     UPLOAD = "upload"
     DELETE = "delete"
     VISIBILITY = "visibility"
+    METADATA = "metadata"
     SIGN = "sign"
     TOKEN = "token"  # noqa: S105
     KEY_CREATE = "key-create"

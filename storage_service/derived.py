@@ -9,7 +9,7 @@ from service_kit.errors import Unavailable
 from service_kit.spool import Spooled
 from storage_service.jobs import Jobs, job_for_upload
 from storage_service.levels import Levels
-from storage_service.metadata.base import ImageRecord
+from storage_service.metadata.base import ImageRecord, Statement
 from storage_service.precomputed import Precomputed
 from storage_service.variants import Variants
 
@@ -38,8 +38,8 @@ class Derived:
         chains = await self.precomputed.lately() if self.variants.limit else ()
         return Known(await self.levels.of(record), await self.variants.of(record, chains), chains)
 
-    async def job_for(self, record: ImageRecord) -> tuple[object, ...] | None:
-        """The statement that adds the job for an upload, with its values; None if nothing is derived from it."""
+    async def job_for(self, record: ImageRecord) -> Statement | None:
+        """The statement that adds the job for an upload; None if nothing is derived from it."""
         wanted = self.levels.are_wanted(record.header) or (self.variants.limit and await self.precomputed.chains())
         return job_for_upload(record.sha256) if wanted else None
 

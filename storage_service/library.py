@@ -26,8 +26,9 @@ from service_kit.spool import Spooled
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.derived import Derived
-from storage_service.metadata.base import ImageRecord, MetadataStore, PendingPurge, Position
-from storage_service.purging import Purger, first_round
+from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Position, Statement
+from storage_service.purging import Purger, announcement, first_round
+from storage_service.search import Filters, added_terms, changed_terms, search
 from storage_service.usage import Usage
 from storage_service.validation import Validator
 
@@ -46,6 +47,22 @@ class Owner:
     formats: Collection[str] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is changed of an image: the labels that were set, and the visibility unless it is None."""
+
+    labels: Labels
+    visibility: Visibility | None = None
+
+    def columns(self) -> dict[str, object]:
+        """The new values of columns."""
+        shown = {"visibility": self.visibility.value} if self.visibility else {}
+        return self.labels.model_dump(exclude_unset=True) | shown
+
+
+_UNSEEN = frozenset({"original_filename", "title", "alt", "tags", "metadata"})
+"""Columns that change no picture."""
+NO_LABELS = Labels()
 NOBODY = Owner("", DEFAULT_SPACE, Visibility.PUBLIC)
 """The owner of public images where nobody needs a key."""
 
@@ -82,7 +99,7 @@ class Library:
             error.retry_after = 60 - int(now % 60)
             raise error
 
-    async def add(self, upload: Spooled, owner: Owner = NOBODY) -> ImageRecord:
+    async def add(self, upload: Spooled, owner: Owner = NOBODY, labels: Labels = NO_LABELS) -> ImageRecord:
         """Store an upload. Its blob and its record are durable when this returns.
 
         Raises UnsupportedImage if its format is not one of the owner's, and Forbidden if the quotas of the space do not
@@ -97,6 +114,7 @@ class Library:
             raise UnsupportedImage(f"the image is {header.format}; the upload token allows {', '.join(owner.formats)}")
         record = ImageRecord(
             **header.model_dump(),
+            **labels.model_dump(),
             image_id=new_image_id(),
             bytes=upload.bytes,
             sha256=upload.sha256,
@@ -105,7 +123,9 @@ class Library:
             created_at=datetime.now(UTC),
         )
         entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
-        job = await self._derived.job_for(record)
+        also = added_terms(record)
+        if job := await self._derived.job_for(record):
+            also.append(job)
         with spans.during("record"):
             async with self._metadata.lock_content(upload.sha256) as content:
                 spans.lap("record")
@@ -117,7 +137,7 @@ class Library:
                 if damaged:
                     await content.mend()
                 try:
-                    await content.add(record, entry, job)
+                    await content.add(record, entry, also)
                 except (InsufficientStorage, Forbidden):
                     if not damaged and not known:
                         await self._blobs.delete(upload.sha256)  # it would fill the disk further
@@ -132,10 +152,16 @@ class Library:
             raise
 
     async def find(self, image_id: str, space: str | None = None) -> ImageRecord:
-        """The record of an image. Raises BadRequest for a malformed ID, NotFound, or Gone if it was deleted.
+        """The record of an image. Raises BadRequest for a malformed ID, NotFound, or Gone if it was deleted or expired.
 
         Unless `space` is None, images of other spaces do not exist.
         """
+        record = await self._find(image_id, space)
+        if record.expires_at and record.expires_at <= datetime.now(UTC):
+            raise Gone(f"the image {image_id} has expired")
+        return record
+
+    async def _find(self, image_id: str, space: str | None) -> ImageRecord:
         record = await self._metadata.find(checked_image_id(image_id))
         if record is None:
             raise NotFound(f"the image {image_id} does not exist")
@@ -152,21 +178,36 @@ class Library:
             raise ContentLost(f"the bytes of image {image_id} are damaged; upload the same file again to restore them")
         return record
 
-    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
-        """At most `limit` images, newest first, after the position `after`; of one space, unless it is None."""
-        return await self._metadata.page(limit, after, space)
+    async def search(self, filters: Filters, limit: int, after: Position | None) -> list[ImageRecord]:
+        """At most `limit` images, newest first, after the position `after`."""
+        return await search(self._metadata, filters, limit, after)
 
-    async def show_to(self, image_id: str, visibility: Visibility, by: Identity) -> ImageRecord:
-        """Change who may see an image, also in caches, and return its record. Raises the errors of `find`."""
-        record, now = await self.find(image_id, by.space), datetime.now(UTC)
-        entry = self._audit.entry(by.key_id, Action.VISIBILITY, image_id, record.space)
+    async def change(self, image_id: str, change: Change, by: Identity) -> ImageRecord:
+        """Change what is said about an image, or who may see it, and return its record. Raises the errors of `find`.
+
+        What changes pictures, or who gets them, is removed from caches when this returns.
+        """
+        before, now = await self.find(image_id, by.space), datetime.now(UTC)
+        wanted = change.columns()
+        columns = {name: value for name, value in wanted.items() if value != getattr(before, name)}
+        if not columns:
+            return before
+        after = before.model_copy(update=columns)
+        places = ", ".join(f"{name} = ${place}" for place, name in enumerate(columns, 2))
+        update = f"UPDATE images SET {places} WHERE image_id = $1 AND deleted_at IS NULL"  # noqa: S608  # our own names
+        statements: list[Statement] = [(update, image_id, *columns.values()), *changed_terms(after)]
+        if shown := not _UNSEEN.issuperset(columns):
+            statements.append(announcement(image_id, now))
+        action = Action.VISIBILITY if "visibility" in columns else Action.METADATA
         try:
-            changed = await self._metadata.show_to(image_id, visibility, now, first_round(now), entry)
+            await self._metadata.change_together(
+                *statements, entry=self._audit.entry(by.key_id, action, image_id, before.space)
+            )
         except asyncio.CancelledError:
             self._purger.look_soon()
             raise
-        if changed:
-            await self._purger.announce(PendingPurge(image_id, record.sha256, now, damaged=True))
+        if shown:
+            await self._purger.announce(PendingPurge(image_id, before.sha256, now, damaged=True))
         return await self.find(image_id, by.space)
 
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
@@ -206,6 +247,8 @@ class Library:
             levels=known.levels,
             variants=known.variants,
             precomputed=known.chains,
+            focus=None if record.focus_x is None or record.focus_y is None else (record.focus_x, record.focus_y),
+            expires_at=record.expires_at,
         )
 
     async def keep_level(self, image_id: str, side: int, upload: Spooled) -> None:
@@ -239,7 +282,7 @@ class Library:
 
     async def delete(self, image_id: str, by: Identity = EVERYTHING) -> None:
         """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
-        record, now = await self.find(image_id, by.space), datetime.now(UTC)
+        record, now = await self._find(image_id, by.space), datetime.now(UTC)
         entry = self._audit.entry(by.key_id, Action.DELETE, image_id, record.space)
         try:
             if not await self._metadata.mark_deleted(image_id, now, first_round(now), entry):

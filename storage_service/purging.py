@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from service_kit.errors import ServiceError
 from storage_service.caches import Caches, PurgeOrder
-from storage_service.metadata.base import MetadataStore, PendingPurge
+from storage_service.metadata.base import MetadataStore, PendingPurge, Statement
 from storage_service.metrics import PURGE_CONFIRM, PURGE_OLDEST, PURGES_PENDING
 from storage_service.purge_hook import PurgeHook
 
@@ -29,6 +29,12 @@ _LONGEST_SLEEP = 10.0
 """Seconds until a node notices a deletion by another node that died before announcing it, or damage that a scrub found.
 Its own deletions wake it at once."""
 _BATCH = 100
+_ANNOUNCE = """
+    INSERT INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
+    SELECT image_id, sha256, $2, 0, $3, TRUE FROM images WHERE image_id = $1
+    ON CONFLICT (image_id) DO UPDATE SET
+        deleted_at = excluded.deleted_at, round = 0, due_at = excluded.due_at, damaged = TRUE
+"""
 _DATABASE_PAUSE = 0.5
 """Seconds until the next attempt while the database does not respond."""
 
@@ -155,6 +161,11 @@ class Purger:
         drop = purge.damaged or not await self._metadata.used_contents([purge.sha256])
         order = PurgeOrder(purge.image_id, purge.sha256 if drop else None, purge.damaged)
         return await self._caches.purge(order)
+
+
+def announcement(image_id: str, at: datetime) -> Statement:
+    """The statement that adds an image to the outbox whose pictures, or whose viewers, changed at `at`."""
+    return (_ANNOUNCE, image_id, at, first_round(at))
 
 
 def first_round(at: datetime) -> datetime:

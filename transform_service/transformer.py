@@ -8,6 +8,7 @@ from dataclasses import replace
 from cachetools import LRUCache
 
 from imaging.formats import Format, InputLimits
+from imaging.geometry import Point
 from imaging.header import Header
 from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.flights import Flights
@@ -54,13 +55,13 @@ class Transformer:
         self._variants = variants
         self._renders = renders
         self._flights: Flights[Result] = Flights()
-        self._plans: LRUCache[tuple[str, str, str, Header], Planned] = LRUCache(_PLANS)
+        self._plans: LRUCache[tuple[str, str, str, Header, Point | None], Planned] = LRUCache(_PLANS)
         self._verified: LRUCache[str, bool] = LRUCache(_VERIFIED)
         """Contents of which all pixels were decoded, by hash."""
 
     async def plan(self, image: SourceImage, chain: Chain, output: Format) -> Planned:
         """Plan a request, or remember its plan. Decodes no pixels."""
-        request = (chain.query, output.name, image.sha256, image.header)
+        request = (chain.query, output.name, image.sha256, image.header, image.focus)
         planned = self._plans.get(request)
         if planned is None:
             planned = await self._plan(image, chain.operations, output)
@@ -77,7 +78,7 @@ class Transformer:
         if page is not None:
             async with image.local() as path:
                 header = of_page(header, await self._renderers.read_header(RenderSource(path, image.sha256), page))
-        return plan(operations, output, header, image.sha256, self._limits)
+        return plan(operations, output, header, image.sha256, self._limits, focus=image.focus)
 
     async def render(self, image: SourceImage, planned: Planned, overlays: Sequence[SourceImage]) -> Result:
         """The result of a plan: the original, a cached result, or that of a render, which may have begun already.

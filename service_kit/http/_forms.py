@@ -3,6 +3,7 @@
 import re
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
+from urllib.parse import unquote
 
 from multipart import MultipartError, MultipartSegment, ParserLimitReached, PushMultipartParser
 
@@ -20,11 +21,16 @@ _MAX_HEADER = 4096
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A part: the name of its field in lower case, whether it is a file, and its contents, which can be read once."""
+    """A part: the name of its field in lower case, and its contents, which can be read once."""
 
     name: str
-    is_file: bool
+    filename: str | None
+    """None unless it is a file."""
     contents: AsyncIterator[bytes]
+
+
+def _decoded(text: str | None) -> str | None:
+    return None if text is None else text.encode("latin-1", "replace").decode(errors="replace")
 
 
 def boundary_of(content_type: media_types.Value) -> str:
@@ -46,9 +52,9 @@ async def parts(body: AsyncIterable[bytes], boundary: str) -> AsyncIterator[Part
     events = _events(body, boundary)
     async for event in events:
         if isinstance(event, MultipartSegment):
-            name = (event.name or "").encode("latin-1").decode(errors="replace")
+            name = _decoded(event.name) or ""
             contents = _contents(events)
-            yield Part(name.lower(), event.filename is not None, contents)
+            yield Part(name.lower(), _decoded(event.filename), contents)
             async for _ in contents:
                 pass
 
@@ -68,7 +74,7 @@ async def _events(body: AsyncIterable[bytes], boundary: str) -> "AsyncIterator[M
         max_header_size=_MAX_HEADER,
         max_header_count=_MAX_HEADERS,
         max_segment_count=_MAX_PARTS,
-        header_charset="latin-1",  # a file name may be in any, and is not used
+        header_charset="latin-1",  # names may be in any; see _decoded
     )
     try:
         async for chunk in body:
@@ -96,5 +102,8 @@ class _Parser(PushMultipartParser):
             raise BadRequest("each part of the form needs one header `Content-Disposition: form-data; name=…`")
         segment = MultipartSegment([])
         segment.name = value.parameters.get("name", "")
-        segment.filename = value.parameters.get("filename", value.parameters.get("filename*"))
+        extended = value.parameters.get("filename*")
+        segment.filename = value.parameters.get(
+            "filename", extended and unquote(extended.rpartition("'")[2], "latin-1")
+        )
         return segment

@@ -35,11 +35,11 @@ def attachment(requested: str, stem: str, extensions: Sequence[str], known: Coll
     """
     if requested.lower() in _NO_FLAGS:
         raise BadRequest(f"download={requested} is not the name of a file; remove `download` to show the image")
-    name = "" if requested.lower() in _FLAGS else _safe(requested)
-    return _header(_with_extension(name or _safe(stem) or "image", extensions, known))
+    name = "" if requested.lower() in _FLAGS else safe_name(requested)
+    return _header(_with_extension(name or safe_name(stem) or "image", extensions, known))
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """The name without what a file system or a reader could misunderstand; empty if nothing is left."""
     visible = "".join(char for char in name if char in _JOINERS or unicodedata.category(char) not in _INVISIBLE)
     return _RESERVED.sub("_", visible).strip(" .").strip(_JOINERS)

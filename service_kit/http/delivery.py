@@ -10,15 +10,12 @@ from email.utils import parsedate_to_datetime
 from aiohttp import web
 
 from service_kit.access import EVERYTHING, Guard, Identity
-from service_kit.cache_control import Caching
+from service_kit.cache_control import YEAR, Caching
 from service_kit.errors import PreconditionFailed, ServiceError
 from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER, surrogate_keys
 
-_YEAR = 31536000
 FILE_CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since", "Range")
 """Headers that nginx would compare with a file that it sends, whose date and ETag are others."""
-_LIFETIME = f"max-age={_YEAR}"
-"""For images by ID: their content never changes."""
 
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
 """aiohttp's own expression takes time with the square of the length."""
@@ -34,7 +31,7 @@ def _caching_headers(caching: Caching, image_ids: Iterable[str]) -> dict[str, st
     headers: dict[str, str] = {
         "Cache-Control": caching.cache_control,
         "CDN-Cache-Control": caching.cdn_cache_control,
-        LIFETIME_HEADER: _LIFETIME if caching.immutable and keys else "",
+        LIFETIME_HEADER: f"max-age={caching.lifetime}" if caching.immutable and keys else "",
         KEYS_HEADER: keys,
         caching.key_header: listed,
     }
@@ -51,14 +48,16 @@ def guard_headers(guard: Guard | None, viewer: Identity) -> dict[str, str]:
     return {VIEWERS_HEADER: "any" if guard.space is None else f"space-{guard.space}"}
 
 
-def caching_for(caching: Caching, guard: Guard | None, viewer: Identity) -> Caching:
-    """What a response says to caches, if only some may see it."""
+def caching_for(caching: Caching, guard: Guard | None, viewer: Identity, expires_at: datetime | None = None) -> Caching:
+    """What a response says to caches, if only some may see it, or if it is deleted at some time."""
+    if expires_at:
+        caching = caching.within(max(0, int(expires_at.timestamp() - time.time())))
     if guard is None or (guard.space is None and (viewer.signed or viewer is EVERYTHING)):
         return caching
     if not viewer.signed:
         return caching.private(0)
-    left = _YEAR if viewer.until is None else int(viewer.until - time.time())
-    return caching.private(max(0, min(left, _YEAR)))
+    left = YEAR if viewer.until is None else int(viewer.until - time.time())
+    return caching.private(max(0, min(left, YEAR)))
 
 
 def image_headers(

@@ -63,7 +63,12 @@ async def read_json(request: web.Request, settings: CommonSettings, model: type[
     try:
         return model.model_validate_json(bytes(text) or b"{}")
     except ValidationError as error:
-        problem = error.errors()[0]
-        place = ".".join(str(part) for part in problem["loc"])
-        hint = f"; use {', '.join(model.model_fields)}" if problem["type"] == "extra_forbidden" else ""
-        raise BadRequest(f"{place or 'the body'}: {reason(problem)}{hint}") from None
+        raise BadRequest(explained(error, model)) from None
+
+
+def explained(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first of the mistakes, with the place of the value."""
+    problem = error.errors()[0]
+    place = ".".join(str(part) for part in problem["loc"])
+    hint = f"; use {', '.join(model.model_fields)}" if problem["type"] == "extra_forbidden" else ""
+    return f"{place or 'the body'}: {reason(problem)}{hint}"

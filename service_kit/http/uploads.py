@@ -26,6 +26,8 @@ class Form:
     """A posted form: the file in the field `image`, and the text fields by lower-case name."""
 
     file: Spooled | None = None
+    filename: str = ""
+    """As the client calls the file; empty if it did not say."""
     texts: dict[str, str] = field(default_factory=dict)
 
 
@@ -124,8 +126,8 @@ async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver, field
         if name in form.texts or (name == FILE_FIELD and form.file):
             raise BadRequest(f"the field {name[:64]!r} appears twice in the form; send each field once")
         if name == FILE_FIELD:
-            form.file = await saver.save(part.contents)
-        elif part.is_file:
+            form.file, form.filename = await saver.save(part.contents), part.filename or ""
+        elif part.filename is not None:
             raise BadRequest(f"the field {name!r} must be text, not a file; send files in the field {FILE_FIELD!r}")
         else:
             form.texts[name] = await _text(part)

@@ -30,14 +30,24 @@ from service_kit.http.endpoints import CONDITIONS, DOWNLOAD_PARAMETER, IF_MATCH,
 from service_kit.http.health import health_route
 from service_kit.http.json_bodies import SpaceName, json_answer, read_json
 from service_kit.http.uploads import FILE_FIELD, read_form
+from service_kit.http.uploads import Form as PostedForm
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool
-from storage_service.http.images import Image, ImageChange, ImageDetails, ImagePage
+from storage_service.http.filters import FILTERS, filters_in
+from storage_service.http.images import (
+    LABEL_PARAMETERS,
+    LABEL_TEXTS,
+    Image,
+    ImageChange,
+    ImageDetails,
+    ImagePage,
+    labels_in,
+)
 from storage_service.http.originals import send_original
 from storage_service.library import Library, Owner
-from storage_service.metadata.base import ImageRecord, Position, TokenRecord
+from storage_service.metadata.base import ImageRecord, Labels, Position, TokenRecord
 from storage_service.settings import StorageSettings
 from storage_service.tokens import UploadTokens
 
@@ -48,9 +58,10 @@ SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
+_LARGEST_CHANGE = 128 * 1024
+"""Bytes of JSON: most characters of the metadata may be escaped."""
 _PageSize = Annotated[int, Field(ge=1, le=_MAX_PAGE)]
 _SPACE, _VISIBILITY = "space", "visibility"
-_LIST_PARAMETERS = ("limit", "cursor", _SPACE)
 _UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)
 _OWN_SPACE = Parameter(
     _SPACE, "The space that the request is about; needs a key that is not bound to another one.", SpaceName
@@ -84,12 +95,13 @@ def routes() -> list[web.RouteDef]:
     query=(
         _OWN_SPACE,
         Parameter(_VISIBILITY, "Who may see the image; by default everybody (`DEFAULT_VISIBILITY`).", Visibility),
+        *LABEL_PARAMETERS,
     ),
-    body=Form({FILE_FIELD: "The image."}),
+    body=Form({FILE_FIELD: "The image.", **LABEL_TEXTS}),
 )
 async def upload(request: web.Request) -> web.Response:
     """Store an image: 201 with its description."""
-    given = queries.parameters(request, _UPLOAD_PARAMETERS)
+    given = queries.parameters(request, [*_UPLOAD_PARAMETERS, *(each.name for each in LABEL_PARAMETERS)])
     identity = access.identity_of(request)
     async with AsyncExitStack() as stack:
         use = None
@@ -100,15 +112,16 @@ async def upload(request: web.Request) -> web.Response:
         limit = use.token.max_bytes if use else None
         with spans.during("receive"):
             form = await stack.enter_async_context(
-                read_form(request, request.app[SPOOL], request.app[SETTINGS], limit=limit)
+                read_form(request, request.app[SPOOL], request.app[SETTINGS], (FILE_FIELD, *LABEL_TEXTS), limit=limit)
             )
         if form.file is None:
             raise BadRequest(
                 f"the form has no file in the field {FILE_FIELD!r}; send one, as in curl -F {FILE_FIELD}=@photo.jpg"
             )
+        labels = _labels(given, form)
         if use:
             use.is_storing = True
-        record = await request.app[LIBRARY].add(form.file, owner)
+        record = await request.app[LIBRARY].add(form.file, owner, labels)
     image = Image.of(record, request.app[SETTINGS].link_base)
     return json_answer(image, 201, Location=image.url)
 
@@ -154,22 +167,24 @@ async def info(request: web.Request) -> web.Response:
 
 @endpoint(
     "list_images",
-    "List images, newest first",
+    "List and search images, newest first",
     {200: Answer("A page of the list.", ImagePage)},
     NotFound,
     query=(
         Parameter("limit", f"How many images a page has; by default {_DEFAULT_PAGE}.", _PageSize),
         Parameter("cursor", "The `cursor` of the previous page."),
         _OWN_SPACE,
+        *FILTERS,
     ),
 )
 async def list_images(request: web.Request) -> web.Response:
     """One page of images, newest first. The `cursor` in the response leads to the next page."""
-    given = queries.parameters(request, _LIST_PARAMETERS)
+    given = queries.parameters(request, ("limit", "cursor", _SPACE, *(each.name for each in FILTERS)))
     limit = queries.whole_number(given, "limit", _DEFAULT_PAGE, _MAX_PAGE)
     after = _position(given["cursor"]) if "cursor" in given else None
+    filters = filters_in(given, _space(request, given))
     with spans.during("record"):
-        records = await request.app[LIBRARY].page(limit + 1, after, _space(request, given))
+        records = await request.app[LIBRARY].search(filters, limit + 1, after)
     page, more = records[:limit], records[limit:]
     base = request.app[SETTINGS].link_base
     images = [Image.of(record, base) for record in page]
@@ -199,23 +214,30 @@ async def delete(request: web.Request) -> web.Response:
 
 @endpoint(
     "change_image",
-    "Change who may see an image",
-    {200: Answer("The image after the change.", Image)},
+    "Change what is said about an image, or who may see it",
+    {200: Answer("The image after the change.", ImageDetails)},
     NotFound,
     Gone,
     text="To make a private image public, the key needs the scope `read` as well.",
     body=ImageChange,
 )
 async def change(request: web.Request) -> web.Response:
-    """Change who may see an image: 200 with its description."""
+    """Change an image: 200 with its description."""
     queries.parameters(request)
-    wanted = await read_json(request, request.app[SETTINGS], ImageChange)
+    wanted = (await read_json(request, request.app[SETTINGS], ImageChange, _LARGEST_CHANGE)).change()
     library, identity = request.app[LIBRARY], access.identity_of(request)
     if wanted.visibility is Visibility.PUBLIC and not identity.may(Scope.READ):
         raise Forbidden(f"making an image public requires the scope `{Scope.READ}` as well; use a key that has it")
     with spans.during("record"):
-        record = await library.show_to(request.match_info["image_id"], wanted.visibility, identity)
-    return json_answer(Image.of(record, request.app[SETTINGS].link_base))
+        record = await library.change(request.match_info["image_id"], wanted, identity)
+    return json_answer(ImageDetails.of(record, request.app[SETTINGS].link_base))
+
+
+def _labels(given: Mapping[str, str], form: PostedForm) -> Labels:
+    texts = {name: value for name, value in given.items() if name not in _UPLOAD_PARAMETERS}
+    if twice := texts.keys() & form.texts.keys():
+        raise BadRequest(f"the query and the form both have `{min(twice)}`; send it once")
+    return labels_in(texts | form.texts, form.filename)
 
 
 def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], token: TokenRecord | None) -> Owner:

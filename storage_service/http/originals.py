@@ -45,7 +45,7 @@ async def send_original(
     disposition = None if download is None else attachment(download, record.image_id, fmt.extensions, EXTENSIONS)
     viewer = access.identity_of(request)
     guard = Guard(record.space) if record.visibility == Visibility.PRIVATE else None
-    caching = caching_for(settings.original_caching, guard, viewer)
+    caching = caching_for(settings.original_caching, guard, viewer, record.expires_at)
     headers = image_headers(record.sha256, fmt.media_type, caching, [record.image_id], disposition)
     headers |= guard_headers(guard, viewer)
     headers["Accept-Ranges"] = "bytes"

@@ -20,7 +20,28 @@ MIGRATIONS = Path(__file__).parents[1] / "migrations"
 """Numbered SQL files in a dialect that both PostgreSQL and SQLite understand."""
 
 
-class ImageRecord(Header):
+class Labels(BaseModel):
+    """What people say about an image."""
+
+    model_config = ConfigDict(frozen=True)
+
+    original_filename: str = ""
+    """The name of the file that was uploaded."""
+    title: str = ""
+    alt: str = ""
+    """What the picture shows, for those who do not see it."""
+    tags: str = "[]"
+    """A JSON list."""
+    metadata: str = "{}"
+    """A JSON object."""
+    focus_x: float | None = None
+    """Where the subject is, as a share of the upright width; None: unknown."""
+    focus_y: float | None = None
+    expires_at: datetime | None = None
+    """When it is deleted; None: never."""
+
+
+class ImageRecord(Header, Labels):
     """The record of an image: its header, its content by SHA-256 (hex), and whether it was deleted or is damaged."""
 
     image_id: str
@@ -107,6 +128,8 @@ class AuditEntry(BaseModel):
     request_id: str
 
 
+Statement = tuple[object, ...]
+"""A statement, as for `MetadataStore.change`, and its values."""
 COLUMNS = tuple(ImageRecord.model_fields)
 KEY_COLUMNS = tuple(KeyRecord.model_fields)
 TOKEN_COLUMNS = tuple(TokenRecord.model_fields)
@@ -149,12 +172,10 @@ class Position:
 class LockedContent(Protocol):
     """Content (by SHA-256) that no other task or process can add, sweep or mark now."""
 
-    async def add(
-        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
-    ) -> None:
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None, also: Sequence[Statement] = ()) -> None:
         """Add a record with this content, and an entry. It is durable once the context of the lock has ended.
 
-        `also`: another statement, as for `MetadataStore.change`, and its values, in the same transaction.
+        `also`: further statements in the same transaction.
 
         Raises Forbidden if the quotas of its space do not allow it.
         """
@@ -202,6 +223,12 @@ class MetadataStore(Protocol):
         Raises InsufficientStorage if the disk is full: what is reserved for deletions stays reserved.
         """
 
+    async def change_together(self, first: Statement, *others: Statement, entry: AuditEntry | None = None) -> bool:
+        """Run statements, and add `entry`: all or nothing, and nothing if the first changes no row.
+
+        Returns whether it changed one. Works even if the disk is full.
+        """
+
     def lock_content(self, sha256: str) -> AbstractAsyncContextManager[LockedContent]:
         """A context in which no other task or process can add, sweep or mark this content.
 
@@ -210,12 +237,6 @@ class MetadataStore(Protocol):
 
     async def find(self, image_id: str) -> ImageRecord | None:
         """The record of an image, deleted or not; None if it never existed."""
-
-    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
-        """At most `limit` records of images that are not deleted, newest first, after the position `after`.
-
-        Of one `space` only, unless it is None.
-        """
 
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
         """Those of the given contents that at least one image still has. Deleted images do not count."""
@@ -229,18 +250,12 @@ class MetadataStore(Protocol):
     async def is_purging(self, sha256: str, since: datetime) -> bool:
         """Whether the outbox has an image with this content that was deleted at `since` or later."""
 
-    async def show_to(
-        self, image_id: str, visibility: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
-    ) -> bool:
-        """Change who may see an image, and add it to the outbox as if it were damaged, due at `purge_at`, and an entry.
-
-        Returns False if the image does not exist, was deleted, or has this visibility already.
-        """
-
     async def mark_deleted(
         self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
     ) -> bool:
-        """Mark the image as deleted and add it to the outbox, due at `purge_at`, and an entry: all or nothing.
+        """Mark the image as deleted, remove its terms, and add it to the outbox, due at `purge_at`, and an entry.
+
+        All or nothing.
 
         Returns False if the image does not exist or was deleted before.
         """

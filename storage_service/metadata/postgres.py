@@ -26,8 +26,8 @@ from storage_service.metadata.base import (
     ImageRecord,
     KeyRecord,
     PendingPurge,
-    Position,
     Space,
+    Statement,
     StoredContent,
     TokenRecord,
     metadata_store,
@@ -94,15 +94,6 @@ _NOW_MORE = """
     AND (max_bytes IS NULL OR bytes + $2 <= max_bytes) AND (max_images IS NULL OR images < max_images)
 """
 _NEW_SPACE = "INSERT INTO spaces (space) VALUES ($1) ON CONFLICT DO NOTHING"
-_SHOW = """
-    WITH shown AS (
-        UPDATE images SET visibility = $2 WHERE image_id = $1 AND deleted_at IS NULL AND visibility != $2
-        RETURNING image_id, sha256
-    )
-    INSERT INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
-    SELECT image_id, sha256, $3, 0, $4, TRUE FROM shown
-    ON CONFLICT (image_id) DO UPDATE SET deleted_at = $3, round = 0, due_at = $4, damaged = TRUE
-"""
 _COUNT_UPLOAD = """
     UPDATE spaces SET minute = greatest(minute, $2), uploads = CASE WHEN minute >= $2 THEN uploads + 1 ELSE 1 END
     WHERE space = $1 AND (max_uploads IS NULL OR CASE WHEN minute >= $2 THEN uploads ELSE 0 END < max_uploads)
@@ -259,6 +250,21 @@ class PostgresStore:
         async with self._connection() as connection:
             return int((await connection.execute(statement, *values)).rpartition(" ")[2])
 
+    async def change_together(self, first: Statement, *others: Statement, entry: AuditEntry | None = None) -> bool:
+        """See MetadataStore."""
+
+        async def change() -> bool:
+            async with self._connection() as connection, connection.transaction():
+                statement, *values = first
+                if (await connection.execute(str(statement), *values)).endswith(" 0"):
+                    return False
+                for other, *its in others:
+                    await connection.execute(str(other), *its)
+                await _add_entry(connection, entry)
+                return True
+
+        return await self._surely(change)
+
     @asynccontextmanager
     async def lock_content(self, sha256: str) -> AsyncIterator["_LockedContent"]:
         """See MetadataStore. A transaction with an advisory lock on the first 63 bits of the hash.
@@ -276,18 +282,6 @@ class PostgresStore:
         async with self._connection() as connection:
             row = await connection.fetchrow(f"{_SELECT} WHERE image_id = $1", image_id)
         return _record(row) if row else None
-
-    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
-        """See MetadataStore."""
-        conditions, arguments = "", [after.created_at, after.image_id] if after else []
-        if after:
-            conditions = "AND (created_at, image_id) < ($2, $3)"
-        if space is not None:
-            arguments.append(space)
-            conditions += f" AND space = ${len(arguments) + 1}"
-        query = f"{_SELECT} WHERE deleted_at IS NULL {conditions} ORDER BY created_at DESC, image_id DESC LIMIT $1"
-        async with self._connection() as connection:
-            return [_record(row) for row in await connection.fetch(query, limit, *arguments)]
 
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
         """See MetadataStore."""
@@ -320,17 +314,12 @@ class PostgresStore:
         async with self._connection() as connection:
             return bool(await connection.fetchval(query, sha256))
 
-    async def show_to(
-        self, image_id: str, visibility: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
-    ) -> bool:
-        """See MetadataStore."""
-        return await self._change(_SHOW, image_id, visibility, at, purge_at, entry=entry) == "INSERT 0 1"
-
     async def mark_deleted(
         self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
     ) -> bool:
         """See MetadataStore."""
-        return await self._change(_DELETE, image_id, at, purge_at, entry=entry) == "INSERT 0 1"
+        forget = ("DELETE FROM terms WHERE image_id = $1", image_id)
+        return await self._change(_DELETE, image_id, at, purge_at, before=[forget], entry=entry) == "INSERT 0 1"
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""
@@ -596,14 +585,12 @@ class _LockedContent:
         self._connection = connection
         self._sha256 = sha256
 
-    async def add(
-        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
-    ) -> None:
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None, also: Sequence[Statement] = ()) -> None:
         await self._count(record)
         await self._insert(record)
         await _add_entry(self._connection, entry)
-        if also:
-            await self._connection.execute(str(also[0]), *also[1:])
+        for statement, *values in also:
+            await self._connection.execute(str(statement), *values)
 
     async def _count(self, record: ImageRecord) -> None:
         """Count the image for its space. Until the transaction ends, other uploads to the space wait."""

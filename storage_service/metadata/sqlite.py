@@ -30,8 +30,8 @@ from storage_service.metadata.base import (
     ImageRecord,
     KeyRecord,
     PendingPurge,
-    Position,
     Space,
+    Statement,
     StoredContent,
     TokenRecord,
     metadata_store,
@@ -63,11 +63,8 @@ _NOW_LESS = """
     UPDATE spaces SET bytes = spaces.bytes - image.bytes, images = spaces.images - 1
     FROM (SELECT space, bytes FROM images WHERE image_id = ?) AS image WHERE spaces.space = image.space
 """
+_FORGET = "DELETE FROM terms WHERE image_id = ?"
 _NEW_SPACE = "INSERT OR IGNORE INTO spaces (space) VALUES (?)"
-_ANNOUNCE_CHANGE = """
-    INSERT OR REPLACE INTO purges (image_id, sha256, deleted_at, round, due_at, damaged)
-    SELECT image_id, sha256, ?, 0, ?, TRUE FROM images WHERE image_id = ?
-"""
 _COUNT_UPLOAD = """
     UPDATE spaces SET minute = max(minute, ?2), uploads = CASE WHEN minute >= ?2 THEN uploads + 1 ELSE 1 END
     WHERE space = ?1 AND (max_uploads IS NULL OR CASE WHEN minute >= ?2 THEN uploads ELSE 0 END < max_uploads)
@@ -244,18 +241,6 @@ class SqliteStore:
             rows = await self._connection.execute_fetchall(f"{_SELECT} WHERE image_id = ?", [image_id])
         return next((_record(row) for row in rows), None)
 
-    async def page(self, limit: int, after: Position | None, space: str | None = None) -> list[ImageRecord]:
-        """See MetadataStore."""
-        conditions, arguments = "", []
-        if after:
-            conditions, arguments = "AND (created_at, image_id) < (?, ?)", [_text(after.created_at), after.image_id]
-        if space is not None:
-            conditions, arguments = conditions + " AND space = ?", [*arguments, space]
-        query = f"{_SELECT} WHERE deleted_at IS NULL {conditions} ORDER BY created_at DESC, image_id DESC LIMIT ?"
-        with _translated():
-            rows = await self._connection.execute_fetchall(query, [*arguments, limit])
-        return [_record(row) for row in rows]
-
     async def used_contents(self, sha256s: Sequence[str]) -> set[str]:
         """See MetadataStore."""
         marks = ", ".join("?" * len(sha256s))
@@ -302,34 +287,24 @@ class SqliteStore:
     ) -> bool:
         """See MetadataStore."""
         gone = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
-        return await self._change_all(
-            (gone, at, image_id), (_ANNOUNCE, purge_at, image_id), (_NOW_LESS, image_id), entry=entry
+        return await self.change_together(
+            (gone, at, image_id),
+            (_ANNOUNCE, purge_at, image_id),
+            (_NOW_LESS, image_id),
+            (_FORGET, image_id),
+            entry=entry,
         )
 
-    async def show_to(
-        self, image_id: str, visibility: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
-    ) -> bool:
-        """See MetadataStore."""
-        shown = "UPDATE images SET visibility = ?1 WHERE image_id = ?2 AND deleted_at IS NULL AND visibility != ?1"
-        return await self._change_all(
-            (shown, visibility, image_id), (_ANNOUNCE_CHANGE, at, purge_at, image_id), entry=entry
-        )
-
-    async def _change_all(
-        self, first: Sequence[object], *others: Sequence[object], entry: AuditEntry | None = None
-    ) -> bool:
-        """Run statements, each with its values, and add `entry`: all or nothing, and nothing if the first changes none.
-
-        Returns whether it changed a row. Works even if the disk is full.
-        """
+    async def change_together(self, first: Statement, *others: Statement, entry: AuditEntry | None = None) -> bool:
+        """See MetadataStore. Statements may also number their values as SQLite does."""
 
         async def change() -> bool:
             async with self._transaction() as connection:
                 statement, *values = first
-                cursor = await connection.execute(str(statement), _bound(values))
+                cursor = await connection.execute(_placed(str(statement)), _bound(values))
                 if cursor.rowcount:
                     for statement, *values in others:
-                        await connection.execute(str(statement), _bound(values))
+                        await connection.execute(_placed(str(statement)), _bound(values))
                     if entry:
                         await connection.execute(_INSERT_AUDIT, _bound([getattr(entry, c) for c in AUDIT_COLUMNS]))
             return cursor.rowcount > 0
@@ -378,11 +353,13 @@ class SqliteStore:
         others: list[tuple[object, ...]] = [(_EXPIRE_KEY, *expire)] if expire else []
         if key.space is not None:
             others.append((_NEW_SPACE, key.space))
-        await self._change_all((_INSERT_KEY, *(getattr(key, column) for column in KEY_COLUMNS)), *others, entry=entry)
+        await self.change_together(
+            (_INSERT_KEY, *(getattr(key, column) for column in KEY_COLUMNS)), *others, entry=entry
+        )
 
     async def add_first_key(self, key: KeyRecord, entry: AuditEntry | None = None) -> bool:
         """See MetadataStore."""
-        return await self._change_all(
+        return await self.change_together(
             (_INSERT_FIRST_KEY, *(getattr(key, column) for column in KEY_COLUMNS)), entry=entry
         )
 
@@ -401,7 +378,7 @@ class SqliteStore:
     async def revoke_key(self, key_id: str, at: datetime, entry: AuditEntry | None = None) -> bool:
         """See MetadataStore."""
         query = "UPDATE keys SET revoked_at = ? WHERE key_id = ? AND revoked_at IS NULL"
-        return await self._change_all((query, at, key_id), entry=entry)
+        return await self.change_together((query, at, key_id), entry=entry)
 
     async def note_use(self, key_id: str, at: datetime) -> None:
         """See MetadataStore."""
@@ -411,7 +388,7 @@ class SqliteStore:
         """See MetadataStore."""
         values = [getattr(token, column) for column in TOKEN_COLUMNS]
         expired = "DELETE FROM upload_tokens WHERE expires_at <= ?"
-        await self._change_all((_INSERT_TOKEN, *values), (expired, now), entry=entry)
+        await self.change_together((_INSERT_TOKEN, *values), (expired, now), entry=entry)
 
     async def find_token(self, token_id: str) -> TokenRecord | None:
         """See MetadataStore."""
@@ -424,7 +401,7 @@ class SqliteStore:
     async def take_use(self, token_id: str) -> bool:
         """See MetadataStore."""
         query = "UPDATE upload_tokens SET uses_left = uses_left - 1 WHERE token_id = ? AND uses_left > 0"
-        return await self._change_all((query, token_id))
+        return await self.change_together((query, token_id))
 
     async def give_back_use(self, token_id: str) -> None:
         """See MetadataStore."""
@@ -432,7 +409,7 @@ class SqliteStore:
 
     async def set_space(self, space: Space, entry: AuditEntry | None = None) -> None:
         """See MetadataStore."""
-        await self._change_all(
+        await self.change_together(
             (_SET_SPACE, space.space, space.max_bytes, space.max_images, space.max_uploads), entry=entry
         )
 
@@ -471,9 +448,7 @@ class SqliteStore:
         """See MetadataStore."""
         await self.write(_TRIM, max(0, most - 1))
 
-    async def add(
-        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
-    ) -> None:
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None, also: Sequence[Statement] = ()) -> None:
         """Add a record and an entry, and count it. What the disk has left is for deletions.
 
         Raises Forbidden if the quotas of its space do not allow it.
@@ -486,8 +461,8 @@ class SqliteStore:
                 await connection.execute(_INSERT, _bound([getattr(record, column) for column in COLUMNS]))
                 if entry:
                     await connection.execute(_INSERT_AUDIT, _bound([getattr(entry, c) for c in AUDIT_COLUMNS]))
-                if also:
-                    await connection.execute(_placed(str(also[0])), _bound(also[1:]))
+                for statement, *values in also:
+                    await connection.execute(_placed(str(statement)), _bound(values))
 
         await _whole(add())
 
@@ -551,9 +526,7 @@ class _LockedContent:
         self._store = store
         self._sha256 = sha256
 
-    async def add(
-        self, record: ImageRecord, entry: AuditEntry | None = None, also: tuple[object, ...] | None = None
-    ) -> None:
+    async def add(self, record: ImageRecord, entry: AuditEntry | None = None, also: Sequence[Statement] = ()) -> None:
         await self._store.add(record, entry, also)
 
     async def is_used(self) -> bool:

@@ -17,7 +17,15 @@ def test_the_wheel_is_complete_and_runs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
         archive.extractall(tmp_path / "installed")
-    for package in ("imaging", "service_kit", "storage_service", "transform_service", "jobs_service", "imgsvc"):
+    for package in (
+        "imaging",
+        "service_kit",
+        "pages",
+        "storage_service",
+        "transform_service",
+        "jobs_service",
+        "imgsvc",
+    ):
         wanted = [file.relative_to(ROOT) for kind in ("py", "sql") for file in (ROOT / package).rglob(f"*.{kind}")]
         assert {str(file) for file in wanted} <= packed
     assert not any("Dockerfile" in name or name.startswith("tests") for name in packed)

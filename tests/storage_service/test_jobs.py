@@ -14,6 +14,7 @@ from service_kit.jobs import DERIVE, Job, Outcome, Settlement
 from storage_service import jobs as jobs_module
 from storage_service.jobs import Jobs, job_for_upload
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
+from storage_service.search import Filters, search
 from tests import pictures
 from tests.servers import ROOT
 from tests.storage_service.conftest import Storage
@@ -39,7 +40,7 @@ async def add(store: MetadataStore, *numbers: int) -> list[str]:
     for number in numbers:
         image = record(number)
         async with store.lock_content(image.sha256) as content:
-            await content.add(image, None, job_for_upload(image.sha256))
+            await content.add(image, None, [job_for_upload(image.sha256)])
         images.append(image.image_id)
     return images
 
@@ -202,7 +203,7 @@ async def test_an_upload_and_its_job_are_one_transaction(store: MetadataStore, m
     monkeypatch.setattr(jobs_module, "_ADD", "INSERT INTO jobs (kind, sha256, due_at) VALUES ($1, $2, $3)")
     with pytest.raises(Unavailable):  # an attempt count is missing
         await add(store, 1)
-    assert await store.page(10, None) == []
+    assert await search(store, Filters(), 10, None) == []
 
 
 async def test_uploads_of_large_images_add_jobs(storage: Storage) -> None:

@@ -31,6 +31,7 @@ from storage_service.metadata.base import (
     create_store,
     pending_migrations,
 )
+from storage_service.search import Filters, search
 from tests import servers
 
 NOW = datetime(2026, 5, 4, 3, 2, 1, 123456, tzinfo=UTC)
@@ -216,19 +217,23 @@ async def test_the_audit_trail_keeps_the_newest_entries(store: MetadataStore) ->
     assert len(await store.entries(9, None, None)) == 2
 
 
-async def test_a_change_of_the_visibility_is_announced_to_caches(store: MetadataStore) -> None:
+async def test_statements_run_together_or_not_at_all(store: MetadataStore) -> None:
     image = record(1)
     await add(store, image)
-    assert not await store.show_to(image.image_id, "public", NOW, NOW, entry("no change"))
-    assert await store.show_to(image.image_id, "private", NOW, NOW, entry("changed"))
-    (purge,) = await store.claim_purges(NOW, NOW + timedelta(hours=1), 9)
-    assert (purge.image_id, purge.damaged) == (image.image_id, True)
-    changed = await store.find(image.image_id)
-    assert changed
-    assert (changed.visibility, changed.deleted_at) == ("private", None)
-    assert await store.mark_deleted(image.image_id, NOW, NOW, entry("deleted"))
-    assert not await store.show_to(image.image_id, "public", NOW, NOW, entry("too late"))
-    assert {each.entry_id for each in await store.entries(9, None, None)} == {"changed", "deleted"}
+    title = ("UPDATE images SET title = $2 WHERE image_id = $1", image.image_id, "new")
+    wrong = ("INSERT INTO purges (image_id) VALUES ($1)", image.image_id)
+    nothing = ("UPDATE images SET title = $2 WHERE image_id = $1", new_image_id(), "new")
+    with pytest.raises(Unavailable):
+        await store.change_together(title, wrong, entry=entry("failed"))
+    assert not await store.change_together(nothing, title, entry=entry("no change"))
+    found = await store.find(image.image_id)
+    assert found
+    assert found.title == ""
+    assert await store.change_together(title, entry=entry("changed"))
+    found = await store.find(image.image_id)
+    assert found
+    assert found.title == "new"
+    assert [each.entry_id for each in await store.entries(9, None, None)] == ["changed"]
 
 
 async def test_pages_are_complete_and_newest_first(store: MetadataStore) -> None:
@@ -237,7 +242,7 @@ async def test_pages_are_complete_and_newest_first(store: MetadataStore) -> None
     await add(store, *stored)
     found: list[ImageRecord] = []
     after = None
-    while page := await store.page(3, after):
+    while page := await search(store, Filters(), 3, after):
         found += page
         after = Position(page[-1].created_at, page[-1].image_id)
     assert found == sorted(stored, key=lambda r: (r.created_at, r.image_id), reverse=True)
@@ -252,7 +257,7 @@ async def test_a_deleted_image_is_found_but_not_listed(store: MetadataStore) -> 
     found = await store.find(stored.image_id)
     assert found
     assert found.deleted_at == NOW
-    assert await store.page(10, None) == []
+    assert await search(store, Filters(), 10, None) == []
 
 
 async def test_a_deletion_stays_in_the_outbox_until_it_is_finished(store: MetadataStore) -> None:
@@ -367,10 +372,10 @@ async def test_a_scrub_does_not_migrate_the_database_of_an_older_service(store: 
     assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names
     await forget_the_last_migrations(store)
     another = create_store(store_config(store))
-    with pytest.raises(CannotStart, match=f"lacks the migrations {', '.join(names[-5:])}; start the storage"):
+    with pytest.raises(CannotStart, match=f"lacks the migrations {', '.join(names[-6:])}; start the storage"):
         await another.open(beside=True)
     await another.close()
-    assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names[:-5]
+    assert await run_sql(store, "SELECT name FROM schema_migrations ORDER BY name") == names[:-6]
 
 
 async def test_a_scrub_of_an_empty_database_creates_nothing(postgres_url: str) -> None:
@@ -675,6 +680,11 @@ async def forget_the_last_migrations(store: MetadataStore) -> None:
     newer = ("variants", "precomputed", "leases", "usage_chains", "usage_images", "usage_batches", "jobs", "levels")
     for table in (*newer, "keys", "spaces", "upload_tokens", "audit"):
         await run_sql(store, f"DROP TABLE {table}")
+    await run_sql(store, "DROP TABLE terms")
+    await run_sql(store, "DROP INDEX images_expiring")
+    labels = ("original_filename", "title", "alt", "tags", "metadata", "focus_x", "focus_y", "expires_at")
+    for column in labels:
+        await run_sql(store, f"ALTER TABLE images DROP COLUMN {column}")
     await run_sql(store, "DROP INDEX images_of_space")
     await run_sql(store, "ALTER TABLE images DROP COLUMN space")
     await run_sql(store, "DELETE FROM schema_migrations WHERE name >= '0008_access'")

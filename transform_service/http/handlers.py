@@ -70,6 +70,8 @@ PARSER = web.AppKey("PARSER", Parser)
 STORED = "image_id"
 """The source of overlays."""
 _CACHE_STATUS = {"miss": "imgsvc; fwd=miss", **dict.fromkeys(("hit", "waited", "stored"), "imgsvc; hit")}
+_CHANGING_SECONDS = 3600
+"""How long a client may keep a variant that depends on what is said about the image. Our own caches are told."""
 _NOT_RENDERED = {"original": Outcome.FILE, "stored": Outcome.VARIANT}
 
 _ACCEPT = Parameter("Accept", "With the format `auto`: the formats that the client can show.")
@@ -207,7 +209,11 @@ async def _respond(
         stored = request.app[SOURCES][STORED]
         overlays = [await stack.enter_async_context(stored.open(each, viewer)) for each in planned.overlays]
         guard = policy.combined([guard, image.guard, *(overlay.guard for overlay in overlays)])
-        viewed = replace(image, guard=guard, caching=caching_for(image.caching, guard, viewer))
+        ends = [each.expires_at for each in (image, *overlays) if each.expires_at]
+        caching = caching_for(image.caching, guard, viewer, min(ends, default=None))
+        if any(operation.may_change() for operation in chain.operations):
+            caching = caching.within(_CHANGING_SECONDS)
+        viewed = replace(image, guard=guard, caching=caching)
         headers = _headers(request, viewed, planned, output, chain.parameters.get(DOWNLOAD))
         headers |= guard_headers(guard, viewer)
         if request.method != "POST":

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from imaging.geometry import Frame, Size
+from imaging.geometry import Frame, Point, Size
 from imaging.types import Image
 from transform_service.operations.base import Operation, Steps, operation
 from transform_service.operations.crop import Crop
@@ -27,6 +27,10 @@ class Autocrop(Operation):
     def output(self, frame: Frame) -> Frame:
         """Possibly smaller, depending on the pixels."""
         return Frame(frame.size, frame.alpha, exact=False)
+
+    def moved(self, point: Point, size: Size) -> Point | None:
+        """Unknown before the pixels are."""
+        return None
 
     def keeps_gain_map(self) -> bool:
         """Yes."""

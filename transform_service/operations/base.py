@@ -9,7 +9,7 @@ from pydantic_core import ErrorDetails
 
 import transform_service.operations
 from imaging.encoding import Encoding
-from imaging.geometry import Frame, Size
+from imaging.geometry import Frame, Point, Size
 from imaging.types import Image
 from service_kit.invalid import reason
 from service_kit.plugins import discover
@@ -131,6 +131,14 @@ class Operation(BaseModel):
     def overlay_size(self, overlay: Size, size: Size) -> Size:
         """The size that an overlay gets on an image of `size`."""
         return overlay
+
+    def moved(self, point: Point, size: Size) -> Point | None:
+        """Where a point of an input of `size` is in the result, if it is not cut off; None if the pixels decide."""
+        return point
+
+    def may_change(self) -> bool:
+        """Whether the result depends on what is said about the image, which may change."""
+        return False
 
     # Computing pixels, in renderer processes.
 

@@ -5,18 +5,21 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, WithJsonSchema
 
-from imaging.geometry import PLACES, Box, Frame, Size, offset
+from imaging.geometry import PLACES, Box, Frame, Point, Size, offset, round_half_up
 from imaging.scaling import crop_map
 from imaging.types import Image
 from service_kit.errors import BadRequest
 from transform_service.operations.arguments import ClosedBox, Pixels, canonical, parse_place
 from transform_service.operations.base import BadArgument, Operation, Reads, Steps, operation
 
+FOCUS = "focus"
+_FOUND = ("smart", FOCUS)
+"""Places that depend on the image."""
 _AT_A_POINT = 3  # the number of arguments in crop=X,Y,WxH
 _CropPlace = Annotated[
     str,
-    BeforeValidator(lambda text: parse_place(text, "smart")),
-    WithJsonSchema({"type": "string", "enum": [*PLACES, "smart"]}),
+    BeforeValidator(lambda text: parse_place(text, *_FOUND)),
+    WithJsonSchema({"type": "string", "enum": [*PLACES, *_FOUND]}),
 ]
 
 
@@ -24,15 +27,22 @@ _CropPlace = Annotated[
 class Crop(Operation):
     """Cut out a `box` of `WxH` pixels, either at a `place` or, as `X,Y,WxH`, at `left` and `top`.
 
-    The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, or smart: where
-    the eye looks first (skin, saturation, edges). The box is clipped to the image.
+    The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, smart: where
+    the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart` without
+    one. The box is clipped to the image.
     """
 
     left: Pixels | None = None
     top: Pixels | None = None
     box: ClosedBox
     place: _CropPlace = "centre"
-    examples = ("crop=300x200", "crop=30x20,northwest", "crop=50x40,smart", "crop=10,20,300x200")
+    examples = (
+        "crop=300x200",
+        "crop=30x20,northwest",
+        "crop=50x40,smart",
+        "crop=50x40,focus",
+        "crop=10,20,300x200",
+    )
     cost = 1.0
 
     @classmethod
@@ -48,9 +58,30 @@ class Crop(Operation):
         """The crop of exactly `size` at a point."""
         return cls(left=left, top=top, box=Box.of(size))
 
+    def around(self, point: Point, size: Size) -> "Crop":
+        """The crop of the same box in an image of `size`, at a point: as far as possible with `point` in its middle."""
+        box = self.output_size(size)
+        left = round_half_up(point[0] * size.width - box.width / 2)
+        top = round_half_up(point[1] * size.height - box.height / 2)
+        return Crop.at(max(0, min(left, size.width - box.width)), max(0, min(top, size.height - box.height)), box)
+
+    def moved(self, point: Point, size: Size) -> Point | None:
+        """The point in the box, or the next one to it."""
+        if self.place in _FOUND:
+            return None
+        box = self.output_size(size)
+        at = offset(self.place, box, size) if self.left is None or self.top is None else (self.left, self.top)
+        x = (point[0] * size.width - at[0]) / box.width
+        y = (point[1] * size.height - at[1]) / box.height
+        return (max(0.0, min(1.0, x)), max(0.0, min(1.0, y)))
+
+    def may_change(self) -> bool:
+        """Only around the focal point."""
+        return self.place == FOCUS
+
     def reading(self) -> Reads:
         """Any pixels for `smart`, which has to see the whole image first; otherwise only rows."""
-        return Reads.AREA if self.place == "smart" else Reads.ROWS
+        return Reads.AREA if self.place in _FOUND else Reads.ROWS
 
     def arguments(self) -> str:
         """The box, with its point or its place."""

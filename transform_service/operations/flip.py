@@ -1,5 +1,6 @@
 """The operation `flip`."""
 
+from imaging.geometry import Point, Size
 from imaging.types import Image
 from transform_service.operations.base import Operation, operation
 
@@ -10,6 +11,10 @@ class Flip(Operation):
 
     examples = ("flip",)
     cost = 1.0
+
+    def moved(self, point: Point, size: Size) -> Point | None:
+        """As far from the bottom as it was from the top."""
+        return (point[0], 1 - point[1])
 
     def keeps_gain_map(self) -> bool:
         """Yes."""

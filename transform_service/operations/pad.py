@@ -1,7 +1,7 @@
 """The operation `pad`."""
 
 from imaging.alpha import with_alpha
-from imaging.geometry import Frame, Size, offset
+from imaging.geometry import Frame, Point, Size, offset
 from imaging.types import Image
 from transform_service.operations.arguments import ClosedBox
 from transform_service.operations.base import Operation, Reads, Steps, operation
@@ -27,6 +27,12 @@ class Pad(Operation):
     def adds_transparency(self) -> bool:
         """Yes, in the margins."""
         return True
+
+    def moved(self, point: Point, size: Size) -> Point | None:
+        """The same pixel of the image, on the canvas."""
+        outer = self.output_size(size)
+        left, top = offset("centre", size, outer)
+        return ((point[0] * size.width + left) / outer.width, (point[1] * size.height + top) / outer.height)
 
     def resolve(self, frame: Frame) -> Steps:
         """No step if the canvas is not larger."""

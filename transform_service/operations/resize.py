@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator
 
-from imaging.geometry import Box, Frame, Size
+from imaging.geometry import Box, Frame, Point, Size
 from imaging.scaling import scale, scale_map
 from imaging.types import Image
 from transform_service.operations.arguments import OpenBox
@@ -80,6 +80,13 @@ class Resize(Operation):
             return target if self.enlarge else target.clipped(size)
         shrink = min(shrinks) if self.fit in {"outside", "cover"} else max(shrinks)
         return size.shrunk(shrink if self.enlarge else max(1.0, shrink))
+
+    def moved(self, point: Point, size: Size) -> Point | None:
+        """The same share, unless `cover` crops or `contain` pads."""
+        scaled = self.scaled_size(size)
+        if self.fit == "cover":
+            return Crop(box=Box.of(self.box.closed(scaled))).moved(point, scaled)
+        return Pad(box=Box.of(self.box.closed(scaled))).moved(point, scaled) if self.fit == "contain" else point
 
     def adds_transparency(self) -> bool:
         """Only for `contain`, which adds margins."""

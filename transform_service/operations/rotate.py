@@ -3,7 +3,7 @@
 import math
 
 from imaging.alpha import rounded, with_alpha
-from imaging.geometry import Frame, Size, round_half_up
+from imaging.geometry import Frame, Point, Size, round_half_up
 from imaging.types import Image
 from transform_service.operations.arguments import Number
 from transform_service.operations.base import Operation, Steps, operation
@@ -44,6 +44,13 @@ class Rotate(Operation):
             round_half_up(size.width * cos + size.height * sin),
             round_half_up(size.width * sin + size.height * cos),
         )
+
+    def moved(self, point: Point, size: Size) -> Point | None:
+        """Turned around the centre, which stays in the centre."""
+        outer, radians = self.output_size(size), math.radians(self.turn)
+        x, y = (point[0] - 0.5) * size.width, (point[1] - 0.5) * size.height
+        turned = x * math.cos(radians) - y * math.sin(radians), x * math.sin(radians) + y * math.cos(radians)
+        return (0.5 + turned[0] / outer.width, 0.5 + turned[1] / outer.height)
 
     def adds_transparency(self) -> bool:
         """Yes, in the new corners, except for quarter turns."""

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from imaging.encoding import Encoding
 from imaging.formats import Format
-from imaging.geometry import Frame, Size
+from imaging.geometry import Frame, Point, Size
 from imaging.header import Header
 from service_kit.errors import BadRequest
 from transform_service.operations.background import Background
@@ -14,6 +14,7 @@ from transform_service.operations.base import Reads, Steps
 from transform_service.operations.page import Page
 from transform_service.operations.resize import Resize
 from transform_service.planning.cost import estimate
+from transform_service.planning.focus import focused
 from transform_service.planning.plan import Cost, OutputLimits, Plan, Planned, Step
 from transform_service.planning.rules import simplify, upright
 
@@ -35,8 +36,10 @@ def of_page(header: Header, page_header: Header) -> Header:
     return page_header.model_copy(update={"frames": header.frames})
 
 
-def plan(operations: Steps, output: Format, header: Header, sha256: str, limits: OutputLimits) -> Planned:
-    """Plan the render of an image with this header and content.
+def plan(
+    operations: Steps, output: Format, header: Header, sha256: str, limits: OutputLimits, *, focus: Point | None = None
+) -> Planned:
+    """Plan the render of an image with this header, content and focal point (upright).
 
     Raises UnprocessableImage, which names the operation, if the chain exceeds the limits, BadRequest if an operation
     does not fit the image, and NotAcceptable if the service does not write the format.
@@ -52,6 +55,7 @@ def plan(operations: Steps, output: Format, header: Header, sha256: str, limits:
 
     stored = Frame(header.size, header.alpha or header.image_format.animated)
     turns = upright(header.orientation)
+    operations = focused(operations, header.upright_size, focus)
     _check_limits(operations, turns, stored.size, frames, limits)
     flat = () if output.alpha else (WHITE,)
     steps = simplify((*turns, *operations, *flat), stored)

@@ -5,10 +5,12 @@ import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Protocol, TypeVar
 
 import transform_service.sources
+from imaging.geometry import Point
 from imaging.header import Header
 from imaging.levels import Level
 from imaging.locator import Locator, Variant
@@ -91,6 +93,10 @@ class SourceImage:
     """The ID of a stored image; None for others."""
     guard: Guard | None = None
     """What responses with its variants require; None: nothing."""
+    expires_at: datetime | None = None
+    """When it is deleted; None: never."""
+    focus: Point | None = None
+    """Its focal point, upright; None: unknown."""
     stem: str = "image"
     """The name of the file, without an extension, if a client downloads it without naming it."""
     opened: float = field(default_factory=time.monotonic)

@@ -3,6 +3,7 @@
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -11,7 +12,7 @@ from cachetools import LRUCache
 from imaging.levels import Level
 from imaging.locator import Located, NewVariant, Variant, explain_missing
 from service_kit.access import Guard, Identity, Visibility, check_view
-from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Unavailable
+from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Gone, Unavailable
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
 from service_kit.threads import in_thread
@@ -64,6 +65,8 @@ class StoredSource(Source):
         opened = time.monotonic()
         located = await self.tools.locator.locate(image_id)
         check_view(viewer, image_id, located.visibility, located.space)
+        if located.expires_at and located.expires_at <= datetime.now(UTC):  # the record may be some minutes old
+            raise Gone(f"the image {image_id} has expired")
 
         @asynccontextmanager
         async def local() -> AsyncIterator[Path]:
@@ -88,6 +91,8 @@ class StoredSource(Source):
             variants=None if located.variants is None else _Variants(self, located),
             image_id=image_id,
             guard=Guard(located.space) if located.visibility == Visibility.PRIVATE else None,
+            expires_at=located.expires_at,
+            focus=located.focus,
             stem=image_id,
             opened=opened,
         )

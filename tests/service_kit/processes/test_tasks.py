@@ -10,7 +10,7 @@ import pytest
 from service_kit.processes.worker import Task
 from tests.servers import ROOT
 
-PACKAGES = ("imaging", "service_kit", "storage_service", "transform_service", "jobs_service", "imgsvc")
+PACKAGES = ("imaging", "service_kit", "pages", "storage_service", "transform_service", "jobs_service", "imgsvc")
 
 
 def _tasks() -> dict[str, Task[Any]]:
