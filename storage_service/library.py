@@ -28,7 +28,7 @@ from storage_service.blobs import BlobMissing, Blobs
 from storage_service.derived import Derived
 from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Position, Statement
 from storage_service.purging import Purger, announcement, first_round
-from storage_service.search import Filters, added_terms, changed_terms, search
+from storage_service.search import Filters, Page, added_terms, changed_terms, search
 from storage_service.usage import Usage
 from storage_service.validation import Validator
 
@@ -178,8 +178,8 @@ class Library:
             raise ContentLost(f"the bytes of image {image_id} are damaged; upload the same file again to restore them")
         return record
 
-    async def search(self, filters: Filters, limit: int, after: Position | None) -> list[ImageRecord]:
-        """At most `limit` images, newest first, after the position `after`."""
+    async def search(self, filters: Filters, limit: int, after: Position | None) -> Page:
+        """A page of images, newest first, after the position `after`."""
         return await search(self._metadata, filters, limit, after)
 
     async def change(self, image_id: str, change: Change, by: Identity) -> ImageRecord:

@@ -3,9 +3,10 @@
 import json
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from storage_service.metadata.base import COLUMNS, ImageRecord, MetadataStore, Position, Statement
 
@@ -16,7 +17,13 @@ _TAG = "#"
 """In front of a tag. No word begins with it."""
 _TOGETHER = (64, 16, 4, 1)
 """How many terms a statement adds. Few different statements, since connections keep their plans."""
-_SELECT = f"SELECT {', '.join(f'images.{name}' for name in COLUMNS)} FROM images"  # noqa: S608
+_COLUMNS = ", ".join(f"images.{name}" for name in COLUMNS)
+_NEWEST = "ORDER BY created_at DESC, image_id DESC"
+_MOST_CANDIDATES, _COUNTED = 2500, 2000
+_LAST = b"\xff"
+"""Behind all characters in UTF-8."""
+_ONE_BY_ONE = "LIMIT 1 OFFSET 0"
+"""Makes PostgreSQL look at one candidate after the other, in their order, instead of joining all of them first."""
 _COMPLETIONS = f"""
     WITH RECURSIVE found (term, number) AS (
         SELECT (SELECT term FROM terms WHERE term >= $1 AND term < $2 ORDER BY term LIMIT 1), 1
@@ -49,20 +56,131 @@ class Filters:
     created_before: datetime | None = None
 
 
-async def search(metadata: MetadataStore, filters: Filters, limit: int, after: Position | None) -> list[ImageRecord]:
-    """At most `limit` images, newest first, after the position `after`. Deleted ones are never found."""
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Images that were found, newest first, and where to go on; None at the end.
+
+    It may have fewer images than were asked for, even none, before the end: a search looks at so many candidates only.
+    """
+
+    images: Sequence[ImageRecord]
+    next: Position | None
+
+
+async def search(metadata: MetadataStore, filters: Filters, limit: int, after: Position | None) -> Page:
+    """A page of at most `limit` images, after a position. Deleted and expired images are never found."""
+    sought = await _rarest_first(metadata, _sought(filters))
+    terms = await sought[0].terms(metadata) if sought else None
+    if terms == []:
+        return Page((), None)
+    values: list[object] = []
+    candidates = _candidates(terms, filters, after, values)
+    conditions = " AND ".join([*(each.condition(values) for each in sought[1:]), _known_facts(filters, values)])
+    query = f"""
+        SELECT {_COLUMNS} FROM (
+            SELECT * FROM ({candidates} LIMIT {_MOST_CANDIDATES}) AS candidates
+            WHERE {conditions} {_NEWEST} LIMIT {limit + 1}
+        ) AS hits JOIN images ON images.image_id = hits.image_id
+        ORDER BY images.created_at DESC, images.image_id DESC
+    """  # noqa: S608  # placeholders and numbers only
+    rows = await metadata.walk(query, *values)
+    images = [ImageRecord.model_validate(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+    if len(images) > limit:
+        return Page(images[:limit], Position(images[limit - 1].created_at, images[limit - 1].image_id))
+    values = []
+    candidates = _candidates(terms, filters, after, values)
+    last = await metadata.walk(f"{candidates} LIMIT 1 OFFSET {_MOST_CANDIDATES - 1}", *values)
+    return Page(images, _position(last[0]) if last else None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sought:
+    """A term that images have to have, or the beginning of one."""
+
+    term: bytes
+    is_whole: bool = True
+
+    async def terms(self, metadata: MetadataStore) -> list[bytes]:
+        """The terms that it may be."""
+        if self.is_whole:
+            return [self.term]
+        return [bytes(row[0]) for row in await metadata.walk(_COMPLETIONS, self.term, self.term + _LAST)]
+
+    def matches(self, values: list[object]) -> str:
+        """Whether a row has it."""
+        if self.is_whole:
+            return f"term = {_place(self.term, values)}"
+        return f"term >= {_place(self.term, values)} AND term < {_place(self.term + _LAST, values)}"
+
+    def condition(self, values: list[object]) -> str:
+        """Whether a candidate has it."""
+        return f"""EXISTS (
+            SELECT 1 FROM terms WHERE terms.image_id = candidates.image_id AND {self.matches(values)} {_ONE_BY_ONE}
+        )"""  # noqa: S608
+
+
+def _sought(filters: Filters) -> list[_Sought]:
     words = _words(filters.words)[:MOST_WORDS]
-    terms = [[_encoded(word)] for word in words[:-1]] + [[_encoded(_TAG + _folded(tag))] for tag in filters.tags]
-    if words:
-        completions = await metadata.fetch(_COMPLETIONS, _encoded(words[-1]), _encoded(words[-1]) + b"\xff")
-        terms.append([bytes(row[0]) for row in completions])
-    if not all(terms):
-        return []
-    values: list[object] = [limit]
-    conditions = [*_compared(filters, after, values), *_having(terms, values)]
-    query = f"{_SELECT} WHERE {' AND '.join(conditions)} ORDER BY created_at DESC, image_id DESC LIMIT $1"
-    rows = await metadata.fetch(query, *values)
-    return [ImageRecord.model_validate(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+    tags = [_Sought((_TAG + _folded(tag)).encode()) for tag in filters.tags]
+    return [*tags, *(_Sought(word.encode(), is_whole=word is not words[-1]) for word in words)]
+
+
+async def _rarest_first(metadata: MetadataStore, sought: list[_Sought]) -> list[_Sought]:
+    """In the order of how many images have them, counted up to a limit. The databases' own guesses are too wrong."""
+    if len(sought) < 2:  # noqa: PLR2004
+        return sought
+    values: list[object] = []
+    few = (f"SELECT 1 FROM terms WHERE {each.matches(values)} LIMIT {_COUNTED}" for each in sought)  # noqa: S608
+    counts = ", ".join(f"(SELECT count(*) FROM ({each}) AS few)" for each in few)  # noqa: S608
+    ((*numbers,),) = await metadata.walk(f"SELECT {counts}", *values)
+    return [sought[place] for place in sorted(range(len(sought)), key=lambda place: numbers[place])]
+
+
+def _candidates(terms: Sequence[bytes] | None, filters: Filters, after: Position | None, values: list[object]) -> str:
+    """Images that have one of the terms, or all images, newest first: in the order of an index."""
+    bounds = []
+    if after:
+        bounds.append(
+            f"(created_at, image_id) < ({_place(after.created_at, values)}, {_place(after.image_id, values)})"
+        )
+    if filters.created_after:
+        bounds.append(f"created_at >= {_place(filters.created_after, values)}")
+    if filters.created_before:
+        bounds.append(f"created_at < {_place(filters.created_before, values)}")
+    if terms is None:
+        where = " AND ".join(["deleted_at IS NULL", *bounds])
+        return f"SELECT created_at, image_id FROM images WHERE {where} {_NEWEST}"  # noqa: S608
+    parts = []
+    for number, term in enumerate(terms):
+        where = " AND ".join([f"term = {_place(term, values)}", *bounds])
+        # Each with a limit of its own, so that PostgreSQL merges them instead of sorting all.
+        part = f"SELECT created_at, image_id FROM terms WHERE {where} {_NEWEST} LIMIT {_MOST_CANDIDATES}"  # noqa: S608
+        parts.append(f"SELECT * FROM ({part}) AS of_{number}")  # noqa: S608
+    return f"SELECT DISTINCT created_at, image_id FROM ({' UNION ALL '.join(parts)}) AS any_of {_NEWEST}"  # noqa: S608
+
+
+def _known_facts(filters: Filters, values: list[object]) -> str:
+    facts = ["deleted_at IS NULL", f"(expires_at IS NULL OR expires_at > {_place(datetime.now(UTC), values)})"]
+    names = [name for name in ("space", "format", "visibility") if getattr(filters, name) is not None]
+    facts += [f"{name} = {_place(getattr(filters, name), values)}" for name in names]
+    for side in ("width", "height"):
+        if (least := getattr(filters, f"min_{side}")) is not None:
+            facts.append(f"{side} >= {_place(least, values)}")
+        if (most := getattr(filters, f"max_{side}")) is not None:
+            facts.append(f"{side} <= {_place(most, values)}")
+    return f"""EXISTS (
+        SELECT 1 FROM images WHERE images.image_id = candidates.image_id AND {" AND ".join(facts)} {_ONE_BY_ONE}
+    )"""  # noqa: S608
+
+
+def _place(value: object, values: list[object]) -> str:
+    values.append(value)
+    return f"${len(values)}"
+
+
+def _position(row: Sequence[Any]) -> Position:
+    moment = row[0] if isinstance(row[0], datetime) else datetime.fromisoformat(row[0])
+    return Position(moment, row[1])
 
 
 def added_terms(record: ImageRecord) -> list[Statement]:
@@ -81,40 +199,6 @@ def added_terms(record: ImageRecord) -> list[Statement]:
 def changed_terms(record: ImageRecord) -> list[Statement]:
     """The statements after which an image is found by the words and tags that it has now."""
     return [("DELETE FROM terms WHERE image_id = $1", record.image_id), *added_terms(record)]
-
-
-def _compared(filters: Filters, after: Position | None, values: list[object]) -> Iterator[str]:
-    def place(value: object) -> str:
-        values.append(value)
-        return f"${len(values)}"
-
-    yield "deleted_at IS NULL"
-    yield f"(expires_at IS NULL OR expires_at > {place(datetime.now(UTC))})"
-    if after:
-        yield f"(created_at, image_id) < ({place(after.created_at)}, {place(after.image_id)})"
-    for name in ("space", "format", "visibility"):
-        if (value := getattr(filters, name)) is not None:
-            yield f"{name} = {place(value)}"
-    for side in ("width", "height"):
-        if (least := getattr(filters, f"min_{side}")) is not None:
-            yield f"{side} >= {place(least)}"
-        if (most := getattr(filters, f"max_{side}")) is not None:
-            yield f"{side} <= {place(most)}"
-    if filters.created_after:
-        yield f"created_at >= {place(filters.created_after)}"
-    if filters.created_before:
-        yield f"created_at < {place(filters.created_before)}"
-
-
-def _having(terms: Sequence[Sequence[bytes]], values: list[object]) -> Iterator[str]:
-    for any_of in terms:
-        places = []
-        for term in any_of:
-            values.append(term)
-            places.append(f"${len(values)}")
-        yield f"""EXISTS (
-            SELECT 1 FROM terms WHERE terms.image_id = images.image_id AND term IN ({", ".join(places)})
-        )"""  # noqa: S608  # places only
 
 
 def _terms(record: ImageRecord) -> list[str]:

@@ -47,7 +47,7 @@ from storage_service.http.images import (
 )
 from storage_service.http.originals import send_original
 from storage_service.library import Library, Owner
-from storage_service.metadata.base import ImageRecord, Labels, Position, TokenRecord
+from storage_service.metadata.base import Labels, Position, TokenRecord
 from storage_service.settings import StorageSettings
 from storage_service.tokens import UploadTokens
 
@@ -184,11 +184,10 @@ async def list_images(request: web.Request) -> web.Response:
     after = _position(given["cursor"]) if "cursor" in given else None
     filters = filters_in(given, _space(request, given))
     with spans.during("record"):
-        records = await request.app[LIBRARY].search(filters, limit + 1, after)
-    page, more = records[:limit], records[limit:]
+        page = await request.app[LIBRARY].search(filters, limit, after)
     base = request.app[SETTINGS].link_base
-    images = [Image.of(record, base) for record in page]
-    return json_answer(ImagePage(images=images, cursor=_cursor(page[-1]) if more else None))
+    images = [Image.of(record, base) for record in page.images]
+    return json_answer(ImagePage(images=images, cursor=_cursor(page.next) if page.next else None))
 
 
 @endpoint(
@@ -262,8 +261,8 @@ def _space(request: web.Request, given: Mapping[str, str]) -> str | None:
     return space
 
 
-def _cursor(record: ImageRecord) -> str:
-    text = f"{record.created_at.astimezone(UTC).isoformat()}|{record.image_id}"
+def _cursor(position: Position) -> str:
+    text = f"{position.created_at.astimezone(UTC).isoformat()}|{position.image_id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 

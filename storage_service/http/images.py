@@ -171,7 +171,7 @@ class ImagePage(JsonAnswer):
 
     images: list[Image]
     cursor: str | None
-    """Leads to the next page; null on the last one."""
+    """Leads to the next page; null on the last one. A search may find few images, or none, before that."""
 
 
 class ImageLabels(JsonRequest):

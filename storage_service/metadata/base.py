@@ -217,6 +217,9 @@ class MetadataStore(Protocol):
     async def fetch(self, query: str, *values: object) -> list[Sequence[Any]]:
         """The rows of a query that both PostgreSQL and SQLite understand. Its values are `$1`, `$2` and so on."""
 
+    async def walk(self, query: str, *values: object) -> list[Sequence[Any]]:
+        """Like `fetch`, for a query that follows indexes and stops early: nothing is sorted or hashed as a whole."""
+
     async def change(self, statement: str, *values: object) -> int:
         """Run a statement like that, and return how many rows it changed. It is durable when this returns.
 

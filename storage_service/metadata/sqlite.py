@@ -204,6 +204,10 @@ class SqliteStore:
         with _translated():
             return [*await self._connection.execute_fetchall(_placed(query), _bound(values))]
 
+    async def walk(self, query: str, *values: object) -> list[Sequence[Any]]:
+        """See MetadataStore."""
+        return await self.fetch(query, *values)
+
     async def change(self, statement: str, *values: object) -> int:
         """See MetadataStore."""
         async with self._writing:

@@ -19,4 +19,4 @@ CREATE TABLE terms (
     image_id   TEXT        NOT NULL,
     PRIMARY KEY (term, created_at, image_id)
 );
-CREATE INDEX terms_of_image ON terms (image_id);
+CREATE INDEX terms_of_image ON terms (image_id, term);

@@ -1,5 +1,6 @@
 """The commands in README work as they stand, on any port."""
 
+import json
 import os
 import re
 import shutil
@@ -10,8 +11,8 @@ from tests import pictures, servers
 from tests.servers import ROOT
 
 
-def _commands(heading: str) -> str:
-    section = (ROOT / "README.md").read_text().partition(f"\n## {heading}\n")[2]
+def _commands(heading: str, document: str = "README.md") -> str:
+    section = (ROOT / document).read_text().partition(f"# {heading}\n")[2]
     found = re.search(r"```sh\n(.*?)```", section, re.DOTALL)
     assert found
     return found[1]
@@ -38,6 +39,19 @@ def test_five_minutes_with_curl(tmp_path: Path) -> None:
     made = {"original.jpg", "photo.webp", "small.webp", "other.webp", "turned.jpg", "cover.webp"}
     assert made <= {file.name for file in tmp_path.iterdir()}
     assert (tmp_path / "cover.webp").read_bytes()[8:12] == b"WEBP"
+
+
+def test_a_library_with_curl(tmp_path: Path) -> None:
+    commands = _commands("A library of images", "docs/library.md")
+    (tmp_path / "beach.jpg").write_bytes(pictures.jpeg(800, 600))
+    with servers.serve(tmp_path / "served") as served:
+        environment = {**os.environ, "URL": f"{served.url}/v1"}
+        command = ["bash", "-euo", "pipefail", "-c", commands]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    uploaded, changed, found = (json.loads(line) for line in done.stdout.splitlines() if line)
+    assert (uploaded["title"], changed["title"], changed["tags"]) == ("Sunset in Nice", "", ["sea", "france"])
+    assert [image["image_id"] for image in found["images"]] == [uploaded["image_id"]]
 
 
 def test_a_command_of_the_readme_fails_if_the_service_refuses(tmp_path: Path) -> None:

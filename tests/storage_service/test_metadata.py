@@ -242,7 +242,7 @@ async def test_pages_are_complete_and_newest_first(store: MetadataStore) -> None
     await add(store, *stored)
     found: list[ImageRecord] = []
     after = None
-    while page := await search(store, Filters(), 3, after):
+    while page := (await search(store, Filters(), 3, after)).images:
         found += page
         after = Position(page[-1].created_at, page[-1].image_id)
     assert found == sorted(stored, key=lambda r: (r.created_at, r.image_id), reverse=True)
@@ -257,7 +257,7 @@ async def test_a_deleted_image_is_found_but_not_listed(store: MetadataStore) -> 
     found = await store.find(stored.image_id)
     assert found
     assert found.deleted_at == NOW
-    assert await search(store, Filters(), 10, None) == []
+    assert not (await search(store, Filters(), 10, None)).images
 
 
 async def test_a_deletion_stays_in_the_outbox_until_it_is_finished(store: MetadataStore) -> None:

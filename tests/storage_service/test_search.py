@@ -22,7 +22,7 @@ async def add(store: MetadataStore, *records: ImageRecord) -> None:
 
 async def found(store: MetadataStore, **filters: object) -> set[str]:
     """The titles of what is found."""
-    return {each.title for each in await search(store, Filters(**filters), 50, None)}  # type: ignore[arg-type]
+    return {each.title for each in (await search(store, Filters(**filters), 50, None)).images}  # type: ignore[arg-type]
 
 
 def labelled(number: int, title: str, *tags: str, **changes: object) -> ImageRecord:
@@ -124,7 +124,7 @@ async def test_pages_of_a_search_are_what_a_scan_finds(store: MetadataStore, dat
     query = data.draw(st.lists(_WORDS, min_size=1, max_size=2))
     collected: list[str] = []
     after = None
-    while page := await search(store, Filters(words=" ".join(query)), 2, after):
+    while page := (await search(store, Filters(words=" ".join(query)), 2, after)).images:
         collected += [each.image_id for each in page]
         after = Position(page[-1].created_at, page[-1].image_id)
     patterns = [rf"\b{word}\b" for word in query[:-1]] + [rf"\b{query[-1]}"]
