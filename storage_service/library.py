@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from imaging.locator import Located, NewVariant, explain_missing
 from service_kit.access import DEFAULT_SPACE, EVERYTHING, Identity, Visibility
 from service_kit.errors import (
+    BadRequest,
     ContentLost,
     Forbidden,
     Gone,
@@ -18,11 +19,13 @@ from service_kit.errors import (
     NotFound,
     ServiceError,
     TooManyRequests,
+    Unavailable,
     UnsupportedImage,
 )
 from service_kit.ids import checked_image_id, new_image_id
 from service_kit.observing import spans
 from service_kit.spool import Spooled
+from storage_service import repeats
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.derived import Derived
@@ -45,6 +48,8 @@ class Owner:
     space: str
     visibility: str
     formats: Collection[str] = ()
+    repeat: str = ""
+    """Names the upload, which may be sent again; empty: it has no name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +93,7 @@ class Library:
         self._validator = validator
         self._purger = purger
         self._audit = audit
+        self._repeats = repeats.Repeats(metadata)
 
     async def admit(self, owner: Owner) -> None:
         """Count an upload that is about to be received. Raises TooManyRequests if its space allows no more now."""
@@ -104,6 +110,20 @@ class Library:
 
         Raises UnsupportedImage if its format is not one of the owner's, and Forbidden if the quotas of the space do not
         allow it.
+
+        An upload that is sent again is the same image. Raises BadRequest if it has another file than before.
+        """
+        if known := await self._repeated(owner, upload):
+            return known
+        try:
+            return await self._add(upload, owner, labels)
+        except Unavailable:
+            if known := await self._repeated(owner, upload):  # the same upload has arrived twice at once
+                return known
+            raise
+
+    async def _add(self, upload: Spooled, owner: Owner, labels: Labels) -> ImageRecord:
+        """See `add`.
 
         The blob comes first. If the record then fails, a blob without a record stays. That is harmless: the next upload
         of the same bytes uses it, or the sweeper removes it.
@@ -124,6 +144,8 @@ class Library:
         )
         entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
         also = added_terms(record)
+        if owner.repeat:
+            also.append(self._repeats.added(owner.repeat, record.image_id))
         if job := await self._derived.job_for(record):
             also.append(job)
         with spans.during("record"):
@@ -142,6 +164,16 @@ class Library:
                     if not damaged and not known:
                         await self._blobs.delete(upload.sha256)  # it would fill the disk further
                     raise
+        return record
+
+    async def _repeated(self, owner: Owner, upload: Spooled) -> ImageRecord | None:
+        """The image of the same upload, if it has arrived before. Raises BadRequest if that had another file."""
+        image_id = await self._repeats.image_id(owner.repeat) if owner.repeat else None
+        if image_id is None:
+            return None
+        record = await self.find(image_id)
+        if record.sha256 != upload.sha256:
+            raise BadRequest(f"the {repeats.HEADER} belongs to the upload of another file; use a new one for each file")
         return record
 
     async def _store(self, upload: Spooled) -> None:
@@ -305,6 +337,7 @@ class Library:
                 removed += await self._sweep(sha256)
         await self._derived.sweep(grace)
         await self._usage.sweep()
+        await self._repeats.sweep()
         return removed
 
     async def _sweep(self, sha256: str) -> bool:

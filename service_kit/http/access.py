@@ -55,7 +55,8 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
 }
 """What each route of the API requires. None: it sends a picture. All other routes are for operators."""
 _ALLOWED_HEADERS = (
-    "Authorization, Content-Type, If-Match, If-Modified-Since, If-None-Match, If-Range, Range, X-Request-ID"
+    "Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Match, If-Range, Range,"
+    " X-Request-ID"
 )
 _REMEMBERED = "7200"
 """Seconds for which a browser remembers a preflight: the most that Chromium accepts."""

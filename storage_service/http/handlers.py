@@ -35,6 +35,7 @@ from service_kit.ids import checked_image_id
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool
+from storage_service import repeats
 from storage_service.http.filters import FILTERS, filters_in
 from storage_service.http.images import (
     LABEL_PARAMETERS,
@@ -96,6 +97,13 @@ def routes() -> list[web.RouteDef]:
         _OWN_SPACE,
         Parameter(_VISIBILITY, "Who may see the image; by default everybody (`DEFAULT_VISIBILITY`).", Visibility),
         *LABEL_PARAMETERS,
+    ),
+    headers=(
+        Parameter(
+            repeats.HEADER,
+            "Any text that only this upload has, such as a UUID. If you do not know whether the upload has arrived,"
+            " send it again: for a day, the same key is the same image.",
+        ),
     ),
     body=Form({FILE_FIELD: "The image.", **LABEL_TEXTS}),
 )
@@ -240,14 +248,19 @@ def _labels(given: Mapping[str, str], form: PostedForm) -> Labels:
 
 
 def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], token: TokenRecord | None) -> Owner:
+    repeat = request.headers.get(repeats.HEADER)
     if token:
+        if repeat is not None:
+            raise BadRequest(f"an upload token counts its uploads by itself; leave out {repeats.HEADER}")
         if given:
             raise BadRequest("an upload token says whose the image will be and who may see it; remove the query")
         return Owner(token.key_id, token.space, token.visibility, token.formats.split())
     visibility = given.get(_VISIBILITY, request.app[SETTINGS].default_visibility)
     if visibility not in {*Visibility}:
         raise BadRequest(f"{_VISIBILITY}={visibility[:64]!r} is unknown; use {' or '.join(Visibility)}")
-    return Owner(identity.key_id, _space(request, given) or DEFAULT_SPACE, visibility)
+    space = _space(request, given) or DEFAULT_SPACE
+    named = "" if repeat is None else f"{identity.key_id}/{space}/{repeats.checked(repeat)}"
+    return Owner(identity.key_id, space, visibility, repeat=named)
 
 
 def _space(request: web.Request, given: Mapping[str, str]) -> str | None:

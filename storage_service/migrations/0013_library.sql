@@ -20,3 +20,11 @@ CREATE TABLE terms (
     PRIMARY KEY (term, created_at, image_id)
 );
 CREATE INDEX terms_of_image ON terms (image_id, term);
+
+-- Which image an upload with an Idempotency-Key became, for a day. `made_at` is in seconds since 1970.
+CREATE TABLE repeats (
+    name     TEXT   PRIMARY KEY,
+    image_id TEXT   NOT NULL,
+    made_at  BIGINT NOT NULL
+);
+CREATE INDEX repeats_by_age ON repeats (made_at);

@@ -233,3 +233,19 @@ async def test_varnish_shows_the_new_crop_when_the_change_is_answered(
         # What changes no picture leaves them in the cache.
         await client.change(image["image_id"], title="new")
         assert (await client.ask("GET", path))[2]["X-Cache"] == "HIT"
+
+
+async def test_the_same_upload_is_one_image_however_often_it_is_sent(client: Client) -> None:
+    headers = {"Content-Type": "image/jpeg", "Idempotency-Key": "5c6f-1"}
+    answers = await asyncio.gather(*(client.ask("POST", "/images", data=PHOTO, headers=headers) for _ in range(8)))
+    assert {status for status, _, _ in answers} == {201}
+    assert len({answer["image_id"] for _, answer, _ in answers}) == len(await client.found("")) == 1
+    status, answer, _ = await client.ask("POST", "/images", data=pictures.jpeg(), headers=headers)
+    assert (status, answer["detail"].partition(";")[0]) == (
+        400,
+        "the Idempotency-Key belongs to the upload of another file",
+    )
+    other = {**headers, "Idempotency-Key": "5c6f-2"}
+    assert (await client.ask("POST", "/images", data=PHOTO, headers=other))[1]["image_id"] != answers[0][1]["image_id"]
+    status, answer, _ = await client.ask("POST", "/images", data=PHOTO, headers={**headers, "Idempotency-Key": "a b"})
+    assert (status, answer["detail"][:16]) == (400, "Idempotency-Key:")

@@ -681,6 +681,7 @@ async def forget_the_last_migrations(store: MetadataStore) -> None:
     for table in (*newer, "keys", "spaces", "upload_tokens", "audit"):
         await run_sql(store, f"DROP TABLE {table}")
     await run_sql(store, "DROP TABLE terms")
+    await run_sql(store, "DROP TABLE repeats")
     await run_sql(store, "DROP INDEX images_expiring")
     labels = ("original_filename", "title", "alt", "tags", "metadata", "focus_x", "focus_y", "expires_at")
     for column in labels:
