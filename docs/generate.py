@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
+from docs.clients import python_client, python_operations
 from docs.openapi import chain_schema, document
 from docs.vectors import vectors
 from imgsvc.settings import ServeSettings
@@ -122,6 +123,8 @@ DOCUMENTS = {
     "docs/configuration.md": configuration,
     "docs/signed-urls.md": signed_urls,
     "docs/recipes/vectors.json": vectors,
+    "clients/python/imgsvc_client/_operations.py": python_operations,
+    "clients/python/imgsvc_client/sync_client.py": python_client,
     "pages/static/openapi.json": openapi,
     "pages/static/chain.schema.json": chains,
 }

@@ -37,9 +37,11 @@ async def read_form(
     spool: Spool,
     settings: CommonSettings,
     fields: Collection[str] = (FILE_FIELD,),
+    *,
     limit: int | None = None,
+    urlencoded: bool = False,
 ) -> AsyncIterator[Form]:
-    """Read the body: multipart, urlencoded, or raw bytes with an `image/*` content type.
+    """Read the body: multipart, raw bytes with an `image/*` content type, or `urlencoded`, which has no file.
 
     The file stays in the spool until the end of the context. `limit` is that of its bytes, if it is lower than that of
     the settings. Raises BadRequest for a broken body, another content
@@ -51,7 +53,11 @@ async def read_form(
     content_type = media_types.media_type(request.headers.get("Content-Type", "application/octet-stream"))
     async with AsyncExitStack() as stack:
         saver = _Saver(spool, min(settings.max_upload_bytes, limit or settings.max_upload_bytes), stack)
-        yield await _read(content_type, Body(request, settings), saver, fields)
+        body = Body(request, settings)
+        if urlencoded and content_type.name == "application/x-www-form-urlencoded":
+            yield await _read_urlencoded(body, fields)
+        else:
+            yield await _read(content_type, body, saver, fields)
 
 
 @asynccontextmanager
@@ -99,8 +105,6 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
     if content_type.name == "multipart/form-data":
         boundary = forms.boundary_of(content_type)
         return await _read_multipart(forms.parts(body.chunks(saver.limit + _MAX_AROUND), boundary), saver, fields)
-    if content_type.name == "application/x-www-form-urlencoded" and set(fields) != {FILE_FIELD}:
-        return await _read_urlencoded(body, fields)
     if content_type.name.startswith("image/"):
         body.check_length(saver.limit, saver.what)
         return Form(await saver.save(body.chunks(saver.limit + _MAX_AROUND)))
@@ -114,8 +118,10 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
 def _check_field(name: str, fields: Collection[str]) -> None:
     """Raise BadRequest for an unknown field, whose value would be ignored."""
     if name not in fields:
-        advice = f"{hint(name, sorted(fields))}; operations go into the query of the URL"
-        raise BadRequest(f"the form has an unknown field {name[:64]!r}; {advice}")
+        advice = hint(name, [FILE_FIELD, *sorted({*fields} - {FILE_FIELD})])
+        raise BadRequest(
+            f"the form has an unknown field {name[:64]!r}; {advice}; anything else goes into the query of the URL"
+        )
 
 
 async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver, fields: Collection[str]) -> Form:

@@ -23,6 +23,8 @@ FormatName = Annotated[str, Field(json_schema_extra={"enum": [*FORMATS]})]
 _Count = Annotated[int, Field(ge=0)]
 _LONGEST_LINE, _LONGEST_TEXT, _LONGEST_TAG, _MOST_TAGS, _LARGEST_METADATA = 255, 2000, 64, 50, 8192
 _LONGEST_TTL = 10 * 366 * 86_400
+_ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
+"""What browsers escape in the name of a file (WHATWG's HTML, multipart/form-data)."""
 _CONTROL = {"Cc", "Cs"}
 _NO_CONTROL = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
@@ -269,6 +271,8 @@ def _parsed(name: str, text: str) -> Any:
 
 def _file_name(name: str) -> str:
     """A file name without its folders, as some browsers send them, and without what no file system allows."""
+    for escape, char in _ESCAPES.items():
+        name = name.replace(escape, char)
     return safe_name(name.replace("\\", "/").rpartition("/")[2])[:_LONGEST_LINE]
 
 

@@ -13,6 +13,7 @@ _SHOWN = """new Promise((resolve) => {
 
 
 async def test_the_reference_shows_every_operation(browser: Browser, closed: Site) -> None:
+    await browser.mistakes()  # those of other tests
     await browser.open(f"{closed.url}/docs")
     status, text = await closed.request("GET", "/openapi.json")
     assert status == 200

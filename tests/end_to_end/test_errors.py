@@ -59,7 +59,7 @@ async def test_a_form_without_an_image_field_is_refused(service: Service) -> Non
             form.add_field(name, body, filename="x.jpg")
         form.add_field("note", "text")
         async with service.http.post(f"{service.url}/images", data=form) as response:
-            assert "'image'" in await refused(response, 400)
+            assert "image" in await refused(response, 400)
 
 
 async def test_a_form_with_two_image_fields_is_refused(service: Service) -> None:

@@ -12,6 +12,8 @@ from tests.end_to_end.test_errors import refused
 
 GOOD = pictures.jpeg(30, 20)
 
+_FIELDS = "use one of: image, alt, focus, metadata, tags, title, ttl"
+
 
 @pytest.fixture(scope="module")
 async def image_id(service: Service) -> str:
@@ -31,13 +33,13 @@ async def _post(service: Service, path: str, fields: list[tuple[str, bytes, str 
     [
         ("imgae", "did you mean 'image'?"),
         ("images", "did you mean 'image'?"),
-        ("file", "use 'image'"),
-        ("url", "use 'image'"),
-        ("image_id", "use 'image'"),
-        ("visibility", "use 'image'"),
-        ("thumb", "use 'image'; operations go into the query of the URL"),
+        ("file", _FIELDS),
+        ("url", _FIELDS),
+        ("image_id", _FIELDS),
+        ("visibility", _FIELDS),
+        ("thumb", f"{_FIELDS}; anything else goes into the query of the URL"),
         ("image[]", "did you mean 'image'?"),
-        ("", "use 'image'"),
+        ("", _FIELDS),
     ],
 )
 @pytest.mark.parametrize("filename", [None, "x.jpg"])
@@ -61,7 +63,7 @@ async def _newest(service: Service) -> bytes:
     [
         ("imgae", "did you mean 'image'?"),
         ("image-id", "did you mean 'image_id'?"),
-        ("thumb", "use one of: image, image_id, url; operations go into the query of the URL"),
+        ("thumb", "use one of: image, image_id, url; anything else goes into the query of the URL"),
         ("expires", "use one of: image, image_id, url"),
         ("download", "use one of: image, image_id, url"),
     ],

@@ -157,7 +157,9 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
     async with AsyncExitStack() as stack:
         with spans.during("receive"):
             form = await stack.enter_async_context(
-                read_form(request, request.app[SPOOL], request.app[SETTINGS], request.app[SOURCES].keys())
+                read_form(
+                    request, request.app[SPOOL], request.app[SETTINGS], request.app[SOURCES].keys(), urlencoded=True
+                )
             )
         given: dict[str, str | Spooled] = {**form.texts}
         if form.file:

@@ -1,0 +1,135 @@
+"""The client for programs with asyncio."""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+
+from imgsvc_client import _requests as requests
+from imgsvc_client._async_transport import AsyncTransport
+from imgsvc_client.chains import Chain, Variant
+from imgsvc_client.models import Context, Focus, Image, ImageDetails, UploadToken, base_of
+
+
+class AsyncClient:
+    """A service at `url`, such as `https://images.example.com`. Tasks may share it.
+
+    `key` is needed where the service requires keys, and `signing_secret` for signed URLs. A request that fails because
+    of the connection, or because the service is busy, is sent again up to `retries` times, also an upload: it is one
+    image however often it arrives.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        signing_secret: str | None = None,
+        retries: int = 4,
+        timeout: float = 60.0,
+    ) -> None:
+        self._context = Context(base_of(url), signing_secret)
+        self._transport = AsyncTransport(self._context.base, key, retries, timeout)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._transport.close()
+
+    async def upload(
+        self,
+        file: requests.File,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        alt: str | None = None,
+        tags: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        focus: Focus | tuple[float, float] | None = None,
+        ttl: int | None = None,
+        space: str | None = None,
+        visibility: str | None = None,
+        progress: requests.Progress | None = None,
+    ) -> Image:
+        """Store an image: a path, its bytes, or an open file. `name` is its file name, unless that is in the path."""
+        texts = requests.labels(title=title, alt=alt, tags=tags, metadata=metadata, focus=focus, ttl=ttl)
+        request = requests.upload(file, name, texts, space=space, visibility=visibility)
+        return Image.read(json.loads(await self._transport.send(request, progress)), self._context)
+
+    def image(self, image_id: str) -> Variant:
+        """A stored image by its ID, for URLs. Sends nothing."""
+        return Variant(f"{self._context.base}/images/{image_id}", secret=self._context.secret)
+
+    async def info(self, image_id: str) -> ImageDetails:
+        """All that is known about an image."""
+        answer = await self._transport.send(requests.Request("GET", f"/images/{image_id}/info"))
+        return ImageDetails.read(json.loads(answer), self._context)
+
+    async def images(
+        self,
+        q: str | None = None,
+        *,
+        tags: Sequence[str] | None = None,
+        format: str | None = None,  # noqa: A002
+        visibility: str | None = None,
+        min_width: int | None = None,
+        max_width: int | None = None,
+        min_height: int | None = None,
+        max_height: int | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        space: str | None = None,
+        page: int = 100,
+    ) -> AsyncIterator[Image]:
+        """All images that fit, newest first. Requests them in pages, as you read on."""
+        filters = {
+            "q": q,
+            "tags": tags,
+            "format": format,
+            "visibility": visibility,
+            "min_width": min_width,
+            "max_width": max_width,
+            "min_height": min_height,
+            "max_height": max_height,
+            "created_after": created_after,
+            "created_before": created_before,
+            "space": space,
+        }
+        cursor = None
+        while True:
+            answer = json.loads(await self._transport.send(requests.listed(page, cursor, filters)))
+            for each in answer["images"]:
+                yield Image.read(each, self._context)
+            if (cursor := answer["cursor"]) is None:
+                return
+
+    async def change(self, image_id: str, **values: Any) -> ImageDetails:
+        """Change `title`, `alt`, `tags`, `metadata`, `focus`, `expires_at`, `original_filename` or `visibility`."""
+        answer = await self._transport.send(requests.posted("PATCH", f"/images/{image_id}", values))
+        return ImageDetails.read(json.loads(answer), self._context)
+
+    async def delete(self, image_id: str) -> None:
+        """Delete an image, with all its variants."""
+        await self._transport.send(requests.Request("DELETE", f"/images/{image_id}"))
+
+    async def download(self, picture: Image | Variant, format: str | None = None) -> bytes:  # noqa: A002
+        """The bytes of an image or a variant."""
+        path = picture.url(format).removeprefix(self._context.base)
+        return await self._transport.send(requests.Request("GET", path))
+
+    async def transform(self, file: requests.File, chain: Chain, format: str | None = None) -> bytes:  # noqa: A002
+        """The bytes of an image after some operations. The service does not store it."""
+        return await self._transport.send(requests.transform(file, chain, format))
+
+    async def upload_token(self, **values: Any) -> UploadToken:
+        """A right to upload for a web page: `max_bytes`, `formats`, `count`, `expires_in`, `visibility`, `space`."""
+        answer = await self._transport.send(requests.posted("POST", "/uploads", values, repeats=False))
+        return UploadToken.read(json.loads(answer))

@@ -1,0 +1,140 @@
+"""What the service answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from datetime import datetime
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from imgsvc_client._operations import Operations
+from imgsvc_client.chains import Variant
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What makes URLs: the service, and the signing secret."""
+
+    base: str
+    secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """Where the subject of a picture is, in shares of its upright width and height from the top left corner."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image(Operations[Variant]):
+    """A stored image. Its operations, such as `image.thumb(300)`, make variants."""
+
+    context: Context
+    image_id: str
+    filename: str
+    """The ID with the extension of the format."""
+    format: str
+    content_type: str
+    width: int
+    """Pixels, as stored."""
+    height: int
+    frames: int
+    bytes: int
+    sha256: str
+    visibility: str
+    space: str
+    created_at: datetime
+    expires_at: datetime | None
+    original_filename: str
+    title: str
+    alt: str
+    tags: tuple[str, ...]
+
+    def _then(self, step: str) -> Variant:
+        return self.variant._then(step)
+
+    @property
+    def variant(self) -> Variant:
+        """The image itself, without operations: its `url`, `srcset` and so on."""
+        return Variant(f"{self.context.base}/images/{self.image_id}", secret=self.context.secret)
+
+    def url(self, format: str | None = None, *, download: str | bool | None = None) -> str:  # noqa: A002
+        """The URL of the original, or of the image in another format."""
+        return self.variant.url(format, download=download)
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any], context: Context) -> Self:
+        """An image from JSON. Fields that this version does not know are left out."""
+        known = {field.name: answer[field.name] for field in fields(cls) if field.name in answer}
+        expires = answer.get("expires_at")
+        return cls(
+            **known
+            | {
+                "context": context,
+                "created_at": datetime.fromisoformat(answer["created_at"]),
+                "expires_at": datetime.fromisoformat(expires) if expires else None,
+                "tags": tuple(answer["tags"]),
+                **_more(answer),
+            }
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDetails(Image):
+    """All that is known about a stored image."""
+
+    orientation: int
+    colour_space: str
+    alpha: bool
+    unread_frames: int
+    gain_map: bool
+    metadata: Mapping[str, Any]
+    focus: Focus | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UploadToken:
+    """A right to upload, for a web page."""
+
+    token: str
+    upload_url: str
+    max_bytes: int
+    formats: tuple[str, ...]
+    count: int
+    expires_at: datetime
+    visibility: str
+    space: str
+
+    @classmethod
+    def read(cls, answer: Mapping[str, Any]) -> Self:
+        """A token from JSON."""
+        known = {field.name: answer[field.name] for field in fields(cls)}
+        return cls(
+            **known | {"formats": tuple(answer["formats"]), "expires_at": datetime.fromisoformat(answer["expires_at"])}
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Space:
+    """A space, what it has and what it may have; None: no limit."""
+
+    space: str
+    bytes: int
+    images: int
+    max_bytes: int | None
+    max_images: int | None
+    max_uploads_per_minute: int | None
+
+
+def _more(answer: Mapping[str, Any]) -> dict[str, Any]:
+    focus = answer.get("focus")
+    return {"focus": Focus(**focus) if focus else None} if "focus" in answer else {}
+
+
+def base_of(url: str) -> str:
+    """The URL of version 1 of the API, for the URL of a service. Raises ValueError for anything else."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
+        raise ValueError(f"{url!r} is not the URL of a service, such as https://images.example.com")
+    return url.rstrip("/").removesuffix("/v1") + "/v1"
