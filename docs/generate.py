@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
-from docs.clients import python_client, python_operations
+from docs.javascript_client import javascript_operations, javascript_types
 from docs.openapi import chain_schema, document
+from docs.python_client import python_client, python_operations
 from docs.vectors import vectors
 from imgsvc.settings import ServeSettings
 from jobs_service.settings import JobsSettings
@@ -125,6 +126,8 @@ DOCUMENTS = {
     "docs/recipes/vectors.json": vectors,
     "clients/python/imgsvc_client/_operations.py": python_operations,
     "clients/python/imgsvc_client/sync_client.py": python_client,
+    "clients/javascript/src/operations.js": javascript_operations,
+    "clients/javascript/src/operations.d.ts": javascript_types,
     "pages/static/openapi.json": openapi,
     "pages/static/chain.schema.json": chains,
 }

@@ -5,6 +5,7 @@ from typing import Self
 from aiohttp import web
 
 from tests.browser import chromium
+from tests.servers import ROOT
 
 _PAGE = "<!doctype html><html lang=en><title>a page</title><link rel=icon href=data:,><body></body></html>"
 _HEADERS = {
@@ -23,6 +24,7 @@ class Pages:
         self._photo = photo
         app = web.Application()
         app.add_routes([web.get(path, self._page) for path in _HEADERS])
+        app.router.add_static("/client/", ROOT / "clients/javascript/src")
         app.add_routes([web.get("/photo.jpg", self._send_photo), web.route("*", "/bounce", self._bounce)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
 

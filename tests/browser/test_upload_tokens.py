@@ -31,6 +31,30 @@ async def uploaded(browser: Browser, site: Site, token: str, *, in_form: bool = 
     return answer
 
 
+_BY_THE_CLIENT = """(async () => {
+    const { Client } = await import("/client/index.js");
+    const photo = await (await fetch("/photo.jpg")).blob();
+    const seen = [];
+    const client = new Client(url, { token, retries: 0 });
+    const progress = (sent, total) => seen.push([sent, total]);
+    const image = await client.upload(photo, { name: "from a page.jpg", title: "page", progress });
+    let refused;
+    try { await client.upload(photo); } catch (error) { refused = [error.name, error.status, error.detail]; }
+    return { id: image.image_id, name: image.original_filename, url: image.thumb(20).url("webp"), seen, refused };
+})()"""
+
+
+async def test_the_client_uploads_from_a_page_with_progress(browser: Browser, pages: Pages, site: Site) -> None:
+    token = await token_for(site)
+    await browser.open(pages.origin())
+    found = await browser.run(_BY_THE_CLIENT, url=site.url, token=token)
+    assert found["name"] == "from a page.jpg"
+    assert found["seen"][-1][0] == found["seen"][-1][1] > MIB
+    assert found["refused"][:2] == ["ApiError", 403]
+    assert found["url"] == f"{site.url}/v1/images/{found['id']}.webp?thumb=20"
+    assert (await site.request("GET", found["url"].removeprefix(site.url)))[0] == 200
+
+
 @pytest.mark.parametrize("in_form", [False, True], ids=["raw", "form"])
 async def test_a_token_works_once_with_progress(browser: Browser, pages: Pages, site: Site, in_form: bool) -> None:
     token = await token_for(site)

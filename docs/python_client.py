@@ -1,4 +1,4 @@
-"""The operations of the clients, generated from those of the service."""
+"""The generated parts of the Python client: its operations, and the client without asyncio."""
 
 import subprocess
 import sys
