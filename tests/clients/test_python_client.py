@@ -37,7 +37,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Served]
 def test_the_examples_of_the_readme_run(served: servers.Served, tmp_path: Path) -> None:
     (tmp_path / "photo.jpg").write_bytes(PHOTO)
     blocks = re.findall(r"```python\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
-    assert len(blocks) == 6
+    assert len(blocks) == 7
     code = "\n".join(blocks).replace("http://127.0.0.1:8080", served.url)
     command = [sys.executable, "-W", "error", "-c", code]
     environment = {"PYTHONPATH": str(FOLDER)}
@@ -209,3 +209,36 @@ def test_the_wheel_has_types_and_one_dependency(tmp_path: Path) -> None:
         [sys.executable, "-m", "zipfile", "-l", str(wheel)], capture_output=True, text=True, check=True
     )
     assert "imgsvc_client/py.typed" in listed.stdout
+
+
+def test_the_tags_for_django_make_what_the_readme_says(tmp_path: Path) -> None:
+    (template,) = re.findall(r"```django\n(.*?)```", (FOLDER / "README.md").read_text(), re.DOTALL)
+    code = f"""
+import django
+from django.conf import settings
+from django.template import Context, Engine
+settings.configure(INSTALLED_APPS=["imgsvc_client.django"], IMGSVC={{"URL": "https://images.example.com"}},
+    TEMPLATES=[{{"BACKEND": "django.template.backends.django.DjangoTemplates"}}])
+django.setup()
+engine = Engine(libraries={{"imgsvc": "imgsvc_client.django.templatetags.imgsvc"}})
+photo = {{"image_id": "0" * 32, "title": 'a "b" <c>'}}
+print(engine.from_string({template!r}).render(Context({{"photo": photo}})))
+try:
+    engine.from_string("{{% load imgsvc %}}{{% imgsvc 'x' thum=3 %}}").render(Context())
+except Exception as error:
+    print(error)
+"""
+    command = [sys.executable, "-c", code]
+    environment = {"PYTHONPATH": str(FOLDER)}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    url = f"https://images.example.com/v1/images/{'0' * 32}"
+    lines = done.stdout.strip().splitlines()
+    assert lines[0] == f'<img src="{url}.webp?thumb=300&amp;blur=2" alt="">'
+    hero = f"{url}.webp?resize=1600x900,cover&amp;w="
+    assert lines[1] == (
+        f'<img src="{hero}800" srcset="{hero}400 400w, {hero}800 800w" alt="a &quot;b&quot; &lt;c&gt;" loading="lazy">'
+    )
+    assert lines[2] == "<picture>"
+    assert f'  <source type="image/avif" srcset="{url}.avif?w=400 400w, {url}.avif?w=800 800w" sizes="50vw">' in lines
+    assert lines[-1] == "'thum' is not an operation"

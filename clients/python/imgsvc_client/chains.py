@@ -73,13 +73,13 @@ class Variant(Operations["Variant"]):
         """The value of `srcset`, for widths in pixels."""
         return markup.srcset(self._ladder, widths, format)
 
-    def img(self, widths: Sequence[int] = (), format: str | None = None, **attributes: str) -> str:  # noqa: A002
+    def img(self, widths: Sequence[int] = (), format: str | None = None, **attributes: str) -> markup.Html:  # noqa: A002
         """An `<img>` with these attributes, such as `sizes`, `alt` and `loading`."""
         return markup.img(self._ladder, widths, format, attributes)
 
     def picture(
         self, widths: Sequence[int], formats: Sequence[str] = ("avif", "webp", "jpg"), **attributes: str
-    ) -> str:
+    ) -> markup.Html:
         """A `<picture>` with the formats in the order of preference, and these attributes of its `<img>`."""
         return markup.picture(self._ladder, widths, formats, attributes)
 
