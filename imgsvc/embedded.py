@@ -21,7 +21,7 @@ from service_kit.errors import CannotStart
 from service_kit.http import access, middlewares, paths, queries, server, tracing
 from service_kit.http.health import probe_routes
 from service_kit.http.problems import PATH_PREFIX, REFUSED_HEADER
-from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER
+from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, UNTIL_HEADER, VIEWERS_HEADER
 from service_kit.processes import worker
 from service_kit.spool import Spooled
 from service_kit.threads import in_thread
@@ -156,7 +156,7 @@ def _exclusive(settings: ServeSettings) -> Iterator[None]:
 
 async def _remove_headers_for_varnish(_request: web.Request, response: web.StreamResponse) -> None:
     """Remove the headers that only Varnish reads (purge.vcl, storing.vcl): there is none here."""
-    for header in (KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER, REFUSED_HEADER):
+    for header in (KEYS_HEADER, LIFETIME_HEADER, UNTIL_HEADER, VIEWERS_HEADER, REFUSED_HEADER):
         response.headers.pop(header, None)
 
 

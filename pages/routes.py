@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import mimetypes
+import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -29,6 +30,7 @@ _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Referrer-Policy": "same-origin",
 }
+_GZIP = re.compile(r"(?:^|[,\s])gzip\s*(?:,|$|;(?!\s*q\s*=\s*0(?:\.0*)?\s*(?:,|$)))")
 _COMPRESSED = {".css", ".html", ".js", ".json", ".svg"}
 
 
@@ -72,15 +74,16 @@ def _redirects(location: str) -> Handler:
 def _sends(path: Path) -> Handler:
     async def send(request: web.Request) -> web.Response:
         file = await in_thread(_read, path)
-        headers = {**_HEADERS, "ETag": f'"{file.etag}"', "Content-Type": file.content_type}
-        if is_unchanged(request, file.etag):
+        is_gzip = file.compressed is not None and _GZIP.search(request.headers.get("Accept-Encoding", ""))
+        etag = f"{file.etag}-gzip" if is_gzip else file.etag
+        headers = {**_HEADERS, "ETag": f'"{etag}"', "Content-Type": file.content_type}
+        if file.compressed is not None:
+            headers["Vary"] = "Accept-Encoding"
+        if is_unchanged(request, etag):
             return not_modified(headers)
-        if file.compressed is None:
-            return web.Response(body=file.body, headers=headers)
-        headers["Vary"] = "Accept-Encoding"
-        if "gzip" not in request.headers.get("Accept-Encoding", ""):
-            return web.Response(body=file.body, headers=headers)
-        return web.Response(body=file.compressed, headers={**headers, "Content-Encoding": "gzip"})
+        if is_gzip:
+            return web.Response(body=file.compressed, headers={**headers, "Content-Encoding": "gzip"})
+        return web.Response(body=file.body, headers=headers)
 
     return send
 

@@ -4,13 +4,16 @@ import asyncio
 import logging
 from datetime import UTC, datetime
 
+from service_kit.access import Identity, Scope
 from service_kit.errors import Gone, ServiceError
 from storage_service.library import Library
 from storage_service.metadata.base import MetadataStore
 
 _SECONDS = 10.0
 """Requests that reach the service get 410 at once. Caches know how long they may keep an image (delivery.py)."""
-_AT_ONCE = 100
+_AT_ONCE, _TOGETHER = 100, 8
+_EXPIRY = Identity("expiry", frozenset(Scope))
+"""Who deletes them, for the audit trail."""
 _DUE = """
     SELECT image_id FROM images WHERE expires_at <= $1 AND deleted_at IS NULL ORDER BY expires_at LIMIT $2
 """
@@ -41,9 +44,16 @@ class Expiry:
     async def expire(self) -> int:
         """Delete up to 100 images that have expired. Returns how many it found."""
         rows = await self._metadata.fetch(_DUE, datetime.now(UTC), _AT_ONCE)
-        for (image_id,) in rows:
-            try:
-                await self._library.delete(image_id)
-            except Gone:  # by another process
-                continue
+        together = asyncio.Semaphore(_TOGETHER)
+
+        async def delete(image_id: str) -> None:
+            async with together:
+                try:
+                    await self._library.delete(image_id, _EXPIRY)
+                except Gone:  # by another process
+                    return
+                except ServiceError as error:
+                    logger.warning("the image %s has expired, and is deleted later: %s", image_id, error)
+
+        await asyncio.gather(*(delete(image_id) for (image_id,) in rows))
         return len(rows)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -29,9 +29,9 @@ from storage_service import repeats
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.derived import Derived
-from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Position, Statement
+from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Position
 from storage_service.purging import Purger, announcement, first_round
-from storage_service.search import Filters, Page, added_terms, changed_terms, search
+from storage_service.search import FOUND_BY, Filters, Page, added_terms, changed_terms, forget_deleted, search, updated
 from storage_service.usage import Usage
 from storage_service.validation import Validator
 
@@ -145,7 +145,7 @@ class Library:
         entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
         also = added_terms(record)
         if owner.repeat:
-            also.append(self._repeats.added(owner.repeat, record.image_id))
+            also += self._repeats.added(owner.repeat, record.image_id)
         if job := await self._derived.job_for(record):
             also.append(job)
         with spans.during("record"):
@@ -219,28 +219,30 @@ class Library:
 
         What changes pictures, or who gets them, is removed from caches when this returns.
         """
-        before, now = await self.find(image_id, by.space), datetime.now(UTC)
-        wanted = change.columns()
-        columns = {name: value for name, value in wanted.items() if value != getattr(before, name)}
-        if not columns:
-            return before
-        after = before.model_copy(update=columns)
-        places = ", ".join(f"{name} = ${place}" for place, name in enumerate(columns, 2))
-        update = f"UPDATE images SET {places} WHERE image_id = $1 AND deleted_at IS NULL"  # noqa: S608  # our own names
-        statements: list[Statement] = [(update, image_id, *columns.values()), *changed_terms(after)]
-        if shown := not _UNSEEN.issuperset(columns):
-            statements.append(announcement(image_id, now))
+        wanted, now = change.columns(), datetime.now(UTC)
+        while True:
+            before = await self.find(image_id, by.space)
+            columns = {name: value for name, value in wanted.items() if value != getattr(before, name)}
+            if not columns or await self._change(before, columns, by, now):
+                break  # otherwise, somebody else has changed it meanwhile
+        if columns and not _UNSEEN.issuperset(columns):
+            await self._purger.announce(PendingPurge(image_id, before.sha256, now, damaged=True))
+        return await self.find(image_id, by.space)
+
+    async def _change(self, before: ImageRecord, columns: Mapping[str, object], by: Identity, now: datetime) -> bool:
+        """Write new values of columns, unless the words by which the image is found have changed since `before`."""
+        statements = [updated(before, columns)]
+        if not FOUND_BY.isdisjoint(columns):
+            statements += changed_terms(before.model_copy(update=columns))
+        if not _UNSEEN.issuperset(columns):
+            statements.append(announcement(before.image_id, now))
         action = Action.VISIBILITY if "visibility" in columns else Action.METADATA
+        entry = self._audit.entry(by.key_id, action, before.image_id, before.space)
         try:
-            await self._metadata.change_together(
-                *statements, entry=self._audit.entry(by.key_id, action, image_id, before.space)
-            )
+            return await self._metadata.change_together(*statements, entry=entry)
         except asyncio.CancelledError:
             self._purger.look_soon()
             raise
-        if shown:
-            await self._purger.announce(PendingPurge(image_id, before.sha256, now, damaged=True))
-        return await self.find(image_id, by.space)
 
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
         """The bytes of `part` of the original, in chunks.
@@ -338,6 +340,7 @@ class Library:
         await self._derived.sweep(grace)
         await self._usage.sweep()
         await self._repeats.sweep()
+        await forget_deleted(self._metadata)
         return removed
 
     async def _sweep(self, sha256: str) -> bool:

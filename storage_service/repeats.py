@@ -28,14 +28,21 @@ class Repeats:
 
     async def image_id(self, name: str) -> str | None:
         """The image that an upload with this name became; None if there was none."""
-        rows = await self._metadata.fetch("SELECT image_id FROM repeats WHERE name = $1", name)
+        query = "SELECT image_id FROM repeats WHERE name = $1 AND made_at >= $2"
+        rows = await self._metadata.fetch(query, name, _oldest())
         return str(rows[0][0]) if rows else None
 
-    def added(self, name: str, image_id: str) -> Statement:
-        """The statement that notes an upload. It fails, with all of its transaction, if the name is known."""
-        return ("INSERT INTO repeats (name, image_id, made_at) VALUES ($1, $2, $3)", name, image_id, int(time.time()))
+    def added(self, name: str, image_id: str) -> list[Statement]:
+        """The statements that note an upload. They fail, with all of their transaction, if the name is known."""
+        old = ("DELETE FROM repeats WHERE name = $1 AND made_at < $2", name, _oldest())
+        new = ("INSERT INTO repeats (name, image_id, made_at) VALUES ($1, $2, $3)", name, image_id, int(time.time()))
+        return [old, new]
 
     async def sweep(self) -> None:
         """Forget what is older than a day."""
         with contextlib.suppress(InsufficientStorage):
-            await self._metadata.change("DELETE FROM repeats WHERE made_at < $1", int(time.time()) - _SECONDS)
+            await self._metadata.change("DELETE FROM repeats WHERE made_at < $1", _oldest())
+
+
+def _oldest() -> int:
+    return int(time.time()) - _SECONDS

@@ -1,18 +1,22 @@
 """Finds images: by words and tags, and by what is known about them."""
 
+import contextlib
 import json
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from service_kit.errors import ServiceError
 from storage_service.metadata.base import COLUMNS, ImageRecord, MetadataStore, Position, Statement
 
 _WORD = re.compile(r"[^\W_]+")
+FOUND_BY = frozenset({"alt", "original_filename", "tags", "title"})
+"""Columns with words."""
 MOST_WORDS = 8
-_LONGEST_WORD, _MOST_TERMS, _MOST_COMPLETIONS = 64, 128, 20
+_LONGEST_WORD, _MOST_TERMS, _MOST_COMPLETIONS = 64, 256, 20
 _TAG = "#"
 """In front of a tag. No word begins with it."""
 _TOGETHER = (64, 16, 4, 1)
@@ -24,17 +28,25 @@ _LAST = b"\xff"
 """Behind all characters in UTF-8."""
 _ONE_BY_ONE = "LIMIT 1 OFFSET 0"
 """Makes PostgreSQL look at one candidate after the other, in their order, instead of joining all of them first."""
-_COMPLETIONS = f"""
-    WITH RECURSIVE found (term, number) AS (
-        SELECT (SELECT term FROM terms WHERE term >= $1 AND term < $2 ORDER BY term LIMIT 1), 1
-        UNION ALL
-        SELECT
-            (SELECT term FROM terms WHERE terms.term > found.term AND terms.term < $2 ORDER BY terms.term LIMIT 1),
-            number + 1
-        FROM found WHERE found.term IS NOT NULL AND number < {_MOST_COMPLETIONS}
-    )
-    SELECT term FROM found WHERE term IS NOT NULL
-"""  # noqa: S608
+_FORGET_DELETED = "DELETE FROM terms WHERE image_id IN (SELECT image_id FROM images WHERE deleted_at >= $1)"
+_LATELY = timedelta(days=7)
+
+
+def _completions(within: str) -> str:
+    first = f"SELECT term FROM terms WHERE {within} term >= $1 AND term < $2 ORDER BY term LIMIT 1"  # noqa: S608
+    following = f"SELECT term FROM terms WHERE {within} terms.term > found.term AND terms.term < $2"  # noqa: S608
+    return f"""
+        WITH RECURSIVE found (term, number) AS (
+            SELECT ({first}), 1
+            UNION ALL
+            SELECT ({following} ORDER BY terms.term LIMIT 1), number + 1
+            FROM found WHERE found.term IS NOT NULL AND number < {_MOST_COMPLETIONS}
+        )
+        SELECT term FROM found WHERE term IS NOT NULL
+    """  # noqa: S608
+
+
+_COMPLETIONS, _COMPLETIONS_IN_SPACE = _completions(""), _completions("terms.space = $3 AND")
 """The terms with a beginning, each found in the index: there may be a million images with the first of them."""
 
 
@@ -69,8 +81,8 @@ class Page:
 
 async def search(metadata: MetadataStore, filters: Filters, limit: int, after: Position | None) -> Page:
     """A page of at most `limit` images, after a position. Deleted and expired images are never found."""
-    sought = await _rarest_first(metadata, _sought(filters))
-    terms = await sought[0].terms(metadata) if sought else None
+    sought = await _rarest_first(metadata, filters.space, _sought(filters))
+    terms = await sought[0].terms(metadata, filters.space) if sought else None
     if terms == []:
         return Page((), None)
     values: list[object] = []
@@ -100,11 +112,12 @@ class _Sought:
     term: bytes
     is_whole: bool = True
 
-    async def terms(self, metadata: MetadataStore) -> list[bytes]:
+    async def terms(self, metadata: MetadataStore, space: str | None) -> list[bytes]:
         """The terms that it may be."""
         if self.is_whole:
             return [self.term]
-        return [bytes(row[0]) for row in await metadata.walk(_COMPLETIONS, self.term, self.term + _LAST)]
+        query, more = (_COMPLETIONS, ()) if space is None else (_COMPLETIONS_IN_SPACE, (space,))
+        return [bytes(row[0]) for row in await metadata.walk(query, self.term, self.term + _LAST, *more)]
 
     def matches(self, values: list[object]) -> str:
         """Whether a row has it."""
@@ -125,12 +138,13 @@ def _sought(filters: Filters) -> list[_Sought]:
     return [*tags, *(_Sought(word.encode(), is_whole=word is not words[-1]) for word in words)]
 
 
-async def _rarest_first(metadata: MetadataStore, sought: list[_Sought]) -> list[_Sought]:
+async def _rarest_first(metadata: MetadataStore, space: str | None, sought: list[_Sought]) -> list[_Sought]:
     """In the order of how many images have them, counted up to a limit. The databases' own guesses are too wrong."""
     if len(sought) < 2:  # noqa: PLR2004
         return sought
     values: list[object] = []
-    few = (f"SELECT 1 FROM terms WHERE {each.matches(values)} LIMIT {_COUNTED}" for each in sought)  # noqa: S608
+    within = "" if space is None else f"space = {_place(space, values)} AND "
+    few = (f"SELECT 1 FROM terms WHERE {within}{each.matches(values)} LIMIT {_COUNTED}" for each in sought)  # noqa: S608
     counts = ", ".join(f"(SELECT count(*) FROM ({each}) AS few)" for each in few)  # noqa: S608
     ((*numbers,),) = await metadata.walk(f"SELECT {counts}", *values)
     return [sought[place] for place in sorted(range(len(sought)), key=lambda place: numbers[place])]
@@ -138,7 +152,8 @@ async def _rarest_first(metadata: MetadataStore, sought: list[_Sought]) -> list[
 
 def _candidates(terms: Sequence[bytes] | None, filters: Filters, after: Position | None, values: list[object]) -> str:
     """Images that have one of the terms, or all images, newest first: in the order of an index."""
-    bounds = []
+    # By space, even if there is no term: a position must not name images of others.
+    bounds = [] if filters.space is None else [f"space = {_place(filters.space, values)}"]
     if after:
         bounds.append(
             f"(created_at, image_id) < ({_place(after.created_at, values)}, {_place(after.image_id, values)})"
@@ -161,7 +176,7 @@ def _candidates(terms: Sequence[bytes] | None, filters: Filters, after: Position
 
 def _known_facts(filters: Filters, values: list[object]) -> str:
     facts = ["deleted_at IS NULL", f"(expires_at IS NULL OR expires_at > {_place(datetime.now(UTC), values)})"]
-    names = [name for name in ("space", "format", "visibility") if getattr(filters, name) is not None]
+    names = [name for name in ("format", "visibility") if getattr(filters, name) is not None]
     facts += [f"{name} = {_place(getattr(filters, name), values)}" for name in names]
     for side in ("width", "height"):
         if (least := getattr(filters, f"min_{side}")) is not None:
@@ -189,11 +204,23 @@ def added_terms(record: ImageRecord) -> list[Statement]:
     statements: list[Statement] = []
     while terms:
         number = next(size for size in _TOGETHER if size <= len(terms))
-        rows = ", ".join(f"(${place + 3}, $1, $2)" for place in range(number))
-        statement = f"INSERT INTO terms (term, created_at, image_id) VALUES {rows}"  # noqa: S608  # numbers only
-        statements.append((statement, record.created_at, record.image_id, *terms[:number]))
+        rows = ", ".join(f"(${place + 4}, $1, $2, $3)" for place in range(number))
+        statement = f"INSERT INTO terms (term, created_at, image_id, space) VALUES {rows}"  # noqa: S608  # numbers only
+        statements.append((statement, record.created_at, record.image_id, record.space, *terms[:number]))
         terms = terms[number:]
     return statements
+
+
+def updated(before: ImageRecord, columns: Mapping[str, object]) -> Statement:
+    """The statement that writes new values of columns. It changes nothing if somebody has changed the words meanwhile.
+
+    Otherwise the terms of one change would replace those of the other.
+    """
+    values: list[object] = [before.image_id]
+    changes = ", ".join(f"{name} = {_place(value, values)}" for name, value in columns.items())
+    words = [] if FOUND_BY.isdisjoint(columns) else sorted(FOUND_BY)
+    same = "".join(f" AND {name} = {_place(getattr(before, name), values)}" for name in words)
+    return (f"UPDATE images SET {changes} WHERE image_id = $1 AND deleted_at IS NULL{same}", *values)  # noqa: S608
 
 
 def changed_terms(record: ImageRecord) -> list[Statement]:
@@ -220,3 +247,14 @@ def _folded(text: str) -> str:
 
 def _encoded(term: str) -> bytes:
     return term.encode()
+
+
+async def forget_deleted(metadata: MetadataStore) -> None:
+    """Remove the terms of images that a service of an older version deleted lately, during an update."""
+    with contextlib.suppress(ServiceError):  # it is not worth a failed sweep
+        await metadata.change(_FORGET_DELETED, datetime.now(UTC) - _LATELY)
+
+
+def words_in(text: str) -> int:
+    """How many words a search has."""
+    return len(_words(text))

@@ -179,6 +179,13 @@ sub access_deliver {
                 set resp.http.Cache-Control = "private, max-age="
                     + std.integer(real=std.real(req.http.Grant-Until, 0.0) - std.time2real(now, 0.0), fallback=0);
             }
+            # Or until the image expires, if that is earlier.
+            if (resp.http.Until && (req.http.Grant-Until == "never"
+                || std.real(resp.http.Until, 0.0) < std.real(req.http.Grant-Until, 0.0))) {
+                set resp.http.Cache-Control = "private, max-age="
+                    + std.integer(real=std.real(resp.http.Until, 0.0) - std.time2real(now, 0.0), fallback=0);
+            }
+            unset resp.http.Age;
         }
     }
     unset resp.http.Viewers;

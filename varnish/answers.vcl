@@ -21,9 +21,12 @@ sub answers_deliver {
     if (resp.http.Surrogate-Control) {
         unset resp.http.Surrogate-Control;
         # The time in this cache does not count for others: a browser would take a response with
-        # `max-age=60` that was here for an hour as stale.
-        unset resp.http.Age;
+        # `max-age=60` that was here for an hour as stale. It does count for an image that expires.
+        if (!resp.http.Until) {
+            unset resp.http.Age;
+        }
     }
+    unset resp.http.Until;
     unset resp.http.Via;
     if (obj.hits == 0) {
         set resp.http.X-Cache = "MISS";

@@ -49,5 +49,10 @@ sub storing_response {
         # After that, the body can still be revalidated with a 304.
         set beresp.keep = 24h;
     }
+    # An image that expires is not served for longer, even if nobody answers then.
+    if (beresp.http.Until) {
+        set beresp.grace = 0s;
+        set beresp.keep = 0s;
+    }
     return (deliver);
 }

@@ -12,7 +12,7 @@ from aiohttp import web
 from service_kit.access import EVERYTHING, Guard, Identity
 from service_kit.cache_control import YEAR, Caching
 from service_kit.errors import PreconditionFailed, ServiceError
-from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, VIEWERS_HEADER, surrogate_keys
+from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, UNTIL_HEADER, VIEWERS_HEADER, surrogate_keys
 
 FILE_CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since", "Range")
 """Headers that nginx would compare with a file that it sends, whose date and ETag are others."""
@@ -32,6 +32,7 @@ def _caching_headers(caching: Caching, image_ids: Iterable[str]) -> dict[str, st
         "Cache-Control": caching.cache_control,
         "CDN-Cache-Control": caching.cdn_cache_control,
         LIFETIME_HEADER: f"max-age={caching.lifetime}" if caching.immutable and keys else "",
+        UNTIL_HEADER: str(int(time.time()) + caching.lifetime) if keys and caching.lifetime < YEAR else "",
         KEYS_HEADER: keys,
         caching.key_header: listed,
     }

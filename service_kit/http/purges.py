@@ -19,6 +19,8 @@ KEYS_HEADER = "Xkey"
 
 
 LIFETIME_HEADER = "Surrogate-Control"
+UNTIL_HEADER = "Until"
+"""Until when anybody may keep an image that expires or changes, in seconds since 1970. Varnish counts down to it."""
 """How long Varnish may keep a response. Cache-Control, which operators can set, is for everyone else."""
 
 

@@ -12,7 +12,7 @@ from service_kit.errors import BadRequest, NotAcceptable
 from service_kit.http import queries
 from service_kit.http.endpoints import Parameter
 from storage_service.http.images import FormatName
-from storage_service.search import MOST_WORDS, Filters
+from storage_service.search import MOST_WORDS, Filters, words_in
 
 _MOST_TAGS, _LONGEST = 10, 1_000_000
 _Side = Annotated[int, Field(ge=1, le=_LONGEST)]
@@ -39,7 +39,7 @@ def filters_in(given: Mapping[str, str], space: str | None) -> Filters:
     tags = [tag.strip() for tag in given.get("tags", "").split(",") if tag.strip()]
     if len(tags) > _MOST_TAGS:
         raise BadRequest(f"tags={given['tags'][:64]!r} has {len(tags)} tags; use at most {_MOST_TAGS}")
-    if len(given.get("q", "").split()) > MOST_WORDS:
+    if words_in(given.get("q", "")) > MOST_WORDS:
         raise BadRequest(f"q={given['q'][:64]!r} has too many words; use at most {MOST_WORDS}")
     visibility = given.get("visibility")
     if visibility is not None and visibility not in {*Visibility}:

@@ -91,6 +91,7 @@ def routes() -> list[web.RouteDef]:
     UnsupportedImage,
     UnprocessableImage,
     InsufficientStorage,
+    Gone,
     text="Send a form with the file, or its bytes with an `image/*` content type. You may upload the same file several"
     " times: each upload is an image with an ID of its own. With an upload token instead of a key, send no query.",
     query=(
@@ -222,10 +223,10 @@ async def delete(request: web.Request) -> web.Response:
 @endpoint(
     "change_image",
     "Change what is said about an image, or who may see it",
-    {200: Answer("The image after the change.", ImageDetails)},
+    {200: Answer("The image after the change; all that is known, if the key has the scope `metadata`.", Image)},
     NotFound,
     Gone,
-    text="To make a private image public, the key needs the scope `read` as well.",
+    text="To make a private image public, the key needs the scope `read` as well, and to set an expiry, `delete`.",
     body=ImageChange,
 )
 async def change(request: web.Request) -> web.Response:
@@ -235,9 +236,14 @@ async def change(request: web.Request) -> web.Response:
     library, identity = request.app[LIBRARY], access.identity_of(request)
     if wanted.visibility is Visibility.PUBLIC and not identity.may(Scope.READ):
         raise Forbidden(f"making an image public requires the scope `{Scope.READ}` as well; use a key that has it")
+    if "expires_at" in wanted.labels.model_fields_set and not identity.may(Scope.DELETE):
+        raise Forbidden(
+            f"an expiry deletes the image, which requires the scope `{Scope.DELETE}`; use a key that has it"
+        )
     with spans.during("record"):
         record = await library.change(request.match_info["image_id"], wanted, identity)
-    return json_answer(ImageDetails.of(record, request.app[SETTINGS].link_base))
+    answer = ImageDetails if identity.may(Scope.METADATA) else Image
+    return json_answer(answer.of(record, request.app[SETTINGS].link_base))
 
 
 def _labels(given: Mapping[str, str], form: PostedForm) -> Labels:

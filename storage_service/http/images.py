@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, ValidationError
+from pydantic_core import from_json
 
 from imaging.formats import FORMATS
 from service_kit.access import Visibility
@@ -22,6 +23,7 @@ ImageId = Annotated[str, Field(pattern=IMAGE_ID_PATTERN)]
 FormatName = Annotated[str, Field(json_schema_extra={"enum": [*FORMATS]})]
 _Count = Annotated[int, Field(ge=0)]
 _LONGEST_LINE, _LONGEST_TEXT, _LONGEST_TAG, _MOST_TAGS, _LARGEST_METADATA = 255, 2000, 64, 50, 8192
+_DEEPEST = 32
 _LONGEST_TTL = 10 * 366 * 86_400
 _ESCAPES = {"%22": '"', "%0D": "\r", "%0A": "\n"}
 """What browsers escape in the name of a file (WHATWG's HTML, multipart/form-data)."""
@@ -42,6 +44,8 @@ def _tag(text: str) -> str:
 
 
 def _small(metadata: dict[str, Any]) -> dict[str, Any]:
+    if _depth(metadata) > _DEEPEST:
+        raise ValueError(f"has more than {_DEEPEST} levels of lists and objects; use fewer")
     try:
         size = len(_compact(metadata).encode())
     except ValueError as error:
@@ -49,6 +53,15 @@ def _small(metadata: dict[str, Any]) -> dict[str, Any]:
     if size > _LARGEST_METADATA:
         raise ValueError(f"has {size} bytes as JSON; use at most {_LARGEST_METADATA}")
     return metadata
+
+
+def _depth(value: Any) -> int:
+    """Levels of lists and objects, counted without recursion."""
+    depth, level = 0, [value]
+    while level := [each for each in level if isinstance(each, dict | list)]:
+        depth += 1
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+    return depth
 
 
 def _compact(metadata: dict[str, Any]) -> str:
@@ -64,7 +77,10 @@ def _without_defaults(schema: dict[str, Any]) -> None:
 def _future(moment: datetime | None) -> datetime | None:
     if moment and moment <= datetime.now(UTC):
         raise ValueError(f"{moment.isoformat()} has passed; choose a time in the future, or delete the image")
-    return moment
+    try:
+        return moment.astimezone(UTC) if moment else None
+    except OverflowError as error:
+        raise ValueError(f"{moment} is not in a year up to 9999") from error
 
 
 _Text = Annotated[str, AfterValidator(_plain), Field(json_schema_extra={"pattern": _NO_CONTROL})]
@@ -264,7 +280,7 @@ def labels_in(texts: Mapping[str, str], filename: str) -> Labels:
 
 def _parsed(name: str, text: str) -> Any:
     try:
-        return json.loads(text)
+        return from_json(text)
     except ValueError:
         raise BadRequest(f"{name}={text[:64]!r} is not valid; {LABEL_TEXTS[name]}") from None
 

@@ -337,7 +337,7 @@ class PostgresStore:
     ) -> bool:
         """See MetadataStore."""
         forget = ("DELETE FROM terms WHERE image_id = $1", image_id)
-        return await self._change(_DELETE, image_id, at, purge_at, before=[forget], entry=entry) == "INSERT 0 1"
+        return await self.change_together((_DELETE, image_id, at, purge_at), forget, entry=entry)
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""

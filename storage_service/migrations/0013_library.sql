@@ -17,8 +17,10 @@ CREATE TABLE terms (
     term       BYTEA       NOT NULL,
     created_at TIMESTAMPTZ NOT NULL,
     image_id   TEXT        NOT NULL,
+    space      TEXT        NOT NULL,
     PRIMARY KEY (term, created_at, image_id)
 );
+CREATE INDEX terms_of_space ON terms (space, term, created_at, image_id);
 CREATE INDEX terms_of_image ON terms (image_id, term);
 
 -- Which image an upload with an Idempotency-Key became, for a day. `made_at` is in seconds since 1970.

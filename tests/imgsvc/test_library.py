@@ -12,6 +12,7 @@ import aiohttp
 import pytest
 
 from tests import edge, pictures, servers
+from tests.imgsvc.sites import bearer, closed_site
 
 PHOTO = bytes(pictures.noise(60, 40).jpegsave_buffer())
 
@@ -249,3 +250,48 @@ async def test_the_same_upload_is_one_image_however_often_it_is_sent(client: Cli
     assert (await client.ask("POST", "/images", data=PHOTO, headers=other))[1]["image_id"] != answers[0][1]["image_id"]
     status, answer, _ = await client.ask("POST", "/images", data=PHOTO, headers={**headers, "Idempotency-Key": "a b"})
     assert (status, answer["detail"][:16]) == (400, "Idempotency-Key:")
+
+
+async def test_changes_at_once_are_all_found(client: Client) -> None:
+    image_id = (await client.upload())["image_id"]
+    for number in range(10):
+        await asyncio.gather(
+            client.change(image_id, title=f"title{number}"),
+            client.change(image_id, tags=[f"tag{number}"]),
+            client.change(image_id, alt=f"alt{number}"),
+            client.change(image_id, focus={"x": number / 10, "y": 0}),
+        )
+        for query in (f"q=title{number}", f"q=alt{number}", f"tags=tag{number}"):
+            assert await client.found(query) == [image_id], query
+
+
+@pytest.mark.parametrize(
+    ("metadata", "detail"),
+    [
+        ("[" * 3000, "metadata='[[["),
+        (f'{{"a": {"[" * 40}{"]" * 40}}}', "metadata: has more than 32 levels of lists and objects; use fewer"),
+        ('{"a": "\\ud800"}', "metadata='{"),
+    ],
+)
+async def test_metadata_that_cannot_be_described_is_refused(client: Client, metadata: str, detail: str) -> None:
+    status, text = await client.upload(metadata=metadata)
+    assert (status, text[: len(detail)]) == (400, detail)
+
+
+async def test_a_moment_after_the_last_year_is_refused(client: Client) -> None:
+    image_id = (await client.upload())["image_id"]
+    status, text = await client.change(image_id, expires_at="9999-12-31T23:59:59-12:00")
+    assert (status, text[:11]) == (400, "expires_at:")
+
+
+async def test_a_key_changes_only_what_its_scopes_allow(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    with closed_site(tmp_path, http) as site:
+        key = site.new_key("upload")
+        image_id = await site.upload(bearer(key))
+        path = f"/v1/images/{image_id}"
+        status, answer = await site.json("PATCH", path, key, {"metadata": {"secret": 1}})
+        assert (status, "metadata" in answer, answer["image_id"]) == (200, False, image_id)
+        status, answer = await site.json("PATCH", path, key, {"expires_at": "2999-01-01T00:00:00Z"})
+        assert (status, "`delete`" in str(answer["detail"])) == (403, True)
+        status, answer = await site.json("PATCH", path, site.key, {"expires_at": "2999-01-01T00:00:00Z"})
+        assert (status, answer["metadata"]) == (200, {"secret": 1})

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
+from yarl import URL
 
 from pages.routes import FOLDER
 from tests import edge, servers
@@ -41,7 +42,7 @@ async def test_every_file_is_served_whole_and_compressed(url: str, http: aiohttp
             assert response.headers["X-Content-Type-Options"] == "nosniff"
             assert "frame-ancestors 'none'" in response.headers["Content-Security-Policy"]
             etag = response.headers["ETag"]
-        async with http.get(path, headers={"If-None-Match": etag}) as response:
+        async with http.get(path, headers={"If-None-Match": etag, "Accept-Encoding": "gzip;q=0"}) as response:
             assert (response.status, await response.read()) == (304, b""), name
         async with http.head(path) as response:
             assert (response.status, await response.read()) == (200, b""), name
@@ -75,8 +76,9 @@ async def test_other_clients_are_told_where_the_api_is(url: str, http: aiohttp.C
     "path", ["/docs/none.js", "/docs/../settings.env", "/docs//docs.js", "/nothing.json", "/vendored/"]
 )
 async def test_nothing_else_is_served(url: str, path: str, http: aiohttp.ClientSession) -> None:
-    async with http.get(url + path) as response:
+    async with http.get(URL(url + path, encoded=True)) as response:
         assert response.status == 404, path
+        assert response.request_info.url.raw_path.endswith(path), "it was sent as it is"
 
 
 async def test_only_reading_is_allowed(url: str, http: aiohttp.ClientSession) -> None:

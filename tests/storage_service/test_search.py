@@ -1,14 +1,16 @@
 """Finding images, in every metadata store."""
 
+import dataclasses
 import json
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from service_kit.ids import new_image_id
+from storage_service import search as search_module
 from storage_service.metadata.base import ImageRecord, MetadataStore, Position
 from storage_service.search import Filters, added_terms, changed_terms, search
 from tests.storage_service.test_metadata import NOW, record
@@ -123,10 +125,48 @@ async def test_pages_of_a_search_are_what_a_scan_finds(store: MetadataStore, dat
     await add(store, *images)
     query = data.draw(st.lists(_WORDS, min_size=1, max_size=2))
     collected: list[str] = []
-    after = None
-    while page := (await search(store, Filters(words=" ".join(query)), 2, after)).images:
-        collected += [each.image_id for each in page]
-        after = Position(page[-1].created_at, page[-1].image_id)
+    after: Position | None = None
+    while True:
+        page = await search(store, Filters(words=" ".join(query)), 2, after)
+        collected += [each.image_id for each in page.images]
+        if (after := page.next) is None:
+            break
     patterns = [rf"\b{word}\b" for word in query[:-1]] + [rf"\b{query[-1]}"]
     wanted = [each for each in images if all(re.search(pattern, each.title) for pattern in patterns)]
     assert collected == [each.image_id for each in sorted(wanted, key=lambda each: each.image_id, reverse=True)]
+
+
+async def test_a_space_knows_nothing_of_others(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither their images, nor their words, nor where they are in the list."""
+    monkeypatch.setattr(search_module, "_MOST_CANDIDATES", 5)
+    mine = labelled(0, "report", "mine", space="mine")
+    others = [labelled(number, f"rep{number:02}", "mine", space="others") for number in range(1, 31)]
+    await add(store, mine, *others)
+    for filters in (Filters(), Filters(words="rep"), Filters(tags=["mine"]), Filters(words="report", tags=["mine"])):
+        page = await search(store, dataclasses.replace(filters, space="mine"), 10, None)
+        assert [each.image_id for each in page.images] == [mine.image_id], filters
+        assert page.next is None, "a position is an image"
+
+
+async def test_a_search_stops_and_says_where_to_go_on(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(search_module, "_MOST_CANDIDATES", 5)
+    await add(
+        store, *(labelled(number, f"n{number}", "tag", format="jpeg" if number % 7 else "png") for number in range(20))
+    )
+    for filters in (Filters(format="png"), Filters(format="png", tags=["tag"]), Filters(format="png", words="n")):
+        pages, after = [], None
+        while True:
+            found_now = await search(store, filters, 10, after)
+            pages.append([each.title for each in found_now.images])
+            if (after := found_now.next) is None:
+                break
+        assert [title for page in pages for title in page] == ["n14", "n7", "n0"], filters
+        assert [] in pages, "a page may be empty before the end"
+
+
+async def test_terms_of_images_that_an_older_version_deleted_are_removed(store: MetadataStore) -> None:
+    kept, deleted = labelled(1, "kept"), labelled(2, "deleted")
+    await add(store, kept, deleted)
+    await store.change("UPDATE images SET deleted_at = $2 WHERE image_id = $1", deleted.image_id, datetime.now(UTC))
+    await search_module.forget_deleted(store)
+    assert await store.fetch("SELECT image_id FROM terms") == [(kept.image_id,)]

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ VCL = ROOT / "varnish"
 
 @pytest.mark.parametrize("test", sorted((VCL / "tests").glob("*.vtc")), ids=lambda path: path.stem)
 def test_vcl(test: Path) -> None:
-    command = [program("varnishtest"), f"-Dvcl={VCL}", str(test)]
+    moments = [f"-Dsoon={int(time.time()) + 500}", f"-Dlater={int(time.time()) + 1000}"]
+    command = [program("varnishtest"), f"-Dvcl={VCL}", *moments, str(test)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "TMPDIR": "/tmp"})
     assert done.returncode == 0, done.stdout[-8000:]
 

@@ -119,10 +119,15 @@ class CachedLocator:
             located = Located.model_validate_json(stored, extra="forbid")
         except ValidationError:
             located = None
-        if located and located.image_id == image_id and located.header.format in FORMATS and self._places.has(located):
+        if located and located.image_id == image_id and _is_ours(located) and self._places.has(located):
             return located
         CACHE_REFUSED.inc()
         return None
+
+
+def _is_ours(located: Located) -> bool:
+    """Whether this version wrote a record: an older one leaves out fields, which would then have their defaults."""
+    return located.model_fields_set >= Located.model_fields.keys() and located.header.format in FORMATS
 
 
 def _key(image_id: str) -> str:

@@ -2,6 +2,8 @@ import { Chain, Variant } from "./chains.js";
 import { ConnectionFailed, fromResponse } from "./errors.js";
 
 const RETRIED = new Set([429, 502, 503, 504]);
+// Those of them after which a request has not arrived.
+const REFUSED = new Set([429, 503]);
 const LONGEST_PAUSE = 30;
 
 /** A stored image: the facts that the service knows, and all operations of a variant. */
@@ -114,7 +116,7 @@ export class Client {
         if (status < 400) return request.bytes ? body : new TextDecoder().decode(body);
         error = fromResponse(status, header, new TextDecoder().decode(body));
         if (attempt && request.method === "DELETE" && status === 410) return ""; // the first attempt has arrived
-        if (!RETRIED.has(status)) throw error;
+        if (!RETRIED.has(status) || (!repeats && !REFUSED.has(status))) throw error;
       } catch (caught) {
         if (caught === error || caught.name === "AbortError" || caught.name === "TimeoutError") throw caught;
         error = new ConnectionFailed(`${this.#base} does not answer: ${caught.cause?.message ?? caught.message}`, { cause: caught });
@@ -179,6 +181,7 @@ function counted(url, options, progress) {
 function asText(label, value) {
   if (label === "metadata") return JSON.stringify(value);
   if (label === "focus") return `${value.x},${value.y}`;
+  if (label === "tags" && value.some((tag) => tag.includes(","))) throw new TypeError("a tag has a comma; tags are separated by commas");
   return Array.isArray(value) ? value.join(",") : String(value);
 }
 

@@ -153,7 +153,7 @@ export class Client {
   change(
     imageId: string,
     values: Labels & { original_filename?: string; expires_at?: Date | string | null; visibility?: "public" | "private" },
-  ): Promise<ImageDetails>;
+  ): Promise<Image>;
   /** Delete an image, with all its variants. */
   delete(imageId: string): Promise<void>;
   /** The bytes of an image or a variant. */

@@ -16,6 +16,8 @@ from imgsvc_client.models import Focus
 
 _RETRIED = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed."""
+_REFUSED = frozenset({429, 503})
+"""Those of them after which it has not arrived."""
 _LONGEST_PAUSE = 30.0
 CHUNK = 64 * 1024
 File = Path | str | bytes | BinaryIO
@@ -102,8 +104,8 @@ def common_headers(key: str | None) -> dict[str, str]:
 
 def may_repeat(request: Request, error: ApiError) -> bool:
     """Whether a request that was refused may succeed later, and its body is still there."""
-    there = request.repeats or not isinstance(request.body, Upload)
-    return error.status in _RETRIED and there
+    was_refused = error.status in _REFUSED and not isinstance(request.body, Upload)
+    return error.status in _RETRIED and (request.repeats or was_refused)
 
 
 def is_done(request: Request, error: ApiError, attempt: int) -> bool:
@@ -141,11 +143,17 @@ def labels(
     return {
         "title": title,
         "alt": alt,
-        "tags": None if tags is None else ",".join(tags),
-        "metadata": None if metadata is None else json.dumps(metadata),
+        "tags": None if tags is None else ",".join(map(_tag, tags)),
+        "metadata": None if metadata is None else json.dumps(metadata, ensure_ascii=False, separators=(",", ":")),
         "focus": None if x is None else f"{x},{y}",
         "ttl": None if ttl is None else str(ttl),
     }
+
+
+def _tag(text: str) -> str:
+    if "," in text:
+        raise ValueError(f"the tag {text!r} has a comma; tags are separated by commas")
+    return text
 
 
 def transform(file: File, chain: Chain, fmt: str | None) -> Request:

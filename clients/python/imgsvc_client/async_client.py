@@ -111,10 +111,10 @@ class AsyncClient:
             if (cursor := answer["cursor"]) is None:
                 return
 
-    async def change(self, image_id: str, **values: Any) -> ImageDetails:
+    async def change(self, image_id: str, **values: Any) -> Image:
         """Change `title`, `alt`, `tags`, `metadata`, `focus`, `expires_at`, `original_filename` or `visibility`."""
         answer = await self._transport.send(requests.posted("PATCH", f"/images/{image_id}", values))
-        return ImageDetails.read(json.loads(answer), self._context)
+        return Image.read(json.loads(answer), self._context)
 
     async def delete(self, image_id: str) -> None:
         """Delete an image, with all its variants."""
