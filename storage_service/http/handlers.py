@@ -37,15 +37,8 @@ from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool
 from storage_service import repeats
 from storage_service.http.filters import FILTERS, filters_in
-from storage_service.http.images import (
-    LABEL_PARAMETERS,
-    LABEL_TEXTS,
-    Image,
-    ImageChange,
-    ImageDetails,
-    ImagePage,
-    labels_in,
-)
+from storage_service.http.images import Image, ImageDetails, ImagePage
+from storage_service.http.labels import LABEL_PARAMETERS, LABEL_TEXTS, ImageChange, labels_in
 from storage_service.http.originals import send_original
 from storage_service.library import Library, Owner
 from storage_service.metadata.base import Labels, Position, TokenRecord

@@ -67,6 +67,8 @@ class Image(Operations[Variant]):
     def read(cls, answer: Mapping[str, Any], context: Context) -> Self:
         """An image from JSON. Fields that this version does not know are left out."""
         known = {field.name: answer[field.name] for field in fields(cls) if field.name in answer}
+        if "focus" in known:
+            known["focus"] = Focus(**known["focus"]) if known["focus"] else None
         expires = answer.get("expires_at")
         return cls(
             **known
@@ -75,7 +77,6 @@ class Image(Operations[Variant]):
                 "created_at": datetime.fromisoformat(answer["created_at"]),
                 "expires_at": datetime.fromisoformat(expires) if expires else None,
                 "tags": tuple(answer["tags"]),
-                **_more(answer),
             }
         )
 
@@ -125,11 +126,6 @@ class Space:
     max_bytes: int | None
     max_images: int | None
     max_uploads_per_minute: int | None
-
-
-def _more(answer: Mapping[str, Any]) -> dict[str, Any]:
-    focus = answer.get("focus")
-    return {"focus": Focus(**focus) if focus else None} if "focus" in answer else {}
 
 
 def base_of(url: str) -> str:
