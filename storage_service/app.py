@@ -26,6 +26,7 @@ from service_kit.urls import for_each_host, parts_of
 from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
+from storage_service.changes import Changes
 from storage_service.derived import Derived
 from storage_service.expiring import Expiry
 from storage_service.first_key import FirstKey
@@ -137,6 +138,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         derived = Derived(levels, variants, precomputed, queue)
         library = Library(metadata, blobs, validator, purger, audit, derived=derived, usage=counts)
         app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
+        app[handlers.CHANGES] = Changes(metadata, library, purger, audit)
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)
         purging = asyncio.create_task(purger.run())

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -30,8 +30,8 @@ from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.derived import Derived
 from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Position
-from storage_service.purging import Purger, announcement, first_round
-from storage_service.search import FOUND_BY, Filters, Page, added_terms, changed_terms, forget_deleted, search, updated
+from storage_service.purging import Purger, first_round
+from storage_service.search import Filters, Page, added_terms, forget_deleted, search
 from storage_service.usage import Usage
 from storage_service.validation import Validator
 
@@ -52,21 +52,6 @@ class Owner:
     """Names the upload, which may be sent again; empty: it has no name."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What is changed of an image: the labels that were set, and the visibility unless it is None."""
-
-    labels: Labels
-    visibility: Visibility | None = None
-
-    def columns(self) -> dict[str, object]:
-        """The new values of columns."""
-        shown = {"visibility": self.visibility.value} if self.visibility else {}
-        return self.labels.model_dump(exclude_unset=True) | shown
-
-
-_UNSEEN = frozenset({"original_filename", "title", "alt", "tags", "metadata"})
-"""Columns that change no picture."""
 NO_LABELS = Labels()
 NOBODY = Owner("", DEFAULT_SPACE, Visibility.PUBLIC)
 """The owner of public images where nobody needs a key."""
@@ -213,36 +198,6 @@ class Library:
     async def search(self, filters: Filters, limit: int, after: Position | None) -> Page:
         """A page of images, newest first, after the position `after`."""
         return await search(self._metadata, filters, limit, after)
-
-    async def change(self, image_id: str, change: Change, by: Identity) -> ImageRecord:
-        """Change what is said about an image, or who may see it, and return its record. Raises the errors of `find`.
-
-        What changes pictures, or who gets them, is removed from caches when this returns.
-        """
-        wanted, now = change.columns(), datetime.now(UTC)
-        while True:
-            before = await self.find(image_id, by.space)
-            columns = {name: value for name, value in wanted.items() if value != getattr(before, name)}
-            if not columns or await self._change(before, columns, by, now):
-                break  # otherwise, somebody else has changed it meanwhile
-        if columns and not _UNSEEN.issuperset(columns):
-            await self._purger.announce(PendingPurge(image_id, before.sha256, now, damaged=True))
-        return await self.find(image_id, by.space)
-
-    async def _change(self, before: ImageRecord, columns: Mapping[str, object], by: Identity, now: datetime) -> bool:
-        """Write new values of columns, unless the words by which the image is found have changed since `before`."""
-        statements = [updated(before, columns)]
-        if not FOUND_BY.isdisjoint(columns):
-            statements += changed_terms(before.model_copy(update=columns))
-        if not _UNSEEN.issuperset(columns):
-            statements.append(announcement(before.image_id, now))
-        action = Action.VISIBILITY if "visibility" in columns else Action.METADATA
-        entry = self._audit.entry(by.key_id, action, before.image_id, before.space)
-        try:
-            return await self._metadata.change_together(*statements, entry=entry)
-        except asyncio.CancelledError:
-            self._purger.look_soon()
-            raise
 
     async def read(self, record: ImageRecord, part: range) -> AsyncIterator[memoryview]:
         """The bytes of `part` of the original, in chunks.

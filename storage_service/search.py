@@ -7,7 +7,6 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from service_kit.errors import ServiceError
 from storage_service.metadata.base import COLUMNS, ImageRecord, MetadataStore, Position, Statement
@@ -86,23 +85,27 @@ async def search(metadata: MetadataStore, filters: Filters, limit: int, after: P
     if terms == []:
         return Page((), None)
     values: list[object] = []
-    candidates = _candidates(terms, filters, after, values)
+    walked = f"{_candidates(terms, filters, after, values)} LIMIT {_MOST_CANDIDATES}"
     conditions = " AND ".join([*(each.condition(values) for each in sought[1:]), _known_facts(filters, values)])
+    # The last candidate comes with the hits, so that the next page begins behind it, whatever changes meanwhile.
     query = f"""
-        SELECT {_COLUMNS} FROM (
-            SELECT * FROM ({candidates} LIMIT {_MOST_CANDIDATES}) AS candidates
-            WHERE {conditions} {_NEWEST} LIMIT {limit + 1}
+        SELECT hits.number, hits.fits, {_COLUMNS} FROM (
+            SELECT * FROM (
+                SELECT created_at, image_id, number, {conditions} AS fits FROM (
+                    SELECT created_at, image_id, row_number() OVER ({_NEWEST}) AS number FROM ({walked}) AS walked
+                ) AS candidates
+            ) AS judged
+            WHERE fits OR number = {_MOST_CANDIDATES} {_NEWEST} LIMIT {limit + 1}
         ) AS hits JOIN images ON images.image_id = hits.image_id
         ORDER BY images.created_at DESC, images.image_id DESC
     """  # noqa: S608  # placeholders and numbers only
     rows = await metadata.walk(query, *values)
-    images = [ImageRecord.model_validate(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+    found = [ImageRecord.model_validate(dict(zip(COLUMNS, row[2:], strict=True))) for row in rows]
+    images = [image for image, row in zip(found, rows, strict=True) if row[1]]
     if len(images) > limit:
-        return Page(images[:limit], Position(images[limit - 1].created_at, images[limit - 1].image_id))
-    values = []
-    candidates = _candidates(terms, filters, after, values)
-    last = await metadata.walk(f"{candidates} LIMIT 1 OFFSET {_MOST_CANDIDATES - 1}", *values)
-    return Page(images, _position(last[0]) if last else None)
+        return Page(images[:limit], _position(images[limit - 1]))
+    is_cut = bool(rows) and rows[-1][0] == _MOST_CANDIDATES
+    return Page(images, _position(found[-1]) if is_cut else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +196,8 @@ def _place(value: object, values: list[object]) -> str:
     return f"${len(values)}"
 
 
-def _position(row: Sequence[Any]) -> Position:
-    moment = row[0] if isinstance(row[0], datetime) else datetime.fromisoformat(row[0])
-    return Position(moment, row[1])
+def _position(record: ImageRecord) -> Position:
+    return Position(record.created_at, record.image_id)
 
 
 def added_terms(record: ImageRecord) -> list[Statement]:

@@ -36,6 +36,7 @@ from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
 from service_kit.spool import Spool
 from storage_service import repeats
+from storage_service.changes import Changes
 from storage_service.http.filters import FILTERS, filters_in
 from storage_service.http.images import Image, ImageDetails, ImagePage
 from storage_service.http.labels import LABEL_PARAMETERS, LABEL_TEXTS, ImageChange, labels_in
@@ -47,6 +48,7 @@ from storage_service.tokens import UploadTokens
 
 TOKENS = web.AppKey("TOKENS", UploadTokens)
 LIBRARY = web.AppKey("LIBRARY", Library)
+CHANGES = web.AppKey("CHANGES", Changes)
 SPOOL = web.AppKey("SPOOL", Spool)
 SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 
@@ -226,7 +228,7 @@ async def change(request: web.Request) -> web.Response:
     """Change an image: 200 with its description."""
     queries.parameters(request)
     wanted = (await read_json(request, request.app[SETTINGS], ImageChange, _LARGEST_CHANGE)).change()
-    library, identity = request.app[LIBRARY], access.identity_of(request)
+    identity = access.identity_of(request)
     if wanted.visibility is Visibility.PUBLIC and not identity.may(Scope.READ):
         raise Forbidden(f"making an image public requires the scope `{Scope.READ}` as well; use a key that has it")
     if "expires_at" in wanted.labels.model_fields_set and not identity.may(Scope.DELETE):
@@ -234,7 +236,7 @@ async def change(request: web.Request) -> web.Response:
             f"an expiry deletes the image, which requires the scope `{Scope.DELETE}`; use a key that has it"
         )
     with spans.during("record"):
-        record = await library.change(request.match_info["image_id"], wanted, identity)
+        record = await request.app[CHANGES].apply(request.match_info["image_id"], wanted, identity)
     answer = ImageDetails if identity.may(Scope.METADATA) else Image
     return json_answer(answer.of(record, request.app[SETTINGS].link_base))
 

@@ -14,7 +14,7 @@ from service_kit.errors import BadRequest
 from service_kit.http.attachments import safe_name
 from service_kit.http.endpoints import Parameter
 from service_kit.http.json_bodies import JsonRequest, Whole, explained
-from storage_service.library import Change
+from storage_service.changes import Change
 from storage_service.metadata.base import Labels
 
 _LONGEST_LINE, _LONGEST_TEXT, _LONGEST_TAG, _MOST_TAGS, _LARGEST_METADATA = 255, 2000, 64, 50, 8192

@@ -1,0 +1,69 @@
+"""Changes what is said about images, and who may see them."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from service_kit.access import Identity, Visibility
+from storage_service.audit import Action, AuditTrail
+from storage_service.library import Library
+from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge
+from storage_service.purging import Purger, announcement
+from storage_service.search import FOUND_BY, changed_terms, updated
+
+_UNSEEN = frozenset({"original_filename", "title", "alt", "tags", "metadata"})
+"""Columns that change no picture."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is changed of an image: the labels that were set, and the visibility unless it is None."""
+
+    labels: Labels
+    visibility: Visibility | None = None
+
+    def columns(self) -> dict[str, object]:
+        """The new values of columns."""
+        shown = {"visibility": self.visibility.value} if self.visibility else {}
+        return self.labels.model_dump(exclude_unset=True) | shown
+
+
+class Changes:
+    """Changes images."""
+
+    def __init__(self, metadata: MetadataStore, library: Library, purger: Purger, audit: AuditTrail) -> None:
+        self._metadata = metadata
+        self._library = library
+        self._purger = purger
+        self._audit = audit
+
+    async def apply(self, image_id: str, change: Change, by: Identity) -> ImageRecord:
+        """Change an image, and return its record. Raises the errors of `Library.find`.
+
+        What changes pictures, or who gets them, is removed from caches when this returns.
+        """
+        wanted, now = change.columns(), datetime.now(UTC)
+        while True:
+            before = await self._library.find(image_id, by.space)
+            columns = {name: value for name, value in wanted.items() if value != getattr(before, name)}
+            if not columns or await self._change(before, columns, by, now):
+                break  # otherwise, somebody else has changed it meanwhile
+        if columns and not _UNSEEN.issuperset(columns):
+            await self._purger.announce(PendingPurge(image_id, before.sha256, now, damaged=True))
+        return await self._library.find(image_id, by.space)
+
+    async def _change(self, before: ImageRecord, columns: Mapping[str, object], by: Identity, now: datetime) -> bool:
+        """Write new values of columns, unless the words by which the image is found have changed since `before`."""
+        statements = [updated(before, columns)]
+        if not FOUND_BY.isdisjoint(columns):
+            statements += changed_terms(before.model_copy(update=columns))
+        if not _UNSEEN.issuperset(columns):
+            statements.append(announcement(before.image_id, now))
+        action = Action.VISIBILITY if "visibility" in columns else Action.METADATA
+        entry = self._audit.entry(by.key_id, action, before.image_id, before.space)
+        try:
+            return await self._metadata.change_together(*statements, entry=entry)
+        except asyncio.CancelledError:
+            self._purger.look_soon()
+            raise
