@@ -19,6 +19,17 @@ export class Operations {
 
 METHODS}
 
+/** The options of an operation. Others would be ignored, and make another picture than was meant. */
+function options(operation, given, ...known) {
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(`${operation} takes options behind its arguments, such as { ${known[0]}: … }`);
+  }
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name)) throw new TypeError(`${operation} has no option ${name}; use ${known.join(", ")}`);
+  }
+  return given;
+}
+
 function box(width, height) {
   return `${width ?? ""}x${height ?? ""}`;
 }
@@ -27,11 +38,12 @@ function box(width, height) {
 function step(name, ...pairs) {
   const given = [...pairs];
   while (given.length && given.at(-1)[0] === given.at(-1)[1]) given.pop();
-  const texts = given.map(([value]) => value).filter((value) => value !== null && value !== undefined);
+  const texts = given.map(([value]) => value).filter((value) => value !== null);
   return texts.length ? `${name}=${texts.map(text).join(",")}` : name;
 }
 
 function text(value) {
+  if (value === undefined) throw new TypeError("an argument is missing");
   if (typeof value !== "number") return encodeURIComponent(value);
   if (!Number.isFinite(value)) throw new TypeError(`${value} is not a number for a picture`);
   return Number.isInteger(value) ? String(value) : value.toFixed(15).replace(/0+$/, "");
@@ -82,11 +94,13 @@ class _Signature:
 
 def _javascript_method(name: str, schema: Mapping[str, Any]) -> str:
     signature = _Signature.of(schema, _javascript_parameter)
-    options = [f"{{ {', '.join(signature.options)} }} = {{}}"] if signature.options else []
+    options = ["given = {}"] if signature.options else []
     fields = {field: each for field, each in schema["properties"].items() if field != "operation"}
     arguments = ", ".join([f'"{name}"', *(_javascript_argument(field, each) for field, each in fields.items())])
     head = f"  {name}({', '.join([*signature.needed, *options])}) {{"
-    return f"{_comment(schema)}{head}\n    return this.then_(step({arguments}));\n  }}\n"
+    names = ", ".join(json.dumps(option.partition(" ")[0]) for option in signature.options)
+    taken = f'    const {{ {", ".join(signature.options)} }} = options("{name}", given, {names});\n' if names else ""
+    return f"{_comment(schema)}{head}\n{taken}    return this.then_(step({arguments}));\n  }}\n"
 
 
 def _javascript_type(name: str, schema: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ from service_kit import errors
 from service_kit.access import SPACE_PATTERN, Scope
 from service_kit.http import access, paths
 from service_kit.http.endpoints import IMAGE_ID_PATTERN, Answer, Endpoint, Form, Parameter, described
-from transform_service.aliases import PARTS, RENAMED
+from transform_service.aliases import PARTS, RENAMED, Alias
 from transform_service.chain import PRESET
 from transform_service.http.negotiation import AUTO
 from transform_service.operations.base import Operation, load_operations
@@ -223,23 +223,24 @@ def _sources(*, in_url: bool) -> list[Parameter]:
 def _chain_parameters() -> Iterator[tuple[str, Json]]:
     """Operations and aliases, by their name in a query."""
     for name, cls in sorted(load_operations().items()):
-        examples = {example: {"value": example.partition("=")[2]} for example in cls.examples}
-        yield name, _chain_parameter(name, " ".join((cls.__doc__ or "").split()), _text_schema(cls), examples)
+        # In the text, and not as `examples`: viewers would fill in one of each operation.
+        examples = ", ".join(f"`{example}`" for example in cls.examples)
+        text = f"{' '.join((cls.__doc__ or '').split())} Examples: {examples}."
+        yield name, _chain_parameter(name, text, _text_schema(cls))
     yield PRESET, _chain_parameter(PRESET, "Inserts the operations of a preset, which the service configures.")
     for alias in (*PARTS.values(), *RENAMED):
         for name in alias.names:
-            text = f"As in other services: becomes `{alias.of}`. Example: `{alias.example}`."
+            text = f"As in other services; becomes `{alias.of}`. Example: `{_example(name, alias)}`."
             yield name, _chain_parameter(name, text)
 
 
-def _chain_parameter(name: str, text: str, schema: Json | None = None, examples: Json | None = None) -> Json:
-    return {
-        "name": name,
-        "in": "query",
-        "description": text,
-        "schema": schema or {"type": "string"},
-        **({"examples": examples} if examples else {}),
-    }
+def _example(name: str, alias: Alias) -> str:
+    """The example of an alias with this of its names."""
+    return re.sub(rf"(^|&)({'|'.join(alias.names)})=", rf"\1{name}=", alias.example)
+
+
+def _chain_parameter(name: str, text: str, schema: Json | None = None) -> Json:
+    return {"name": name, "in": "query", "description": text, "schema": schema or {"type": "string"}}
 
 
 def _text_schema(cls: type[Operation]) -> Json:
@@ -282,10 +283,11 @@ def _body(endpoint: Endpoint) -> Json | None:
         return None
     if not isinstance(endpoint.body, Form):
         schema = {"$ref": f"#/components/schemas/{endpoint.body.__name__}"}
-        is_required = any(field.is_required() for field in endpoint.body.model_fields.values())
+        schema_of = endpoint.body.model_json_schema()
+        is_required = bool(schema_of.get("required") or schema_of.get("minProperties"))
         return {"required": is_required, "content": {"application/json": {"schema": schema}}}
-    fields = {name: (text, True) for name, text in endpoint.body.fields.items()}
-    required = [*fields][:1]
+    required = [*endpoint.body.fields][:1]
+    fields = {name: (text, name in required) for name, text in endpoint.body.fields.items()}
     if endpoint.names_source:
         fields = {each.name: (each.text, not load_sources()[each.name].in_url) for each in _sources(in_url=False)}
     form = {
@@ -299,7 +301,8 @@ def _body(endpoint: Endpoint) -> Json | None:
 
 
 def _field(text: str, *, is_file: bool) -> Json:
-    return {"type": "string", "description": text, **({"format": "binary"} if is_file else {})}
+    # An empty example, since viewers fill in every field that has none.
+    return {"type": "string", "description": text, **({"format": "binary"} if is_file else {"examples": [""]})}
 
 
 def _response(answer: Answer) -> Json:
@@ -360,7 +363,8 @@ def _name(status: HTTPStatus) -> str:
 
 
 def _problem_response(group: list[type[errors.ServiceError]]) -> Json:
-    texts = [" ".join((each.__doc__ or "").split()) for each in group if each is not errors.ServiceError]
+    # Their subclasses are about what the service does, and not about what clients see.
+    texts = [" ".join((each.__doc__ or "").split()) for each in group if each.__base__ is errors.ServiceError]
     status = group[0].status
     headers = {
         **_HEADERS,
@@ -394,6 +398,16 @@ def _problems() -> Json:
                 "request_id": text,
             },
             "required": ["type", "title", "status", "detail", "error", "request_id"],
+            "examples": [
+                {
+                    "type": "about:blank",
+                    "title": "Bad Request",
+                    "status": 400,
+                    "detail": "unknown operation 'thum'; did you mean 'thumb'?",
+                    "error": "unknown operation 'thum'; did you mean 'thumb'?",
+                    "request_id": "5e2f0c",
+                }
+            ],
         }
     }
 

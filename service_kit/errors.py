@@ -43,13 +43,13 @@ class BadRequest(ServiceError):
 
 
 class Unauthorized(ServiceError):
-    """A key is missing."""
+    """The request needs a key, or a signed URL."""
 
     status = HTTPStatus.UNAUTHORIZED
 
 
 class Forbidden(ServiceError):
-    """A key, an origin or a host does not allow this."""
+    """The key, token or signature is wrong, or does not allow this, or the origin or host is not allowed."""
 
     status = HTTPStatus.FORBIDDEN
 
@@ -65,7 +65,7 @@ class TooManyRequests(ServiceError):
 
 
 class NotFound(ServiceError):
-    """The name is unknown."""
+    """The path, the image or the key does not exist, or not for this client."""
 
     status = HTTPStatus.NOT_FOUND
 

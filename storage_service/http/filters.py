@@ -39,6 +39,8 @@ def filters_in(given: Mapping[str, str], space: str | None) -> Filters:
     tags = [tag.strip() for tag in given.get("tags", "").split(",") if tag.strip()]
     if len(tags) > _MOST_TAGS:
         raise BadRequest(f"tags={given['tags'][:64]!r} has {len(tags)} tags; use at most {_MOST_TAGS}")
+    if "q" in given and not words_in(given["q"]):
+        raise BadRequest(f"q={given['q'][:64]!r} has no words; leave q out to list everything")
     if words_in(given.get("q", "")) > MOST_WORDS:
         raise BadRequest(f"q={given['q'][:64]!r} has too many words; use at most {MOST_WORDS}")
     visibility = given.get("visibility")
@@ -71,4 +73,6 @@ def _moment(name: str, text: str) -> datetime:
         moment = datetime.fromisoformat(text)
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{name}={text[:64]!r} is not a moment; write it as 2026-01-31T12:00:00Z") from None
+        raise BadRequest(
+            f"{name}={text[:64]!r} is not a moment or a day; write it as 2026-01-31T12:00:00Z or 2026-01-31"
+        ) from None

@@ -144,6 +144,8 @@ async def upload(request: web.Request) -> web.Response:
     PreconditionFailed,
     RangeNotSatisfiable,
     ContentLost,
+    text="Without operations, the original with its metadata. With operations (`/images/ID?thumb=300`), a picture in"
+    " the format of the original.",
     query=(DOWNLOAD_PARAMETER,),
     headers=(*CONDITIONS, Parameter("Range", "Requests a part of the original, such as `bytes=0-1023`.")),
 )

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import from_json
 
 from service_kit.access import Visibility
@@ -63,10 +63,12 @@ def _compact(metadata: dict[str, Any]) -> str:
     return json.dumps(metadata, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
 
 
-def _without_defaults(schema: dict[str, Any]) -> None:
-    """What is left out stays as it is."""
+def _partial(schema: dict[str, Any]) -> None:
+    """What is left out stays as it is, and something has to change."""
     for field in schema["properties"].values():
         field.pop("default", None)
+    schema["minProperties"] = 1
+    schema["examples"] = [{"title": "Sunset in Nice", "tags": ["sea", "france"], "focus": {"x": 0.3, "y": 0.6}}]
 
 
 def _future(moment: datetime | None) -> datetime | None:
@@ -95,10 +97,21 @@ class Focus(JsonRequest):
     y: _Share
 
 
+def _point(value: Any) -> Any:
+    """`0.3,0.6` as well, which forms and queries have."""
+    if not isinstance(value, str):
+        return value
+    try:
+        x, y = (float(part) for part in value.split(","))
+    except ValueError as error:
+        raise ValueError(f"{value[:64]!r} is not a point; write it as 0.3,0.6") from error
+    return {"x": x, "y": y}
+
+
 class ImageLabels(JsonRequest):
     """What people say about an image."""
 
-    model_config = ConfigDict(json_schema_extra=_without_defaults)
+    model_config = ConfigDict(json_schema_extra=_partial)
 
     original_filename: _Text = Field("", max_length=_LONGEST_LINE)
     """The name of the file that was uploaded."""
@@ -108,7 +121,7 @@ class ImageLabels(JsonRequest):
     tags: list[_Tag] = Field([], max_length=_MOST_TAGS)
     metadata: Annotated[dict[str, Any], AfterValidator(_small)] = Field({})
     """Anything else, up to 8 kB of JSON."""
-    focus: Focus | None = None
+    focus: Annotated[Focus | None, BeforeValidator(_point)] = None
     """Where the subject is; null: unknown."""
     expires_at: Annotated[AwareDatetime | None, AfterValidator(_future)] = None
     """When the image is deleted; null: never."""
@@ -162,30 +175,30 @@ class _Ttl(JsonRequest):
 
 def labels_in(texts: Mapping[str, str], filename: str) -> Labels:
     """The labels in a form or a query, whose file has a name. Raises BadRequest, which names the field."""
-    given: dict[str, Any] = {name: texts[name] for name in ("title", "alt", "original_filename") if name in texts}
+    texts = {name: text for name, text in texts.items() if text}  # a form sends all of its fields
+    names = ("title", "alt", "original_filename", "focus")
+    given: dict[str, Any] = {name: texts[name] for name in names if name in texts}
     given.setdefault("original_filename", _file_name(filename))
     if "tags" in texts:
         given["tags"] = [tag for tag in texts["tags"].split(",") if tag.strip()]
+    if texts.get("focus", "").lstrip().startswith("{"):
+        given["focus"] = _parsed(texts, "focus", 'a point such as 0.3,0.6 or {"x": 0.3, "y": 0.6}')
     if "metadata" in texts:
-        given["metadata"] = _parsed("metadata", texts["metadata"])
-    if "focus" in texts:
-        given["focus"] = dict(
-            zip("xy", (_parsed("focus", part) for part in texts["focus"].split(",", 1)), strict=False)
-        )
+        given["metadata"] = _parsed(texts, "metadata", 'a JSON object such as {"photographer": "Ada"}')
     try:
         if "ttl" in texts:
-            seconds = _Ttl(ttl=_parsed("ttl", texts["ttl"])).ttl
+            seconds = _Ttl(ttl=_parsed(texts, "ttl", "a whole number of seconds such as 3600")).ttl
             given["expires_at"] = datetime.now(UTC) + timedelta(seconds=seconds)
         return ImageLabels(**given).labels()
     except ValidationError as error:
         raise BadRequest(explained(error, ImageLabels)) from None
 
 
-def _parsed(name: str, text: str) -> Any:
+def _parsed(texts: Mapping[str, str], name: str, what: str) -> Any:
     try:
-        return from_json(text)
+        return from_json(texts[name])
     except ValueError:
-        raise BadRequest(f"{name}={text[:64]!r} is not valid; {LABEL_TEXTS[name]}") from None
+        raise BadRequest(f"{name}={texts[name][:64]!r} is not {what}") from None
 
 
 def _file_name(name: str) -> str:

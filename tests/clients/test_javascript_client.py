@@ -131,7 +131,9 @@ def test_a_service_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
     code = """
         import { Client } from "imgsvc-client";
         for (const url of ["http://127.0.0.1:9", "ftp://x", "x"]) {
-            try { await new Client(url, { retries: 0 }).info("x"); } catch (error) { console.log(error.name); }
+            try {
+                await new Client(url, { retries: 0 }).info("0".repeat(32));
+            } catch (error) { console.log(error.name); }
         }
     """
     assert run(tmp_path, code).split() == ["ConnectionFailed", "TypeError", "TypeError"]
@@ -154,3 +156,36 @@ def test_the_package_is_small_and_has_no_dependencies() -> None:
     assert not {"dependencies", "devDependencies", "scripts"} & package.keys()
     sources = sum(path.stat().st_size for path in (FOLDER / "src").glob("*.js"))
     assert sources < 32 * 1024
+
+
+def test_mistakes_are_explained_before_anything_is_sent(tmp_path: Path) -> None:
+    code = """
+        import { Chain, Client } from "imgsvc-client";
+        const client = new Client("http://127.0.0.1:9", { retries: 0 });
+        const chain = new Chain();
+        const file = new Blob(["x"]);
+        for (const mistake of [
+            () => chain.crop(300, 300, "focus"),
+            () => chain.resize(300, 200, { ft: "cover" }),
+            () => chain.thumb(),
+            () => client.image(undefined),
+            () => client.info({}),
+            () => client.upload("photo.jpg"),
+            () => client.upload(file, { tags: "a,b" }),
+            () => client.upload(file, { focus: "0.5,0.5" }),
+            () => client.images("beach").next(),
+        ]) {
+            try { await mistake(); console.log("nothing"); } catch (error) { console.log(error.message); }
+        }
+    """
+    assert run(tmp_path, code).splitlines() == [
+        "crop takes options behind its arguments, such as { left: … }",
+        "resize has no option ft; use fit, enlarge",
+        "an argument is missing",
+        '"undefined" is not an image or the ID of one',
+        '"[object Object]" is not an image or the ID of one',
+        'an image is a Blob, a File or bytes; in Node.js: await openAsBlob("photo.jpg")',
+        'tags is a list, such as ["sea"]',
+        "focus is a point, such as { x: 0.3, y: 0.6 }",
+        'images takes an object, such as { q: "beach" }',
+    ]

@@ -7,13 +7,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
+from datetime import datetime
 from pathlib import Path
 
 import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from imgsvc_client import ApiError, Chain, Client, ConnectionFailed, Image, sign
+from imgsvc_client import ApiError, Chain, Client, ConnectionFailed, Focus, Image, sign
 from imgsvc_client.async_client import AsyncClient
 from imgsvc_client.models import base_of
 
@@ -139,10 +140,10 @@ def test_errors_say_what_the_service_says(served: servers.Served) -> None:
             client.upload(b"no image")
         assert (refused.value.status, refused.value.detail[:24]) == (415, "the file is not an image")
         assert refused.value.request_id
-        with pytest.raises(ApiError, match="is not an image ID"):
-            client.info("x")
+        with pytest.raises(ApiError, match="404: the image"):
+            client.info("0" * 32)
     with Client("http://127.0.0.1:9", retries=0) as nobody, pytest.raises(ConnectionFailed, match="does not answer"):
-        nobody.info("x")
+        nobody.info("0" * 32)
 
 
 @pytest.fixture
@@ -242,3 +243,36 @@ except Exception as error:
     assert lines[2] == "<picture>"
     assert f'  <source type="image/avif" srcset="{url}.avif?w=400 400w, {url}.avif?w=800 800w" sizes="50vw">' in lines
     assert lines[-1] == "'thum' is not an operation"
+
+
+def test_mistakes_are_explained_before_anything_is_sent(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a")
+    as_text = (tmp_path / "a.txt").open()
+    secret = json.loads((ROOT / "docs/recipes/vectors.json").read_text())["secret"]
+    with as_text, Client("http://127.0.0.1:9", retries=0, signing_secret=secret) as client:
+        picture = client.image("0" * 32)
+        for mistake, text in (
+            (lambda: client.image("None"), "'None' is not an image or the ID of one"),
+            (lambda: client.info(picture), "is not an image or the ID of one"),
+            (lambda: client.upload(PHOTO, tags="a,b"), "tags is a list"),
+            (lambda: client.upload(PHOTO, tags=["a,b"]), "has a comma"),
+            (lambda: client.upload(PHOTO, focus=(1,)), "is not a focal point"),
+            (lambda: client.upload(as_text), "open it with mode 'rb'"),
+            (lambda: picture.signed_url(expires=3600), "is no time in the future"),
+            (lambda: picture.signed_url(expires="1h"), "is no time in the future"),
+            (lambda: picture.signed_url(expires=datetime(2999, 1, 1)), "has no time zone"),  # noqa: DTZ001
+        ):
+            with pytest.raises(ValueError, match=re.escape(text)):
+                mistake()
+
+
+def test_focal_points_may_be_written_in_any_form(served: servers.Served) -> None:
+    with Client(served.url) as client:
+        for point in ((0.25, 0.5), [0.25, 0.5], {"x": 0.25, "y": 0.5}, Focus(0.25, 0.5)):
+            image = client.upload(PHOTO, focus=point)
+            assert client.info(image).focus == Focus(0.25, 0.5)
+            client.change(image, focus=None)
+            assert client.info(image).focus is None
+            client.change(image, focus=point)
+            assert client.info(image).focus == Focus(0.25, 0.5)
+            client.delete(image)

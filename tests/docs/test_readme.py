@@ -50,7 +50,7 @@ def test_a_library_with_curl(tmp_path: Path) -> None:
         done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (done.stdout, done.stderr)
     uploaded, changed, found = (json.loads(line) for line in done.stdout.splitlines() if line)
-    assert (uploaded["title"], changed["title"], changed["tags"]) == ("Sunset in Nice", "", ["sea", "france"])
+    assert (uploaded["alt"], changed["alt"], changed["tags"]) == ("An empty beach", "", ["sea", "france"])
     assert [image["image_id"] for image in found["images"]] == [uploaded["image_id"]]
 
 

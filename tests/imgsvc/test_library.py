@@ -91,19 +91,19 @@ async def test_a_raw_upload_says_it_in_the_query(client: Client) -> None:
 @pytest.mark.parametrize(
     ("fields", "detail"),
     [
-        ({"title": "x" * 256}, "title"),
+        ({"title": "x" * 256}, "title: must have at most 255 characters"),
         ({"title": "a\nb"}, "title: has control characters; leave them out"),
         ({"tags": "x" * 65}, "tags.0"),
-        ({"tags": ",".join(map(str, range(51)))}, "tags"),
+        ({"tags": ",".join(map(str, range(51)))}, "tags: has 51 entries; use at most 50"),
         ({"focus": "2,0"}, "focus.x: must be at most 1"),
-        ({"focus": "0.5"}, "focus.y: is missing"),
-        ({"focus": "left"}, "focus='left' is not valid; Where the subject is, such as `0.5,0.3`"),
-        ({"metadata": "[]"}, "metadata"),
-        ({"metadata": "{"}, "metadata='{' is not valid"),
+        ({"focus": "0.5"}, "focus: '0.5' is not a point; write it as 0.3,0.6"),
+        ({"focus": "left"}, "focus: 'left' is not a point; write it as 0.3,0.6"),
+        ({"metadata": "[]"}, "metadata: must be a JSON object, such as {}"),
+        ({"metadata": "{"}, "metadata='{' is not a JSON object such as"),
         ({"metadata": json.dumps({"a": "x" * 8192})}, "the field 'metadata' is larger than 8192 bytes"),
         ({"metadata": '{"a": NaN}'}, "metadata: has a number that JSON does not have"),
         ({"ttl": "0"}, "ttl: must be at least 1"),
-        ({"ttl": "soon"}, "ttl='soon' is not valid"),
+        ({"ttl": "soon"}, "ttl='soon' is not a whole number of seconds such as 3600"),
         ({"titel": "x"}, "the form has an unknown field 'titel'; did you mean 'title'?"),
     ],
 )
@@ -295,3 +295,14 @@ async def test_a_key_changes_only_what_its_scopes_allow(tmp_path: Path, http: ai
         assert (status, "`delete`" in str(answer["detail"])) == (403, True)
         status, answer = await site.json("PATCH", path, site.key, {"expires_at": "2999-01-01T00:00:00Z"})
         assert (status, answer["metadata"]) == (200, {"secret": 1})
+
+
+async def test_empty_fields_of_a_form_mean_nothing_and_a_point_has_two_spellings(client: Client) -> None:
+    image = await client.upload(title="", alt="", tags="", metadata="", focus="", ttl="")
+    assert (image["title"], image["tags"], image["expires_at"]) == ("", [], None)
+    for focus in ("0.25,0.5", '{"x": 0.25, "y": 0.5}'):
+        image = await client.upload(focus=focus)
+        _, info, _ = await client.ask("GET", f"/images/{image['image_id']}/info")
+        assert info["focus"] == {"x": 0.25, "y": 0.5}
+    changed = await client.change(image["image_id"], focus="1,0")
+    assert changed["focus"] == {"x": 1.0, "y": 0.0}

@@ -50,7 +50,7 @@ from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
 from transform_service.chain import FORMAT, Chain, Parser
 from transform_service.http import policy
-from transform_service.http.negotiation import negotiated, requested_format
+from transform_service.http.negotiation import AUTO, negotiated, requested_format
 from transform_service.jobs import Jobs
 from transform_service.planning.plan import Planned
 from transform_service.result import Result, Timings
@@ -87,7 +87,10 @@ def _variant(name: str, summary: str, *errors: type[ServiceError], **more: Any) 
         *(Unauthorized, NotFound, NotAcceptable, PreconditionFailed, URITooLong, UnsupportedImage, UnprocessableImage),
         *errors,
         takes_chain=True,
-        query=(Parameter("format", "The format, like an extension."), DOWNLOAD_PARAMETER),
+        query=(
+            Parameter("format", f"The format, like an extension: {', '.join((*EXTENSIONS, AUTO))}."),
+            DOWNLOAD_PARAMETER,
+        ),
         headers=(*CONDITIONS, _ACCEPT),
         **more,
     )
@@ -116,6 +119,8 @@ def routes() -> list[web.RouteDef]:
     "get_variant",
     "Get an image in another format",
     Gone,
+    text="Such as `/images/ID.webp?rotate=90&thumb=300`: operations run from left to right. A page that sends them in"
+    " another order, as this one may, asks for another picture.",
 )
 async def stored_variant(request: web.Request) -> web.StreamResponse:
     """A variant of a stored image: the path has the format, the query has the chain."""
@@ -161,7 +166,7 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
                     request, request.app[SPOOL], request.app[SETTINGS], request.app[SOURCES].keys(), urlencoded=True
                 )
             )
-        given: dict[str, str | Spooled] = {**form.texts}
+        given: dict[str, str | Spooled] = {name: text for name, text in form.texts.items() if text}
         if form.file:
             given[FILE_FIELD] = form.file
         name, value = _one_source(given, request.app[SOURCES].keys())

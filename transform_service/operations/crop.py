@@ -29,7 +29,7 @@ class Crop(Operation):
 
     The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, smart: where
     the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart` without
-    one. The box is clipped to the image.
+    one or behind `autocrop`. The box is clipped to the image.
     """
 
     left: Pixels | None = None

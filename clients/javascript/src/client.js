@@ -36,12 +36,12 @@ export class Client {
   }
 
   /** Store an image: a Blob, a File or bytes. */
-  async upload(file, { name = file.name ?? "image", space, visibility, progress, signal, ...labels } = {}) {
+  async upload(file, { name = file?.name ?? "image", space, visibility, progress, signal, ...labels } = {}) {
+    const blob = asBlob(file);
     const form = new FormData();
     for (const [label, value] of Object.entries(labels)) {
       if (value !== undefined && value !== null) form.append(label, asText(label, value));
     }
-    const blob = file instanceof Blob ? file : new Blob([file]);
     form.append("image", blob, name);
     const query = asQuery({ space, visibility });
     // With it, an upload that is sent again is still one image. Tokens count their uploads themselves.
@@ -53,16 +53,18 @@ export class Client {
 
   /** A stored image by its ID, for URLs. Sends nothing. */
   image(imageId) {
-    return new Variant(`${this.#base}/images/${imageId}`, new Chain(), this.#secret);
+    return new Variant(`${this.#base}/images/${asId(imageId)}`, new Chain(), this.#secret);
   }
 
   /** All that is known about an image. */
   async info(imageId) {
-    return this.#image(JSON.parse(await this.#send(`/images/${imageId}/info`)));
+    return this.#image(JSON.parse(await this.#send(`/images/${asId(imageId)}/info`)));
   }
 
   /** All images that fit, newest first. Requests them in pages, as you read on. */
-  async *images({ page = 100, ...filters } = {}) {
+  async *images(options = {}) {
+    if (typeof options !== "object") throw new TypeError('images takes an object, such as { q: "beach" }');
+    const { page = 100, ...filters } = options;
     let cursor;
     do {
       const answer = JSON.parse(await this.#send(`/images${asQuery({ limit: page, cursor, ...filters })}`));
@@ -73,12 +75,12 @@ export class Client {
 
   /** Change what is said about an image, or who may see it. */
   async change(imageId, values) {
-    return this.#image(JSON.parse(await this.#json("PATCH", `/images/${imageId}`, values)));
+    return this.#image(JSON.parse(await this.#json("PATCH", `/images/${asId(imageId)}`, values)));
   }
 
   /** Delete an image, with all its variants. */
   async delete(imageId) {
-    await this.#send(`/images/${imageId}`, { method: "DELETE" });
+    await this.#send(`/images/${asId(imageId)}`, { method: "DELETE" });
   }
 
   /** The bytes of an image or a variant. */
@@ -89,7 +91,7 @@ export class Client {
   /** The bytes of an image after some operations. The service does not store it. */
   async transform(file, chain, format = null) {
     const form = new FormData();
-    form.append("image", file instanceof Blob ? file : new Blob([file]), "image");
+    form.append("image", asBlob(file), "image");
     const pairs = [...chain.steps, ...(format ? [`format=${format}`] : [])];
     return this.#send(`/transform${pairs.length ? `?${pairs.join("&")}` : ""}`, { method: "POST", body: form, bytes: true });
   }
@@ -105,7 +107,8 @@ export class Client {
 
   #json(method, path, values, more = {}) {
     const headers = { "Content-Type": "application/json" };
-    return this.#send(path, { method, headers, body: JSON.stringify(values), ...more });
+    const body = JSON.stringify(values.focus ? { ...values, focus: asPoint(values.focus) } : values);
+    return this.#send(path, { method, headers, body, ...more });
   }
 
   async #send(path, { repeats = true, ...request } = {}) {
@@ -178,9 +181,29 @@ function counted(url, options, progress) {
   return { ...options, headers, body: whole.body.pipeThrough(counter), duplex: "half" };
 }
 
+function asBlob(file) {
+  if (file instanceof Blob) return file;
+  if (file instanceof ArrayBuffer || ArrayBuffer.isView(file)) return new Blob([file]);
+  throw new TypeError('an image is a Blob, a File or bytes; in Node.js: await openAsBlob("photo.jpg")');
+}
+
+/** The ID of an image, which may be the image itself. */
+function asId(image) {
+  const id = String(image?.image_id ?? image);
+  if (!/^[0-9a-f]{32}$/.test(id)) throw new TypeError(`${JSON.stringify(id)} is not an image or the ID of one`);
+  return id;
+}
+
+function asPoint(focus) {
+  const [x, y] = Array.isArray(focus) ? focus : [focus?.x, focus?.y];
+  if (typeof x !== "number" || typeof y !== "number") throw new TypeError("focus is a point, such as { x: 0.3, y: 0.6 }");
+  return { x, y };
+}
+
 function asText(label, value) {
   if (label === "metadata") return JSON.stringify(value);
-  if (label === "focus") return `${value.x},${value.y}`;
+  if (label === "focus") return Object.values(asPoint(value)).join(",");
+  if (label === "tags" && !Array.isArray(value)) throw new TypeError('tags is a list, such as ["sea"]');
   if (label === "tags" && value.some((tag) => tag.includes(","))) throw new TypeError("a tag has a comma; tags are separated by commas");
   return Array.isArray(value) ? value.join(",") : String(value);
 }

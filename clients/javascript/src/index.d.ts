@@ -86,7 +86,7 @@ export interface Labels {
   alt?: string;
   tags?: readonly string[];
   metadata?: Record<string, unknown>;
-  focus?: Focus | null;
+  focus?: Focus | readonly [number, number] | null;
 }
 
 export interface UploadOptions extends Labels {
@@ -146,16 +146,16 @@ export class Client {
   /** A stored image by its ID, for URLs. Sends nothing. */
   image(imageId: string): Variant;
   /** All that is known about an image. */
-  info(imageId: string): Promise<ImageDetails>;
+  info(image: string | Image): Promise<ImageDetails>;
   /** All images that fit, newest first. Requests them in pages, as you read on. */
   images(options?: Filters & { page?: number }): AsyncGenerator<Image>;
   /** Change what is said about an image, or who may see it. */
   change(
-    imageId: string,
+    image: string | Image,
     values: Labels & { original_filename?: string; expires_at?: Date | string | null; visibility?: "public" | "private" },
   ): Promise<Image>;
   /** Delete an image, with all its variants. */
-  delete(imageId: string): Promise<void>;
+  delete(image: string | Image): Promise<void>;
   /** The bytes of an image or a variant. */
   download(picture: Variant, format?: string | null): Promise<Uint8Array>;
   /** The bytes of an image after some operations. The service does not store it. */

@@ -23,7 +23,7 @@ export class Operations<Then> {
   /** Multiply the distance of colours from mid-grey by `factor`, as `contrast()` does in CSS. 1 changes nothing. */
   contrast(factor: number): Then;
 
-  /** Cut out a `box` of `WxH` pixels, either at a `place` or, as `X,Y,WxH`, at `left` and `top`. The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, smart: where the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart` without one. The box is clipped to the image. */
+  /** Cut out a `box` of `WxH` pixels, either at a `place` or, as `X,Y,WxH`, at `left` and `top`. The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, smart: where the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart` without one or behind `autocrop`. The box is clipped to the image. */
   crop(width: number, height: number, options?: { left?: number | null; top?: number | null; place?: "centre" | "north" | "northeast" | "east" | "southeast" | "south" | "southwest" | "west" | "northwest" | "smart" | "focus" }): Then;
 
   /** Mirror vertically: swap top and bottom. */

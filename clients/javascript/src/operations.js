@@ -18,7 +18,8 @@ export class Operations {
   }
 
   /** Blur with a Gaussian whose standard deviation is `radius` pixels. Its tails are cut off below `cut` times the peak (default: 0.2, as in libvips). A lower cut is smoother and slower. */
-  blur(radius, { cut = 0.2 } = {}) {
+  blur(radius, given = {}) {
+    const { cut = 0.2 } = options("blur", given, "cut");
     return this.then_(step("blur", [radius, null], [cut, 0.2]));
   }
 
@@ -37,8 +38,9 @@ export class Operations {
     return this.then_(step("contrast", [factor, null]));
   }
 
-  /** Cut out a `box` of `WxH` pixels, either at a `place` or, as `X,Y,WxH`, at `left` and `top`. The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, smart: where the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart` without one. The box is clipped to the image. */
-  crop(width, height, { left = null, top = null, place = "centre" } = {}) {
+  /** Cut out a `box` of `WxH` pixels, either at a `place` or, as `X,Y,WxH`, at `left` and `top`. The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, smart: where the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart` without one or behind `autocrop`. The box is clipped to the image. */
+  crop(width, height, given = {}) {
+    const { left = null, top = null, place = "centre" } = options("crop", given, "left", "top", "place");
     return this.then_(step("crop", [left, null], [top, null], [box(width, height), null], [place, "centre"]));
   }
 
@@ -78,7 +80,8 @@ export class Operations {
   }
 
   /** Scale to a `box` of `WxH`, `Wx` or `xH` pixels. Enlarges only with `enlarge`. With the `fit` `inside` (default), the result is the largest size that fits into the box; with `outside`, the smallest that covers it. `cover` is `outside`, cropped to the box. `contain` is `inside`, padded to the box (transparent, or in the background's colour). `fill` takes both sides of the box and ignores the aspect ratio. An omitted side follows from the aspect ratio. */
-  resize(width = null, height = null, { fit = "inside", enlarge = false } = {}) {
+  resize(width = null, height = null, given = {}) {
+    const { fit = "inside", enlarge = false } = options("resize", given, "fit", "enlarge");
     return this.then_(step("resize", [box(width, height), null], [fit, "inside"], [enlarge ? "enlarge" : null, null]));
   }
 
@@ -103,9 +106,21 @@ export class Operations {
   }
 
   /** Lay the stored image `image_id` over this one, at a `place` (default: centre), with an `opacity` from 0 to 1. With a `scale` above 0 and up to 1, the watermark is as large as fits into that share of the image's width and height. Without a scale, it keeps its size, or shrinks to fit. */
-  watermark(image_id, { place = "centre", opacity = 1.0, scale = null } = {}) {
+  watermark(image_id, given = {}) {
+    const { place = "centre", opacity = 1.0, scale = null } = options("watermark", given, "place", "opacity", "scale");
     return this.then_(step("watermark", [image_id, null], [place, "centre"], [opacity, 1.0], [scale, null]));
   }
+}
+
+/** The options of an operation. Others would be ignored, and make another picture than was meant. */
+function options(operation, given, ...known) {
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(`${operation} takes options behind its arguments, such as { ${known[0]}: … }`);
+  }
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name)) throw new TypeError(`${operation} has no option ${name}; use ${known.join(", ")}`);
+  }
+  return given;
 }
 
 function box(width, height) {
@@ -116,11 +131,12 @@ function box(width, height) {
 function step(name, ...pairs) {
   const given = [...pairs];
   while (given.length && given.at(-1)[0] === given.at(-1)[1]) given.pop();
-  const texts = given.map(([value]) => value).filter((value) => value !== null && value !== undefined);
+  const texts = given.map(([value]) => value).filter((value) => value !== null);
   return texts.length ? `${name}=${texts.map(text).join(",")}` : name;
 }
 
 function text(value) {
+  if (value === undefined) throw new TypeError("an argument is missing");
   if (typeof value !== "number") return encodeURIComponent(value);
   if (!Number.isFinite(value)) throw new TypeError(`${value} is not a number for a picture`);
   return Number.isInteger(value) ? String(value) : value.toFixed(15).replace(/0+$/, "");

@@ -18,12 +18,20 @@ export async function sign(url, secret, { expires = null, widths = [], presets =
   if (widths.length) ends.push(`widths=${widths.join(",")}`);
   if (presets.length) ends.push(`presets=${presets.join(",")}`);
   ends.push(`key=${key[1]}`);
-  if (expires !== null) ends.push(`expires=${expires instanceof Date ? Math.floor(expires / 1000) : expires}`);
+  if (expires !== null) ends.push(`expires=${seconds(expires)}`);
   const signed = `${target}${target.includes("?") ? "&" : "?"}${ends.join("&")}`;
   let text = signed.replace(/^\/(?:v1\/)?transform\?/, "/v1/transform?").replace(/^\/(?:v1\/)?images?\//, "/v1/images/");
   if (widths.length) text = covered(text, /([?&](?:thumb|w|width)=)[^&]*/g, "width");
   if (presets.length) text = covered(text, /([?&]preset=)[^&]*/g, "preset");
   return `${base}${signed}&signature=${await hmac(key[2], text)}`;
+}
+
+function seconds(expires) {
+  const found = expires instanceof Date ? Math.floor(expires / 1000) : expires;
+  if (!Number.isInteger(found) || found * 1000 <= Date.now()) {
+    throw new TypeError(`expires: ${expires} is no time in the future; use new Date(Date.now() + 3_600_000), for example`);
+  }
+  return found;
 }
 
 function covered(text, pattern, what) {

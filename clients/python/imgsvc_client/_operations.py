@@ -87,7 +87,7 @@ class Operations(Generic[Then]):
 
         The place is centre (default), north, northeast, east, southeast, south, southwest, west, northwest, smart:
         where the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart`
-        without one. The box is clipped to the image.
+        without one or behind `autocrop`. The box is clipped to the image.
         """
         return self._then(_step("crop", (left, None), (top, None), (_box(width, height), None), (place, "centre")))
 

@@ -1,7 +1,9 @@
 """Requests and their answers, for both clients, which only send them."""
 
+import io
 import json
 import random
+import re
 import secrets
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ _RETRIED = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 _REFUSED = frozenset({429, 503})
 """Those of them after which it has not arrived."""
+_IMAGE_ID = re.compile("[0-9a-f]{32}")
 _LONGEST_PAUSE = 30.0
 CHUNK = 64 * 1024
 File = Path | str | bytes | BinaryIO
@@ -135,19 +138,44 @@ def labels(
     alt: str | None,
     tags: Sequence[str] | None,
     metadata: Mapping[str, Any] | None,
-    focus: Focus | tuple[float, float] | None,
+    focus: Focus | Mapping[str, float] | Sequence[float] | None,
     ttl: int | None,
 ) -> dict[str, str | None]:
     """What an upload says about an image, as fields of a form."""
-    x, y = (focus.x, focus.y) if isinstance(focus, Focus) else focus or (None, None)
+    point = None if focus is None else pair(focus)
     return {
         "title": title,
         "alt": alt,
-        "tags": None if tags is None else ",".join(map(_tag, tags)),
+        "tags": None if tags is None else ",".join(map(_tag, _listed(tags))),
         "metadata": None if metadata is None else json.dumps(metadata, ensure_ascii=False, separators=(",", ":")),
-        "focus": None if x is None else f"{x},{y}",
+        "focus": None if point is None else f"{point[0]},{point[1]}",
         "ttl": None if ttl is None else str(ttl),
     }
+
+
+def pair(focus: Focus | Mapping[str, float] | Sequence[float]) -> tuple[float, float]:
+    """A focal point in any of its forms. Raises ValueError for anything else."""
+    try:
+        if isinstance(focus, Focus):
+            return focus.x, focus.y
+        x, y = (focus["x"], focus["y"]) if isinstance(focus, Mapping) else focus
+        return float(x), float(y)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{focus!r} is not a focal point; write it as (0.3, 0.6)") from error
+
+
+def image_id(image: object) -> str:
+    """The ID of an image, which may be the image itself. Raises ValueError for anything else."""
+    found = str(getattr(image, "image_id", image))
+    if not _IMAGE_ID.fullmatch(found):
+        raise ValueError(f"{found[:64]!r} is not an image or the ID of one")
+    return found
+
+
+def _listed(tags: Sequence[str]) -> Sequence[str]:
+    if isinstance(tags, str):
+        raise ValueError(f"tags is a list, such as [{tags!r}]")  # noqa: TRY004
+    return tags
 
 
 def _tag(text: str) -> str:
@@ -172,7 +200,7 @@ def listed(limit: int, cursor: str | None, filters: Mapping[str, object]) -> Req
 
 def posted(method: str, path: str, values: Mapping[str, Any], *, repeats: bool = True) -> Request:
     """A request with JSON."""
-    body = json.dumps({name: _json(value) for name, value in values.items()}).encode()
+    body = json.dumps({name: _json(name, value) for name, value in values.items()}).encode()
     return Request(method, path, {"Content-Type": "application/json"}, body, repeats=repeats)
 
 
@@ -182,11 +210,11 @@ def _text(value: object) -> str:
     return str(value) if isinstance(value, str | int) else ",".join(map(str, value))  # type: ignore[call-overload]
 
 
-def _json(value: Any) -> Any:
+def _json(name: str, value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
-    if isinstance(value, Focus):
-        return {"x": value.x, "y": value.y}
+    if name == "focus" and value is not None:
+        return dict(zip("xy", pair(value), strict=True))
     return list(value) if isinstance(value, tuple | set | frozenset) else value
 
 
@@ -224,6 +252,8 @@ def _size(file: File) -> int | None:
         return len(file)
     if isinstance(file, Path | str):
         return Path(file).stat().st_size
+    if isinstance(file, io.TextIOBase):
+        raise ValueError("the file is open as text; open it with mode 'rb'")  # noqa: TRY004
     if not file.seekable():
         return None
     begin = file.tell()

@@ -53,7 +53,7 @@ class AsyncClient:
         alt: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
-        focus: Focus | tuple[float, float] | None = None,
+        focus: Focus | Mapping[str, float] | Sequence[float] | None = None,
         ttl: int | None = None,
         space: str | None = None,
         visibility: str | None = None,
@@ -66,11 +66,11 @@ class AsyncClient:
 
     def image(self, image_id: str) -> Variant:
         """A stored image by its ID, for URLs. Sends nothing."""
-        return Variant(f"{self._context.base}/images/{image_id}", secret=self._context.secret)
+        return Variant(f"{self._context.base}/images/{requests.image_id(image_id)}", secret=self._context.secret)
 
-    async def info(self, image_id: str) -> ImageDetails:
-        """All that is known about an image."""
-        answer = await self._transport.send(requests.Request("GET", f"/images/{image_id}/info"))
+    async def info(self, image: Image | str) -> ImageDetails:
+        """All that is known about an image, or that with an ID."""
+        answer = await self._transport.send(requests.Request("GET", f"/images/{requests.image_id(image)}/info"))
         return ImageDetails.read(json.loads(answer), self._context)
 
     async def images(
@@ -111,14 +111,14 @@ class AsyncClient:
             if (cursor := answer["cursor"]) is None:
                 return
 
-    async def change(self, image_id: str, **values: Any) -> Image:
+    async def change(self, image: Image | str, **values: Any) -> Image:
         """Change `title`, `alt`, `tags`, `metadata`, `focus`, `expires_at`, `original_filename` or `visibility`."""
-        answer = await self._transport.send(requests.posted("PATCH", f"/images/{image_id}", values))
+        answer = await self._transport.send(requests.posted("PATCH", f"/images/{requests.image_id(image)}", values))
         return Image.read(json.loads(answer), self._context)
 
-    async def delete(self, image_id: str) -> None:
+    async def delete(self, image: Image | str) -> None:
         """Delete an image, with all its variants."""
-        await self._transport.send(requests.Request("DELETE", f"/images/{image_id}"))
+        await self._transport.send(requests.Request("DELETE", f"/images/{requests.image_id(image)}"))
 
     async def download(self, picture: Image | Variant, format: str | None = None) -> bytes:  # noqa: A002
         """The bytes of an image or a variant."""

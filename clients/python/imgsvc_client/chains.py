@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from urllib.parse import quote
 
 from imgsvc_client import markup
@@ -38,6 +38,9 @@ class Variant(Operations["Variant"]):
     def _then(self, step: str) -> "Variant":
         return replace(self, chain=self.chain._then(step))
 
+    def __str__(self) -> str:
+        return self.url()
+
     def url(
         self,
         format: str | None = None,  # noqa: A002
@@ -60,7 +63,7 @@ class Variant(Operations["Variant"]):
         self,
         format: str | None = None,  # noqa: A002
         *,
-        expires: datetime | int | None = None,
+        expires: datetime | timedelta | int | None = None,
         width: int | None = None,
         widths: Sequence[int] = (),
     ) -> str:

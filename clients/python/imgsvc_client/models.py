@@ -1,13 +1,14 @@
 """What the service answers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 from urllib.parse import urlsplit
 
 from imgsvc_client._operations import Operations
 from imgsvc_client.chains import Variant
+from imgsvc_client.markup import Html
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,22 @@ class Image(Operations[Variant]):
     def url(self, format: str | None = None, *, download: str | bool | None = None) -> str:  # noqa: A002
         """The URL of the original, or of the image in another format."""
         return self.variant.url(format, download=download)
+
+    def signed_url(self, format: str | None = None, *, expires: datetime | timedelta | int | None = None) -> str:  # noqa: A002
+        """A signed URL of the original, or of the image in another format."""
+        return self.variant.signed_url(format, expires=expires)
+
+    def srcset(self, widths: Sequence[int], format: str | None = None) -> str:  # noqa: A002
+        """The value of `srcset`, for widths in pixels."""
+        return self.variant.srcset(widths, format)
+
+    def img(self, widths: Sequence[int] = (), format: str | None = None, **attributes: str) -> Html:  # noqa: A002
+        """An `<img>` with these attributes."""
+        return self.variant.img(widths, format, **attributes)
+
+    def picture(self, widths: Sequence[int], **attributes: str) -> Html:
+        """A `<picture>` with these attributes of its `<img>`."""
+        return self.variant.picture(widths, **attributes)
 
     @classmethod
     def read(cls, answer: Mapping[str, Any], context: Context) -> Self:

@@ -5,7 +5,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 _SECRET = re.compile(r"sk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})")
 _PICTURE = re.compile(r"(?P<base>.*?)(?P<target>/(?:v1/)?(?:images?/[^/?]+(?:\?.*)?|transform\?.*))")
@@ -18,14 +18,15 @@ def sign(
     url: str,
     secret: str,
     *,
-    expires: datetime | int | None = None,
+    expires: datetime | timedelta | int | None = None,
     widths: Sequence[int] = (),
     presets: Sequence[str] = (),
 ) -> str:
     """The signed URL of a picture.
 
-    `expires` is a moment, or in seconds since 1970; None: the URL works as long as the key. With `widths`, viewers may
-    replace the width in the URL (`w`, `width` or `thumb`) by one of these; with `presets`, the preset.
+    `expires` is a moment, a time from now, or in seconds since 1970; None: the URL works as long as the key. With
+    `widths`, viewers may replace the width in the URL (`w`, `width` or `thumb`) by one of these; with `presets`, the
+    preset.
     Raises ValueError if the URL or the secret is not valid.
     """
     key, match = _SECRET.fullmatch(secret.strip()), _PICTURE.fullmatch(url)
@@ -38,7 +39,7 @@ def sign(
     target = match["target"]
     ends = [*_ladder("widths", widths), *_ladder("presets", presets), f"key={key[1]}"]
     if expires is not None:
-        ends.append(f"expires={int(expires.timestamp()) if isinstance(expires, datetime) else expires}")
+        ends.append(f"expires={_seconds(expires)}")
     signed = target + ("&" if "?" in target else "?") + "&".join(ends)
     text = re.sub(r"^/(?:v1/)?images?/", "/v1/images/", re.sub(r"^/(?:v1/)?transform\?", "/v1/transform?", signed))
     for name, covered, pattern in (("width", widths, _WIDTH), ("preset", presets, _PRESET)):
@@ -48,6 +49,20 @@ def sign(
                 raise ValueError(f"the URL needs one {name}, since the signature is for several")
     digest = hmac.digest(key[2].encode(), text.encode(), hashlib.sha256)
     return f"{match['base']}{signed}&signature={base64.urlsafe_b64encode(digest).decode().rstrip('=')}"
+
+
+def _seconds(expires: datetime | timedelta | int) -> int:
+    """Seconds since 1970. Raises ValueError for what is no time, or has passed."""
+    now = datetime.now(UTC)
+    if isinstance(expires, timedelta):
+        expires = now + expires
+    if isinstance(expires, datetime):
+        if expires.tzinfo is None:
+            raise ValueError(f"expires={expires} has no time zone; use datetime.now(UTC) + timedelta(hours=1)")
+        expires = int(expires.timestamp())
+    if not isinstance(expires, int) or expires <= now.timestamp():
+        raise ValueError(f"expires={expires!r} is no time in the future; use timedelta(hours=1), for example")
+    return expires
 
 
 def _ladder(name: str, values: Sequence[object]) -> list[str]:

@@ -53,7 +53,7 @@ class Client:
         alt: str | None = None,
         tags: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
-        focus: Focus | tuple[float, float] | None = None,
+        focus: Focus | Mapping[str, float] | Sequence[float] | None = None,
         ttl: int | None = None,
         space: str | None = None,
         visibility: str | None = None,
@@ -66,11 +66,11 @@ class Client:
 
     def image(self, image_id: str) -> Variant:
         """A stored image by its ID, for URLs. Sends nothing."""
-        return Variant(f"{self._context.base}/images/{image_id}", secret=self._context.secret)
+        return Variant(f"{self._context.base}/images/{requests.image_id(image_id)}", secret=self._context.secret)
 
-    def info(self, image_id: str) -> ImageDetails:
-        """All that is known about an image."""
-        answer = self._transport.send(requests.Request("GET", f"/images/{image_id}/info"))
+    def info(self, image: Image | str) -> ImageDetails:
+        """All that is known about an image, or that with an ID."""
+        answer = self._transport.send(requests.Request("GET", f"/images/{requests.image_id(image)}/info"))
         return ImageDetails.read(json.loads(answer), self._context)
 
     def images(
@@ -111,14 +111,14 @@ class Client:
             if (cursor := answer["cursor"]) is None:
                 return
 
-    def change(self, image_id: str, **values: Any) -> Image:
+    def change(self, image: Image | str, **values: Any) -> Image:
         """Change `title`, `alt`, `tags`, `metadata`, `focus`, `expires_at`, `original_filename` or `visibility`."""
-        answer = self._transport.send(requests.posted("PATCH", f"/images/{image_id}", values))
+        answer = self._transport.send(requests.posted("PATCH", f"/images/{requests.image_id(image)}", values))
         return Image.read(json.loads(answer), self._context)
 
-    def delete(self, image_id: str) -> None:
+    def delete(self, image: Image | str) -> None:
         """Delete an image, with all its variants."""
-        self._transport.send(requests.Request("DELETE", f"/images/{image_id}"))
+        self._transport.send(requests.Request("DELETE", f"/images/{requests.image_id(image)}"))
 
     def download(self, picture: Image | Variant, format: str | None = None) -> bytes:  # noqa: A002
         """The bytes of an image or a variant."""
