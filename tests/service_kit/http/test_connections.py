@@ -95,7 +95,7 @@ async def serving(spool: Spool, **options: float) -> AsyncIterator[Serving]:
             await response.write(bytes(65536))
 
     async def upload(request: web.Request) -> web.Response:
-        async with read_form(request, spool, settings, ("image", "url")) as form:
+        async with read_form(request, spool, settings, ("image", "url"), urlencoded=True) as form:
             return web.json_response({"bytes": form.file.bytes if form.file else None})
 
     app = web.Application()
