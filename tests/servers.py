@@ -21,6 +21,8 @@ from service_kit.processes.memory import resident_bytes
 
 __all__ = ["ROOT", "await_port", "free_port"]
 
+PACKAGES = ("imaging", "service_kit", "pages", "storage_service", "transform_service", "jobs_service", "imgsvc")
+"""Of the service."""
 IN_CI = bool(os.environ.get("CI"))
 
 
@@ -257,15 +259,7 @@ def serve(folder: Path, prefix: tuple[str, ...] = (), **environment: str) -> Ite
 @contextmanager
 def serve_with_format(folder: Path, code: str, **environment: str) -> Iterator[Served]:
     """Run `imgsvc serve` from a copy of the packages in `folder`, with `code` as one more file for a format."""
-    for package in (
-        "imaging",
-        "service_kit",
-        "pages",
-        "storage_service",
-        "transform_service",
-        "jobs_service",
-        "imgsvc",
-    ):
+    for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "imaging" / "formats" / "toy.py").write_text(code)
     with serve(folder / "run", (), PYTHONPATH=str(folder), **environment) as served:

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import ROOT
+from tests.servers import PACKAGES, ROOT
 
-PACKAGES = ("imaging", "service_kit", "pages", "storage_service", "transform_service", "jobs_service", "imgsvc")
 WORKER_ROOMS = ("imaging.pixels", "transform_service.rendering")
 LIBRARIES = ("pyvips", "simplejpeg")
 PROGRAMS = ("imgsvc.serve", "imgsvc.cli", "storage_service.__main__", "transform_service.__main__")

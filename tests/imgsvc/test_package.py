@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path
 
 from imgsvc import __version__
-from tests.servers import ROOT
+from tests.servers import PACKAGES, ROOT
 
 
 def test_the_wheel_is_complete_and_runs(tmp_path: Path) -> None:
@@ -17,16 +17,9 @@ def test_the_wheel_is_complete_and_runs(tmp_path: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         packed = set(archive.namelist())
         archive.extractall(tmp_path / "installed")
-    for package in (
-        "imaging",
-        "service_kit",
-        "pages",
-        "storage_service",
-        "transform_service",
-        "jobs_service",
-        "imgsvc",
-    ):
-        wanted = [file.relative_to(ROOT) for kind in ("py", "sql") for file in (ROOT / package).rglob(f"*.{kind}")]
+    for package in PACKAGES:
+        kinds = ("py", "sql", "html", "css", "js", "json", "svg")
+        wanted = [file.relative_to(ROOT) for kind in kinds for file in (ROOT / package).rglob(f"*.{kind}")]
         assert {str(file) for file in wanted} <= packed
     assert not any("Dockerfile" in name or name.startswith("tests") for name in packed)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}

@@ -7,9 +7,8 @@ import aiohttp
 import pytest
 
 from tests import pictures
-from tests.servers import ROOT, Served, serve
+from tests.servers import PACKAGES, ROOT, Served, serve
 
-PACKAGES = ("imaging", "service_kit", "pages", "storage_service", "transform_service", "jobs_service", "imgsvc")
 FORMAT = '''
 """Grey pixels as text. A file that begins with a certain pixel crashes the process that scales it while decoding."""
 

@@ -2,7 +2,7 @@
 
 from imgsvc_client.chains import Chain, Variant
 from imgsvc_client.errors import ApiError, ConnectionFailed, ImgsvcError
-from imgsvc_client.models import Focus, Image, ImageDetails, Space, UploadToken
+from imgsvc_client.models import Focus, Image, ImageDetails, UploadToken
 from imgsvc_client.signing import sign
 from imgsvc_client.sync_client import Client
 
@@ -15,7 +15,6 @@ __all__ = [
     "Image",
     "ImageDetails",
     "ImgsvcError",
-    "Space",
     "UploadToken",
     "Variant",
     "sign",

@@ -133,18 +133,6 @@ class UploadToken:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Space:
-    """A space, what it has and what it may have; None: no limit."""
-
-    space: str
-    bytes: int
-    images: int
-    max_bytes: int | None
-    max_images: int | None
-    max_uploads_per_minute: int | None
-
-
 def base_of(url: str) -> str:
     """The URL of version 1 of the API, for the URL of a service. Raises ValueError for anything else."""
     parts = urlsplit(url)

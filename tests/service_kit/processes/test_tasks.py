@@ -8,9 +8,7 @@ from typing import Any
 import pytest
 
 from service_kit.processes.worker import Task
-from tests.servers import ROOT
-
-PACKAGES = ("imaging", "service_kit", "pages", "storage_service", "transform_service", "jobs_service", "imgsvc")
+from tests.servers import PACKAGES, ROOT
 
 
 def _tasks() -> dict[str, Task[Any]]:
