@@ -11,10 +11,12 @@ from datetime import UTC, datetime, timedelta
 from service_kit.errors import ServiceError
 from storage_service.metadata.base import COLUMNS, ImageRecord, MetadataStore, Position, Statement
 
-_WORD = re.compile(r"[^\W_]+")
+_CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
+"""Chinese and Japanese have no spaces between words, so each character counts as one."""
 FOUND_BY = frozenset({"alt", "original_filename", "tags", "title"})
 """Columns with words."""
-MOST_WORDS = 8
+MOST_WORDS = 16
 _LONGEST_WORD, _MOST_TERMS, _MOST_COMPLETIONS = 64, 256, 20
 _TAG = "#"
 """In front of a tag. No word begins with it."""
@@ -138,7 +140,8 @@ class _Sought:
 def _sought(filters: Filters) -> list[_Sought]:
     words = _words(filters.words)[:MOST_WORDS]
     tags = [_Sought((_TAG + _folded(tag)).encode()) for tag in filters.tags]
-    return [*tags, *(_Sought(word.encode(), is_whole=word is not words[-1]) for word in words)]
+    begun = [_Sought(word.encode(), is_whole=False) for word in words[-1:]]
+    return [*tags, *(_Sought(word.encode()) for word in words[:-1]), *begun]
 
 
 async def _rarest_first(metadata: MetadataStore, space: str | None, sought: list[_Sought]) -> list[_Sought]:
@@ -202,7 +205,7 @@ def _position(record: ImageRecord) -> Position:
 
 def added_terms(record: ImageRecord) -> list[Statement]:
     """The statements that make an image found by its words and tags."""
-    terms = [_encoded(term) for term in _terms(record)]
+    terms = [term.encode() for term in _terms(record)]
     statements: list[Statement] = []
     while terms:
         number = next(size for size in _TOGETHER if size <= len(terms))
@@ -245,10 +248,6 @@ def _folded(text: str) -> str:
     """The same for all spellings: without accents, which people leave out, and in lower case."""
     plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
     return plain.casefold()
-
-
-def _encoded(term: str) -> bytes:
-    return term.encode()
 
 
 async def forget_deleted(metadata: MetadataStore) -> None:

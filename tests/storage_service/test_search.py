@@ -38,6 +38,7 @@ async def test_words_are_found_in_every_text_in_any_spelling_and_order(store: Me
         labelled(2, "b", "Summer Holiday"),
         labelled(3, "c", alt="A red car, parked"),
         labelled(4, "d", original_filename="IMG_2041-Große.JPG"),
+        labelled(5, "東京タワーの夜景"),
     )
     for words, titles in (
         ("cafe", {"Café in Zürich"}),
@@ -50,7 +51,11 @@ async def test_words_are_found_in_every_text_in_any_spelling_and_order(store: Me
         ("red holiday", set()),
         ("zur", {"Café in Zürich"}),
         ("zur cafe", set()),
-        ("!?", {"Café in Zürich", "b", "c", "d"}),
+        ("夜景", {"東京タワーの夜景"}),
+        ("タワー 東京", {"東京タワーの夜景"}),
+        ("京都", set()),
+        ("red red", {"c"}),
+        ("!?", {"Café in Zürich", "b", "c", "d", "東京タワーの夜景"}),
     ):
         assert await found(store, words=words) == titles, words
 
