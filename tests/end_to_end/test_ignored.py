@@ -147,3 +147,11 @@ async def test_what_means_nothing_is_accepted_everywhere(service: Service, image
     for path in ("/v1/images?limit=1&{}", "/v1/images/{}/info?{}", "/v1/images/{}?{}", "/v1/images/{}.png?{}"):
         status, body, _ = await service.get(path.format(*[image_id] * (path.count("{}") - 1), query))
         assert status == 200, body
+
+
+async def test_empty_fields_beside_a_file_mean_nothing(service: Service) -> None:
+    """A form in a page sends all of its fields."""
+    form = aiohttp.FormData({"url": "", "image_id": ""})
+    form.add_field("image", GOOD, filename="a.jpg")
+    async with service.http.post(f"{service.url}/v1/transform?thumb=10", data=form) as response:
+        assert response.status == 200, await response.text()

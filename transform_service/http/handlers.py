@@ -166,9 +166,9 @@ async def transform_posted(request: web.Request) -> web.StreamResponse:
                     request, request.app[SPOOL], request.app[SETTINGS], request.app[SOURCES].keys(), urlencoded=True
                 )
             )
-        given: dict[str, str | Spooled] = {name: text for name, text in form.texts.items() if text}
-        if form.file:
-            given[FILE_FIELD] = form.file
+        given: dict[str, str | Spooled] = {**form.texts}
+        if form.file:  # a form in a page sends all of its fields
+            given = {name: text for name, text in form.texts.items() if text} | {FILE_FIELD: form.file}
         name, value = _one_source(given, request.app[SOURCES].keys())
         return await _respond(request, name, value, chain)
 
