@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 from service_kit.access import Identity, Visibility
 from storage_service.audit import Action, AuditTrail
 from storage_service.library import Library
-from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge
+from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Statement
 from storage_service.purging import Purger, announcement
-from storage_service.search import FOUND_BY, changed_terms, updated
+from storage_service.terms import FOUND_BY, changed_terms
 
 _UNSEEN = frozenset({"original_filename", "title", "alt", "tags", "metadata"})
 """Columns that change no picture."""
@@ -55,7 +55,7 @@ class Changes:
 
     async def _change(self, before: ImageRecord, columns: Mapping[str, object], by: Identity, now: datetime) -> bool:
         """Write new values of columns, unless the words by which the image is found have changed since `before`."""
-        statements = [updated(before, columns)]
+        statements = [_updated(before, columns)]
         if not FOUND_BY.isdisjoint(columns):
             statements += changed_terms(before.model_copy(update=columns))
         if not _UNSEEN.issuperset(columns):
@@ -67,3 +67,15 @@ class Changes:
         except asyncio.CancelledError:
             self._purger.look_soon()
             raise
+
+
+def _updated(before: ImageRecord, columns: Mapping[str, object]) -> Statement:
+    """The statement that writes new values of columns. It changes nothing if somebody has changed the words meanwhile.
+
+    Otherwise the terms of one change would replace those of the other.
+    """
+    changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 2))
+    words = [] if FOUND_BY.isdisjoint(columns) else sorted(FOUND_BY)
+    same = "".join(f" AND {name} = ${number}" for number, name in enumerate(words, len(columns) + 2))
+    values = (before.image_id, *columns.values(), *(getattr(before, name) for name in words))
+    return (f"UPDATE images SET {changes} WHERE image_id = $1 AND deleted_at IS NULL{same}", *values)  # noqa: S608

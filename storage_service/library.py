@@ -31,7 +31,8 @@ from storage_service.blobs import BlobMissing, Blobs
 from storage_service.derived import Derived
 from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Position
 from storage_service.purging import Purger, first_round
-from storage_service.search import Filters, Page, added_terms, forget_deleted, search
+from storage_service.search import Filters, Page, search
+from storage_service.terms import added_terms, forget_deleted
 from storage_service.usage import Usage
 from storage_service.validation import Validator
 

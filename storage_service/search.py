@@ -1,27 +1,14 @@
-"""Finds images: by words and tags, and by what is known about them."""
+"""Finds images by their terms and facts."""
 
-import contextlib
-import json
-import re
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from service_kit.errors import ServiceError
-from storage_service.metadata.base import COLUMNS, ImageRecord, MetadataStore, Position, Statement
+from storage_service.metadata.base import COLUMNS, ImageRecord, MetadataStore, Position
+from storage_service.terms import tag_term, words_in
 
-_CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_CJK}]|[^\W_{_CJK}]+")
-"""Chinese and Japanese have no spaces between words, so each character counts as one."""
-FOUND_BY = frozenset({"alt", "original_filename", "tags", "title"})
-"""Columns with words."""
 MOST_WORDS = 16
-_LONGEST_WORD, _MOST_TERMS, _MOST_COMPLETIONS = 64, 256, 20
-_TAG = "#"
-"""In front of a tag. No word begins with it."""
-_TOGETHER = (64, 16, 4, 1)
-"""How many terms a statement adds. Few different statements, since connections keep their plans."""
+_MOST_COMPLETIONS = 20
 _COLUMNS = ", ".join(f"images.{name}" for name in COLUMNS)
 _NEWEST = "ORDER BY created_at DESC, image_id DESC"
 _MOST_CANDIDATES, _COUNTED = 2500, 2000
@@ -29,8 +16,6 @@ _LAST = b"\xff"
 """Behind all characters in UTF-8."""
 _ONE_BY_ONE = "LIMIT 1 OFFSET 0"
 """Makes PostgreSQL look at one candidate after the other, in their order, instead of joining all of them first."""
-_FORGET_DELETED = "DELETE FROM terms WHERE image_id IN (SELECT image_id FROM images WHERE deleted_at >= $1)"
-_LATELY = timedelta(days=7)
 
 
 def _completions(within: str) -> str:
@@ -138,8 +123,8 @@ class _Sought:
 
 
 def _sought(filters: Filters) -> list[_Sought]:
-    words = _words(filters.words)[:MOST_WORDS]
-    tags = [_Sought((_TAG + _folded(tag)).encode()) for tag in filters.tags]
+    words = words_in(filters.words)[:MOST_WORDS]
+    tags = [_Sought(tag_term(tag).encode()) for tag in filters.tags]
     begun = [_Sought(word.encode(), is_whole=False) for word in words[-1:]]
     return [*tags, *(_Sought(word.encode()) for word in words[:-1]), *begun]
 
@@ -201,61 +186,3 @@ def _place(value: object, values: list[object]) -> str:
 
 def _position(record: ImageRecord) -> Position:
     return Position(record.created_at, record.image_id)
-
-
-def added_terms(record: ImageRecord) -> list[Statement]:
-    """The statements that make an image found by its words and tags."""
-    terms = [term.encode() for term in _terms(record)]
-    statements: list[Statement] = []
-    while terms:
-        number = next(size for size in _TOGETHER if size <= len(terms))
-        rows = ", ".join(f"(${place + 4}, $1, $2, $3)" for place in range(number))
-        statement = f"INSERT INTO terms (term, created_at, image_id, space) VALUES {rows}"  # noqa: S608  # numbers only
-        statements.append((statement, record.created_at, record.image_id, record.space, *terms[:number]))
-        terms = terms[number:]
-    return statements
-
-
-def updated(before: ImageRecord, columns: Mapping[str, object]) -> Statement:
-    """The statement that writes new values of columns. It changes nothing if somebody has changed the words meanwhile.
-
-    Otherwise the terms of one change would replace those of the other.
-    """
-    values: list[object] = [before.image_id]
-    changes = ", ".join(f"{name} = {_place(value, values)}" for name, value in columns.items())
-    words = [] if FOUND_BY.isdisjoint(columns) else sorted(FOUND_BY)
-    same = "".join(f" AND {name} = {_place(getattr(before, name), values)}" for name in words)
-    return (f"UPDATE images SET {changes} WHERE image_id = $1 AND deleted_at IS NULL{same}", *values)  # noqa: S608
-
-
-def changed_terms(record: ImageRecord) -> list[Statement]:
-    """The statements after which an image is found by the words and tags that it has now."""
-    return [("DELETE FROM terms WHERE image_id = $1", record.image_id), *added_terms(record)]
-
-
-def _terms(record: ImageRecord) -> list[str]:
-    tags = json.loads(record.tags)
-    words = _words(" ".join([record.title, record.original_filename, record.alt, *tags]))
-    found = [*(_TAG + _folded(tag) for tag in tags), *words]
-    return list(dict.fromkeys(found))[:_MOST_TERMS]
-
-
-def _words(text: str) -> list[str]:
-    return [word[:_LONGEST_WORD] for word in _WORD.findall(_folded(text))]
-
-
-def _folded(text: str) -> str:
-    """The same for all spellings: without accents, which people leave out, and in lower case."""
-    plain = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
-    return plain.casefold()
-
-
-async def forget_deleted(metadata: MetadataStore) -> None:
-    """Remove the terms of images that a service of an older version deleted lately, during an update."""
-    with contextlib.suppress(ServiceError):  # it is not worth a failed sweep
-        await metadata.change(_FORGET_DELETED, datetime.now(UTC) - _LATELY)
-
-
-def words_in(text: str) -> int:
-    """How many words a search has."""
-    return len(_words(text))

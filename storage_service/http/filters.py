@@ -12,7 +12,8 @@ from service_kit.errors import BadRequest, NotAcceptable
 from service_kit.http import queries
 from service_kit.http.endpoints import Parameter
 from storage_service.http.images import FormatName
-from storage_service.search import MOST_WORDS, Filters, words_in
+from storage_service.search import MOST_WORDS, Filters
+from storage_service.terms import words_in
 
 _MOST_TAGS, _LONGEST = 10, 1_000_000
 _Side = Annotated[int, Field(ge=1, le=_LONGEST)]
@@ -41,7 +42,7 @@ def filters_in(given: Mapping[str, str], space: str | None) -> Filters:
         raise BadRequest(f"tags={given['tags'][:64]!r} has {len(tags)} tags; use at most {_MOST_TAGS}")
     if "q" in given and not words_in(given["q"]):
         raise BadRequest(f"q={given['q'][:64]!r} has no words; leave q out to list everything")
-    if words_in(given.get("q", "")) > MOST_WORDS:
+    if len(words_in(given.get("q", ""))) > MOST_WORDS:
         raise BadRequest(f"q={given['q'][:64]!r} has too many words; use at most {MOST_WORDS}")
     visibility = given.get("visibility")
     if visibility is not None and visibility not in {*Visibility}:

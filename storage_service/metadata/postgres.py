@@ -48,7 +48,7 @@ _STEP_SECONDS = 1.5  # to connect, and for each statement of a transaction
 _START_SECONDS, _AGAIN_SECONDS = 20.0, 0.25  # below gunicorn's timeout for a worker that does not serve yet (30 s)
 _LOCK_SECONDS = 30.0  # while content is being stored: as long as an object store may take (blobs.py)
 _TABLE_MILLISECONDS = 500  # for the lock on a table to migrate: well below the time limit of the queries behind it
-_STATEMENTS = 100  # prepared statements that a connection keeps: more than there are here
+_STATEMENTS = 100  # prepared statements that a connection keeps; those of searches and changes vary
 _MIGRATION_LOCK, _FIRST_KEY_LOCK = 0x1A6E5EC, 0x1A6E5ED
 _MISTAKES = (
     asyncpg.InvalidAuthorizationSpecificationError,

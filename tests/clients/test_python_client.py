@@ -258,8 +258,8 @@ def test_mistakes_are_explained_before_anything_is_sent(tmp_path: Path) -> None:
             (lambda: client.upload(PHOTO, tags=["a,b"]), "has a comma"),
             (lambda: client.upload(PHOTO, focus=(1,)), "is not a focal point"),
             (lambda: client.upload(as_text), "open it with mode 'rb'"),
-            (lambda: picture.signed_url(expires=3600), "is no time in the future"),
-            (lambda: picture.signed_url(expires="1h"), "is no time in the future"),
+            (lambda: picture.signed_url(expires=3600), "is not a time in the future"),
+            (lambda: picture.signed_url(expires="1h"), "is not a time in the future"),
             (lambda: picture.signed_url(expires=datetime(2999, 1, 1)), "has no time zone"),  # noqa: DTZ001
         ):
             with pytest.raises(ValueError, match=re.escape(text)):

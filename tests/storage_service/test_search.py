@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from service_kit.ids import new_image_id
 from storage_service import search as search_module
 from storage_service.metadata.base import ImageRecord, MetadataStore, Position
-from storage_service.search import Filters, added_terms, changed_terms, search
+from storage_service.search import Filters, search
+from storage_service.terms import added_terms, changed_terms, forget_deleted
 from tests.storage_service.test_metadata import NOW, record
 
 
@@ -173,5 +174,5 @@ async def test_terms_of_images_that_an_older_version_deleted_are_removed(store: 
     kept, deleted = labelled(1, "kept"), labelled(2, "deleted")
     await add(store, kept, deleted)
     await store.change("UPDATE images SET deleted_at = $2 WHERE image_id = $1", deleted.image_id, datetime.now(UTC))
-    await search_module.forget_deleted(store)
+    await forget_deleted(store)
     assert await store.fetch("SELECT image_id FROM terms") == [(kept.image_id,)]

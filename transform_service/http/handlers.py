@@ -71,7 +71,7 @@ STORED = "image_id"
 """The source of overlays."""
 _CACHE_STATUS = {"miss": "imgsvc; fwd=miss", **dict.fromkeys(("hit", "waited", "stored"), "imgsvc; hit")}
 _CHANGING_SECONDS = 3600
-"""How long a client may keep a variant that depends on what is said about the image. Our own caches are told."""
+"""How long a client may keep a variant that depends on what is said about the image. Our own caches drop it at once."""
 _NOT_RENDERED = {"original": Outcome.FILE, "stored": Outcome.VARIANT}
 
 _ACCEPT = Parameter("Accept", "With the format `auto`: the formats that the client can show.")

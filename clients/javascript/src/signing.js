@@ -1,4 +1,4 @@
-// Signed URLs. For back ends: whoever has a signing secret can see all private images.
+// Signed URLs. Use this in back ends only: anyone with a signing secret can see all private images.
 
 const SECRET = /^sk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
 const PICTURE = /^(.*?)(\/(?:v1\/)?(?:images?\/[^/?]+(?:\?.*)?|transform\?.*))$/;
@@ -29,7 +29,7 @@ export async function sign(url, secret, { expires = null, widths = [], presets =
 function seconds(expires) {
   const found = expires instanceof Date ? Math.floor(expires / 1000) : expires;
   if (!Number.isInteger(found) || found * 1000 <= Date.now()) {
-    throw new TypeError(`expires: ${expires} is no time in the future; use new Date(Date.now() + 3_600_000), for example`);
+    throw new TypeError(`expires: ${expires} is not a time in the future; use new Date(Date.now() + 3_600_000), for example`);
   }
   return found;
 }

@@ -3,8 +3,8 @@
 const IMAGE = /^(?:(.*\/v1)\/images\/|\/)?([0-9a-f]{32})(?:\.([a-z]+))?(?:\?(.*))?$/;
 
 /**
- * The URL of a variant. `src` is the ID of an image or its URL, with or without operations (`ID?rotate=90`). What is
- * asked for comes after these operations; names that are no sizes are operations, too.
+ * The URL of a variant. `src` is the ID of an image or its URL, with or without operations (`ID?rotate=90`). The
+ * requested size comes after these operations; every other name is an operation, too.
  */
 export function variantUrl(src, service, { width, height, fit, quality, format, ...operations } = {}) {
   const match = IMAGE.exec(src);

@@ -52,7 +52,7 @@ def sign(
 
 
 def _seconds(expires: datetime | timedelta | int) -> int:
-    """Seconds since 1970. Raises ValueError for what is no time, or has passed."""
+    """Seconds since 1970. Raises ValueError if it is not a time in the future."""
     now = datetime.now(UTC)
     if isinstance(expires, timedelta):
         expires = now + expires
@@ -61,7 +61,7 @@ def _seconds(expires: datetime | timedelta | int) -> int:
             raise ValueError(f"expires={expires} has no time zone; use datetime.now(UTC) + timedelta(hours=1)")
         expires = int(expires.timestamp())
     if not isinstance(expires, int) or expires <= now.timestamp():
-        raise ValueError(f"expires={expires!r} is no time in the future; use timedelta(hours=1), for example")
+        raise ValueError(f"expires={expires!r} is not a time in the future; use timedelta(hours=1), for example")
     return expires
 
 

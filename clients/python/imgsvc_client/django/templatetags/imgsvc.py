@@ -1,6 +1,6 @@
 """Tags for templates: `{% load imgsvc %}`.
 
-Operations are written as in a URL, in their order; whatever is no operation is an attribute of the element:
+Write operations as in a URL, in their order. Every other name becomes an attribute of the element:
 
     {% imgsvc photo.image_id "webp" thumb=300 blur=2 %}
     {% imgsvc_picture photo.image_id widths="400,800" resize="1600x900,cover" alt=photo.title sizes="50vw" %}
