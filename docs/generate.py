@@ -8,8 +8,9 @@ from pathlib import Path
 from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
+from docs.chain_schema import chain_schema
 from docs.javascript_client import javascript_operations, javascript_types
-from docs.openapi import chain_schema, document
+from docs.openapi import document
 from docs.python_client import python_client, python_operations
 from docs.vectors import vectors
 from imgsvc.settings import ServeSettings

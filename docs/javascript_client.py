@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from docs.openapi import chain_schema
+from docs.chain_schema import chain_schema
 
 _JAVASCRIPT = """\
 // The operations. Written by `make docs` from the code of the service; do not edit.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from docs.openapi import chain_schema
+from docs.chain_schema import chain_schema
 
 _PYTHON_CLIENT = Path(__file__).parents[1] / "clients/python/imgsvc_client"
 _PYTHON = '''\

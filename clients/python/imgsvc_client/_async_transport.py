@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import aiohttp
 from yarl import URL
 
+from imgsvc_client import _forms as forms
 from imgsvc_client import _requests as requests
 from imgsvc_client.errors import ApiError, ConnectionFailed
 
@@ -26,7 +27,7 @@ class AsyncTransport:
             await self._session.close()
             self._session = None
 
-    async def send(self, request: requests.Request, progress: requests.Progress | None = None) -> bytes:
+    async def send(self, request: requests.Request, progress: forms.Progress | None = None) -> bytes:
         """The body of the response, after as many attempts as it takes. Raises ApiError and ConnectionFailed."""
         for attempt in range(self._retries + 1):
             try:
@@ -43,12 +44,12 @@ class AsyncTransport:
                 await asyncio.sleep(requests.pause(attempt, error))
         raise AssertionError
 
-    async def _try(self, request: requests.Request, progress: requests.Progress | None) -> bytes:
+    async def _try(self, request: requests.Request, progress: forms.Progress | None) -> bytes:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=self._timeout, auto_decompress=True)
         headers, body = {**self._headers, **request.headers}, request.body
-        sent: bytes | AsyncIterator[bytes] | None = body if not isinstance(body, requests.Upload) else None
-        if isinstance(body, requests.Upload):
+        sent: bytes | AsyncIterator[bytes] | None = body if not isinstance(body, forms.Upload) else None
+        if isinstance(body, forms.Upload):
             headers |= body.headers
             sent = _in_threads(body.counted(progress))
         url = URL(self._base + request.path, encoded=True)

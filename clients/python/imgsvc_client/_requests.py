@@ -1,17 +1,16 @@
 """Requests and their answers, for both clients, which only send them."""
 
-import io
 import json
 import random
 import re
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import quote, urlencode
 
+from imgsvc_client._forms import File, Upload, form
 from imgsvc_client.chains import Chain
 from imgsvc_client.errors import ApiError, from_response
 from imgsvc_client.models import Focus
@@ -22,62 +21,6 @@ _REFUSED = frozenset({429, 503})
 """Those of them after which it has not arrived."""
 _IMAGE_ID = re.compile("[0-9a-f]{32}")
 _LONGEST_PAUSE = 30.0
-CHUNK = 64 * 1024
-File = Path | str | bytes | BinaryIO
-Progress = Callable[[int, int | None], None]
-"""Called with the bytes of the body that were sent, and all of them; None if their number is unknown."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """The body of an upload: a form with texts and a file."""
-
-    head: bytes
-    file: File
-    tail: bytes
-    size: int | None
-    """Bytes of the file; None if that is unknown, since it cannot be sought."""
-
-    @property
-    def repeats(self) -> bool:
-        """Whether it can be sent again."""
-        return self.size is not None
-
-    def chunks(self) -> Iterator[bytes]:
-        """The body."""
-        yield self.head
-        if isinstance(self.file, bytes):
-            for start in range(0, len(self.file), CHUNK):
-                yield self.file[start : start + CHUNK]
-        elif isinstance(self.file, Path | str):
-            with Path(self.file).open("rb") as file:
-                while chunk := file.read(CHUNK):
-                    yield chunk
-        else:
-            if self.size is not None:
-                self.file.seek(-self.size, 2)
-            while chunk := self.file.read(CHUNK):
-                yield chunk
-        yield self.tail
-
-    def counted(self, progress: Progress | None) -> Iterator[bytes]:
-        """The body, while `progress` hears how much of it was taken."""
-        sent = 0
-        for chunk in self.chunks():
-            yield chunk
-            sent += len(chunk)
-            if progress:
-                progress(sent, self.length)
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """The headers about the body."""
-        return {} if self.length is None else {"Content-Length": str(self.length)}
-
-    @property
-    def length(self) -> int | None:
-        """Bytes of the body; None if that is unknown."""
-        return None if self.size is None else len(self.head) + self.size + len(self.tail)
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +69,10 @@ def upload(
     file: File, name: str | None, texts: Mapping[str, str | None], *, space: str | None, visibility: str | None
 ) -> Request:
     """The request that uploads a file, with a name that makes it safe to repeat."""
-    form = _form(file, _name(file, name), {key: text for key, text in texts.items() if text is not None})
+    body, content_type = form(file, name, {key: text for key, text in texts.items() if text is not None})
     query = _query({"space": space, "visibility": visibility})
-    headers = {"Content-Type": form[1], "Idempotency-Key": secrets.token_hex(16)}
-    return Request("POST", f"/images{query}", headers, form[0], repeats=form[0].repeats)
+    headers = {"Content-Type": content_type, "Idempotency-Key": secrets.token_hex(16)}
+    return Request("POST", f"/images{query}", headers, body, repeats=body.repeats)
 
 
 def labels(
@@ -187,9 +130,9 @@ def _tag(text: str) -> str:
 def transform(file: File, chain: Chain, fmt: str | None) -> Request:
     """The request that transforms a file without storing it."""
     pairs = [*chain.steps, *([f"format={fmt}"] if fmt else [])]
-    form = _form(file, _name(file, None), {})
+    body, content_type = form(file, None, {})
     query = f"?{'&'.join(pairs)}" if pairs else ""
-    return Request("POST", f"/transform{query}", {"Content-Type": form[1]}, form[0], repeats=form[0].repeats)
+    return Request("POST", f"/transform{query}", {"Content-Type": content_type}, body, repeats=body.repeats)
 
 
 def listed(limit: int, cursor: str | None, filters: Mapping[str, object]) -> Request:
@@ -221,42 +164,3 @@ def _json(name: str, value: Any) -> Any:
 def _query(given: Mapping[str, str | None]) -> str:
     named = {name: value for name, value in given.items() if value is not None}
     return f"?{urlencode(named, quote_via=quote)}" if named else ""
-
-
-def _name(file: File, name: str | None) -> str:
-    if name is not None:
-        return name
-    if isinstance(file, Path | str):
-        return Path(file).name
-    return Path(str(getattr(file, "name", "image"))).name
-
-
-def _form(file: File, name: str, texts: Mapping[str, str]) -> tuple[Upload, str]:
-    """A multipart form (RFC 7578), and its content type."""
-    boundary = secrets.token_hex(16)
-    quoted = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-    parts = [
-        f'--{boundary}\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{text}\r\n'
-        for field, text in texts.items()
-    ]
-    parts.append(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{quoted}"\r\n'
-        "Content-Type: application/octet-stream\r\n\r\n"
-    )
-    upload = Upload("".join(parts).encode(), file, f"\r\n--{boundary}--\r\n".encode(), _size(file))
-    return upload, f"multipart/form-data; boundary={boundary}"
-
-
-def _size(file: File) -> int | None:
-    if isinstance(file, bytes):
-        return len(file)
-    if isinstance(file, Path | str):
-        return Path(file).stat().st_size
-    if isinstance(file, io.TextIOBase):
-        raise ValueError("the file is open as text; open it with mode 'rb'")  # noqa: TRY004
-    if not file.seekable():
-        return None
-    begin = file.tell()
-    end = file.seek(0, 2)
-    file.seek(begin)
-    return end - begin

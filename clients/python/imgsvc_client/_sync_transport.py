@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import urllib3
 
+from imgsvc_client import _forms as forms
 from imgsvc_client import _requests as requests
 from imgsvc_client.errors import ApiError, ConnectionFailed
 
@@ -22,7 +23,7 @@ class SyncTransport:
         """Close all connections."""
         self._pool.clear()
 
-    def send(self, request: requests.Request, progress: requests.Progress | None = None) -> bytes:
+    def send(self, request: requests.Request, progress: forms.Progress | None = None) -> bytes:
         """The body of the response, after as many attempts as it takes. Raises ApiError and ConnectionFailed."""
         for attempt in range(self._retries + 1):
             try:
@@ -39,10 +40,10 @@ class SyncTransport:
                 time.sleep(requests.pause(attempt, error))
         raise AssertionError
 
-    def _try(self, request: requests.Request, progress: requests.Progress | None) -> bytes:
+    def _try(self, request: requests.Request, progress: forms.Progress | None) -> bytes:
         headers, body = {**self._headers, **request.headers}, request.body
-        sent: bytes | Iterator[bytes] | None = body if not isinstance(body, requests.Upload) else None
-        if isinstance(body, requests.Upload):
+        sent: bytes | Iterator[bytes] | None = body if not isinstance(body, forms.Upload) else None
+        if isinstance(body, forms.Upload):
             headers |= body.headers
             sent = body.counted(progress)
         url = self._base + request.path

@@ -6,6 +6,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
+from imgsvc_client import _forms as forms
 from imgsvc_client import _requests as requests
 from imgsvc_client._sync_transport import SyncTransport
 from imgsvc_client.chains import Chain, Variant
@@ -46,7 +47,7 @@ class Client:
 
     def upload(
         self,
-        file: requests.File,
+        file: forms.File,
         *,
         name: str | None = None,
         title: str | None = None,
@@ -57,7 +58,7 @@ class Client:
         ttl: int | None = None,
         space: str | None = None,
         visibility: str | None = None,
-        progress: requests.Progress | None = None,
+        progress: forms.Progress | None = None,
     ) -> Image:
         """Store an image: a path, its bytes, or an open file. `name` is its file name, unless that is in the path."""
         texts = requests.labels(title=title, alt=alt, tags=tags, metadata=metadata, focus=focus, ttl=ttl)
@@ -125,7 +126,7 @@ class Client:
         path = picture.url(format).removeprefix(self._context.base)
         return self._transport.send(requests.Request("GET", path))
 
-    def transform(self, file: requests.File, chain: Chain, format: str | None = None) -> bytes:  # noqa: A002
+    def transform(self, file: forms.File, chain: Chain, format: str | None = None) -> bytes:  # noqa: A002
         """The bytes of an image after some operations. The service does not store it."""
         return self._transport.send(requests.transform(file, chain, format))
 
