@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import shlex
+import sys
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 
 from selenium.webdriver import Chrome, ChromeOptions, ChromeService
 
+from tests.browser import fixed_network
 from tests.servers import program
 
 FOREIGN, FRIEND, REBOUND = "foreign.example", "friend.example", "rebound.example"
@@ -65,6 +68,15 @@ class Browser:
             self._driver.delete_network_conditions()
 
 
+def _driver(folder: Path) -> Path:
+    """A driver whose browser does not notice changes of the network."""
+    script = folder / "chromedriver"
+    command = [sys.executable, str(Path(fixed_network.__file__)), program("chromedriver")]
+    script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
+    script.chmod(0o700)
+    return script
+
+
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[Browser]:
     """Run Chromium with its files in `folder`. It reaches nothing but this machine."""
@@ -86,7 +98,7 @@ async def started(folder: Path) -> AsyncIterator[Browser]:
     if os.getuid() == 0:
         options.add_argument("--no-sandbox")  # Chromium's own does not work for root
     # With its path, Selenium does not look for a driver to download.
-    service = ChromeService(program("chromedriver"), log_output=str(folder / "chromedriver.log"))
+    service = ChromeService(str(_driver(folder)), log_output=str(folder / "chromedriver.log"))
     driver = await asyncio.to_thread(Chrome, options, service)
     try:
         driver.set_script_timeout(_SECONDS)
