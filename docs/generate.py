@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 
 from pydantic import ByteSize
@@ -120,6 +121,13 @@ def chains() -> str:
     return json.dumps(chain_schema(), indent=1) + "\n"
 
 
+def _client_file(name: str) -> str:
+    return (FOLDER.parent / "clients/javascript/src" / name).read_text()
+
+
+_CONSOLE_LOADS = ("chains.js", "client.js", "errors.js", "index.js", "operations.js", "signing.js")
+"""Of the JavaScript client. Copied, so that the console is in the wheel and in the containers as it is."""
+
 DOCUMENTS = {
     "docs/operations.md": operations,
     "docs/configuration.md": configuration,
@@ -129,6 +137,7 @@ DOCUMENTS = {
     "clients/python/imgsvc_client/sync_client.py": python_client,
     "clients/javascript/src/operations.js": javascript_operations,
     "clients/javascript/src/operations.d.ts": javascript_types,
+    **{f"pages/static/console/client/{name}": partial(_client_file, name) for name in _CONSOLE_LOADS},
     "pages/static/openapi.json": openapi,
     "pages/static/chain.schema.json": chains,
 }

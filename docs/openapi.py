@@ -10,7 +10,7 @@ from pydantic.json_schema import models_json_schema
 
 import imgsvc
 import storage_service.app
-import transform_service.http.handlers
+import transform_service.app
 from docs.api_responses import PROBLEM, components, error_responses, problems, response
 from docs.chain_schema import MOST_OPERATIONS, operation_schema, standard
 from imaging.formats import EXTENSIONS, FORMATS
@@ -45,13 +45,14 @@ _TAGS = {
     "spaces": "Spaces",
     "audit": "Audit trail",
     "usage": "Usage",
+    "me": "Who asks",
 }
 
 
 def document() -> Json:
     """The OpenAPI document (version 3.1)."""
     found: dict[str, dict[str, list[tuple[Endpoint, Scope | None]]]] = {}
-    routes = [*storage_service.app.public_routes(), *transform_service.http.handlers.routes()]
+    routes = [*storage_service.app.public_routes(), *transform_service.app.public_routes()]
     for route in routes:
         endpoint = described(route.handler)
         assert endpoint, f"{route.method} {route.path} has no description"

@@ -119,7 +119,7 @@ def create_app(
     app[LOCATOR] = LibraryLocator(app)
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
     prefix = app[PATH_PREFIX] = storage_settings.path_prefix
-    both = (*storage_service.app.public_routes(), *transform.routes(), *pages.routes.routes(prefix))
+    both = (*storage_service.app.public_routes(), *transform_service.app.public_routes(), *pages.routes.routes(prefix))
     below = (web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs) for route in both)
     app.add_routes(route for route in below if (route.method, route.path) != ("GET", prefix + paths.IMAGE))
     app.router.add_get(prefix + paths.IMAGE, _original_or_variant)

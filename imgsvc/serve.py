@@ -40,7 +40,7 @@ Try it (replace ID with the image_id that the first command returns):
   curl -f{key} -F image=@photo.jpg {image}
   curl -fo small.webp '{image}/ID.webp?rotate=90&thumb=300'
   curl -f{key} {image}/ID/info
-The reference of the API is at {base}/docs
+Or open {base}/console in a browser. The reference of the API is at {base}/docs
 {first}
 Ctrl-C stops it when all requests have finished; press it again to stop at once."""
     print(banner, flush=True)

@@ -17,7 +17,7 @@ from service_kit.http.problems import no_such_path
 from service_kit.threads import in_thread
 
 FOLDER = Path(__file__).with_name("static")
-HOME = "/docs/"
+HOME = "/console/"
 """Where browsers are sent that ask for `/`."""
 _INDEX = "index.html"
 _POLICY = (

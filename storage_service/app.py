@@ -30,7 +30,7 @@ from storage_service.changes import Changes
 from storage_service.derived import Derived
 from storage_service.expiring import Expiry
 from storage_service.first_key import FirstKey
-from storage_service.http import audits, handlers, internal, jobs, keys, signing, spaces, tokens, usage
+from storage_service.http import audits, handlers, internal, jobs, keys, me, signing, spaces, tokens, usage
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
@@ -81,6 +81,7 @@ def public_routes() -> list[web.RouteDef]:
     return [
         *handlers.routes(),
         *keys.routes(),
+        *me.routes(),
         *tokens.routes(),
         *signing.routes(),
         *spaces.routes(),

@@ -84,6 +84,11 @@ class Keyring:
         if fault:
             raise Forbidden(fault)
 
+    async def name_of(self, key_id: str) -> str | None:
+        """The name of a key; None if there is none with this ID."""
+        record = await self._metadata.find_key(key_id)
+        return record.name if record else None
+
     def _new(self, name: str, scopes: Collection[str], expires_at: datetime | None, space: str | None) -> NewKey:
         new = _new(name, scopes, expires_at, space)
         key_id = new.record.key_id

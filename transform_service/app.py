@@ -19,7 +19,7 @@ from transform_service.caching.records import CachedLocator
 from transform_service.caching.results import ResultCache
 from transform_service.caching.store import create_store
 from transform_service.chain import Parser, parse_presets
-from transform_service.http import handlers
+from transform_service.http import handlers, plans
 from transform_service.jobs import Jobs
 from transform_service.levels import LevelMaker
 from transform_service.planning.plan import OutputLimits
@@ -42,12 +42,17 @@ def create_app(settings: TransformSettings) -> web.Application:
     tracing.setup(app, "transform")
     access.setup(app, settings, settings.publish, behind_nginx=True)
     setup(app, settings)
-    app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
+    app.add_routes([*public_routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
     app.add_routes([web.post(paths.JOB_RUN, handlers.run_job)])
     app.add_routes(probe_routes("image-transform"))
     app.on_startup.append(server.freeze_objects)
     worker.preload([READ_HEADER, RENDER])
     return app
+
+
+def public_routes() -> list[web.RouteDef]:
+    """The routes for clients."""
+    return [*handlers.routes(), *plans.routes()]
 
 
 def setup(app: web.Application, settings: TransformSettings, locator: Locator | None = None) -> None:

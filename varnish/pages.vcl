@@ -3,7 +3,7 @@
 
 sub pages_recv {
     unset req.http.X-Page;
-    if (req.url ~ "^/(?:(?:docs|vendored)[/?]|docs$|[a-z.]+\.(?:json|svg)|\?|$)" && (req.method == "GET" || req.method == "HEAD")) {
+    if (req.url ~ "^/(?:(?:console|docs|vendored)[/?]|(?:console|docs)$|[a-z.]+\.(?:json|svg)|\?|$)" && (req.method == "GET" || req.method == "HEAD")) {
         # Keeps its Accept-Encoding (client.vcl), and its Accept.
         set req.http.X-Page = "1";
         call bodies_recv;

@@ -36,6 +36,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     _UPLOAD: Scope.UPLOAD,
     ("GET", "/v1/images"): Scope.LIST,
     ("GET", "/v1/images/{image_id}/info"): Scope.METADATA,
+    ("GET", "/v1/images/{image_id}.{extension}/plan"): Scope.METADATA,
     ("DELETE", "/v1/images/{image_id}"): Scope.DELETE,
     ("PATCH", "/v1/images/{image_id}"): Scope.UPLOAD,
     ("POST", "/v1/uploads"): Scope.UPLOAD,
@@ -44,6 +45,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/images/{image_id}"): None,
     ("GET", "/v1/images/{image_id}.{extension}"): None,
     ("GET", "/v1/transform"): None,
+    ("GET", "/v1/me"): None,
     ("GET", "/v1/keys"): Scope.ADMIN,
     ("POST", "/v1/keys"): Scope.ADMIN,
     ("DELETE", "/v1/keys/{key_id}"): Scope.ADMIN,
@@ -53,7 +55,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/audit"): Scope.ADMIN,
     ("GET", "/v1/usage"): Scope.ADMIN,
 }
-"""What each route of the API requires. None: it sends a picture. All other routes are for operators."""
+"""What each route of the API requires. None: it sends a picture, or says who asks. Others are for operators."""
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Match, If-Range, Range,"
     " X-Request-ID"

@@ -4,6 +4,7 @@ IMAGES = "/{images:(?:v1/)?images?}"
 IMAGE = IMAGES + "/{image_id:(?!healthcheck(?![^/.]))[^/.]+}"
 INFO = IMAGE + "/info"
 VARIANT = IMAGE + "{dot:[.]}{extension:[^/.]+}"
+PLAN = VARIANT + "/plan"
 TRANSFORM = "/{transform:(?:v1/)?transform}"
 KEYS = "/{keys:(?:v1/)?keys}"
 KEY = KEYS + "/{key_id:[^/.]+}"
@@ -15,6 +16,7 @@ SPACES = "/{spaces:(?:v1/)?spaces}"
 SPACE = SPACES + "/{space:[^/.]+}"
 AUDIT = "/{audit:(?:v1/)?audit}"
 USAGE = "/{usage:(?:v1/)?usage}"
+ME = "/{me:(?:v1/)?me}"
 
 LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
@@ -42,7 +44,7 @@ MAX_URL = 8192
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage"):
+    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "me"):
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
 

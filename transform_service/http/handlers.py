@@ -97,7 +97,7 @@ def _variant(name: str, summary: str, *errors: type[ServiceError], **more: Any) 
 
 
 @dataclass(frozen=True, slots=True)
-class _Output:
+class Output:
     """The format of a response, and the headers (`Vary`) that its choice requires."""
 
     format: Format
@@ -208,7 +208,7 @@ async def _respond(
     async with AsyncExitStack() as stack:
         with spans.during("source"):
             image = await stack.enter_async_context(request.app[SOURCES][name].open(value, viewer))
-        output = _output(request, requested, image, transformed=bool(chain.operations))
+        output = output_of(request, requested, image, transformed=bool(chain.operations))
         planned = await transformer.plan(image, chain, output.format)
         if planned.plan:
             spans.lap("plan")
@@ -246,7 +246,7 @@ def _headers(
     request: web.Request,
     image: SourceImage,
     planned: Planned,
-    output: _Output,
+    output: Output,
     download: str | None,
 ) -> dict[str, str]:
     shown = [*([image.image_id] if image.image_id else []), *planned.overlays]
@@ -285,15 +285,16 @@ def _chain(request: web.Request, *reserved: str) -> Chain:
     return request.app[PARSER].parse(queries.chain_of(request), reserved)
 
 
-def _output(request: web.Request, requested: Format | str | None, image: SourceImage, *, transformed: bool) -> _Output:
+def output_of(request: web.Request, requested: Format | str | None, image: SourceImage, *, transformed: bool) -> Output:
+    """The format for a request, of which `requested` is what it says."""
     original = image.header.image_format
     if isinstance(requested, Format):
-        return _Output(requested, {})
+        return Output(requested, {})
     if requested is None:
-        return _Output(original.output if transformed else original, {})
+        return Output(original.output if transformed else original, {})
     animated = original.animated and image.header.frames > 1
     accepts = request.headers.getall("Accept", [])
-    return _Output(negotiated(accepts, original.output, animated=animated), {"Vary": "Accept"})
+    return Output(negotiated(accepts, original.output, animated=animated), {"Vary": "Accept"})
 
 
 def _one_source(given: Mapping[str, str | Spooled], names: Iterable[str]) -> tuple[str, str | Spooled]:

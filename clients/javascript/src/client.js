@@ -36,7 +36,7 @@ export class Client {
   }
 
   /** Store an image: a Blob, a File or bytes. */
-  async upload(file, { name = file?.name ?? "image", space, visibility, progress, signal, ...labels } = {}) {
+  async upload(file, { name = file?.name ?? "image", space, visibility, idempotencyKey, progress, signal, ...labels } = {}) {
     const blob = asBlob(file);
     const form = new FormData();
     for (const [label, value] of Object.entries(labels)) {
@@ -45,7 +45,7 @@ export class Client {
     form.append("image", blob, name);
     const query = asQuery({ space, visibility });
     // With it, an upload that is sent again is still one image. Tokens count their uploads themselves.
-    const headers = this.#isToken ? {} : { "Idempotency-Key": crypto.randomUUID() };
+    const headers = this.#isToken ? {} : { "Idempotency-Key": idempotencyKey ?? unique() };
     const request = { method: "POST", body: form, headers, progress, signal, repeats: !this.#isToken };
     const answer = await this.#send(`/images${query}`, request);
     return this.#image(JSON.parse(answer));
@@ -179,6 +179,11 @@ function counted(url, options, progress) {
   });
   const headers = { ...options.headers, "Content-Type": whole.headers.get("Content-Type") };
   return { ...options, headers, body: whole.body.pipeThrough(counter), duplex: "half" };
+}
+
+/** Not crypto.randomUUID(), which pages without https do not have. */
+function unique() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 function asBlob(file) {

@@ -96,6 +96,8 @@ export interface UploadOptions extends Labels {
   ttl?: number;
   space?: string;
   visibility?: "public" | "private";
+  /** A text that only this upload has, to call `upload` again later for the same image; by default a new one. */
+  idempotencyKey?: string;
   /** Called with the bytes that were sent, and all of them; null if their number is unknown. */
   progress?: (sent: number, total: number | null) => void;
   signal?: AbortSignal;

@@ -1,0 +1,117 @@
+// One image: the picture, facts, labels, and the versions in use.
+
+import { Failure, html, Icon, Loading, moment, nameOf, number, size, useLoaded, useState } from "./ui.js";
+import { ask, may, service } from "./session.js";
+import { Picture, upright, whole } from "./picture.js";
+import { deleteSoon } from "./deletion.js";
+import { describe, versionsOf } from "./preview.js";
+import { updated } from "./gallery.js";
+import { operations } from "./chain.js";
+import { Labels } from "./labels.js";
+import { Saver } from "./download.js";
+import { go } from "./routes.js";
+import t from "./strings.js";
+
+export default function ImagePage({ id }) {
+  const loaded = useLoaded((signal) => (may("metadata") ? ask(`/images/${id}/info`, { signal }) : Promise.resolve({ image_id: id })), [id]);
+  const [changed, setChanged] = useState(null);
+  const [focus, setFocus] = useState(null);
+  const image = changed ?? loaded.value;
+  if (loaded.error?.status === 404 || loaded.error?.status === 410) return html`<${Gone} error=${loaded.error} />`;
+  if (loaded.error) return html`<div class="page"><${Failure} error=${loaded.error} again=${loaded.again} /></div>`;
+  if (!image) return html`<div class="page"><${Back} /><${Skeleton} /></div>`;
+  const remove = () => {
+    deleteSoon([image]);
+    go("/");
+    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("[data-undo]")?.focus()));
+  };
+  const save = (next) => {
+    setChanged({ ...image, ...next });
+    updated({ ...image, ...next });
+  };
+  return html`<div class="page image-page">
+    <${Back} />
+    <div class="title-row">
+      <h1 tabindex="-1">${image.width ? nameOf(image) : image.image_id}</h1>
+      <div class="actions">
+        <${Saver} image=${image} />
+        ${may("delete") && html`<button type="button" class="danger" onClick=${remove}><${Icon} name="trash" />${t.image.delete}</button>`}
+        <a class="button primary" href=${`#/images/${id}.webp`}><${Icon} name="edit" />${t.image.edit}</a>
+      </div>
+    </div>
+    <div class="columns">
+      <div class="stage-column">
+        <${FocusStage} image=${image} focus=${focus} change=${setFocus} />
+        ${image.width && html`<${Facts} image=${image} />`}
+        <${Versions} image=${image} />
+      </div>
+      ${image.width && html`<div class="side"><${Labels} image=${image} focus=${focus} setFocus=${setFocus} saved=${save} /></div>`}
+    </div>
+  </div>`;
+}
+
+const Back = () => html`<a class="quiet back" href="#/"><${Icon} name="back" />${t.image.back}</a>`;
+const Skeleton = () => html`<div class="columns"><div class="stage-column"><div class="stage"><${Loading} /></div></div><div class="side"></div></div>`;
+
+export function Gone({ error }) {
+  const gone = error.status === 410;
+  return html`<div class="page"><div class="empty"><${Icon} name="image" /><h1>${gone ? t.image.gone : t.image.missing}</h1>
+    <p>${gone ? t.image.goneText : t.image.missingText}</p><a class="button" href="#/">${t.image.back}</a></div></div>`;
+}
+
+/** The picture. While the focal point is edited, a click puts it there. */
+function FocusStage({ image, focus, change }) {
+  const place = (event) => {
+    if (!focus) return;
+    const { left, top, width, height } = event.currentTarget.getBoundingClientRect();
+    const share = (value) => Math.round(Math.min(1, Math.max(0, value)) * 1000) / 1000;
+    change({ x: share((event.clientX - left) / width), y: share((event.clientY - top) / height) });
+  };
+  const [width, height] = image.width ? upright(image) : [undefined, undefined];
+  const shape = width ? { aspectRatio: `${width} / ${height}`, maxWidth: `min(100%, calc(62vh * ${width / height}))` } : {};
+  return html`<div class="stage">
+    <div class=${`whole ${focus ? "picking" : ""}`} style=${{ ...shape, width: width ? `${Math.max(width, 120)}px` : undefined }} onClick=${place}>
+      <${Picture} image=${image} make=${whole} alt=${image.alt || (image.width ? nameOf(image) : "")} width=${width} height=${height} lazy=${false} />
+      ${focus && html`<span class="focus-point" style=${{ left: `${focus.x * 100}%`, top: `${focus.y * 100}%` }}></span>`}
+    </div>
+  </div>`;
+}
+
+function Facts({ image }) {
+  const colours = [image.colour_space?.toUpperCase(), image.alpha && t.image.transparent, image.gain_map && t.image.hdr].filter(Boolean).join(", ");
+  const facts = [
+    [t.image.fact.name, image.original_filename],
+    [t.image.fact.format, image.format.toUpperCase()],
+    [t.image.fact.size, `${image.width} × ${image.height}`],
+    [t.image.fact.bytes, size(image.bytes)],
+    [t.image.fact.colours, colours],
+    [t.image.fact.frames, image.frames > 1 && number(image.frames)],
+    [t.image.fact.added, moment(image.created_at)],
+    [t.image.fact.expires, image.expires_at && moment(image.expires_at)],
+    [t.image.fact.space, image.space !== "default" && image.space],
+    [t.image.fact.id, html`<code>${image.image_id}</code>`],
+    [t.image.fact.fingerprint, html`<code>${image.sha256}</code>`],
+  ];
+  return html`<section class="card" aria-labelledby="facts-title"><h2 id="facts-title">${t.image.facts}</h2>
+    <dl class="facts">${facts.filter(([, value]) => value).map(([label, value]) => html`<dt>${label}</dt><dd>${value}</dd>`)}</dl></section>`;
+}
+
+/** What visitors request, for administrators, and what was made in this tab. */
+function Versions({ image }) {
+  const usage = useLoaded(() => (may("admin") ? ask("/usage?hours=24&limit=12") : Promise.resolve(null)), []);
+  const known = useLoaded(operations, []);
+  const mine = versionsOf(image.image_id);
+  const requested = (usage.value?.chains ?? []).filter(({ chain }) => chain !== "other" && chain !== "original");
+  const link = (chain) => `#/images/${image.image_id}.${chain.split("?")[0]}${chain.includes("?") ? `?${chain.split(/\?(.*)/s)[1]}` : ""}`;
+  const shown = (format, query) => (known.value ? describe(known.value, { format, query }) : `${format}?${query}`);
+  return html`<section class="card" aria-labelledby="versions-title"><h2 id="versions-title">${t.image.versions}</h2>
+    <p class="hint">${may("admin") ? t.image.versionsText : t.image.sessionText}</p>
+    ${requested.length === 0 && mine.length === 0 && html`<p>${t.image.noVersions}</p>`}
+    <ul class="versions">
+      ${requested.map(({ chain, requests }) => {
+        const [format, query = ""] = chain.split(/\?(.*)/s);
+        return html`<li key=${chain}><a href=${link(chain)}><span>${shown(format, query)}</span><small>${t.image.requests(requests)}</small></a></li>`;
+      })}
+      ${mine.map((each) => html`<li key=${each.url}><a href=${link(`${each.format}?${each.query}`)}><span>${shown(each.format, each.query)}</span><small>${size(each.bytes)} · ${each.from}</small></a></li>`)}
+    </ul></section>`;
+}

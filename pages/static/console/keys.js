@@ -1,0 +1,120 @@
+// Keys: making, replacing and revoking them. A new one is shown once.
+
+import { CopyButton, Dialog, explained, Failure, Field, html, Icon, Loading, moment, useLoaded, useState } from "./ui.js";
+import { ask, may, noted, session } from "./session.js";
+import { ForAdmins } from "./usage.js";
+import t from "./strings.js";
+
+export default function KeysPage() {
+  const loaded = useLoaded((signal) => (may("admin") ? ask("/keys", { signal }) : Promise.resolve(null)), []);
+  const [dialog, setDialog] = useState(null);
+  const [showOld, setShowOld] = useState(false);
+  if (!may("admin")) return html`<${ForAdmins} title=${t.keys.signIn} text=${t.keys.signInText} />`;
+  const keys = [...(loaded.value?.keys ?? [])].reverse();
+  const works = (key) => !key.revoked_at && !(key.expires_at && new Date(key.expires_at) < new Date());
+  const old = keys.filter((key) => !works(key));
+  const done = () => {
+    setDialog(null);
+    loaded.again();
+  };
+  return html`<div class="page keys">
+    <div class="title-row"><h1 tabindex="-1">${t.keys.title}</h1>
+      <button type="button" class="primary" onClick=${() => setDialog({ kind: "create" })}><${Icon} name="plus" />${t.keys.create}</button></div>
+    <p class="lead">${t.keys.text}</p>
+    ${loaded.error && html`<${Failure} error=${loaded.error} again=${loaded.again} />`}
+    ${!loaded.value && !loaded.error && html`<${Loading} />`}
+    <ul class="key-list">${keys.filter((key) => showOld || works(key)).map((key) => html`<${Key} key=${key.key_id} about=${key} works=${works(key)} open=${setDialog} />`)}</ul>
+    ${old.length > 0 && !showOld && html`<button type="button" class="quiet" onClick=${() => setShowOld(true)}>${t.keys.showOld(old.length)}</button>`}
+    ${dialog && html`<${{ create: Create, made: Made, revoke: Revoke, rotate: Rotate }[dialog.kind]} ...${dialog} close=${done} show=${(made) => setDialog({ kind: "made", made })} />`}
+  </div>`;
+}
+
+function Key({ about, works, open }) {
+  const state = about.revoked_at ? t.keys.revoked : works ? t.keys.active : t.keys.expired;
+  return html`<li class=${`card key ${works ? "" : "old"}`}>
+    <div class="key-head"><h2>${about.name}</h2><span class="badge">${state}</span>${about.space && html`<span class="badge">${about.space}</span>`}<code>${about.prefix}…</code></div>
+    <p class="rights">${about.scopes.map((scope) => t.keys.scopes[scope]?.[0] ?? scope).join(" · ")}</p>
+    <p class="hint">${t.keys.created} ${moment(about.created_at)} · ${t.keys.used} ${about.used_at ? moment(about.used_at) : t.never} · ${t.keys.ends} ${about.expires_at ? moment(about.expires_at) : t.never}</p>
+    ${works && html`<div class="row"><button type="button" aria-label=${`${t.keys.rotate}: ${about.name}`} onClick=${() => open({ kind: "rotate", about })}>${t.keys.rotate}</button>
+      <button type="button" class="danger" aria-label=${`${t.keys.revoke}: ${about.name}`} onClick=${() => open({ kind: "revoke", about })}>${t.keys.revoke}</button></div>`}
+  </li>`;
+}
+
+function Create({ close, show }) {
+  const [name, setName] = useState("");
+  const [scopes, setScopes] = useState(["list", "metadata"]);
+  const [expires, setExpires] = useState("");
+  const [space, setSpace] = useState("");
+  const [errors, setErrors] = useState({});
+  const toggle = (scope) => setScopes(scopes.includes(scope) ? scopes.filter((each) => each !== scope) : [...scopes, scope]);
+  const submit = async (event) => {
+    event.preventDefault();
+    if (!name.trim()) return setErrors({ name: t.keys.nameMissing });
+    if (!scopes.length) return setErrors({ scopes: t.keys.rightsMissing });
+    const body = { name: name.trim(), scopes, ...(expires ? { expires_at: new Date(expires).toISOString() } : {}), ...(space.trim() ? { space: space.trim() } : {}) };
+    try {
+      show(await ask("/keys", { method: "POST", body }));
+    } catch (error) {
+      const detail = error.detail ?? "";
+      const cause = [["expires_at", /expir/], ["space", /space/], ["scopes", /scope/], ["name", /name/]].find(([, words]) => words.test(detail));
+      setErrors({ [cause?.[0] ?? "all"]: explained(error) });
+    }
+  };
+  return html`<${Dialog} title=${t.keys.create} close=${close}><form onSubmit=${submit} novalidate>
+    <${Field} label=${t.keys.name} hint=${t.keys.nameHint} error=${errors.name}>${(attributes) => html`<input ...${attributes} type="text" maxlength="64" value=${name} onInput=${(event) => setName(event.target.value)} />`}<//>
+    <fieldset class="scopes"><legend>${t.keys.rights}</legend>
+      ${Object.entries(t.keys.scopes).map(([scope, [title, text]]) => html`<label class="check"><input type="checkbox" name=${scope} checked=${scopes.includes(scope)} onChange=${() => toggle(scope)} /><span>${title} <small>${text}</small></span></label>`)}
+      ${errors.scopes && html`<p class="mistake" role="alert">${errors.scopes}</p>`}</fieldset>
+    <div class="two">
+      <${Field} label=${t.keys.expires} hint=${t.keys.expiresHint} error=${errors.expires_at}>${(attributes) => html`<input ...${attributes} type="date" value=${expires} onInput=${(event) => setExpires(event.target.value)} />`}<//>
+      <${Field} label=${t.keys.space} hint=${t.keys.spaceHint} error=${errors.space}>${(attributes) => html`<input ...${attributes} type="text" value=${space} onInput=${(event) => setSpace(event.target.value)} />`}<//>
+    </div>
+    ${errors.all && html`<p class="mistake" role="alert">${errors.all}</p>`}
+    <div class="row end"><button class="primary">${t.keys.make}</button></div>
+  </form><//>`;
+}
+
+function Made({ made, close }) {
+  const secret = (label, text) => html`<div class="secret"><h3>${label}</h3><pre class="code" tabindex="0"><code>${text}</code></pre><${CopyButton} text=${text} /></div>`;
+  return html`<${Dialog} title=${t.keys.newTitle} close=${close}>
+    <p>${t.keys.newText}</p>
+    ${secret(t.keys.key, made.key)}
+    ${made.signing_secret && secret(t.keys.secret, made.signing_secret)}
+    <div class="row end"><button type="button" class="primary" onClick=${close}>${t.keys.done}</button></div>
+  <//>`;
+}
+
+function Revoke({ about, close }) {
+  const [error, setError] = useState("");
+  const isOwn = session.get().me.key_id === about.key_id;
+  const revoke = async () => {
+    try {
+      await ask(`/keys/${about.key_id}`, { method: "DELETE" });
+      close();
+    } catch (refused) {
+      setError(explained(refused));
+    }
+  };
+  return html`<${Dialog} title=${t.keys.revokeTitle(about.name)} close=${close}>
+    <p>${t.keys.revokeText} ${isOwn && t.keys.revokeOwn}</p>
+    ${error && html`<p class="mistake" role="alert">${error}</p>`}
+    <div class="row end"><button type="button" onClick=${close}>${t.cancel}</button><button type="button" class="danger solid" onClick=${revoke}>${t.keys.revoke}</button></div>
+  <//>`;
+}
+
+function Rotate({ about, close, show }) {
+  const [overlap, setOverlap] = useState(t.keys.overlaps[1][0]);
+  const [error, setError] = useState("");
+  const rotate = async () => {
+    try {
+      show(await ask(`/keys/${about.key_id}/rotate`, { method: "POST", body: { overlap_seconds: overlap } }));
+    } catch (refused) {
+      setError(explained(refused));
+    }
+  };
+  return html`<${Dialog} title=${t.keys.rotateTitle(about.name)} close=${close}>
+    <${Field} label=${t.keys.rotateText} error=${error}>${(attributes) => html`<select ...${attributes} value=${overlap} onChange=${(event) => setOverlap(Number(event.target.value))}>
+      ${t.keys.overlaps.map(([seconds, text]) => html`<option value=${seconds} selected=${seconds === overlap}>${text}</option>`)}</select>`}<//>
+    <div class="row end"><button type="button" onClick=${close}>${t.cancel}</button><button type="button" class="primary" onClick=${rotate}>${t.keys.rotate}</button></div>
+  <//>`;
+}

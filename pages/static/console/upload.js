@@ -1,0 +1,153 @@
+// Adds images: a few at once, each with its progress, its errors, and a way to try again.
+
+import { html, Icon, IconButton, explained, store, useStore } from "./ui.js";
+import { noted, service } from "./session.js";
+import t from "./strings.js";
+
+const AT_ONCE = 3;
+const LISTED = 200;
+const ENDED = new Set(["done", "failed"]);
+
+/** The files: `{ id, file, name, state, sent, error, image }`. States: waiting, sending, checking, done, failed. */
+export const uploads = store([]);
+
+const listeners = new Set();
+let last = 0;
+let running = 0;
+
+/** Hear of every image that was added. */
+export function onAdded(listener) {
+  listeners.add(listener);
+  return () => listeners.delete(listener);
+}
+
+export function add(files) {
+  const items = [...files].map((file) => ({
+    id: ++last,
+    file,
+    name: file.name || t.untitled,
+    // Under the same name, an upload that is sent again is one image.
+    repeat: unique(),
+    state: file.size ? "waiting" : "failed",
+    error: file.size ? null : t.upload.empty,
+    sent: 0,
+  }));
+  if (!items.length) return;
+  const ended = uploads.get().every((each) => ENDED.has(each.state));
+  uploads.set((all) => [...(ended ? all.filter((each) => each.state === "failed") : all), ...items]);
+  advance();
+}
+
+function unique() {
+  return [...crypto.getRandomValues(new Uint8Array(16))].map((byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function change(item, values) {
+  Object.assign(item, values);
+  uploads.set((all) => [...all]);
+}
+
+function advance() {
+  while (running < AT_ONCE) {
+    const next = uploads.get().find((each) => each.state === "waiting");
+    if (!next) return;
+    running++;
+    send(next).finally(() => {
+      running--;
+      advance();
+    });
+  }
+}
+
+async function send(item) {
+  item.control = new AbortController();
+  change(item, { state: "sending", sent: 0, error: null });
+  const progress = (sent, total) => {
+    const share = total ? sent / total : 0;
+    if (share === 1) change(item, { state: "checking", sent: 1 });
+    else if (share - item.sent >= 0.01) change(item, { sent: share });
+  };
+  try {
+    const { signal } = item.control;
+    const image = await service().upload(item.file, { name: item.name, idempotencyKey: item.repeat, progress, signal });
+    change(item, { state: "done", image, file: null });
+    for (const listener of listeners) listener(image);
+  } catch (error) {
+    const stopped = item.control.signal.aborted;
+    if (!stopped) noted(error);
+    change(item, { state: "failed", error: stopped ? t.upload.stopped : explained(error) });
+  }
+}
+
+function retry(item) {
+  change(item, { state: "waiting", sent: 0, error: null });
+  advance();
+}
+
+function stop(item) {
+  if (item.state === "waiting") change(item, { state: "failed", error: t.upload.stopped });
+  else item.control?.abort();
+}
+
+addEventListener("beforeunload", (event) => {
+  if (uploads.get().some((each) => !ENDED.has(each.state))) event.preventDefault();
+});
+
+/** The list of uploads, over the corner of the page. */
+export function Uploads() {
+  const all = useStore(uploads);
+  if (!all.length) return null;
+  const done = all.filter((each) => ENDED.has(each.state)).length;
+  const failed = all.filter((each) => each.state === "failed");
+  const share = all.reduce((sum, each) => sum + (ENDED.has(each.state) ? 1 : each.sent * 0.95), 0) / all.length;
+  return html`<section class="uploads" aria-label=${t.upload.title}>
+    <header>
+      <div>
+        <h2>${t.upload.title}</h2>
+        <p role="status">${failed.length && done === all.length ? t.upload.failed(failed.length) : t.upload.progress(done, all.length)}</p>
+      </div>
+      ${failed.length > 1 && html`<button type="button" onClick=${() => failed.filter((each) => each.file?.size).forEach(retry)}>${t.upload.retryAll}</button>`}
+      ${done === all.length && html`<${IconButton} name="close" label=${t.upload.hide} onClick=${() => uploads.set([])} />`}
+    </header>
+    <progress class="all" max="1" value=${share} aria-label=${t.upload.title}></progress>
+    <ul>${[...failed, ...all.filter((each) => each.state !== "failed")].slice(0, LISTED).map((each) => html`<${Item} key=${each.id} item=${each} />`)}</ul>
+  </section>`;
+}
+
+function Item({ item }) {
+  const percent = Math.floor(item.sent * 100);
+  const said = {
+    waiting: t.upload.waiting,
+    sending: t.upload.sending(percent),
+    checking: t.upload.checking,
+    done: t.upload.done,
+    failed: item.error,
+  }[item.state];
+  return html`<li class=${`upload ${item.state}`}>
+    <div class="upload-name">
+      ${item.image ? html`<a href=${`#/images/${item.image.image_id}`} aria-label=${t.upload.open(item.name)}>${item.name}</a>` : html`<span>${item.name}</span>`}
+      <span class="upload-state">${item.state === "done" && html`<${Icon} name="check" />`}${said}</span>
+    </div>
+    ${item.state === "failed" && item.file?.size > 0 && html`<button type="button" aria-label=${`${t.upload.retry}: ${item.name}`} onClick=${() => retry(item)}>${t.upload.retry}</button>`}
+    ${!ENDED.has(item.state) && html`<${IconButton} name="close" label=${t.upload.stop(item.name)} onClick=${() => stop(item)} />`}
+    ${(item.state === "sending" || item.state === "checking") && html`<progress max="1" value=${item.state === "checking" ? undefined : item.sent} aria-label=${item.name}></progress>`}
+  </li>`;
+}
+
+/** The files of a drop, also those in folders. */
+export async function dropped(transfer) {
+  const entries = [...transfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+  if (!entries.some((entry) => entry.isDirectory)) return [...transfer.files];
+  const files = [];
+  const read = async (entry) => {
+    if (entry.isFile) return files.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    const reader = entry.createReader();
+    for (;;) {
+      const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!some.length) return undefined;
+      for (const each of some) await read(each);
+    }
+  };
+  for (const entry of entries) await read(entry);
+  return files.filter((file) => !file.name.startsWith("."));
+}
