@@ -1,10 +1,8 @@
 """Next.js, Nuxt Image and unpic, from npm, ask for variants that the service has."""
 
-import hashlib
 import json
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,32 +11,16 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests import pictures, servers
-from tests.packages import FOLDER as CACHE
+from tests import npm, pictures, servers
 from tests.servers import ROOT
 
 HERE = Path(__file__).with_name("frameworks")
 CLIENT = ROOT / "clients/javascript"
-SECONDS = 250
 
 
 @pytest.fixture(scope="module")
 def modules() -> Path:
-    """The folder in which the packages of package-lock.json are installed. It outlives clones of the repository."""
-    lock = (HERE / "package-lock.json").read_bytes()
-    folder = CACHE / f"frameworks-{hashlib.sha256(lock).hexdigest()[:16]}"
-    if not (folder / "installed").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        for name in ("package.json", "package-lock.json"):
-            shutil.copy(HERE / name, folder)
-        npm = servers.program("npm")
-        command = [npm, "ci", "--silent", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)
-        if done.returncode:
-            servers.missing(f"npm could not install {HERE.name}: {done.stderr[-500:]}")
-        (folder / "installed").touch()
-    return folder
+    return npm.installed(HERE)
 
 
 @pytest.fixture(scope="module")

@@ -53,6 +53,11 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
   }, [firstQuery]);
   useEffect(() => setFormat(firstFormat), [firstFormat]);
 
+  const add = (operation) => {
+    const step = newStep(operation);
+    setSteps([...steps, step]);
+    requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(`[data-step="${step.id}"]`)?.querySelector("input, select, [data-does]:not(:disabled)")?.focus()));
+  };
   const begin = (preset) => {
     const next = parse(known, preset.chain);
     setSteps(next.steps);
@@ -72,11 +77,12 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
       </div>
       <div class="side">
         <section class="card" aria-labelledby="steps-title">
-          <div class="card-title"><h2 id="steps-title">${t.builder.steps}</h2><${Presets} begin=${begin} /></div>
+          <h2 id="steps-title">${t.builder.steps}</h2>
           ${steps.length === 0 && html`<p class="hint">${t.builder.noSteps}</p><div class="chips">
             ${t.presets.map((preset) => html`<button type="button" class="chip" onClick=${() => begin(preset)}>${preset.name}</button>`)}</div>`}
           <${StepList} image=${image} known=${known} steps=${steps} change=${setSteps} mistakes=${mistakes} refused=${refused} problem=${preview.error} />
-          <${AddStep} known=${known} add=${(operation) => setSteps([...steps, newStep(operation)])} />
+          <${AddStep} known=${known} add=${add} />
+          ${steps.length > 0 && html`<${Palette} label=${t.builder.presets} icon="edit" options=${t.presets} choose=${begin} />`}
         </section>
         <section class="card" aria-labelledby="output-title">
           <h2 id="output-title">${t.builder.output}</h2>
@@ -100,24 +106,36 @@ function mistakesOf(known, step) {
   return found;
 }
 
-function Presets({ begin }) {
-  return html`<select class="compact" aria-label=${t.builder.presets} value="" onChange=${(event) => { begin(t.presets[event.target.value]); event.target.value = ""; }}>
-    <option value="" disabled selected>${t.builder.presets}…</option>
-    ${t.presets.map((preset, index) => html`<option value=${index}>${preset.name}</option>`)}
-  </select>`;
+/** A button, and what it offers once it is pressed. */
+function Palette({ label, icon, options, choose }) {
+  const [open, setOpen] = useState(false);
+  const button = useRef();
+  const list = useRef();
+  useEffect(() => {
+    if (open) list.current.querySelector("button")?.focus();
+  }, [open]);
+  const keys = (event) => {
+    const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
+    if (event.key === "Escape") {
+      setOpen(false);
+      button.current.focus();
+    } else if (step) {
+      event.preventDefault();
+      const all = [...list.current.querySelectorAll("button")];
+      all[(all.indexOf(document.activeElement) + step + all.length) % all.length].focus();
+    }
+  };
+  return html`<div class="palette" onKeyDown=${keys}>
+    <button type="button" ref=${button} aria-expanded=${open} onClick=${() => setOpen(!open)}><${Icon} name=${icon} />${label}</button>
+    ${open && html`<div class="chips" role="group" aria-label=${label} ref=${list}>
+      ${options.map((each) => html`<button type="button" class="chip" title=${each.text} onClick=${() => { setOpen(false); choose(each); }}>${each.title ?? each.name}</button>`)}
+    </div>`}
+  </div>`;
 }
 
 function AddStep({ known, add }) {
   const listed = [...known.values()].filter((each) => each.listed).sort((one, other) => one.title.localeCompare(other.title));
-  const choose = (event) => {
-    add(known.get(event.target.value));
-    event.target.value = "";
-  };
-  return html`<label class="add-step button"><${Icon} name="plus" /><span>${t.builder.add}</span>
-    <select aria-label=${t.builder.add} value="" onChange=${choose}>
-      <option value="" disabled selected>${t.builder.add}</option>
-      ${listed.map((each) => html`<option value=${each.name}>${each.title}</option>`)}
-    </select></label>`;
+  return html`<${Palette} label=${t.builder.add} icon="plus" options=${listed} choose=${add} />`;
 }
 
 function Quality({ value, change, schema }) {

@@ -248,12 +248,12 @@ function Tile({ image, index, style, side, waits, isChosen, selecting }) {
     return next;
   });
   return html`<li class=${`tile ${isChosen ? "chosen" : ""} ${selecting ? "selecting" : ""}`} style=${style} data-index=${index}>
-    <a href=${`#/images/${image.image_id}`} aria-label=${`${name}, ${t.gallery.facts(image)}`}>
+    <a href=${`#/images/${image.image_id}`}>
       <span class="tile-picture" style=${image.color ? { backgroundColor: image.color } : {}}>
         <${Picture} image=${image} make=${thumbnail} alt="" width=${side} height=${Math.round(side * 0.75)} waits=${waits} lazy=${false} />
       </span>
       <span class="tile-name">${name}</span>
-      <span class="tile-facts">${image.visibility === "private" && html`<span title=${t.gallery.private_}><${Icon} name="lock" /></span>`}${t.gallery.facts(image)}</span>
+      <span class="tile-facts">${image.visibility === "private" && html`<span title=${t.gallery.private_}><${Icon} name="lock" /><span class="visually-hidden">${t.gallery.private_}, </span></span>`}${t.gallery.facts(image)}</span>
     </a>
     ${may("delete") && html`<label class="tile-check"><input type="checkbox" checked=${isChosen} aria-label=${t.gallery.select(name)} onChange=${choose} /></label>`}
   </li>`;

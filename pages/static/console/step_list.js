@@ -5,6 +5,9 @@ import { Control } from "./controls.js";
 import { inWords } from "./chain.js";
 import t from "./strings.js";
 
+/** So many pixels from the end of the window, the page scrolls under a step that is dragged. */
+const EDGE = 60;
+
 export function StepList({ image, known, steps, change, mistakes, refused, problem }) {
   const list = useRef();
   const [dragged, setDragged] = useState(null);
@@ -35,6 +38,8 @@ export function StepList({ image, known, steps, change, mistakes, refused, probl
   };
   const drag = (event) => {
     if (!dragged) return;
+    if (event.clientY < EDGE * 2) scrollBy(0, -EDGE / 4);
+    if (event.clientY > innerHeight - EDGE) scrollBy(0, EDGE / 4);
     const from = steps.findIndex((step) => step.id === dragged);
     const items = [...list.current.children];
     const to = items.findIndex((item) => {
@@ -51,7 +56,7 @@ export function StepList({ image, known, steps, change, mistakes, refused, probl
   const drop = () => setDragged(null);
   const remove = (index) => {
     change(steps.filter((_, each) => each !== index));
-    requestAnimationFrame(() => (list.current?.children[Math.min(index, steps.length - 2)]?.querySelector('[data-does="remove"]') ?? document.querySelector(".add-step select"))?.focus());
+    requestAnimationFrame(() => (list.current?.children[Math.min(index, steps.length - 2)]?.querySelector('[data-does="remove"]') ?? document.querySelector(".palette button"))?.focus());
   };
   return html`<ol class="steps" ref=${list}>
     ${steps.map((step, index) => {

@@ -1,0 +1,181 @@
+"""What people come for: add photos, make a version, use it on a page, delete one, and think again."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from tests import pictures
+from tests.browser import chromium
+from tests.browser.chromium import Browser
+from tests.browser.console import Console
+from tests.browser.pages import Pages
+from tests.imgsvc.sites import Site
+
+TILES = "document.querySelectorAll('.tile[data-index]').length"
+SETTLED = "document.querySelector('.stage .after')?.complete && document.querySelector('.stage').ariaBusy === 'false'"
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Twenty of them."""
+    folder = tmp_path_factory.mktemp("photos")
+    files = []
+    for number in range(20):
+        picture = pictures.gradient(640, 480 if number % 2 else 800).gaussblur(0.5 + number)
+        files.append(folder / f"photo {number}.jpg")
+        picture.jpegsave(str(files[-1]), Q=90)
+    return files
+
+
+@pytest.fixture
+async def console(browser: Browser, closed: Site, tmp_path: Path) -> AsyncIterator[Console]:
+    """With a key of a space of its own, so that images of other tests are not in the way."""
+    console = Console(browser, closed.url, tmp_path)
+    console.command("Browser.grantPermissions", permissions=["clipboardReadWrite"], origin=closed.url)
+    await browser.mistakes()
+    with console.sized(1440):
+        yield console
+        assert await browser.mistakes() == []
+
+
+async def nothing_serious(console: Console) -> None:
+    assert await console.findings() == []
+
+
+async def test_a_day_with_a_mouse(browser: Browser, console: Console, closed: Site, pages: Pages, photos: list[Path]) -> None:
+    key = closed.new_key("read", "upload", "list", "metadata", "delete", space="mouse")
+    await console.open()
+    await nothing_serious(console)
+    await console.fill('input[name="key"]', key)
+    await console.click("Sign in")
+    await console.until("document.querySelector('.empty.invites')")
+    await nothing_serious(console)
+
+    await console.drop(*photos[:1])
+    await console.until(f"{TILES} === 1")
+    with browser.slow_line(300_000):
+        await console.drop(*photos[1:])
+        seen = await console.until(
+            "(window.seen ??= new Set(), [...document.querySelectorAll('.upload-state')].forEach((each) => seen.add(each.innerText)), "
+            f"{TILES} === 20 && [...seen])"
+        )
+        assert {text for text in seen if text.endswith(" %")} - {"0 %"}, "people see how far each file is"
+        assert "Waiting" in seen, "not all of them are sent at once"
+    assert "20 of 20 finished" in await console.text(".uploads") or "19 of 19 finished" in await console.text(".uploads")
+    await nothing_serious(console)
+    await console.click("Hide the list")
+
+    await console.click(await console.element(".tile a"))
+    await console.until("document.querySelector('.image-page .whole img')?.complete")
+    await nothing_serious(console)
+    await console.click("Make a version")
+    await console.until(SETTLED)
+    for step in ("Fit in a square", "Black and white", "Rotate"):
+        await console.click("Add a step")
+        await console.click(step)
+    await console.until("location.hash.endsWith('thumb=600&grayscale&rotate=90')")
+    handle = await console.element(".step:nth-child(3) .handle")
+    top = await console.run("document.querySelector('.step:nth-child(3) .handle').getBoundingClientRect().top")
+    goal = await console.run("document.querySelector('.step:nth-child(1)').getBoundingClientRect().top")
+    await console.drag(handle, int(goal - top) - 10)
+    await console.until("location.hash.endsWith('rotate=90&thumb=600&grayscale')")
+    await console.until(SETTLED)
+    await nothing_serious(console)
+    assert await console.text(".figures dd") != "–"
+    await console.click(await console.element(".result summary"))
+    assert "rotate=90" in await console.text(".plan")
+
+    await console.click(await console.element("//label[contains(., '<img srcset>')]"))
+    await console.click("Copy")
+    copied = await console.run("navigator.clipboard.readText()")
+    assert copied.startswith("<img ")
+    assert "&amp;w=1600 1600w" in copied
+    await nothing_serious(console)
+
+    await browser.open(pages.origin(chromium.FOREIGN))
+    await browser.run("document.body.innerHTML = copied.replace('loading=\"lazy\"', '')", copied=copied)
+    assert await console.until("document.querySelector('img').naturalWidth") > 0
+    assert "w=1600" in await console.run("document.querySelector('img').currentSrc")
+
+    await console.open(key=key)
+    await console.until(f"{TILES} === 20")
+    name = await console.text(".tile-name")
+    await console.click(await console.element(".tile a"))
+    await console.click("Delete")
+    await console.until(f"{TILES} === 19")
+    assert name in await console.text(".toast")
+    await nothing_serious(console)
+    await console.click("Undo")
+    await console.until(f"{TILES} === 20")
+    status, answer = await closed.json("GET", "/v1/images?limit=50", key)
+    assert (status, len(answer["images"])) == (200, 20), "nothing was deleted"  # type: ignore[arg-type]
+
+
+async def test_a_day_with_a_keyboard(browser: Browser, console: Console, closed: Site, photos: list[Path]) -> None:
+    key = closed.new_key("read", "upload", "list", "metadata", "delete", space="keyboard")
+    await console.open()
+    await console.tab_to("focused.name === 'key'")
+    await console.press(key, Keys.ENTER)
+    await console.until("document.querySelector('.empty.invites')")
+
+    console.command("Page.setInterceptFileChooserDialog", enabled=True)
+    await console.tab_to("focused.innerText === 'Choose files'")
+    assert await console.focus_is_visible()
+    await console.run("document.querySelector('[data-files]').addEventListener('click', () => (window.asked = true))")
+    await console.press(Keys.ENTER)
+    await console.until("window.asked")
+    console.command("Page.setInterceptFileChooserDialog", enabled=False)
+    files = await console.element("[data-files]")
+    files.send_keys("\n".join(map(str, photos[:3])))
+    await console.until(f"{TILES} === 3")
+    await nothing_serious(console)
+
+    await console.tab_to("focused.closest('.tile')")
+    assert await console.focus_is_visible()
+    await console.press(Keys.ARROW_RIGHT)
+    await console.until("document.activeElement.closest('.tile')?.dataset.index === '1'")
+    await console.press(Keys.ENTER)
+    await console.tab_to("focused.innerText === 'Make a version'")
+    await console.press(Keys.ENTER)
+    await console.until(SETTLED)
+    for step in ("Fit in a square", "Blur"):
+        await console.tab_to("focused.innerText === 'Add a step'")
+        assert await console.focus_is_visible()
+        await console.press(Keys.ENTER)
+        await console.until("document.activeElement.closest('.palette .chips')")
+        while await console.run("document.activeElement.innerText") != step:
+            await console.press(Keys.ARROW_DOWN)
+        assert await console.focus_is_visible()
+        await console.press(Keys.ENTER)
+        await console.until("document.activeElement.closest('.step')")
+    await console.until("location.hash.endsWith('thumb=600&blur=4')")
+    await console.tab_to("focused.ariaLabel === 'Move Blur up'", back=True)
+    assert await console.focus_is_visible()
+    await console.press(Keys.ENTER)
+    await console.until("location.hash.endsWith('blur=4&thumb=600')")
+    assert await console.run("document.activeElement.ariaLabel") == "Move Blur down", "the focus stays on the step"
+    await console.tab_to("focused.type === 'range' && focused.ariaLabel === 'Strength'")
+    assert await console.focus_is_visible()
+    await console.press(Keys.ARROW_RIGHT)
+    await console.until("location.hash.endsWith('blur=4.5&thumb=600')")
+    await console.until(SETTLED)
+    await nothing_serious(console)
+    await console.tab_to("focused.name === 'copy-as'")
+    assert await console.focus_is_visible()
+    await console.press(Keys.ARROW_RIGHT)
+    assert await console.run("document.querySelector('[name=copy-as]:checked').value") == "srcset"
+    await console.tab_to("focused.innerText === 'Copy'")
+    await console.press(Keys.ENTER)
+    assert "&amp;w=400 400w" in await console.run("navigator.clipboard.readText()")
+
+    await console.tab_to("focused.innerText === 'Image'", back=True)
+    await console.press(Keys.ENTER)
+    await console.tab_to("focused.innerText === 'Delete'")
+    await console.press(Keys.ENTER)
+    await console.until(f"{TILES} === 2")
+    await console.until("document.activeElement.innerText === 'Undo'")
+    await console.press(Keys.ENTER)
+    await console.until(f"{TILES} === 3")
+    await nothing_serious(console)
