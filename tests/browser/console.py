@@ -42,7 +42,7 @@ _SEVERE = {"serious", "critical"}
 class Console:
     """A window with the console of the service at `url`."""
 
-    def __init__(self, browser: Browser, url: str, folder: Path) -> None:
+    def __init__(self, browser: Browser, url: str, folder: Path = Path()) -> None:
         self._browser = browser
         self._driver = browser._driver
         self._folder = folder
@@ -53,9 +53,8 @@ class Console:
     @contextmanager
     def sized(self, width: int, theme: str = "light") -> Iterator[None]:
         """A context in which the window is so wide, and the system has these colours."""
-        size = {"width": width, "height": HEIGHTS[width], "deviceScaleFactor": 1, "mobile": width < 500}
         script = self.command("Page.addScriptToEvaluateOnNewDocument", source=_WATCH)["identifier"]
-        self.command("Emulation.setDeviceMetricsOverride", **size)
+        self.resize(width)
         self.colours(theme)
         try:
             yield
@@ -63,6 +62,11 @@ class Console:
             self.command("Page.removeScriptToEvaluateOnNewDocument", identifier=script)
             self.command("Emulation.clearDeviceMetricsOverride")
             self.command("Emulation.setEmulatedMedia", features=[])
+
+    def resize(self, width: int) -> None:
+        """Make the window so wide."""
+        size = {"width": width, "height": HEIGHTS[width], "deviceScaleFactor": 1, "mobile": width < 500}
+        self.command("Emulation.setDeviceMetricsOverride", **size)
 
     def colours(self, theme: str) -> None:
         """Use the light or the dark colours, as the system does."""
@@ -136,8 +140,8 @@ class Console:
             if await self.run(f"((focused) => !!({expression}))(document.activeElement)"):
                 return
             if back:
-                chain = ActionChains(self._driver, duration=0).key_down(Keys.SHIFT).send_keys(Keys.TAB).key_up(Keys.SHIFT)
-                await asyncio.to_thread(chain.perform)
+                chain = ActionChains(self._driver, duration=0).key_down(Keys.SHIFT).send_keys(Keys.TAB)
+                await asyncio.to_thread(chain.key_up(Keys.SHIFT).perform)
             else:
                 await self.press(Keys.TAB)
             assert await self.run("document.activeElement !== null")
@@ -162,7 +166,8 @@ class Console:
         """Drop files on the page, as from a folder of the system."""
         data = {"items": [], "files": [str(file) for file in files], "dragOperationsMask": 1}
         for kind in ("dragEnter", "dragOver", "drop"):
-            await asyncio.to_thread(lambda kind=kind: self.command("Input.dispatchDragEvent", type=kind, x=x, y=y, data=data))
+            event = {"type": kind, "x": x, "y": y, "data": data}
+            await asyncio.to_thread(self._driver.execute_cdp_cmd, "Input.dispatchDragEvent", event)
 
     async def drag(self, element: WebElement, dy: int) -> None:
         """Drag an element up or down."""

@@ -20,6 +20,7 @@ class Gate:
         self._answers: dict[str, web.Response] = {}
         self._held: dict[str, asyncio.Event] = {}
         self._broken: list[str] = []
+        self._lost: list[str] = []
         self.seen: list[str] = []
         """Method and path of each request."""
 
@@ -70,6 +71,15 @@ class Gate:
         finally:
             self._broken.remove(pattern)
 
+    @contextmanager
+    def losing(self, pattern: str) -> Iterator[None]:
+        """A context in which such requests arrive, and their responses do not."""
+        self._lost.append(pattern)
+        try:
+            yield
+        finally:
+            self._lost.remove(pattern)
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         line = f"{request.method} {request.rel_url}"
         self.seen.append(line)
@@ -84,7 +94,11 @@ class Gate:
             if re.match(pattern, line):
                 await request.read()
                 return web.Response(body=answer.body, status=answer.status, headers=answer.headers)
-        return await self._forward(request)
+        response = await self._forward(request)
+        if any(re.match(pattern, line) for pattern in self._lost):
+            assert request.transport
+            request.transport.abort()
+        return response
 
     async def _forward(self, request: web.Request) -> web.Response:
         url = f"{self._target}{request.raw_path}"

@@ -54,7 +54,10 @@ async def test_every_file_is_served_whole_and_compressed(url: str, http: aiohttp
                 assert len(body) < len(content)
 
 
-@pytest.mark.parametrize(("path", "status", "location"), [("/", 302, "/docs/"), ("/docs", 308, "/docs/")])
+@pytest.mark.parametrize(
+    ("path", "status", "location"),
+    [("/", 302, "/console/"), ("/console", 308, "/console/"), ("/docs", 308, "/docs/")],
+)
 async def test_browsers_are_sent_to_a_page(
     url: str, path: str, status: int, location: str, http: aiohttp.ClientSession
 ) -> None:
@@ -63,7 +66,7 @@ async def test_browsers_are_sent_to_a_page(
         prefix = urlsplit(url).path
         assert (response.status, response.headers["Location"]) == (status, prefix + location)
     async with http.get(url + path, headers=headers) as response:
-        assert (response.status, str(response.url)) == (200, f"{url}/docs/")
+        assert (response.status, str(response.url)) == (200, f"{url}{location}")
 
 
 async def test_other_clients_are_told_where_the_api_is(url: str, http: aiohttp.ClientSession) -> None:
@@ -73,7 +76,8 @@ async def test_other_clients_are_told_where_the_api_is(url: str, http: aiohttp.C
 
 
 @pytest.mark.parametrize(
-    "path", ["/docs/none.js", "/docs/../settings.env", "/docs//docs.js", "/nothing.json", "/vendored/"]
+    "path",
+    ["/docs/none.js", "/docs/../settings.env", "/docs//docs.js", "/console/none.js", "/nothing.json", "/vendored/"],
 )
 async def test_nothing_else_is_served(url: str, path: str, http: aiohttp.ClientSession) -> None:
     async with http.get(URL(url + path, encoded=True)) as response:

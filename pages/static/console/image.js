@@ -78,7 +78,7 @@ function FocusStage({ image, focus, change }) {
 }
 
 function Facts({ image }) {
-  const colours = [image.colour_space?.toUpperCase(), image.alpha && t.image.transparent, image.gain_map && t.image.hdr].filter(Boolean).join(", ");
+  const colours = [t.image.colourSpaces[image.colour_space] ?? image.colour_space, image.alpha && t.image.transparent, image.gain_map && t.image.hdr].filter(Boolean).join(", ");
   const facts = [
     [t.image.fact.name, image.original_filename],
     [t.image.fact.format, image.format.toUpperCase()],

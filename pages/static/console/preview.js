@@ -1,16 +1,18 @@
 // What comes out of the steps: the picture, its size and time, where it came from, and how it is made.
 
 import {
-  duration, explained, Failure, html, Icon, Loading, size, store, useEffect, useLoaded, useRef, useState, useStore,
+  duration, Failure, html, Icon, Loading, sentence, size, store, useEffect, useLoaded, useRef, useState, useStore,
 } from "./ui.js";
 import { ask, hasKey, headers, may, noted, service } from "./session.js";
-import { fetched, Picture, whole } from "./picture.js";
+import { Picture, whole } from "./picture.js";
 import { inWords, parse } from "./chain.js";
 import { ApiError } from "./client/index.js";
 import t from "./strings.js";
 
 const PAUSE = 180;
 const KEPT = 20;
+/** Parts of a plan that are written like URLs. */
+const CODE = new Set(["as_written", "as_planned"]);
 
 /** The versions that were looked at, newest first: `{ url, image, query, format, bytes, time, width, height, from }`. */
 const seen = store([]);
@@ -53,7 +55,7 @@ function note(version) {
 /** Fetch a picture past the browser's own cache, to see what visitors would get. */
 async function measured(url, signal) {
   const started = performance.now();
-  const response = await fetch(url, { headers: { ...headers() }, signal, cache: "no-store" });
+  const response = await fetch(url, { headers: headers(), signal, cache: "no-store" });
   if (!response.ok) {
     const text = await response.text();
     let detail = text.slice(0, 200);
@@ -105,7 +107,8 @@ export function Preview({ image, preview, paused }) {
   const shown = preview.picture && preview.width > 0;
   return html`<figure class="stage-figure">
     <div class=${`stage ${compare ? "comparing" : ""}`} style=${{ "--cut": `${cut}%` }} aria-busy=${preview.loading ? "true" : "false"}>
-      ${shown ? html`<img class="after" src=${preview.picture} alt=${image.alt || t.builder.preview} />` : !preview.loading && !preview.error && html`<span class="no-preview"><${Icon} name="image" />${t.gallery.noPreview}</span>`}
+      ${shown ? html`<img class="after" src=${preview.picture} alt=${image.alt || t.builder.preview} />` : paused ? html`<${Picture} className="after" image=${image} make=${whole} alt=${image.alt || t.builder.before} lazy=${false} />`
+        : !preview.loading && !preview.error && html`<span class="no-preview"><${Icon} name="image" />${t.gallery.noPreview}</span>`}
       ${compare && html`<${Picture} className="before" image=${image} make=${whole} alt=${t.builder.before} lazy=${false} />
         <span class="divider" aria-hidden="true"></span>
         <input type="range" min="0" max="100" value=${cut} aria-label=${t.builder.divider} onInput=${(event) => setCut(Number(event.target.value))} />
@@ -116,7 +119,7 @@ export function Preview({ image, preview, paused }) {
     </div>
     <figcaption>
       <label class="check"><input type="checkbox" checked=${compare} onChange=${(event) => setCompare(event.target.checked)} />${t.builder.compare}</label>
-      ${preview.url && !hasKey() && html`<a href=${preview.url} target="_blank" rel="noopener">${t.builder.fullView}</a>`}
+      ${preview.url && (image.visibility === "public" || !hasKey()) && html`<a href=${preview.url} target="_blank" rel="noopener">${t.builder.fullView}</a>`}
     </figcaption>
   </figure>`;
 }
@@ -144,7 +147,7 @@ function Plan({ id, format, query }) {
   if (plan.error) return html`<${Failure} error=${plan.error} again=${plan.again} small />`;
   if (!plan.value) return html`<${Loading} />`;
   return html`<dl class="plan">${Object.entries(t.builder.planLabels).filter(([name]) => plan.value[name]).map(([name, label]) => html`
-    <dt>${label}</dt><dd>${plan.value[name]}</dd>`)}</dl>`;
+    <dt>${label}</dt><dd>${CODE.has(name) ? html`<code>${plan.value[name]}</code>` : sentence(plan.value[name])}</dd>`)}</dl>`;
 }
 
 /** The versions of this image that were looked at in this tab. */

@@ -127,6 +127,7 @@ export default {
       id: "Image ID",
       fingerprint: "SHA-256",
     },
+    colourSpaces: { srgb: "sRGB", grey: "Grey", cmyk: "CMYK" },
     transparent: "with transparency",
     hdr: "Ultra HDR",
     versions: "Versions in use",

@@ -100,7 +100,7 @@ export function explained(error) {
   return error.name === "ConnectionFailed" || error instanceof TypeError ? t.offline : sentence(error.message);
 }
 
-function sentence(text) {
+export function sentence(text) {
   const trimmed = text.trim();
   return trimmed.charAt(0).toUpperCase() + trimmed.slice(1) + (/[.!?…]$/.test(trimmed) ? "" : ".");
 }

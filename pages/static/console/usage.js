@@ -67,7 +67,7 @@ function OverTime({ hours }) {
   const side = (width - gap * (BUCKETS - 1)) / BUCKETS;
   return html`<section class="card" aria-labelledby="time-title"><h2 id="time-title">${t.usage.overTime}</h2>
     ${bars.error && html`<${Failure} error=${bars.error} again=${bars.again} small />`}
-    <div class="plot">
+    <div class="plot"><p class="most" aria-hidden="true">${bars.value && number(most)}</p>
       <svg viewBox=${`0 0 ${width} ${height}`} preserveAspectRatio="none" role="img" aria-label=${(bars.value ?? []).map((bar) => t.usage.bar(bar.count, ago(bar.from), ago(bar.to))).join("; ") || t.loading}>
         ${[0.25, 0.5, 0.75, 1].map((share) => html`<line x1="0" x2=${width} y1=${height - share * (height - 4)} y2=${height - share * (height - 4)} />`)}
         ${(bars.value ?? []).map((bar, index) => {
@@ -75,7 +75,7 @@ function OverTime({ hours }) {
           return html`<rect x=${index * (side + gap)} y=${height - tall} width=${side} height=${tall}><title>${t.usage.bar(bar.count, ago(bar.from), ago(bar.to))}</title></rect>`;
         })}
       </svg>
-      <p class="axis" aria-hidden="true"><span>${ago(hours)}</span><span>${number(most)}</span><span>${t.usage.now}</span></p>
+      <p class="axis" aria-hidden="true"><span>${ago(hours)}</span><span>${t.usage.now}</span></p>
     </div></section>`;
 }
 

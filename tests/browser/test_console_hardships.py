@@ -1,0 +1,227 @@
+"""The console when something is wrong: with a file, the line, the service, a key, or the texts of an image."""
+
+import sqlite3
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests import pictures
+from tests.browser.chromium import Browser
+from tests.browser.console import Console
+from tests.browser.gate import Gate
+from tests.imgsvc.sites import Site, bearer, closed_site
+
+EVERYTHING = ("read", "upload", "list", "metadata", "delete")
+TILES = "document.querySelectorAll('.tile[data-index]').length"
+UPLOAD = "POST /v1/images"
+
+
+@pytest.fixture
+async def gate(closed: Site) -> AsyncIterator[Gate]:
+    async with Gate(closed.url) as gate:
+        yield gate
+
+
+@pytest.fixture
+async def console(browser: Browser, gate: Gate, tmp_path: Path) -> AsyncIterator[Console]:
+    console = Console(browser, gate.url, tmp_path)
+    with console.sized(1440):
+        yield console
+    await browser.mistakes()
+
+
+def photo(folder: Path, name: str = "photo.jpg", width: int = 300) -> Path:
+    path = folder / name
+    path.write_bytes(pictures.jpeg(width, 200))
+    return path
+
+
+async def test_each_file_says_what_is_wrong_with_it(console: Console, closed: Site, tmp_path: Path) -> None:
+    text, empty = tmp_path / "notes.jpg", tmp_path / "empty.png"
+    text.write_text("no picture at all")
+    empty.touch()
+    key = closed.new_key(*EVERYTHING, space="wrong-files")
+    await console.open(key=key)
+    await console.drop(text, photo(tmp_path), empty)
+    await console.until("document.querySelectorAll('.upload.failed').length === 2")
+    await console.until("document.querySelector('.upload.done')")
+    said = await console.text(".uploads")
+    assert "2 files need your attention" in said
+    assert "This file is empty" in said
+    assert "not a supported format" in said or "not an image" in said, said
+    assert await console.run(TILES) == 1
+
+
+async def test_a_file_that_is_too_large_is_refused_with_the_limit(
+    browser: Browser, http: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    with closed_site(tmp_path / "site", http, MAX_UPLOAD_BYTES="20kB") as site:
+        console = Console(browser, site.url, tmp_path)
+        large = tmp_path / "large.jpg"
+        large.write_bytes(bytes(pictures.noise(300, 300).jpegsave_buffer(Q=95)))
+        await console.open(key=site.key)
+        await console.drop(large)
+        assert "20000 bytes" in await console.text(".upload.failed .upload-state")
+
+
+async def test_an_upload_that_breaks_is_sent_again_and_stays_one_image(
+    console: Console, gate: Gate, closed: Site, tmp_path: Path
+) -> None:
+    key = closed.new_key(*EVERYTHING, space="broken-line")
+    await console.open(key=key)
+    with gate.breaking(UPLOAD):
+        await console.drop(photo(tmp_path))
+        assert "does not answer" in await console.text(".upload.failed .upload-state")
+    # Stored, but the answer is lost.
+    with gate.losing(UPLOAD):
+        await console.click("Try again: photo.jpg")
+        await console.until("document.querySelector('.upload.sending, .upload.checking')")
+        await console.until("document.querySelector('.upload.failed')")
+    await console.click("Try again: photo.jpg")
+    await console.until("document.querySelector('.upload.done')")
+    status, answer = await closed.json("GET", "/v1/images", key)
+    assert (status, len(answer["images"])) == (200, 1)  # type: ignore[arg-type]
+    assert await console.run(TILES) == 1
+
+
+async def test_too_many_requests_are_explained_and_can_be_tried_again(
+    console: Console, gate: Gate, closed: Site
+) -> None:
+    key = closed.new_key(*EVERYTHING, space="rates")
+    await closed.upload(bearer(key))
+    with gate.answering("GET /v1/images[?]", 429, "too many requests; wait 3 seconds", **{"Retry-After": "3"}):
+        await console.open(key=key, ready="document.querySelector('.failure')")
+        assert "Too many requests; wait 3 seconds." in await console.text(".failure")
+    await console.click("Try again")
+    await console.until(f"{TILES} === 1")
+
+
+async def test_a_key_that_is_revoked_meanwhile_leads_to_the_sign_in(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="revoked")
+    await closed.upload(bearer(key))
+    await console.open(key=key)
+    await console.until(f"{TILES} === 1")
+    key_id = key.split("_")[1]
+    assert (await closed.json("DELETE", f"/v1/keys/{key_id}", closed.key))[0] == 204
+    while (await closed.json("GET", "/v1/me", key))[0] == 200:
+        pass
+    await console.click(await console.element(".tile a"))
+    assert "no longer works" in await console.text(".sign-in")
+    assert await console.run("sessionStorage.length") == 0
+
+
+async def test_texts_of_an_image_are_only_texts(console: Console, browser: Browser, closed: Site) -> None:
+    hostile = "<img src=x onerror=alert(1)>"
+    key = closed.new_key(*EVERYTHING, space="hostile")
+    image_id = await closed.upload(bearer(key))
+    change = {"title": hostile, "alt": '"><script>alert(2)</script>', "tags": [hostile], "metadata": {hostile: hostile}}
+    assert (await closed.json("PATCH", f"/v1/images/{image_id}", key, change))[0] == 200
+    await browser.mistakes()
+    await console.open(key=key)
+    assert await console.text(".tile-name") == hostile
+    await console.open(f"#/images/{image_id}", key=key)
+    assert await console.text("h1") == hostile
+    await console.open(f"#/images/{image_id}.webp?thumb=40", key=key)
+    await console.click(await console.element("//label[contains(., '<img srcset>')]"))
+    assert "&quot;&gt;&lt;script&gt;" in await console.text(".code")
+    assert await console.run("document.querySelector('[onerror]') === null && document.scripts.length") == 2
+    assert await browser.mistakes() == []
+
+
+async def test_a_key_sees_only_what_it_may_use(console: Console, closed: Site) -> None:
+    image_id = await closed.upload(bearer(closed.new_key(*EVERYTHING, space="rights")))
+    key = closed.new_key("list", "metadata", space="rights")
+    await console.open(f"#/images/{image_id}", key=key)
+    await console.until("document.querySelector('.facts')")
+    words = await console.run("[...document.querySelectorAll('button, a, form')].map((each) => each.innerText).join()")
+    assert not [each for each in ("Delete", "Save", "Usage", "Keys", "Add images") if each in words]
+    await console.open(key=closed.new_key("upload", space="rights"))
+    assert "may not list images" in await console.text(".empty")
+
+
+async def test_private_images_are_shown_to_those_who_may_see_them(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, "sign", space="private")
+    image_id = await closed.upload(bearer(key), "?visibility=private")
+    await console.open(key=key)
+    shown = "document.querySelector('.tile img')"
+    assert (await console.until(f"{shown}?.naturalWidth && {shown}.src")).startswith("blob:")
+    await console.open(f"#/images/{image_id}.webp?thumb=30", key=key)
+    await console.click(await console.element("//label[contains(., 'Signed URL')]"))
+    await console.click("Make a signed URL")
+    signed = await console.text(".copy-as .code")
+    assert (await closed.request("GET", signed.split("/v1/")[1].join(["/v1/", ""])))[0] == 200
+
+
+async def test_mistakes_in_labels_are_shown_where_they_are(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="labels")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}", key=key)
+    await console.fill('[name="tags"]', "x" * 65)
+    await console.click("Save")
+    mistake = "document.querySelector('[name=tags]').closest('.field').querySelector('.mistake')?.innerText"
+    assert "64" in await console.until(mistake)
+    await console.fill('[name="tags"]', "sea, evening")
+    await console.click("Save")
+    await console.until("document.querySelector('.save-row').innerText.includes('Saved')")
+    _, info = await closed.json("GET", f"/v1/images/{image_id}/info", key)
+    assert info["tags"] == ["sea", "evening"]
+
+
+async def test_a_refused_step_is_marked(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="refused")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}.webp?grayscale&resize=16000x16000,fill,enlarge&blur=1", key=key)
+    assert "limit" in await console.text(".stage-error, .step.wrong .mistake")
+
+
+async def test_images_are_deleted_when_people_leave_before_the_undo_ends(
+    console: Console, browser: Browser, gate: Gate, closed: Site
+) -> None:
+    key = closed.new_key(*EVERYTHING, space="leaving")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}", key=key)
+    await console.click("Delete")
+    await console.element("[data-undo]")
+    assert f"DELETE /v1/images/{image_id}" not in gate.seen
+    await browser.open("about:blank")
+    while (await closed.request("GET", f"/v1/images/{image_id}"))[0] != 410:
+        pass
+
+
+async def test_a_hundred_thousand_images_take_no_more_memory_than_a_few(console: Console, closed: Site) -> None:
+    """And no more elements: those out of sight do not exist."""
+    key = closed.new_key(*EVERYTHING, space="many")
+    image_id = await closed.upload(bearer(key))
+    many = 100_000
+    with sqlite3.connect(closed.folder / "images.sqlite3") as database:
+        names = [row[1] for row in database.execute("PRAGMA table_info(images)")]
+        values = {name: name for name in names}
+        values["image_id"] = "printf('%032x', n)"
+        values["created_at"] = "'2020-01-01T00:00:00.' || printf('%06d', n) || '+00:00'"
+        database.execute(
+            f"WITH RECURSIVE counted(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {many - 1})"
+            f" INSERT INTO images ({', '.join(values)}) SELECT {', '.join(values.values())} FROM counted, images"
+            " WHERE image_id = ?",
+            [image_id],
+        )
+    database.close()
+    await console.open(key=key)
+    await console.until(f"{TILES} > 10")
+    count = "Number(document.querySelector('.count').innerText.replace(/\\D/g, ''))"
+    deep = f"(scrollTo(0, document.documentElement.scrollHeight), {count} >= 5000)"
+    await console.until(deep)
+    first = await _heap(console)
+    await console.until(deep.replace("5000", str(many)))
+    assert await console.run("document.querySelectorAll('.tile').length") < 100
+    assert await _heap(console) < first + 8_000_000
+    assert await console.run("document.querySelector('.count').innerText") == "100,000 images"
+    # The way back: what was forgotten is loaded again.
+    await console.run("scrollTo(0, document.documentElement.scrollHeight / 2)")
+    await console.until(f"{TILES} > 10 && !document.querySelector('.tile.skeleton')")
+
+
+async def _heap(console: Console) -> int:
+    console.command("HeapProfiler.collectGarbage")
+    return int(console.command("Runtime.getHeapUsage")["usedSize"])
