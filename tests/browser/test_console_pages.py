@@ -69,7 +69,9 @@ async def shelf(closed: Site, wallpapers: list[Path]) -> Shelf:
     shelf = Shelf(keys)
     paths = {path.parts[4]: path for path in wallpapers}  # one of each
     for number, path in enumerate(paths.values()):
-        photo = bytes(pictures.pyvips.Image.thumbnail(str(path), 900 if number % 3 else 700, height=900).jpegsave_buffer(Q=80))
+        photo = bytes(
+            pictures.pyvips.Image.thumbnail(str(path), 900 if number % 3 else 700, height=900).jpegsave_buffer(Q=80)
+        )
         query = f"?title={path.parts[4]}&tags=wallpaper" if number % 4 else ""
         for name in ("pages-many", *(["pages-one"] if number == 0 else [])):
             headers = {**JPEG, **bearer(keys[name])}
@@ -217,7 +219,9 @@ async def test_nothing_is_too_wide_hinders_somebody_or_fails(
         if scene.holds:
             stack.enter_context(gate.holding(scene.holds))
         stack.enter_context(console.sized(1440))
-        await console.open(scene.path.replace("IMAGE", shelf.images[-1]), shelf.keys.get(scene.key, scene.key), scene.shown)
+        await console.open(
+            scene.path.replace("IMAGE", shelf.images[-1]), shelf.keys.get(scene.key, scene.key), scene.shown
+        )
         if scene.act:
             await scene.act(console)
         for width, theme in itertools.product(HEIGHTS, ("light", "dark")):
@@ -242,5 +246,7 @@ async def test_nothing_moves_while_a_page_loads(
     scene = SCENES[name]
     console = Console(browser, gate.url)
     with console.sized(width):
-        await console.open(scene.path.replace("IMAGE", shelf.images[-1]), shelf.keys.get(scene.key, scene.key), scene.shown)
+        await console.open(
+            scene.path.replace("IMAGE", shelf.images[-1]), shelf.keys.get(scene.key, scene.key), scene.shown
+        )
         assert await console.shift() <= MOST_SHIFT

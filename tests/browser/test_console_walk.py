@@ -195,6 +195,7 @@ async def _build_by_keys(console: Console) -> None:
     await console.until(SETTLED)
     await nothing_serious(console)
 
+
 async def _copy_by_keys(console: Console) -> None:
     await console.tab_to("focused.name === 'copy-as'")
     assert await console.focus_is_visible()
