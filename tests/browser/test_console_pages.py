@@ -250,3 +250,22 @@ async def test_nothing_moves_while_a_page_loads(
             scene.path.replace("IMAGE", shelf.images[-1]), shelf.keys.get(scene.key, scene.key), scene.shown
         )
         assert await console.shift() <= MOST_SHIFT
+
+
+async def test_the_first_view_on_a_slow_processor(browser: Browser, closed: Site, shelf: Shelf) -> None:
+    """Prints how long it takes, which depends on the machine."""
+    console = Console(browser, closed.url)
+    console.command("Network.clearBrowserCache")
+    entries = "performance.getEntriesByType('resource')"
+    with console.sized(1440):
+        console.command("Emulation.setCPUThrottlingRate", rate=4)
+        try:
+            await console.open(key=shelf.keys["pages-many"], ready=f"document.querySelector('.tile img') && {PICTURES}")
+            first = await console.run("performance.getEntriesByName('first-contentful-paint')[0]?.startTime")
+            tiles = await console.run(f"{entries}.find((each) => each.name.includes('limit=')).responseEnd")
+            own = f"{entries}.filter((each) => /console|vendored/.test(each.name))"
+            sent = await console.run(f"{own}.reduce((sum, each) => sum + each.encodedBodySize, 0)")
+        finally:
+            console.command("Emulation.setCPUThrottlingRate", rate=1)
+    print(f"first view after {first:.0f} ms, the list after {tiles:.0f} ms; {sent / 1000:.1f} kB")
+    assert 0 < sent < MOST_BYTES

@@ -54,6 +54,18 @@ def test_a_library_with_curl(tmp_path: Path) -> None:
     assert [image["image_id"] for image in found["images"]] == [uploaded["image_id"]]
 
 
+def test_what_the_console_asks_with_curl(tmp_path: Path) -> None:
+    commands = [_commands(heading, "docs/console.md") for heading in ("Sign in", "The plan of a version")]
+    (tmp_path / "photo.jpg").write_bytes(pictures.jpeg(800, 600))
+    with servers.serve(tmp_path / "served", AUTH="auto") as served:
+        environment = {**os.environ, "URL": f"{served.url}/v1"}
+        command = ["bash", "-euo", "pipefail", "-c", "\n".join(commands)]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, (done.stdout, done.stderr)
+    me, plan = (json.loads(line) for line in done.stdout.splitlines() if line)
+    assert (me["keys_required"], plan["width"], plan["height"]) == (False, 225, 300)
+
+
 def test_a_command_of_the_readme_fails_if_the_service_refuses(tmp_path: Path) -> None:
     """`-f`: a script stops at the first error. Only the command that shows an error has no `-f`."""
     commands = [line for line in _commands("Five minutes with curl").splitlines() if line.startswith("curl ")]
