@@ -173,7 +173,9 @@ async def test_a_refused_step_is_marked(console: Console, closed: Site) -> None:
     key = closed.new_key(*EVERYTHING, space="refused")
     image_id = await closed.upload(bearer(key))
     await console.open(f"#/images/{image_id}.webp?grayscale&resize=16000x16000,fill,enlarge&blur=1", key=key)
-    assert "limit" in await console.text(".stage-error, .step.wrong .mistake")
+    assert "Produces 256000000 pixels" in await console.text(".step.wrong:nth-child(2) .mistake")
+    await console.open(f"#/images/{image_id}.webp?grayscale&watermark={'0' * 32}", key=key)
+    assert "does not exist" in await console.text(".step.wrong:nth-child(2) .mistake")
 
 
 async def test_images_are_deleted_when_people_leave_before_the_undo_ends(
@@ -225,3 +227,27 @@ async def test_a_hundred_thousand_images_take_no_more_memory_than_a_few(console:
 async def _heap(console: Console) -> int:
     console.command("HeapProfiler.collectGarbage")
     return int(console.command("Runtime.getHeapUsage")["usedSize"])
+
+
+async def test_a_search_that_is_refused_says_so_at_its_control(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="searches")
+    await closed.upload(bearer(key))
+    await console.open("#/?q=%2D%2D", key=key)
+    assert "has no words" in await console.text("#search-mistake")
+    await console.open("#/?min_width=0", key=key)
+    control = "document.querySelector('[type=number]').closest('.field').querySelector('.mistake')?.innerText"
+    assert "'0' is not a whole number" in await console.until(control)
+
+
+async def test_signing_out_leaves_nothing_behind(console: Console, gate: Gate, closed: Site) -> None:
+    """What was deleted before is deleted with the key of that time."""
+    key = closed.new_key(*EVERYTHING, space="signing-out")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}", key=key)
+    await console.click("Delete")
+    await console.element("[data-undo]")
+    await console.click("Sign out")
+    await console.until("document.querySelector('.sign-in')")
+    assert await console.run("sessionStorage.length") == 0
+    while (await closed.request("GET", f"/v1/images/{image_id}"))[0] != 410:
+        pass

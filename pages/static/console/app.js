@@ -3,7 +3,7 @@
 import {
   Failure, html, Icon, IconButton, Loading, render, useEffect, useErrorBoundary, useLayoutEffect, useRef, useState, useStore,
 } from "./ui.js";
-import { end, may, session, start } from "./session.js";
+import { may, session, signOut, start } from "./session.js";
 import { Gallery } from "./gallery.js";
 import { route } from "./routes.js";
 import { SignIn } from "./sign_in.js";
@@ -91,7 +91,7 @@ function Menu({ me, page, locked }) {
     </nav>
     <a class="quiet reference" href="../docs/">${t.menu.reference}</a>
     <${ThemeButton} />
-    ${me && me.name !== null && html`<button type="button" class="quiet" title=${me.name} onClick=${() => end()}>${t.menu.signOut}</button>`}
+    ${me && me.name !== null && html`<button type="button" class="quiet" title=${me.name} onClick=${signOut}>${t.menu.signOut}</button>`}
     ${me && me.name === null && !locked && html`<a class="button quiet" href="#/sign-in" aria-current=${page === "signIn" ? "page" : undefined}>${t.menu.signIn}</a>`}
   </header>`;
 }
@@ -123,8 +123,12 @@ function DropZone() {
   const [over, setOver] = useState(false);
   useEffect(() => {
     let depth = 0;
-    const hasFiles = (event) => event.dataTransfer?.types.includes("Files");
+    // A picture of this page that is dragged counts as a file, too.
+    let isOwn = false;
+    const hasFiles = (event) => !isOwn && event.dataTransfer?.types.includes("Files");
     const listeners = {
+      dragstart: () => (isOwn = true),
+      dragend: () => (isOwn = false),
       dragenter: (event) => hasFiles(event) && (depth++, setOver(true)),
       dragleave: (event) => hasFiles(event) && --depth <= 0 && ((depth = 0), setOver(false)),
       dragover: (event) => hasFiles(event) && event.preventDefault(),

@@ -72,7 +72,7 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
     </div>
     <div class="columns">
       <div class="stage-column">
-        <${Preview} image=${image} preview=${preview} paused=${!valid} />
+        <${Preview} image=${image} preview=${preview} paused=${!valid || refused >= 0} />
         <${Result} image=${image} preview=${preview} query=${query} format=${format} known=${known} />
       </div>
       <div class="side">

@@ -187,11 +187,12 @@ export function inWords(known, step) {
   return [operation.title, texts.filter(Boolean).join(", ")].filter(Boolean).join(" ");
 }
 
-/** Which step the mark `^^^` of a problem is below; -1 if none. */
+/** Which step a problem is about: the one above the mark `^^^`, or the one that it names; -1 if none. */
 export function markedStep(detail, query) {
+  const pairs = query.split("&");
   const lines = detail.split("\n");
   const marks = lines.findIndex((line) => /^\s*\^+\s*$/.test(line));
-  if (marks < 1) return -1;
+  if (marks < 1) return pairs.findIndex((pair) => pair && (detail.startsWith(pair) || pair.split(/[=,]/).some((part) => part.length === 32 && detail.includes(part))));
   const line = lines[marks - 1];
   const indent = line.length - line.trimStart().length;
   const shown = line.trimStart();

@@ -1,7 +1,7 @@
 // The images: search, an endless grid of which only the visible part exists, and a selection.
 
 import {
-  Failure, Field, html, Icon, IconButton, Loading, nameOf, store, useEffect, useLayoutEffect, useRef, useState, useStore,
+  explained, Failure, Field, html, Icon, IconButton, Loading, nameOf, store, useEffect, useLayoutEffect, useRef, useState, useStore,
 } from "./ui.js";
 import { Feed } from "./feed.js";
 import { Picture, thumbnail } from "./picture.js";
@@ -59,14 +59,15 @@ export function Gallery() {
   const feed = feedFor(query);
   const chosen = useStore(selection);
   const empty = feed.done && feed.count === 0;
+  const cause = ["q", ...FILTERS].find((name) => feed.error?.detail?.startsWith(`${name}=`));
   return html`<div class="page gallery">
     <div class="title-row">
       <h1 tabindex="-1">${t.gallery.title}</h1>
       <p class="count" aria-live="polite">${feed.pages.length > 0 && feed.count > 0 && (query ? t.gallery.found : t.gallery.count)(feed.count, !feed.done)}</p>
       ${may("upload") && (!empty || query) && html`<${Chooser} primary />`}
     </div>
-    ${may("list") && (!empty || query) && html`<${Search} query=${query} />`}
-    ${feed.error ? html`<${Failure} error=${feed.error} again=${() => feed.again()} />` : null}
+    ${may("list") && (!empty || query) && html`<${Search} query=${query} cause=${cause} error=${feed.error} />`}
+    ${feed.error && !cause ? html`<${Failure} error=${feed.error} again=${() => feed.again()} />` : null}
     ${empty ? html`<${Empty} query=${query} />` : html`<${Grid} feed=${feed} chosen=${chosen} key=${query} />`}
     ${chosen.size > 0 && html`<${Selection} chosen=${chosen} />`}
   </div>`;
@@ -99,10 +100,11 @@ function Empty({ query }) {
   </div>`;
 }
 
-function Search({ query }) {
+function Search({ query, cause, error }) {
   const given = Object.fromEntries(new URLSearchParams(query));
   const [words, setWords] = useState(given.q ?? "");
   const [open, setOpen] = useState(FILTERS.some((name) => given[name]));
+  const mistake = (name) => cause === name && explained(error, { atControl: true });
   const count = FILTERS.filter((name) => given[name]).length;
   const apply = (values) => {
     const wanted = new URLSearchParams();
@@ -118,20 +120,21 @@ function Search({ query }) {
   useEffect(() => {
     if (!query) setWords("");
   }, [query]);
-  const choice = (name, label, options) => html`<${Field} label=${label}>${(attributes) => html`
+  const choice = (name, label, options) => html`<${Field} label=${label} error=${mistake(name)}>${(attributes) => html`
     <select ...${attributes} value=${given[name] ?? ""} onChange=${(event) => apply({ [name]: event.target.value })}>
       <option value="">${t.gallery.any}</option>
       ${options.map(([value, text]) => html`<option value=${value} selected=${given[name] === value}>${text}</option>`)}
     </select>`}<//>`;
-  const entry = (name, label, more) => html`<${Field} label=${label}>${(attributes) => html`
+  const entry = (name, label, more) => html`<${Field} label=${label} error=${mistake(name)}>${(attributes) => html`
     <input ...${attributes} ...${more} value=${given[name] ?? ""} onChange=${(event) => apply({ [name]: event.target.value })} />`}<//>`;
   return html`<search class="search">
     <form onSubmit=${(event) => { event.preventDefault(); apply({ q: words }); }}>
       <div class="search-box"><${Icon} name="search" />
-        <input type="search" aria-label=${t.gallery.search} placeholder=${t.gallery.searchHint} value=${words} onInput=${(event) => setWords(event.target.value)} />
+        <input type="search" aria-label=${t.gallery.search} aria-invalid=${cause === "q" ? "true" : undefined} aria-describedby=${cause === "q" ? "search-mistake" : undefined} placeholder=${t.gallery.searchHint} value=${words} onInput=${(event) => setWords(event.target.value)} />
       </div>
       <button type="button" aria-expanded=${open} aria-controls="filters" onClick=${() => setOpen(!open)}>${count ? t.gallery.filtersSet(count) : t.gallery.filters}</button>
     </form>
+    ${cause === "q" && html`<p class="mistake" id="search-mistake" role="alert">${mistake("q")}</p>`}
     <div id="filters" class="filters" hidden=${!open}>
       ${choice("format", t.gallery.format, FORMATS.map((format) => [format, format.toUpperCase()]))}
       ${entry("tags", t.gallery.tags, { placeholder: t.gallery.tagsHint })}

@@ -47,7 +47,7 @@ export function Labels({ image, focus, setFocus, saved }) {
     } catch (error) {
       const detail = error.detail ?? "";
       const cause = NAMES.find((name) => new RegExp(`^\\W*${name}\\b`).test(detail)) ?? "all";
-      setErrors({ [cause]: explained(error) });
+      setErrors({ [cause]: explained(error, { atControl: cause !== "all" }) });
       setState("");
     }
   };

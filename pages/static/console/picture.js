@@ -5,6 +5,8 @@ import { hasKey, headers, service } from "./session.js";
 import t from "./strings.js";
 
 const PAUSES = [1500, 4000, 10000];
+/** With a key, it may be the key that was missing. */
+const pause = (failed) => (failed === 0 && hasKey() ? 0 : PAUSES[failed] ?? 0);
 
 /** The URL of a picture as an object URL, fetched with the key; null until it is there. */
 export async function fetched(url, signal) {
@@ -26,7 +28,7 @@ export function Picture({ image, make, alt, width, height, waits, lazy = true, c
     const control = new AbortController();
     fetched(make(image, Math.min(2, devicePixelRatio)), control.signal).then(
       setSource,
-      () => control.signal.aborted || setTimeout(() => setFailed((count) => count + 1), PAUSES[failed] ?? 0),
+      () => control.signal.aborted || setTimeout(() => setFailed((count) => count + 1), pause(failed)),
     );
     return () => control.abort();
   }, [url, withKey, failed, waits]);
@@ -34,7 +36,7 @@ export function Picture({ image, make, alt, width, height, waits, lazy = true, c
 
   const again = () => {
     if (source) return;
-    setTimeout(() => setFailed((count) => count + 1), PAUSES[failed] ?? 0);
+    setTimeout(() => setFailed((count) => count + 1), pause(failed));
   };
   if (failed > PAUSES.length) {
     return html`<span class=${`no-preview ${className}`}><${Icon} name="image" />${t.gallery.noPreview}</span>`;

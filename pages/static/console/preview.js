@@ -115,7 +115,7 @@ export function Preview({ image, preview, paused }) {
         <span class="tag left" aria-hidden="true">${t.builder.before}</span><span class="tag right" aria-hidden="true">${t.builder.after}</span>`}
       <span class=${`busy ${preview.loading && !paused ? "on" : ""}`} role="status">${preview.loading && !paused ? html`<span class="spinner"></span>${t.builder.rendering}` : ""}</span>
       ${paused && html`<span class="busy on">${t.builder.fix}</span>`}
-      ${preview.error && !preview.loading && html`<div class="stage-error"><${Failure} error=${preview.error} again=${preview.again} small /></div>`}
+      ${preview.error && !preview.loading && !paused && html`<div class="stage-error"><${Failure} error=${preview.error} again=${preview.again} small /></div>`}
     </div>
     <figcaption>
       <label class="check"><input type="checkbox" checked=${compare} onChange=${(event) => setCompare(event.target.checked)} />${t.builder.compare}</label>

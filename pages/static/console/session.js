@@ -31,7 +31,7 @@ export async function start() {
   try {
     session.set({ me: await ask("/me"), error: null, ended: false });
   } catch (error) {
-    if (key && error.status === 403) return end(true);
+    if (key && error.status === 403) return end();
     session.set((now) => ({ ...now, error }));
   }
 }
@@ -51,13 +51,21 @@ export async function signIn(given) {
   }
 }
 
-export async function end(ended = false) {
+/** Leave. The page starts anew, so that nothing of this key stays in it. */
+export function signOut() {
+  sessionStorage.removeItem(KEY);
+  location.hash = "#/";
+  location.reload();
+}
+
+/** The key no longer works. */
+async function end() {
   key = null;
   sessionStorage.removeItem(KEY);
   client = makeClient();
-  session.set({ me: null, error: null, ended });
+  session.set({ me: null, error: null, ended: true });
   await start();
-  if (ended) session.set((now) => ({ ...now, ended }));
+  session.set((now) => ({ ...now, ended: true }));
 }
 
 let checking = null;
@@ -67,7 +75,7 @@ export function noted(error) {
   if (key && (error.status === 401 || error.status === 403)) {
     checking ??= ask("/me").then(
       (me) => session.set({ me, error: null, ended: false }),
-      (refused) => refused.status === 403 && end(true),
+      (refused) => refused.status === 403 && end(),
     ).finally(() => (checking = null));
   }
   return error;

@@ -76,7 +76,7 @@ export function StepList({ image, known, steps, change, mistakes, refused, probl
         </div>
         ${operation.fields.length === 0 && html`<p class="hint">${operation.text}</p>`}
         ${operation.fields.map((field) => html`<${Control} key=${field.name} field=${field} value=${step.values[field.name]} image=${image} error=${wrong.get(field.name)} change=${(value) => put(field.name, value)} />`)}
-        ${isRefused && html`<p class="mistake" role="alert">${explained(problem)}</p>`}
+        ${isRefused && html`<p class="mistake" role="alert">${explained(problem, { atControl: true })}</p>`}
       </li>`;
     })}
   </ol>

@@ -317,6 +317,7 @@ export default {
     advice: "Prepare before anyone asks",
     verdicts: { adopt: "Worth it", leave: "Not worth it", keep: "Prepared", drop: "No longer worth it" },
     images: "Most requested images",
+    imageRequests: (count) => `${grouped(count)} ${plural(count, "request", "requests")}`,
     none: "Nobody has requested a picture in this period",
     noneText: "Put one on a page, and come back.",
     original: "Originals",

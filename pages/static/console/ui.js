@@ -94,9 +94,16 @@ export function Failure({ error, again, small }) {
   </div>`;
 }
 
-/** The text of an error. The detail of a problem says what to do. */
-export function explained(error) {
-  if (error.detail) return sentence(error.detail.split("\n")[0]);
+/** The name of a parameter or a field at the beginning of a detail, and an example in the words of a URL. */
+const NAME = /^[a-z_]+(?:(?:\.\w+)*: |=(?=')|=[^\s':]+:? )/;
+const EXAMPLE = /; example: \S+$/;
+
+/** The text of an error. The detail of a problem says what to do. At the control that caused it, it needs no name. */
+export function explained(error, { atControl = false } = {}) {
+  if (error.detail) {
+    const [first] = error.detail.split("\n");
+    return sentence(atControl ? first.replace(EXAMPLE, "").replace(NAME, "") : first);
+  }
   return error.name === "ConnectionFailed" || error instanceof TypeError ? t.offline : sentence(error.message);
 }
 

@@ -7,6 +7,8 @@ import t from "./strings.js";
 const AT_ONCE = 3;
 const LISTED = 200;
 const ENDED = new Set(["done", "failed"]);
+/** What needs people comes first, and what needs nobody last. */
+const ORDER = ["failed", "checking", "sending", "waiting", "done"];
 
 /** The files: `{ id, file, name, state, sent, error, image }`. States: waiting, sending, checking, done, failed. */
 export const uploads = store([]);
@@ -110,7 +112,7 @@ export function Uploads() {
       ${done === all.length && html`<${IconButton} name="close" label=${t.upload.hide} onClick=${() => uploads.set([])} />`}
     </header>
     <progress class="all" max="1" value=${share} aria-label=${t.upload.title}></progress>
-    <ul>${[...failed, ...all.filter((each) => each.state !== "failed")].slice(0, LISTED).map((each) => html`<${Item} key=${each.id} item=${each} />`)}</ul>
+    <ul>${ORDER.flatMap((state) => all.filter((each) => each.state === state)).slice(0, LISTED).map((each) => html`<${Item} key=${each.id} item=${each} />`)}</ul>
   </section>`;
 }
 

@@ -55,7 +55,8 @@ function Figures({ report }) {
 async function counts(hours, signal) {
   const step = hours / BUCKETS;
   const ends = Array.from({ length: BUCKETS }, (_, index) => (index + 1) * step);
-  const totals = await Promise.all(ends.map(async (end) => (await ask(`/usage?hours=${end}&limit=1`, { signal })).requests));
+  const totals = [];
+  for (const end of ends) totals.push((await ask(`/usage?hours=${end}&limit=1`, { signal })).requests);
   return totals.map((total, index) => ({ from: ends[index], to: ends[index] - step, count: Math.max(0, total - (totals[index - 1] ?? 0)) })).reverse();
 }
 
@@ -108,5 +109,5 @@ function Images({ report }) {
   return html`<section class="card" aria-labelledby="images-title"><h2 id="images-title">${t.usage.images}</h2>
     <ul class="top-images">${report.images.map(({ image_id: id, requests }) => html`<li key=${id}><a href=${`#/images/${id}`}>
       <${Picture} image=${{ image_id: id, visibility: "public" }} make=${thumbnail} alt="" width="96" height="72" />
-      <span>${t.image.requests(requests).replace(/ \S+$/, "")}</span></a></li>`)}</ul></section>`;
+      <span>${t.usage.imageRequests(requests)}</span></a></li>`)}</ul></section>`;
 }
