@@ -239,7 +239,7 @@ async def test_a_search_that_is_refused_says_so_at_its_control(console: Console,
     assert "'0' is not a whole number" in await console.until(control)
 
 
-async def test_signing_out_leaves_nothing_behind(console: Console, gate: Gate, closed: Site) -> None:
+async def test_signing_out_leaves_nothing_behind(console: Console, closed: Site) -> None:
     """What was deleted before is deleted with the key of that time."""
     key = closed.new_key(*EVERYTHING, space="signing-out")
     image_id = await closed.upload(bearer(key))

@@ -30,10 +30,10 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 
 @pytest.fixture
-async def console(browser: Browser, closed: Site, tmp_path: Path) -> AsyncIterator[Console]:
-    """With a key of a space of its own, so that images of other tests are not in the way."""
-    console = Console(browser, closed.url, tmp_path)
-    console.command("Browser.grantPermissions", permissions=["clipboardReadWrite"], origin=closed.url)
+async def console(browser: Browser, guarded_site: Site, tmp_path: Path) -> AsyncIterator[Console]:
+    """Tests use keys of spaces of their own, so that images of other tests are not in the way."""
+    console = Console(browser, guarded_site.url, tmp_path)
+    console.command("Browser.grantPermissions", permissions=["clipboardReadWrite"], origin=guarded_site.url)
     await browser.mistakes()
     with console.sized(1440):
         yield console
@@ -44,10 +44,11 @@ async def nothing_serious(console: Console) -> None:
     assert await console.findings() == []
 
 
+@pytest.mark.parametrize("guarded_site", ["varnish"], indirect=True)
 async def test_a_day_with_a_mouse(
-    browser: Browser, console: Console, closed: Site, pages: Pages, photos: list[Path]
+    browser: Browser, console: Console, guarded_site: Site, pages: Pages, photos: list[Path]
 ) -> None:
-    key = closed.new_key("read", "upload", "list", "metadata", "delete", space="mouse")
+    key = guarded_site.new_key("read", "upload", "list", "metadata", "delete", space="mouse")
     await console.open()
     await nothing_serious(console)
     await console.fill('input[name="key"]', key)
@@ -66,7 +67,7 @@ async def test_a_day_with_a_mouse(
 
     await console.open(key=key)
     await _delete_and_undo(console)
-    status, answer = await closed.json("GET", "/v1/images?limit=50", key)
+    status, answer = await guarded_site.json("GET", "/v1/images?limit=50", key)
     assert (status, len(answer["images"])) == (200, 20), "nothing was deleted"  # type: ignore[arg-type]
 
 
@@ -127,8 +128,9 @@ async def _delete_and_undo(console: Console) -> None:
     await console.until(f"{TILES} === 20")
 
 
-async def test_a_day_with_a_keyboard(console: Console, closed: Site, photos: list[Path]) -> None:
-    key = closed.new_key("read", "upload", "list", "metadata", "delete", space="keyboard")
+@pytest.mark.parametrize("guarded_site", ["closed"], indirect=True)
+async def test_a_day_with_a_keyboard(console: Console, guarded_site: Site, photos: list[Path]) -> None:
+    key = guarded_site.new_key("read", "upload", "list", "metadata", "delete", space="keyboard")
     await console.open()
     await console.tab_to("focused.name === 'key'")
     await console.press(key, Keys.ENTER)

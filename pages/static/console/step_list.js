@@ -8,6 +8,13 @@ import t from "./strings.js";
 /** So many pixels from the end of the window, the page scrolls under a step that is dragged. */
 const EDGE = 60;
 
+/** What is needed comes first, and plain numbers that are not have less room. */
+function groups(fields) {
+  const isPlain = (field) => !field.required && field.kind === "number" && !field.slider;
+  const main = [...fields.filter((field) => field.required), ...fields.filter((field) => !field.required && !isPlain(field))];
+  return [["main", main], ["two", fields.filter(isPlain)]].filter(([, some]) => some.length);
+}
+
 export function StepList({ image, known, steps, change, mistakes, refused, problem }) {
   const list = useRef();
   const [dragged, setDragged] = useState(null);
@@ -75,7 +82,8 @@ export function StepList({ image, known, steps, change, mistakes, refused, probl
           <${IconButton} name="close" data-does="remove" label=${t.builder.remove(operation.title)} onClick=${() => remove(index)} />
         </div>
         ${operation.fields.length === 0 && html`<p class="hint">${operation.text}</p>`}
-        ${operation.fields.map((field) => html`<${Control} key=${field.name} field=${field} value=${step.values[field.name]} image=${image} error=${wrong.get(field.name)} change=${(value) => put(field.name, value)} />`)}
+        ${groups(operation.fields).map(([name, fields]) => html`<div key=${name} class=${name}>${fields.map((field) => html`
+          <${Control} key=${field.name} field=${field} value=${step.values[field.name]} image=${image} error=${wrong.get(field.name)} change=${(value) => put(field.name, value)} />`)}</div>`)}
         ${isRefused && html`<p class="mistake" role="alert">${explained(problem, { atControl: true })}</p>`}
       </li>`;
     })}
