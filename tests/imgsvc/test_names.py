@@ -157,7 +157,7 @@ async def test_names_are_listed_in_pages(site: Site) -> None:
     [
         (".hidden", {"image_id": "0" * 32}, 400, "is not a name"),
         ("a//b", {"image_id": "0" * 32}, 400, "is not a name"),
-        ("a/versions", {"image_id": "0" * 32}, 400, "cannot be `versions`"),
+        ("a/versions", {"image_id": "0" * 32}, 405, "not allowed"),
         ("x" * 201, {"image_id": "0" * 32}, 400, "up to 200"),
         ("a", {"image_id": "0" * 32}, 404, "does not exist"),
         ("a", {"image_id": "zero"}, 400, "image_id"),

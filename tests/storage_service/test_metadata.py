@@ -689,7 +689,7 @@ async def forget_the_last_migrations(store: MetadataStore) -> None:
         "jobs",
         "levels",
     )
-    for table in (*newer, "jobs", "levels", "keys", "spaces", "upload_tokens", "audit"):
+    for table in (*newer, "keys", "spaces", "upload_tokens", "audit"):
         await run_sql(store, f"DROP TABLE {table}")
     await run_sql(store, "DROP TABLE terms")
     await run_sql(store, "DROP TABLE repeats")
