@@ -13,6 +13,7 @@ import storage_service.app
 import transform_service.app
 from imaging.levels import Level
 from imaging.locator import Located, NewVariant, Variant
+from imaging.looks import Look
 from imaging.tasks import READ_HEADER
 from imgsvc import counting
 from imgsvc.settings import ServeSettings
@@ -57,6 +58,10 @@ class LibraryLocator:
     async def confirm(self, image_id: str) -> str:
         """See Locator."""
         return (await self._app[receiving.LIBRARY].find_whole(image_id)).visibility
+
+    async def keep_look(self, image_id: str, look: Look) -> None:
+        """See Locator."""
+        await self._app[receiving.LIBRARY].keep_look(image_id, look)
 
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """See Locator."""

@@ -43,10 +43,12 @@ from storage_service.http import (
     tokens,
     usage,
 )
+from storage_service.http import looks as http_looks
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
 from storage_service.library import Library
+from storage_service.looks import Looks
 from storage_service.metadata.base import DatabaseConfig, create_store
 from storage_service.names import Names
 from storage_service.precomputed import Precomputed
@@ -94,6 +96,7 @@ def public_routes() -> list[web.RouteDef]:
     """The routes for clients."""
     return [
         *handlers.routes(),
+        *http_looks.routes(),
         *names.routes(),
         *keys.routes(),
         *tokens.routes(),
@@ -150,7 +153,8 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         precomputed = app[usage.PRECOMPUTED] = Precomputed(metadata)
         queue = app[jobs.JOBS] = Jobs(metadata)
         counts = app[usage.USAGE] = Usage(metadata)
-        derived = Derived(levels, variants, precomputed, queue)
+        looks = app[http_looks.LOOKS] = Looks(metadata)
+        derived = Derived(levels, variants, precomputed, queue, looks)
         library = Library(metadata, blobs, validator, purger, audit, derived=derived, usage=counts)
         app[receiving.SPOOL], app[receiving.LIBRARY] = spool, library
         app[names.NAMES] = Names(metadata, caches, audit)

@@ -22,6 +22,7 @@ from transform_service.chain import Parser, parse_presets
 from transform_service.http import handlers
 from transform_service.jobs import Jobs
 from transform_service.levels import LevelMaker
+from transform_service.looking import Looking
 from transform_service.planning.plan import OutputLimits
 from transform_service.renders import Renders
 from transform_service.scheduling.renderers import RENDER, Renderers
@@ -105,7 +106,8 @@ async def _start(
     stack.push_async_callback(variants.close)
     transformer = app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, variants, renders)
     stored = sources[handlers.STORED]
+    looking = Looking(transformer, renders, renderers, spool)
     runner = app[handlers.JOBS] = Jobs(
-        stored, levels, transformer, renders, variants, max_operations=settings.max_operations
+        stored, levels, looking, transformer, renders=renders, variants=variants, max_operations=settings.max_operations
     )
     stack.push_async_callback(runner.close)

@@ -36,6 +36,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     _UPLOAD: Scope.UPLOAD,
     ("GET", "/v1/images"): Scope.LIST,
     ("GET", "/v1/images/{image_id}/info"): Scope.METADATA,
+    ("GET", "/v1/images/{image_id}/similar"): Scope.LIST,
     ("DELETE", "/v1/images/{image_id}"): Scope.DELETE,
     ("PATCH", "/v1/images/{image_id}"): Scope.UPLOAD,
     ("POST", "/v1/uploads"): Scope.UPLOAD,

@@ -3,6 +3,7 @@
 IMAGES = "/{images:(?:v1/)?images?}"
 IMAGE = IMAGES + "/{image_id:(?!healthcheck(?![^/.]))[^/.]+}"
 INFO = IMAGE + "/info"
+SIMILAR = IMAGE + "/similar"
 VARIANT = IMAGE + "{dot:[.]}{extension:[^/.]+}"
 TRANSFORM = "/{transform:(?:v1/)?transform}"
 KEYS = "/{keys:(?:v1/)?keys}"
@@ -21,6 +22,8 @@ VERSIONS = NAMES + "/{name:.+}/versions"
 
 LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
+LOOK = LOCATION + "/look"
+"""Where the transform service says what an image looks like."""
 LEVEL = LOCATION + "/levels/{side:[0-9]{1,5}}"
 """Where the transform service stores levels, and removes those that are lost."""
 STORED_VARIANT = LOCATION + "/variants/{key:[0-9a-f]{64}}"
@@ -50,6 +53,11 @@ def route_pattern(pattern: str) -> str:
     for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "names"):
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
+
+
+def look_path(image_id: str) -> str:
+    """The path of what an image looks like in the storage service."""
+    return LOOK.format(image_id=image_id)
 
 
 def level_path(image_id: str, side: int) -> str:

@@ -8,6 +8,7 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
+from imaging.looks import Look
 from service_kit.access import Scope, Visibility, check_view
 from service_kit.errors import (
     BadRequest,
@@ -36,9 +37,10 @@ from storage_service.changes import Changes
 from storage_service.http.filters import FILTERS, filters_in
 from storage_service.http.images import Image, ImageDetails, ImagePage
 from storage_service.http.labels import LABEL_TEXTS, ImageChange
+from storage_service.http.looks import LOOKS
 from storage_service.http.originals import send_original
 from storage_service.http.receiving import LIBRARY, OWN_SPACE, SETTINGS, UPLOAD_PARAMETERS, received, space_in
-from storage_service.metadata.base import Position
+from storage_service.metadata.base import ImageRecord, Position
 
 CHANGES = web.AppKey("CHANGES", Changes)
 
@@ -131,7 +133,7 @@ async def info(request: web.Request) -> web.Response:
     with spans.during("record"):
         space = access.identity_of(request).space
         record = await request.app[LIBRARY].find(request.match_info["image_id"], space)
-    return json_answer(ImageDetails.of(record, request.app[SETTINGS].link_base))
+    return json_answer(ImageDetails.of(record, request.app[SETTINGS].link_base, await _look(request, record)))
 
 
 @endpoint(
@@ -154,8 +156,9 @@ async def list_images(request: web.Request) -> web.Response:
     filters = filters_in(given, space_in(request, given))
     with spans.during("record"):
         page = await request.app[LIBRARY].search(filters, limit, after)
+        looks = await request.app[LOOKS].of(page.images)
     base = request.app[SETTINGS].link_base
-    images = [Image.of(record, base) for record in page.images]
+    images = [Image.of(record, base, looks.get(record.sha256)) for record in page.images]
     return json_answer(ImagePage(images=images, cursor=_cursor(page.next) if page.next else None))
 
 
@@ -203,7 +206,11 @@ async def change(request: web.Request) -> web.Response:
     with spans.during("record"):
         record = await request.app[CHANGES].apply(request.match_info["image_id"], wanted, identity)
     answer = ImageDetails if identity.may(Scope.METADATA) else Image
-    return json_answer(answer.of(record, request.app[SETTINGS].link_base))
+    return json_answer(answer.of(record, request.app[SETTINGS].link_base, await _look(request, record)))
+
+
+async def _look(request: web.Request, record: ImageRecord) -> Look | None:
+    return (await request.app[LOOKS].of([record])).get(record.sha256)
 
 
 def _cursor(position: Position) -> str:

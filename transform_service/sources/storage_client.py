@@ -19,6 +19,7 @@ from yarl import URL
 from imaging.formats import FORMATS, SNIFF_BYTES, sniff
 from imaging.levels import Level
 from imaging.locator import Located, NewVariant, Variant
+from imaging.looks import Look
 from service_kit.access import Identity, identity_from
 from service_kit.errors import (
     BadGateway,
@@ -33,7 +34,16 @@ from service_kit.errors import (
     WrongCredential,
 )
 from service_kit.http import tracing
-from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, NAMED, VARIANTS_USED, level_path, stored_variant_path
+from service_kit.http.paths import (
+    ACCESS,
+    IDENTITY,
+    LOCATION,
+    NAMED,
+    VARIANTS_USED,
+    level_path,
+    look_path,
+    stored_variant_path,
+)
 from service_kit.http.problems import REFUSED_HEADER
 from service_kit.observing.logging import request_id
 from service_kit.threads import in_thread
@@ -142,6 +152,11 @@ class StorageClient:
     async def confirm(self, image_id: str) -> str:
         """See Locator."""
         return (await self.locate(image_id)).visibility
+
+    async def keep_look(self, image_id: str, look: Look) -> None:
+        """See Locator."""
+        headers = {"Content-Type": "application/json"}
+        await self._change(("PUT", look_path(image_id)), image_id, headers, look.model_dump_json().encode())
 
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """See Locator."""
