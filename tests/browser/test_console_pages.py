@@ -14,12 +14,16 @@ from pathlib import Path
 
 import pytest
 
+from imaging.formats import EXTENSIONS, FORMATS
+from imaging.looks import Colour
 from pages.routes import FOLDER
+from service_kit.access import Scope
 from tests import pictures
 from tests.browser.chromium import Browser
 from tests.browser.console import HEIGHTS, Console
 from tests.browser.gate import Gate
 from tests.imgsvc.sites import JPEG, Site, bearer
+from transform_service.operations.base import load_operations
 
 MOST_BYTES = 80_000
 MOST_SHIFT = 0.02
@@ -269,3 +273,21 @@ async def test_the_first_view_on_a_slow_processor(browser: Browser, closed: Site
             console.command("Emulation.setCPUThrottlingRate", rate=1)
     print(f"first view after {first:.0f} ms, the list after {tiles:.0f} ms; {sent / 1000:.1f} kB")
     assert 0 < sent < MOST_BYTES
+
+
+async def test_its_texts_are_about_what_the_service_has(browser: Browser, closed: Site, shelf: Shelf) -> None:
+    console = Console(browser, closed.url)
+    await console.open(key=shelf.keys["pages-many"])
+    names = await console.run(
+        "(({operations, colours, keys, builder}) => [operations, colours, keys.scopes, builder.formats].map(Object.keys))"
+        f"((await import('{closed.url}/console/strings.js')).default)"
+    )
+    assert [set(some) for some in names[:3]] == [
+        set(load_operations()),
+        {each.name.lower() for each in Colour},
+        {*Scope},
+    ]
+    assert set(names[3]) - {"auto"} <= set(EXTENSIONS)
+    assert {EXTENSIONS[name] for name in names[3] if name != "auto"} == set(FORMATS.values())
+    offered = "[...document.querySelector('.filters select').options].map((each) => each.value)"
+    assert set(await console.run(offered)) == {"", *FORMATS}

@@ -18,7 +18,7 @@ const MORE_ROWS = 2;
 const FAST = 3;
 /** Rows a frame: pictures that fly by are not requested. */
 const FORMATS = ["jpeg", "png", "webp", "avif", "gif", "tiff"];
-const FILTERS = ["format", "tags", "visibility", "min_width", "created_after"];
+const FILTERS = ["format", "colour", "tags", "visibility", "min_width", "created_after"];
 
 /** The list as it was left, so that the way back leads to the same place. */
 const kept = { feed: null, query: null, top: 0, me: null };
@@ -137,6 +137,7 @@ function Search({ query, cause, error }) {
     ${cause === "q" && html`<p class="mistake" id="search-mistake" role="alert">${mistake("q")}</p>`}
     <div id="filters" class="filters" hidden=${!open}>
       ${choice("format", t.gallery.format, FORMATS.map((format) => [format, format.toUpperCase()]))}
+      ${choice("colour", t.gallery.colour, Object.entries(t.colours))}
       ${entry("tags", t.gallery.tags, { placeholder: t.gallery.tagsHint })}
       ${entry("min_width", t.gallery.minWidth, { type: "number", min: 1, max: 1000000, inputmode: "numeric" })}
       ${entry("created_after", t.gallery.since, { type: "date" })}
@@ -252,7 +253,7 @@ function Tile({ image, index, style, side, waits, isChosen, selecting }) {
   });
   return html`<li class=${`tile ${isChosen ? "chosen" : ""} ${selecting ? "selecting" : ""}`} style=${style} data-index=${index}>
     <a href=${`#/images/${image.image_id}`}>
-      <span class="tile-picture" style=${image.color ? { backgroundColor: image.color } : {}}>
+      <span class="tile-picture" style=${image.colour ? { backgroundColor: image.colour } : {}}>
         <${Picture} image=${image} make=${thumbnail} alt="" width=${side} height=${Math.round(side * 0.75)} waits=${waits} lazy=${false} />
       </span>
       <span class="tile-name">${name}</span>

@@ -2,7 +2,7 @@
 
 import { Failure, html, Icon, Loading, moment, nameOf, number, size, useLoaded, useState } from "./ui.js";
 import { ask, may, service } from "./session.js";
-import { Picture, upright, whole } from "./picture.js";
+import { Picture, thumbnail, upright, whole } from "./picture.js";
 import { deleteSoon } from "./deletion.js";
 import { describe, versionsOf } from "./preview.js";
 import { updated } from "./gallery.js";
@@ -44,6 +44,7 @@ export default function ImagePage({ id }) {
         <${FocusStage} image=${image} focus=${focus} change=${setFocus} />
         ${image.width && html`<${Facts} image=${image} />`}
         <${Versions} image=${image} />
+        ${may("list") && html`<${Similar} image=${image} />`}
       </div>
       ${image.width && html`<div class="side"><${Labels} image=${image} focus=${focus} setFocus=${setFocus} saved=${save} /></div>`}
     </div>
@@ -94,6 +95,15 @@ function Facts({ image }) {
   ];
   return html`<section class="card" aria-labelledby="facts-title"><h2 id="facts-title">${t.image.facts}</h2>
     <dl class="facts">${facts.filter(([, value]) => value).map(([label, value]) => html`<dt>${label}</dt><dd>${value}</dd>`)}</dl></section>`;
+}
+
+/** Copies in other sizes, and the like. */
+function Similar({ image }) {
+  const { value } = useLoaded((signal) => ask(`/images/${image.image_id}/similar`, { signal }), [image.image_id]);
+  if (!value?.images.length) return null;
+  return html`<section class="card" aria-labelledby="similar-title"><h2 id="similar-title">${t.image.similar}</h2>
+    <ul class="top-images">${value.images.slice(0, 12).map(({ image: each }) => html`<li key=${each.image_id}><a href=${`#/images/${each.image_id}`}>
+      <${Picture} image=${each} make=${thumbnail} alt=${nameOf(each)} width="96" height="72" /></a></li>`)}</ul></section>`;
 }
 
 /** What visitors request, for administrators, and what was made in this tab. */

@@ -41,7 +41,7 @@ export function Picture({ image, make, alt, width, height, waits, lazy = true, c
   if (failed > PAUSES.length) {
     return html`<span class=${`no-preview ${className}`}><${Icon} name="image" />${t.gallery.noPreview}</span>`;
   }
-  const colour = image.color ? { backgroundColor: image.color } : {};
+  const colour = image.colour ? { backgroundColor: image.colour } : {};
   const attributes = withKey ? { src: source ?? undefined } : { src: url, srcset: `${url} 1x, ${make(image, 2)} 2x` };
   if (waits && !source) delete attributes.src, delete attributes.srcset;
   return html`<img ref=${element} key=${failed} class=${className} ...${attributes} alt=${alt} width=${width} height=${height}

@@ -50,8 +50,9 @@ export default {
     filtersSet: (count) => `Filters (${count})`,
     format: "Format",
     any: "Any",
+    colour: "Main colour",
     tags: "Tags",
-    tagsHint: "Separate several with commas.",
+    tagsHint: "sea, evening",
     minWidth: "Minimum width",
     visibility: "Visible to",
     public: "Everybody",
@@ -77,6 +78,11 @@ export default {
     noPreview: "No preview",
     private_: "Not public",
     facts: (image) => `${image.width} × ${image.height} ${image.format.toUpperCase()}`,
+  },
+
+  colours: {
+    black: "Black", white: "White", grey: "Grey", red: "Red", orange: "Orange", yellow: "Yellow", green: "Green", blue: "Blue",
+    purple: "Purple", pink: "Pink", brown: "Brown",
   },
 
   upload: {
@@ -130,13 +136,12 @@ export default {
     colourSpaces: { srgb: "sRGB", grey: "Grey", cmyk: "CMYK" },
     transparent: "with transparency",
     hdr: "Ultra HDR",
+    similar: "Similar images",
     versions: "Versions in use",
     versionsText: "What visitors request most, for all images of this service. Open one to see it for this image.",
     sessionText: "The versions that you have looked at in this tab. With an admin key, you see what visitors request.",
     noVersions: "None yet. Make one, and it is listed here.",
     requests: (count) => `${grouped(count)} ${plural(count, "request", "requests")} today`,
-    original: "Original",
-    otherVersions: "Other versions",
   },
 
   labels: {
