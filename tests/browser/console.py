@@ -45,7 +45,7 @@ class Console:
     def __init__(self, browser: Browser, url: str, folder: Path = Path()) -> None:
         self._browser = browser
         self._driver = browser._driver
-        self._folder = folder
+        self.folder = folder
         self.url = url
         axe = npm.installed(Path(__file__).with_name("axe")) / "node_modules/axe-core/axe.min.js"
         self._axe = axe.read_text()
@@ -200,6 +200,6 @@ class Console:
     async def shot(self, name: str) -> Path:
         """A picture of the window."""
         picture = await asyncio.to_thread(lambda: self.command("Page.captureScreenshot", format="png"))
-        path = self._folder / f"{name}.png"
+        path = self.folder / f"{name}.png"
         path.write_bytes(base64.b64decode(picture["data"]))
         return path

@@ -50,6 +50,7 @@ async def test_each_file_says_what_is_wrong_with_it(console: Console, closed: Si
     said = await console.text(".uploads")
     assert "2 files need your attention" in said
     assert "This file is empty" in said
+    assert "Try again" not in said, "that would not help"
     assert "not a supported format" in said or "not an image" in said, said
     assert await console.run(TILES) == 1
 

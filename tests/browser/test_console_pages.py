@@ -22,7 +22,7 @@ from tests import pictures
 from tests.browser.chromium import Browser
 from tests.browser.console import HEIGHTS, Console
 from tests.browser.gate import Gate
-from tests.imgsvc.sites import JPEG, Site, bearer
+from tests.imgsvc.sites import JPEG, PHOTO, Site, bearer
 from transform_service.operations.base import load_operations
 
 MOST_BYTES = 80_000
@@ -67,7 +67,10 @@ class Shelf:
 @pytest.fixture(scope="module")
 async def shelf(closed: Site, wallpapers: list[Path]) -> Shelf:
     everything = ("read", "upload", "list", "metadata", "delete", "sign")
-    keys = {name: closed.new_key(*everything, space=name) for name in ("pages-none", "pages-one", "pages-many")}
+    keys = {
+        name: closed.new_key(*everything, space=name)
+        for name in ("pages-none", "pages-one", "pages-many", "pages-upload")
+    }
     keys["admin"] = closed.key
     keys["reader"] = closed.new_key("list", "metadata", space="pages-many")
     shelf = Shelf(keys)
@@ -95,6 +98,20 @@ async def _choose_two(console: Console) -> None:
     for place in (1, 2):
         await console.click(await console.element(f".tile[data-index='{place}'] input"))
     await console.until("document.querySelector('.selection')")
+
+
+async def _upload(console: Console) -> None:
+    folder = console.folder / "files"
+    folder.mkdir(exist_ok=True)
+    (folder / "harbour.jpg").write_bytes(PHOTO)
+    (folder / "notes.jpg").write_text("no picture")
+    (folder / "a photo with a rather long name, as cameras and people give them.jpg").touch()
+    await console.drop(*sorted(folder.iterdir()))
+
+
+async def _upload_all(console: Console) -> None:
+    await _upload(console)
+    await console.until("document.querySelectorAll('.upload.failed, .upload.done').length === 3")
 
 
 async def _delete(console: Console) -> None:
@@ -171,6 +188,8 @@ SCENES = {
     "gallery-reader": Scene("", PICTURES, key="reader"),
     "gallery-filters": Scene("", PICTURES, key="pages-many", act=_filters),
     "gallery-chosen": Scene("", PICTURES, key="pages-many", act=_choose_two),
+    "gallery-uploading": Scene("", PICTURES, key="pages-one", act=_upload, holds="POST /v1/images", still="document.querySelector('.uploads')"),
+    "gallery-uploads-failed": Scene("", PICTURES, key="pages-upload", act=_upload_all, still="document.querySelector('.uploads')", complaints=1),
     "gallery-nothing-found": Scene("#/?q=nothing", "document.querySelector('.empty')", key="pages-many"),
     "gallery-error": Scene("", "document.querySelector('.failure')", key="pages-many", answers=((LIST, *_BUSY),), complaints=1),
     "gallery-slow": Scene("", "document.querySelectorAll('.skeleton').length > 3", key="pages-many", holds=LIST),

@@ -98,6 +98,8 @@ export default {
     stop: (name) => `Stop ${name}`,
     open: (name) => `Open ${name}`,
     hide: "Hide the list",
+    less: "Make the list small",
+    more: "Show the whole list",
     empty: "This file is empty. Choose another one.",
     failed: (count) => `${grouped(count)} ${plural(count, "file needs", "files need")} your attention`,
   },

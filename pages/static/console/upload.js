@@ -1,6 +1,6 @@
 // Adds images: a few at once, each with its progress, its errors, and a way to try again.
 
-import { html, Icon, IconButton, explained, store, useStore } from "./ui.js";
+import { html, Icon, IconButton, explained, store, useState, useStore } from "./ui.js";
 import { noted, service } from "./session.js";
 import t from "./strings.js";
 
@@ -12,6 +12,9 @@ const ORDER = ["failed", "checking", "sending", "waiting", "done"];
 
 /** The files: `{ id, file, name, state, sent, error, image }`. States: waiting, sending, checking, done, failed. */
 export const uploads = store([]);
+
+/** Statuses that another attempt will not change: the file is to blame. */
+const FINAL = new Set([400, 413, 415, 422]);
 
 const listeners = new Set();
 let last = 0;
@@ -31,6 +34,7 @@ export function add(files) {
     // Under the same name, an upload that is sent again is one image.
     repeat: unique(),
     state: file.size ? "waiting" : "failed",
+    final: !file.size,
     error: file.size ? null : t.upload.empty,
     sent: 0,
   }));
@@ -77,7 +81,7 @@ async function send(item) {
   } catch (error) {
     const stopped = item.control.signal.aborted;
     if (!stopped) noted(error);
-    change(item, { state: "failed", error: stopped ? t.upload.stopped : explained(error) });
+    change(item, { state: "failed", final: FINAL.has(error.status), error: stopped ? t.upload.stopped : explained(error) });
   }
 }
 
@@ -98,9 +102,11 @@ addEventListener("beforeunload", (event) => {
 /** The list of uploads, over the corner of the page. */
 export function Uploads() {
   const all = useStore(uploads);
+  const [small, setSmall] = useState(false);
   if (!all.length) return null;
   const done = all.filter((each) => ENDED.has(each.state)).length;
   const failed = all.filter((each) => each.state === "failed");
+  const again = failed.filter((each) => !each.final);
   const share = all.reduce((sum, each) => sum + (ENDED.has(each.state) ? 1 : each.sent * 0.95), 0) / all.length;
   return html`<section class="uploads" aria-label=${t.upload.title}>
     <header>
@@ -108,11 +114,12 @@ export function Uploads() {
         <h2>${t.upload.title}</h2>
         <p role="status">${failed.length && done === all.length ? t.upload.failed(failed.length) : t.upload.progress(done, all.length)}</p>
       </div>
-      ${failed.length > 1 && html`<button type="button" onClick=${() => failed.filter((each) => each.file?.size).forEach(retry)}>${t.upload.retryAll}</button>`}
+      <${IconButton} name=${small ? "up" : "down"} label=${small ? t.upload.more : t.upload.less} aria-expanded=${!small} onClick=${() => setSmall(!small)} />
       ${done === all.length && html`<${IconButton} name="close" label=${t.upload.hide} onClick=${() => uploads.set([])} />`}
     </header>
     <progress class="all" max="1" value=${share} aria-label=${t.upload.title}></progress>
-    <ul>${ORDER.flatMap((state) => all.filter((each) => each.state === state)).slice(0, LISTED).map((each) => html`<${Item} key=${each.id} item=${each} />`)}</ul>
+    <ul hidden=${small}>${again.length > 1 && html`<li class="retry-all"><button type="button" onClick=${() => again.forEach(retry)}>${t.upload.retryAll}</button></li>`}
+      ${ORDER.flatMap((state) => all.filter((each) => each.state === state)).slice(0, LISTED).map((each) => html`<${Item} key=${each.id} item=${each} />`)}</ul>
   </section>`;
 }
 
@@ -130,7 +137,7 @@ function Item({ item }) {
       ${item.image ? html`<a href=${`#/images/${item.image.image_id}`} aria-label=${t.upload.open(item.name)}>${item.name}</a>` : html`<span>${item.name}</span>`}
       <span class="upload-state">${item.state === "done" && html`<${Icon} name="check" />`}${said}</span>
     </div>
-    ${item.state === "failed" && item.file?.size > 0 && html`<button type="button" aria-label=${`${t.upload.retry}: ${item.name}`} onClick=${() => retry(item)}>${t.upload.retry}</button>`}
+    ${item.state === "failed" && !item.final && html`<button type="button" aria-label=${`${t.upload.retry}: ${item.name}`} onClick=${() => retry(item)}>${t.upload.retry}</button>`}
     ${!ENDED.has(item.state) && html`<${IconButton} name="close" label=${t.upload.stop(item.name)} onClick=${() => stop(item)} />`}
     ${(item.state === "sending" || item.state === "checking") && html`<progress max="1" value=${item.state === "checking" ? undefined : item.sent} aria-label=${item.name}></progress>`}
   </li>`;
