@@ -1,6 +1,8 @@
 """The console when something is wrong: with a file, the line, the service, a key, or the texts of an image."""
 
+import shlex
 import sqlite3
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,6 +14,7 @@ from tests.browser.chromium import Browser
 from tests.browser.console import Console
 from tests.browser.gate import Gate
 from tests.imgsvc.sites import Site, bearer, closed_site
+from tests.servers import ROOT, program
 
 EVERYTHING = ("read", "upload", "list", "metadata", "delete")
 TILES = "document.querySelectorAll('.tile[data-index]').length"
@@ -252,3 +255,30 @@ async def test_signing_out_leaves_nothing_behind(console: Console, closed: Site)
     assert await console.run("sessionStorage.length") == 0
     while (await closed.request("GET", f"/v1/images/{image_id}"))[0] != 410:
         pass
+
+
+_CHAIN = "resize=30x20,cover&rotate=12.5&background=ff8800&crop=20x15,north&blur=2,0.5&compress=60"
+
+
+async def test_the_code_to_copy_makes_the_same_url(console: Console, closed: Site, tmp_path: Path) -> None:
+    key = closed.new_key(*EVERYTHING, space="code")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}.webp?{_CHAIN}", key=key)
+    url = f"{console.url}/v1/images/{image_id}.webp?{_CHAIN}"
+    code = {}
+    for kind in ("url", "curl", "python", "javascript", "picture"):
+        label = await console.element(f"//label[input/@value='{kind}']")
+        await console.click(label)
+        code[kind] = await console.text(".copy-as .code")
+    assert code["url"] == url
+    assert shlex.split(code["curl"])[-1] == url
+
+    names: dict[str, object] = {}
+    exec(code["python"], names)
+    assert names["url"] == url
+    script = code["javascript"].replace("imgsvc-client", f"{ROOT}/clients/javascript/src/index.js")
+    (tmp_path / "main.mjs").write_text(f"{script}\nconsole.log(url);")
+    done = subprocess.run([program("node"), tmp_path / "main.mjs"], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == url
+    assert code["picture"].count("<source ") == 2
+    assert code["picture"].endswith('alt="" loading="lazy">\n</picture>')

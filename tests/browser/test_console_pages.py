@@ -23,6 +23,7 @@ from tests.browser.chromium import Browser
 from tests.browser.console import HEIGHTS, Console
 from tests.browser.gate import Gate
 from tests.imgsvc.sites import JPEG, PHOTO, Site, bearer
+from transform_service.chain import parse
 from transform_service.operations.base import load_operations
 
 MOST_BYTES = 80_000
@@ -292,6 +293,24 @@ async def test_the_first_view_on_a_slow_processor(browser: Browser, closed: Site
             console.command("Emulation.setCPUThrottlingRate", rate=1)
     print(f"first view after {first:.0f} ms, the list after {tiles:.0f} ms; {sent / 1000:.1f} kB")
     assert 0 < sent < MOST_BYTES
+
+
+async def test_every_example_of_an_operation_becomes_steps_and_the_same_chain_again(
+    browser: Browser, closed: Site, shelf: Shelf
+) -> None:
+    console = Console(browser, closed.url)
+    await console.open(key=shelf.keys["pages-many"])
+    examples = [example for operation in load_operations().values() for example in operation.examples]
+    examples += ["resize=300x,cover,enlarge", "crop=10,20,30x40", "watermark=" + 32 * "a" + ",southeast,0.5,0.25"]
+    found = await console.run(
+        f"(({{operations, parse, toChain}}) => operations().then((known) => examples.map((example) => {{"
+        " const {steps, quality, rest} = parse(known, example); return [String(toChain(known, steps, quality)), rest]; })))"
+        f"(await import('{closed.url}/console/chain.js'))",
+        examples=examples,
+    )
+    for example, (text, rest) in zip(examples, found, strict=True):
+        assert rest == [], example
+        assert parse(text, max_operations=1).operations == parse(example, max_operations=1).operations, example
 
 
 async def test_its_texts_are_about_what_the_service_has(browser: Browser, closed: Site, shelf: Shelf) -> None:
