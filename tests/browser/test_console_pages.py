@@ -7,11 +7,12 @@ The pictures are in the folder CONSOLE_SHOTS, if that is set, for people to look
 import gzip
 import itertools
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from imaging.formats import EXTENSIONS, FORMATS
@@ -22,7 +23,7 @@ from tests import pictures
 from tests.browser.chromium import Browser
 from tests.browser.console import HEIGHTS, Console
 from tests.browser.gate import Gate
-from tests.imgsvc.sites import JPEG, PHOTO, Site, bearer
+from tests.imgsvc.sites import JPEG, PHOTO, Site, bearer, closed_site
 from transform_service.chain import parse
 from transform_service.operations.base import load_operations
 
@@ -63,6 +64,13 @@ class Shelf:
 
     keys: dict[str, str]
     images: list[str] = field(default_factory=list)
+
+
+@pytest.fixture(scope="module")
+def closed(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
+    """A service of its own: usage shows what all tests request."""
+    with closed_site(tmp_path_factory.mktemp("pages"), http) as site:
+        yield site
 
 
 @pytest.fixture(scope="module")
@@ -258,6 +266,7 @@ async def test_nothing_is_too_wide_hinders_somebody_or_fails(
             if (width, theme) in {(390, "dark"), (1440, "light")}:
                 assert await console.findings() == [], (width, theme)
         await _undo(console)
+        await browser.open("about:blank")  # what is held would end now
     complaints = await browser.mistakes()
     assert len(complaints) <= scene.complaints, complaints
 

@@ -5,13 +5,14 @@ import { hasKey, headers, service } from "./session.js";
 import t from "./strings.js";
 
 const PAUSES = [1500, 4000, 10000];
+const GONE = new Set([403, 404, 410]);
 /** With a key, it may be the key that was missing. */
 const pause = (failed) => (failed === 0 && hasKey() ? 0 : PAUSES[failed] ?? 0);
 
 /** The URL of a picture as an object URL, fetched with the key; null until it is there. */
 export async function fetched(url, signal) {
   const response = await fetch(url, { headers: headers(), signal });
-  if (!response.ok) throw new Error(`${response.status}`);
+  if (!response.ok) throw Object.assign(new Error(`${response.status}`), { status: response.status });
   return URL.createObjectURL(await response.blob());
 }
 
@@ -28,7 +29,7 @@ export function Picture({ image, make, alt, width, height, waits, lazy = true, c
     const control = new AbortController();
     fetched(make(image, Math.min(2, devicePixelRatio)), control.signal).then(
       setSource,
-      () => control.signal.aborted || setTimeout(() => setFailed((count) => count + 1), pause(failed)),
+      ({ status }) => control.signal.aborted || (GONE.has(status) ? setFailed(Infinity) : setTimeout(() => setFailed((count) => count + 1), pause(failed))),
     );
     return () => control.abort();
   }, [url, withKey, failed, waits]);

@@ -108,6 +108,6 @@ function Images({ report }) {
   if (!report.images.length) return null;
   return html`<section class="card" aria-labelledby="images-title"><h2 id="images-title">${t.usage.images}</h2>
     <ul class="top-images">${report.images.map(({ image_id: id, requests }) => html`<li key=${id}><a href=${`#/images/${id}`}>
-      <${Picture} image=${{ image_id: id, visibility: "public" }} make=${thumbnail} alt="" width="96" height="72" />
+      <${Picture} image=${{ image_id: id, visibility: "private" }} make=${thumbnail} alt="" width="96" height="72" />
       <span>${t.usage.imageRequests(requests)}</span></a></li>`)}</ul></section>`;
 }
