@@ -7,6 +7,8 @@ The pictures are in the folder CONSOLE_SHOTS, if that is set, for people to look
 import gzip
 import itertools
 import os
+import sqlite3
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ from imaging.formats import EXTENSIONS, FORMATS
 from imaging.looks import Colour
 from pages.routes import FOLDER
 from service_kit.access import Scope
+from service_kit.usage import Outcome
 from tests import pictures
 from tests.browser.chromium import Browser
 from tests.browser.console import HEIGHTS, Console
@@ -94,7 +97,23 @@ async def shelf(closed: Site, wallpapers: list[Path]) -> Shelf:
             status, answer = await closed.request("POST", f"/v1/images{query}", headers, photo)
             assert status == 201, answer
             shelf.images.append(answer.split('"image_id": "')[1][:32])
+    _count(closed, shelf.images)
     return shelf
+
+
+def _count(site: Site, images: list[str]) -> None:
+    """A day of requests. The service itself adds up only what was requested a while ago."""
+    hour = int(time.time() // 3600)
+    chains = ("webp?resize=320x240,cover", "auto?thumb=1200&compress=75", "jpg?resize=1200x630,cover", "original")
+    with sqlite3.connect(site.folder / "images.sqlite3") as database:
+        for ago, (place, chain) in itertools.product(range(24), enumerate(chains)):
+            hits = 40 * (24 - ago) // (place + 1) + 25 * (ago % 5)
+            rows = [(Outcome.HIT, hits, 0.0), (Outcome.RENDER, hits // 9 + 1, 900.0 / (place + 1))]
+            rows = [(hour - ago, chain, str(outcome), count, cost, 9000 * count) for outcome, count, cost in rows]
+            database.executemany("INSERT INTO usage_chains VALUES (?, ?, ?, ?, ?, ?)", rows)
+        shown = [(hour - 1, image_id, 200 - 7 * place) for place, image_id in enumerate(images[:9])]
+        database.executemany("INSERT INTO usage_images VALUES (?, ?, ?)", shown)
+    database.close()
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,8 @@ export default function UsagePage() {
   const report = useLoaded((signal) => (may("admin") ? ask(`/usage?hours=${hours}&limit=${LISTED}`, { signal }) : Promise.resolve(null)), [hours]);
   const known = useLoaded(operations, []);
   if (!may("admin")) return html`<${ForAdmins} title=${t.usage.signIn} text=${t.usage.signInText} />`;
-  const { value } = report;
+  // Both at once, so that nothing moves when the second one arrives.
+  const value = (known.value || known.error) && report.value;
   return html`<div class="page usage">
     <div class="title-row"><h1 tabindex="-1">${t.usage.title}</h1>
       <div class="segments" role="radiogroup" aria-label=${t.usage.period}>${t.usage.periods.map(([period, text]) => html`
