@@ -199,7 +199,7 @@ class Console:
 
     async def shot(self, name: str) -> Path:
         """A picture of the window."""
-        picture = await asyncio.to_thread(lambda: self.command("Page.captureScreenshot", format="png"))
+        picture = await asyncio.to_thread(lambda: self.command("Page.captureScreenshot", format="png", optimizeForSpeed=True))
         path = self.folder / f"{name}.png"
         path.write_bytes(base64.b64decode(picture["data"]))
         return path

@@ -2,7 +2,7 @@
 // that memory stays flat however long the list is.
 
 const FIRST = 60;
-const LATER = 400;
+const LATER = 500;
 const KEPT = 8;
 
 export class Feed {
