@@ -36,8 +36,10 @@ format: $(VENV)/.development  ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md, the recipes in docs/signed-urls.md, and openapi.json
+docs: $(VENV)/.development  ## regenerate what is made from the code, and build the site of the documents in docs/_build
 	$(BIN)/python -m docs.generate
+	@$(BIN)/python -m sphinx -q -W --keep-going -c docs/site -d docs/_build/.doctrees . docs/_build
+	@echo docs/_build/index.html
 
 .PHONY: hostile
 hostile: $(VENV)/.development  ## send hostile requests and show what others notice: status, wait, memory (ONLY=TEXT, URL=)
