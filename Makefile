@@ -38,7 +38,7 @@ format: $(VENV)/.development  ## format the code and apply automatic fixes
 .PHONY: docs
 docs: $(VENV)/.development  ## regenerate what is made from the code, and build the site of the documents in docs/_build
 	$(BIN)/python -m docs.generate
-	@$(BIN)/python -m sphinx -q -W --keep-going -c docs/site -d docs/_build/.doctrees . docs/_build
+	@$(BIN)/python -m sphinx -q -E -W --keep-going -c docs/site -d docs/_build/.doctrees . docs/_build
 	@echo docs/_build/index.html
 
 .PHONY: hostile

@@ -74,10 +74,7 @@ def _responses(responses: Json) -> str:
     good = [(status, answer) for status, answer in responses.items() if int(status) < _BAD]
     rows = [(f"{status} {HTTPStatus(int(status)).phrase}", _answer(answer)) for status, answer in good]
     errors = [HTTPStatus(int(status)) for status in responses if int(status) >= _BAD]
-    bad = ", ".join(
-        f"[{int(each)}]({anchor(each)})" if each != HTTPStatus.INTERNAL_SERVER_ERROR else "500, which is a bug"
-        for each in errors
-    )
+    bad = ", ".join(f"[{int(each)}]({anchor(each)})" for each in errors if each != HTTPStatus.INTERNAL_SERVER_ERROR)
     return f"{_table(('response', 'meaning'), rows)}\n\nErrors: {bad}."
 
 

@@ -12,7 +12,7 @@ import pyvips
 from yarl import URL
 
 from docs.openapi import document
-from tests import pictures, servers
+from tests import servers
 from tests.docs.pages import Block, blocks, inline_code, pages
 from tests.docs.reader import Reader
 from tests.imgsvc.sites import Site, bearer, closed_site
@@ -45,12 +45,6 @@ def _id(page: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def photo_on_disk() -> bytes:
-    """A photo of 1600 x 1200 pixels, as the pages say."""
-    return pictures.jpeg(1600, 1200)
-
-
-@pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """The service of all pages that do not start their own."""
     with servers.serve(tmp_path_factory.mktemp("served"), AUTH="auto") as served:
@@ -58,11 +52,11 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
+def closed(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
     """A service with keys, for the URLs in texts."""
     remote = {"REMOTE_ALLOWED_NETWORKS": '["127.0.0.0/8"]', "REMOTE_PORTS": json.dumps([port := servers.free_port()])}
-    with closed_site(tmp_path_factory.mktemp("closed"), http, PORT=str(port), **remote) as site:
-        yield site
+    with closed_site(tmp_path_factory.mktemp("closed"), http, PORT=str(port), **remote) as closed:
+        yield closed
 
 
 @pytest.fixture(scope="module")
@@ -77,10 +71,10 @@ def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]
 
 
 @pytest.fixture(scope="module")
-async def image_id(site: Site, photo_on_disk: bytes) -> str:
+async def image_id(closed: Site, photo_on_disk: bytes) -> str:
     """The photo, in that service."""
-    headers = {"Content-Type": "image/jpeg", **bearer(site.key)}
-    _, text = await site.request("POST", "/v1/images", headers, photo_on_disk)
+    headers = {"Content-Type": "image/jpeg", **bearer(closed.key)}
+    _, text = await closed.request("POST", "/v1/images", headers, photo_on_disk)
     return str(json.loads(text)["image_id"])
 
 
@@ -99,11 +93,11 @@ def reader(
 
 
 @pytest.mark.parametrize("page", [page for page in _PAGES if blocks(page)], ids=_id)
-async def test_the_blocks_of_a_page_work(page: Path, reader: Reader, site: Site, image_id: str) -> None:
+async def test_the_blocks_of_a_page_work(page: Path, reader: Reader, closed: Site, image_id: str) -> None:
     for block in filter(_is_for_the_reader, blocks(page)):
         if block.language == "html":
             for url in reader.urls(block):
-                await _works(site, image_id, url)
+                await _works(closed, image_id, url)
         else:
             reader.follow(block)
 
@@ -122,7 +116,7 @@ def _is_for_the_reader(block: Block) -> bool:
 
 
 @pytest.mark.parametrize("page", _PAGES, ids=_id)
-async def test_the_urls_in_the_text_of_a_page_work(page: Path, site: Site, image_id: str) -> None:
+async def test_the_urls_in_the_text_of_a_page_work(page: Path, closed: Site, image_id: str) -> None:
     for code in inline_code(page):
         if found := _REQUEST.fullmatch(code):
             path = _ID.sub(image_id, found[2])
@@ -130,17 +124,17 @@ async def test_the_urls_in_the_text_of_a_page_work(page: Path, site: Site, image
             asked = {found[1]} if found[1] else methods
             assert asked & methods, f"{_id(page)}: {code} is no request that the API has"
             if found[1] in {"GET", None} and "GET" in methods and _COMPLETE.fullmatch(path):
-                await _works(site, image_id, path)
+                await _works(closed, image_id, path)
 
 
 @pytest.mark.parametrize("name", ["from-thumbor", "from-imgproxy", "from-imbo"])
-async def test_a_url_of_another_service_becomes_one_with_that_size(name: str, site: Site, image_id: str) -> None:
+async def test_a_url_of_another_service_becomes_one_with_that_size(name: str, closed: Site, image_id: str) -> None:
     """Tables of the guides say how large the result is for the photo."""
     rows = [line for line in (ROOT / f"docs/how-to/{name}.md").read_text().splitlines() if _SIDES.search(line)]
     assert len(rows) > 5
     for row in rows:
         path = re.findall(r"`(/v1/images/ID[^`]*)`", row)[-1]
-        status, body = await _get(site, _ID.sub(image_id, path))
+        status, body = await _get(closed, _ID.sub(image_id, path))
         assert status == 200, row
         image = pyvips.Image.new_from_buffer(body, "")
         assert _SIDES.findall(row) == [(str(image.width), str(image.height))], (row, image.width, image.height)
@@ -156,15 +150,15 @@ def _methods(path: str) -> set[str]:
     return names | ({"HEAD"} if "GET" in names else set())
 
 
-async def _works(site: Site, image_id: str, url: str) -> None:
+async def _works(closed: Site, image_id: str, url: str) -> None:
     path = url[url.index("/v1/") :]
     # A picture of another server is the one of this server.
-    path = re.sub(r"url=[^&]+", f"url={quote(f'{site.url}/v1/images/{image_id}', safe='')}", path)
-    status, body = await _get(site, _ID.sub(image_id, path))
+    path = re.sub(r"url=[^&]+", f"url={quote(f'{closed.url}/v1/images/{image_id}', safe='')}", path)
+    status, body = await _get(closed, _ID.sub(image_id, path))
     assert status < 400, (url, body)
 
 
-async def _get(site: Site, path: str) -> tuple[int, bytes]:
-    url = URL(f"{site.url}{path}", encoded=True)
-    async with site.http.get(url, headers=bearer(site.key), allow_redirects=False) as response:
+async def _get(closed: Site, path: str) -> tuple[int, bytes]:
+    url = URL(f"{closed.url}{path}", encoded=True)
+    async with closed.http.get(url, headers=bearer(closed.key), allow_redirects=False) as response:
         return response.status, await response.read()
