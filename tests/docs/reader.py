@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import urllib.request
 from contextlib import suppress
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -63,7 +64,6 @@ class Reader:
     url: str = ""
     data: Path = Path()
     replacements: dict[str, str] = field(default_factory=dict)
-    printed: str = ""
 
     def __post_init__(self) -> None:
         self._programs = self.folder / "bin"
@@ -140,7 +140,8 @@ class Reader:
             command, cwd=self._home, env=self._environment(), capture_output=True, text=True, check=False, timeout=100
         )
         assert done.returncode == 0, f"{block} failed:\n{done.stdout}\n{done.stderr}"
-        self.printed += done.stdout
+        for url in re.findall(rf"^http://127\.0\.0\.1:{self._port}/\S+$", done.stdout, re.MULTILINE):
+            urllib.request.urlopen(url, timeout=60).close()  # the reader opens it; an error is an exception
 
     def _environment(self) -> dict[str, str]:
         paths = [str(ROOT), str(ROOT / "clients/python")]

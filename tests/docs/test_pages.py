@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import quote
@@ -78,16 +79,23 @@ async def image_id(closed: Site, photo_on_disk: bytes) -> str:
     return str(json.loads(text)["image_id"])
 
 
+@pytest.fixture(scope="module")
+def files(closed: Site, image_id: str, photo_on_disk: bytes) -> dict[str, bytes]:
+    """What readers have in their folder: photos, and the URL of a picture on another server."""
+    urls = f"{closed.url}/v1/images/{image_id}\n"
+    return {"photo.jpg": photo_on_disk, "beach.jpg": photo_on_disk, "urls.txt": urls.encode()}
+
+
 @pytest.fixture
 def reader(
-    page: Path, served: Served, photo_on_disk: bytes, bucket: dict[str, str], tmp_path: Path
+    page: Path, served: Served, files: dict[str, bytes], bucket: dict[str, str], tmp_path: Path
 ) -> Iterator[Reader]:
-    """Has two photos, and a service, unless the page starts one."""
+    """Has these files, and a service, unless the page starts one."""
     starts_its_own = any("make run" in block.text for block in blocks(page) if not block.reason)
     reader = Reader(tmp_path, *(() if starts_its_own else (served.url, served.log.parent / "data")))
     reader.replacements = {**bucket, **_PLACEHOLDERS.get(_id(page), {})}
-    for name in ("photo.jpg", "beach.jpg"):
-        reader.add(name, photo_on_disk)
+    for name, content in files.items():
+        reader.add(name, content)
     yield reader
     reader.close()
 
@@ -104,10 +112,14 @@ async def test_the_blocks_of_a_page_work(page: Path, reader: Reader, closed: Sit
 
 def _is_for_the_reader(block: Block) -> bool:
     """Whether this test has to run it."""
+    named = re.findall(r"tests/[\w/.]*\w", block.reason + block.tested_by)
+    assert all((ROOT / name).exists() for name in named), f"{block} names a test that does not exist"
     if block.reason:
+        if block.language == "sh":
+            subprocess.run(["bash", "-n", "-c", block.text], check=True)
         return False
     if block.tested_by:
-        assert (ROOT / block.tested_by).exists(), f"{block} names no test"
+        assert block.page.name in (ROOT / block.tested_by).read_text(), f"{block}: {block.tested_by} does not read it"
         return False
     if not block.language:
         assert not _COMMAND.search(block.text), f"{block} has commands: write ```sh"
