@@ -98,7 +98,7 @@ audit: $(VENV)/supply-chain/.done  ## look for known vulnerabilities in all pinn
 
 .PHONY: clean
 clean:  ## remove everything installed and built here, but not the images in var/
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos loadtests/.photos
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos loadtests/.photos docs/_build
 
 .PHONY: packages
 packages:  # install the Debian packages that the tests need

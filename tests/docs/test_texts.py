@@ -27,7 +27,8 @@ def _mentioned() -> list[str]:
 
 
 async def test_every_command_of_imgsvc_exists() -> None:
-    commands = {found[1].strip() for code in _mentioned() if (found := _COMMAND.match(code))}
+    found = {words[1].strip() for code in _mentioned() if (words := _COMMAND.match(code))}
+    commands = {each for each in found if not any(other.startswith(f"{each} ") for other in found)}
     assert len(commands) > 5
 
     async def explain(command: str) -> str | None:
