@@ -99,10 +99,18 @@ def _object(name: str, schema: Json) -> Iterator[str]:
         yield f"One of {_kind(schema)}."
 
 
+_LIMITS = (
+    ("minimum", "At least {:,}."),
+    ("maximum", "At most {:,}."),
+    ("maxLength", "At most {:,} characters."),
+    ("maxItems", "At most {:,}."),
+)
+
+
 def _meaning(schema: Json) -> str:
-    limits = {"minimum": "at least", "maximum": "at most", "maxLength": "characters: at most", "maxItems": "at most"}
-    found = [f"{word} {schema[name]:,}" for name, word in limits.items() if schema.get(name)]
-    return "; ".join([*([schema["description"]] if schema.get("description") else []), *found])
+    text = schema.get("description", "")
+    ended = text if not text or text.endswith(".") else f"{text}."
+    return " ".join([ended, *(words.format(schema[name]) for name, words in _LIMITS if schema.get(name))]).strip()
 
 
 def _kind(schema: Json) -> str:

@@ -57,7 +57,7 @@ def _block(page: Path, text: str, found: re.Match[str]) -> Block:
     code = re.sub(rf"^{found['indent']}", "", found["text"], flags=re.MULTILINE)
     reasons = {"not run": "reason", "run by": "tested_by"}
     mark = {reasons[found["mark"]]: found["reason"]} if found["mark"] else {}
-    if not mark and (of_page := _OF_THE_PAGE.search(text)):
+    if not mark and found["language"] != "sh" and (of_page := _OF_THE_PAGE.search(text)):
         mark = {"tested_by": of_page[1]}
     return Block(page, text.count("\n", 0, found.start("language")) + 1, found["language"], code, **mark)
 

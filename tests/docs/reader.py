@@ -42,6 +42,13 @@ while [[ $1 = -* ]]; do [ "$1" != -e ] || shift; shift; done
 shift 2
 exec "$IMGSVC_PYTHON" "$@"
 """
+_PIP = """\
+#!/bin/bash
+# Into a folder of the reader's, with the build backend that is installed already.
+[ "$1" = install ] || { echo "pip $*: this page may only install" >&2; exit 2; }
+shift
+exec "$IMGSVC_PYTHON" -m pip install -q --no-deps --no-build-isolation --target "$HOME/packages" "$@"
+"""
 _IMGSVC = '#!/bin/bash\nexec "$IMGSVC_PYTHON" -m imgsvc "$@"\n'
 _SESSION = """\
 set -euo pipefail
@@ -68,13 +75,14 @@ class Reader:
     def __post_init__(self) -> None:
         self._programs = self.folder / "bin"
         self._programs.mkdir(parents=True)
-        for name, text in (("make", _MAKE), ("imgsvc", _IMGSVC), ("docker", _DOCKER)):
+        for name, text in (("make", _MAKE), ("imgsvc", _IMGSVC), ("docker", _DOCKER), ("pip", _PIP)):
             (self._programs / name).write_text(text)
             (self._programs / name).chmod(0o755)
         self._port = int(self.url.rpartition(":")[2]) if self.url else free_port()
         self._log, self._pids = self.folder / "service.log", self.folder / "service.pids"
         self._home = self.folder / "home"
         self._home.mkdir()
+        (self._home / "clients").symlink_to(ROOT / "clients")
 
     def close(self) -> None:
         """Stop what the page has started."""
