@@ -17,6 +17,7 @@ nitpicky = True
 
 html_theme = "pydata_sphinx_theme"
 html_title = "imgsvc"
+html_favicon = "../../pages/static/icon.svg"
 html_static_path = ["static"]
 html_css_files = ["imgsvc.css"]
 templates_path = ["templates"]

@@ -47,7 +47,7 @@ _PIP = """\
 # Into a folder of the reader's, with the build backend that is installed already.
 [ "$1" = install ] || { echo "pip $*: this page may only install" >&2; exit 2; }
 shift
-exec "$IMGSVC_PYTHON" -m pip install -q --no-deps --no-build-isolation --target "$HOME/packages" "$@"
+exec "$IMGSVC_PYTHON" -m pip install -q --no-deps --no-build-isolation --target "$HOME/packages" --upgrade "$@"
 """
 _IMGSVC = '#!/bin/bash\nexec "$IMGSVC_PYTHON" -m imgsvc "$@"\n'
 _SESSION = """\
@@ -152,12 +152,11 @@ class Reader:
             urllib.request.urlopen(url, timeout=60).close()  # the reader opens it; an error is an exception
 
     def _environment(self) -> dict[str, str]:
-        paths = [str(ROOT), str(ROOT / "clients/python")]
         return {
             **{name: value for name, value in os.environ.items() if name != "AUTH"},
             "HOME": str(self._home),
             "PATH": f"{self._programs}:{os.environ['PATH']}",
-            "PYTHONPATH": ":".join(paths),
+            "PYTHONPATH": f"{ROOT}:{self._home / 'packages'}",
             "PORT": str(self._port),
             "DATA_DIR": str(self.data if self.url else self._home / "var"),
             "SPOOL_DIR": str(self.folder / "spool"),
