@@ -27,16 +27,18 @@ _COMPLETE = re.compile(r"(?!.*([{}…\[\]]|\b[A-Z]{3,}\b|=$|=&))(/v1/(?!transfor
 _SIDES = re.compile(r"\| (\d+) \u00d7 (\d+) \|$", re.MULTILINE)
 
 
-_NEW_KEY = '$(imgsvc keys create test --scope upload --scope sign --json | grep -m1 -oP \'"key_id": "\\K\\w+\')'
+_NEW_KEY = "imgsvc keys create test --scope upload --scope sign --json | grep -oPm1 'key_id\": \"\\K\\w+'"
+_A_KEY = f"${{A_KEY:=$({_NEW_KEY})}}"
+"""The ID of a key, the same in all blocks of a page."""
 _PLACEHOLDERS = {
     "docs/access.md": {
         "Bearer $KEY": "Bearer $(imgsvc keys create test --scope upload | head -1)",
         "storage_service.sign URL": "storage_service.sign /v1/images/0123456789abcdef0123456789abcdef",
-        "keys rotate ID": f"keys rotate {_NEW_KEY}",
-        "keys revoke ID": f"keys revoke {_NEW_KEY}",
-        "--key ID": f"--key {_NEW_KEY}",
+        "keys rotate ID": f"keys rotate {_A_KEY}",
+        "keys revoke ID": f"keys revoke {_A_KEY}",
+        "--key ID": f"--key {_A_KEY}",
     },
-    "docs/signed-urls.md": {"keys rotate ID": f"keys rotate {_NEW_KEY}"},
+    "docs/signed-urls.md": {"keys rotate ID": f"keys rotate {_A_KEY}"},
 }
 """What a reader has to write instead of words in capitals."""
 
