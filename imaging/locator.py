@@ -76,6 +76,9 @@ class Locator(Protocol):
         Raises NotFound, Gone, ContentLost if it is damaged, or Unavailable if storage is down.
         """
 
+    async def named(self, name: str) -> str:
+        """The ID of the image that a name shows now. Raises BadRequest, NotFound, or Unavailable if storage is down."""
+
     async def confirm(self, image_id: str) -> str:
         """Check that the image is whole now, and return its visibility. Raises the errors of `locate` otherwise."""
 

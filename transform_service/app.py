@@ -43,6 +43,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     access.setup(app, settings, settings.publish, behind_nginx=True)
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
+    app.add_routes([web.route(purges.METHOD, paths.NAME, handlers.purge_name)])
     app.add_routes([web.post(paths.JOB_RUN, handlers.run_job)])
     app.add_routes(probe_routes("image-transform"))
     app.on_startup.append(server.freeze_objects)

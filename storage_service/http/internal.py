@@ -9,7 +9,7 @@ from service_kit.http import paths
 from service_kit.http.json_bodies import read_json
 from service_kit.http.uploads import read_file
 from service_kit.observing import spans
-from storage_service.http.handlers import LIBRARY, SETTINGS, SPOOL
+from storage_service.http.receiving import LIBRARY, SETTINGS, SPOOL
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _LARGEST_LEVEL = 64 * 1024**2

@@ -157,7 +157,8 @@ async def test_a_url_of_another_service_becomes_one_with_that_size(name: str, cl
 def _methods(path: str) -> set[str]:
     """Those that the OpenAPI document has for a path."""
     bare = re.sub(r"\?.*|\[.*", "", path).removeprefix("/v1").replace("…", "x")
-    templates = {re.sub(r"\{\w+\}", "[^/.]+", template): methods for template, methods in document()["paths"].items()}
+    paths = document()["paths"].items()
+    templates = {re.sub(r"\{\w+\}", "[^/.]+", path.replace("{name}", ".+")): methods for path, methods in paths}
     names = {
         name.upper() for template, methods in templates.items() if re.fullmatch(template, bare) for name in methods
     }

@@ -50,6 +50,10 @@ class CachedLocator:
         await self._store.add(_key(image_id), located.model_dump_json().encode(), _SECONDS)
         return located
 
+    async def named(self, name: str) -> str:
+        """See Locator. It is asked each time, since a name may show another image at any time."""
+        return await self._storage.named(name)
+
     async def confirm(self, image_id: str) -> str:
         """See Locator. While storage is down, nothing can be deleted, so a cached record is valid."""
         try:
