@@ -48,7 +48,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/deletions"): Scope.DELETE,
     ("POST", "/v1/deletions"): Scope.DELETE,
     ("GET", "/v1/deletions/{deletion_id}"): Scope.DELETE,
-    ("DELETE", "/v1/deletions/{deletion_id}"): Scope.DELETE,
+    ("POST", "/v1/deletions/{deletion_id}/stop"): Scope.DELETE,
     ("GET", "/v1/names"): Scope.LIST,
     ("GET", "/v1/names/{name}"): None,
     ("PUT", "/v1/names/{name}"): Scope.UPLOAD,

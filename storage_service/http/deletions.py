@@ -80,7 +80,7 @@ def routes() -> list[web.RouteDef]:
         web.get(paths.DELETIONS, list_deletions),
         web.post(paths.DELETIONS, begin),
         web.get(paths.DELETION, find),
-        web.delete(paths.DELETION, stop),
+        web.post(paths.DELETION_STOP, stop),
     ]
 
 

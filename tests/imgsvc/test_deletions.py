@@ -71,7 +71,7 @@ async def test_later_uploads_stay_and_a_deletion_that_has_ended_cannot_be_stoppe
     )
     late = await upload(site, "again")
     done = await ended(site, begun)
-    assert (await site.json("DELETE", f"/v1/deletions/{begun['deletion_id']}", site.key))[1] == done
+    assert (await site.json("POST", f"/v1/deletions/{begun['deletion_id']}/stop", site.key))[1] == done
     assert await status_of(site, late) == 200
 
 
