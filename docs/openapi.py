@@ -34,6 +34,8 @@ _PATH_PARAMETERS = {
         {"type": "string", "enum": [*EXTENSIONS, AUTO]},
     ),
     "key_id": ("The ID of a key, as in the list of keys.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "webhook_id": ("The ID of a webhook, as in the list.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "event_id": ("The ID of an event that has failed.", {"type": "string", "pattern": "^evt_[0-9a-f]{24}$"}),
     "space": ("The name of a space.", {"type": "string", "pattern": SPACE_PATTERN}),
 }
 _TAGS = {
@@ -45,6 +47,7 @@ _TAGS = {
     "spaces": "Spaces",
     "audit": "Audit trail",
     "usage": "Usage",
+    "webhooks": "Webhooks",
 }
 
 

@@ -15,6 +15,10 @@ SPACES = "/{spaces:(?:v1/)?spaces}"
 SPACE = SPACES + "/{space:[^/.]+}"
 AUDIT = "/{audit:(?:v1/)?audit}"
 USAGE = "/{usage:(?:v1/)?usage}"
+WEBHOOKS = "/{webhooks:(?:v1/)?webhooks}"
+WEBHOOK = WEBHOOKS + "/{webhook_id:[^/.]+}"
+WEBHOOK_TEST, WEBHOOK_ROTATION, FAILURES = f"{WEBHOOK}/test", f"{WEBHOOK}/rotate", f"{WEBHOOK}/failures"
+RETRY = FAILURES + "/{event_id:[^/.]+}/retry"
 
 LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
@@ -42,7 +46,7 @@ MAX_URL = 8192
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage"):
+    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "webhooks"):
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
 

@@ -223,7 +223,8 @@ async def delete(request: web.Request) -> web.Response:
     {200: Answer("The image after the change; all that is known, if the key has the scope `metadata`.", Image)},
     NotFound,
     Gone,
-    text="To make a private image public, the key needs the scope `read` as well, and to set an expiry, `delete`.",
+    text="To make a private image public, the key needs the scope `read` as well, to set an expiry, `delete`, and to"
+    " release a pending image, `moderate`, and nothing else.",
     body=ImageChange,
 )
 async def change(request: web.Request) -> web.Response:
@@ -231,8 +232,6 @@ async def change(request: web.Request) -> web.Response:
     queries.parameters(request)
     wanted = (await read_json(request, request.app[SETTINGS], ImageChange, _LARGEST_CHANGE)).change()
     identity = access.identity_of(request)
-    if wanted.visibility is Visibility.PUBLIC and not identity.may(Scope.READ):
-        raise Forbidden(f"making an image public requires the scope `{Scope.READ}` as well; use a key that has it")
     if "expires_at" in wanted.labels.model_fields_set and not identity.may(Scope.DELETE):
         raise Forbidden(
             f"an expiry deletes the image, which requires the scope `{Scope.DELETE}`; use a key that has it"
@@ -260,10 +259,21 @@ def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], t
         return Owner(token.key_id, token.space, token.visibility, token.formats.split())
     visibility = given.get(_VISIBILITY, request.app[SETTINGS].default_visibility)
     if visibility not in {*Visibility}:
-        raise BadRequest(f"{_VISIBILITY}={visibility[:64]!r} is unknown; use {' or '.join(Visibility)}")
+        raise BadRequest(f"{_VISIBILITY}={visibility[:64]!r} is unknown; use {', '.join(Visibility)}")
+    check_moderated(request.app[SETTINGS], identity, visibility)
     space = _space(request, given) or DEFAULT_SPACE
     named = "" if repeat is None else f"{identity.key_id}/{space}/{repeats.checked(repeat)}"
     return Owner(identity.key_id, space, visibility, repeat=named)
+
+
+def check_moderated(settings: StorageSettings, identity: Identity, visibility: str) -> None:
+    """Raise Forbidden if this identity may not upload with this visibility, since all uploads are moderated."""
+    moderated = Visibility(settings.default_visibility) is Visibility.PENDING and visibility != Visibility.PENDING
+    if moderated and not identity.may(Scope.MODERATE):
+        raise Forbidden(
+            f"uploads are pending here (DEFAULT_VISIBILITY); leave out `{_VISIBILITY}`, or use a key with the scope"
+            f" `{Scope.MODERATE}`"
+        )
 
 
 def _space(request: web.Request, given: Mapping[str, str]) -> str | None:

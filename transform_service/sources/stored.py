@@ -11,12 +11,12 @@ from cachetools import LRUCache
 
 from imaging.levels import Level
 from imaging.locator import Located, NewVariant, Variant, explain_missing
-from service_kit.access import Guard, Identity, Visibility, check_view
+from service_kit.access import Identity, check_view, guard_of
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Gone, Unavailable
+from service_kit.http.bounded import bounded
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
 from service_kit.threads import in_thread
-from transform_service.sources._bounded import bounded
 from transform_service.sources._disk_cache import DiskCache, level_name, sha256_of
 from transform_service.sources.base import LevelLost, Source, SourceImage, Tools, VariantLost, source
 
@@ -90,7 +90,7 @@ class StoredSource(Source):
             levels=None if located.levels is None else _Levels(self, located),
             variants=None if located.variants is None else _Variants(self, located),
             image_id=image_id,
-            guard=Guard(located.space) if located.visibility == Visibility.PRIVATE else None,
+            guard=guard_of(located.visibility, located.space),
             expires_at=located.expires_at,
             focus=located.focus,
             stem=image_id,

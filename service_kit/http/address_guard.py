@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from transform_service.sources._bounded import bounded
+from service_kit.http.bounded import bounded
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -43,6 +43,11 @@ def is_public(address: Address) -> bool:
     )
 
 
+def is_allowed(address: Address, allowed: Collection[Network]) -> bool:
+    """Whether `address` is public, or in one of the networks in `allowed`."""
+    return is_public(address) or any(address in network for network in allowed)
+
+
 def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> aiohttp.TCPConnector:
     """A connector to public addresses, and to those in `allowed`, on `ports` only.
 
@@ -53,7 +58,7 @@ def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> a
     def guarded_socket(addr_info: Any) -> socket.socket:
         family, kind, protocol, _, endpoint = addr_info
         address = ip_address(endpoint[0])
-        if endpoint[1] not in ports or not (is_public(address) or any(address in network for network in allowed)):
+        if endpoint[1] not in ports or not is_allowed(address, allowed):
             raise AddressRefused("the address is not public, or the port is not allowed")
         return socket.socket(family, kind, protocol)
 
