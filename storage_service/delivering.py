@@ -60,8 +60,7 @@ class Delivering:
         """Start what is due. Returns the seconds until something else may be."""
         next_at = now_ms() + int(_LONGEST_SLEEP * 1000)
         for webhook in await self._deliveries.webhooks():
-            sending = self._sending.setdefault(webhook.webhook_id, set())
-            free = (1 if webhook.failures else _AT_ONCE) - len(sending)
+            free = (1 if webhook.failures else _AT_ONCE) - len(self._sending.get(webhook.webhook_id, ()))
             if free <= 0:
                 continue
             if webhook.paused_until > now_ms():
@@ -75,12 +74,11 @@ class Delivering:
 
     def _start(self, webhook: Webhook, delivery: Delivery) -> None:
         task = asyncio.create_task(self._attempt(webhook, delivery))
-        sending = self._sending[webhook.webhook_id]
-        sending.add(task)
+        self._sending.setdefault(webhook.webhook_id, set()).add(task)
 
         def ended(_: object) -> None:
-            sending.discard(task)
-            if not sending and self._sending.get(webhook.webhook_id) is sending:
+            self._sending[webhook.webhook_id].discard(task)
+            if not self._sending[webhook.webhook_id]:
                 del self._sending[webhook.webhook_id]
             self._wake.set()
 
