@@ -97,7 +97,7 @@ def _check_rights(before: ImageRecord, change: Change, by: Identity) -> None:
 
 
 def _lacks(scope: Scope, what: str) -> Forbidden:
-    return Forbidden(f"{what} requires the scope `{scope}`; use a key that has it")
+    return Forbidden(f"{what} requires the scope `{scope}` as well; use a key that has it")
 
 
 def _named(columns: Iterable[str]) -> list[str]:
