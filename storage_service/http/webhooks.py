@@ -2,7 +2,7 @@
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 from aiohttp import web
 from pydantic import ConfigDict, Field
@@ -22,6 +22,7 @@ SUBSCRIPTIONS = web.AppKey("SUBSCRIPTIONS", Subscriptions)
 _NO_STORE = {"Cache-Control": "no-store"}
 _LONGEST_OVERLAP = 30 * 86400
 _PAGE, _LONGEST_PAGE = 100, 1000
+_PageSize = Annotated[int, Field(ge=1, le=_LONGEST_PAGE)]
 _TYPES: dict[str, Any] = {"items": {"enum": [*EventType]}}
 
 
@@ -266,7 +267,7 @@ async def rotate(request: web.Request) -> web.Response:
     "List events that have failed",
     {200: Answer("Events that were not confirmed within a day, newest first.", FailedEvents)},
     NotFound,
-    query=(Parameter("limit", f"How many to list; by default {_PAGE}.", Whole),),
+    query=(Parameter("limit", f"How many to list; by default {_PAGE}.", _PageSize),),
 )
 async def failures(request: web.Request) -> web.Response:
     """Events that have failed."""

@@ -93,12 +93,9 @@ async def test_webhooks_are_managed_over_http(site: Site) -> None:
         ({"url": "http://10.0.0.1/"}, "10.0.0.1 is not a public address; use another one"),
         ({"url": "http://169.254.169.254/x"}, "is not a public address"),
         ({"url": "shop.example.com"}, "is not the URL of a receiver; write it as https://host/path"),
-        (
-            {"url": "https://example.com/", "events": ["image.eaten"]},
-            "'image.eaten' is not an event; use image.created",
-        ),
+        ({"url": "https://example.com/", "events": ["image.eaten"]}, "is not an event; use image.created, image"),
         ({"url": "https://example.com/", "space": "A B"}, "is not a name for a space"),
-        ({"events": []}, "url: field required"),
+        ({"events": []}, "url: is missing"),
     ],
 )
 async def test_a_wrong_webhook_is_explained(site: Site, body: dict[str, object], text: str) -> None:
@@ -155,9 +152,8 @@ def test_the_command_manages_webhooks(tmp_path: Path, http: aiohttp.ClientSessio
             database.commit()
         listed = site.command("webhooks", "list")
         assert re.search(rf"{webhook_id}  https://example.com/hook  image.deleted  all    works", listed)
-        assert "evt_1  image.deleted  1970-01-01 00:00  9         it broke" in site.command(
-            "webhooks", "failures", webhook_id
-        )
+        failures = site.command("webhooks", "failures", webhook_id)
+        assert "evt_1  image.deleted  1970-01-01 00:00  9         it broke" in failures
         assert site.command("webhooks", "disable", webhook_id).startswith(f"{webhook_id} disabled ")
         assert "is disabled; enable it first" in site.command("webhooks", "retry", webhook_id, code=2)
         assert site.command("webhooks", "enable", webhook_id).strip() == f"{webhook_id} works"
