@@ -108,10 +108,12 @@ def _named(columns: Iterable[str]) -> list[str]:
 def _updated(before: ImageRecord, columns: Mapping[str, object]) -> Statement:
     """The statement that writes new values of columns. It changes nothing if somebody has changed the words meanwhile.
 
-    Otherwise the terms of one change would replace those of the other.
+    Otherwise the terms of one change would replace those of the other. Nor if the visibility has changed, on which the
+    right to change it depends.
     """
     changes = ", ".join(f"{name} = ${number}" for number, name in enumerate(columns, 2))
     words = [] if FOUND_BY.isdisjoint(columns) else sorted(FOUND_BY)
+    words += ["visibility"] if "visibility" in columns else []
     same = "".join(f" AND {name} = ${number}" for number, name in enumerate(words, len(columns) + 2))
     values = (before.image_id, *columns.values(), *(getattr(before, name) for name in words))
     return (f"UPDATE images SET {changes} WHERE image_id = $1 AND deleted_at IS NULL{same}", *values)  # noqa: S608

@@ -16,6 +16,8 @@ _LONGEST_SLEEP = 5.0
 """Seconds until a node notices what another node has added that died, or what a command has changed."""
 _SWEPT_EVERY = 600.0
 _DATABASE_PAUSE = 1.0
+_FAREWELL_SECONDS = 2.0
+"""For attempts in progress when the service stops, so that hardly any event is sent twice."""
 
 logger = logging.getLogger(__name__)
 
@@ -33,8 +35,10 @@ class Delivering:
         events.on_added = self._wake.set
 
     async def close(self) -> None:
-        """Cancel attempts. Their events are due again when the claims have expired."""
+        """Wait a little for attempts in progress. The events of others are due again when their claims have expired."""
         tasks = [task for sending in self._sending.values() for task in sending]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_FAREWELL_SECONDS)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -12,7 +12,7 @@ from storage_service.metadata.base import ImageRecord, MetadataStore, Statement
 GIVE_UP_MS = 24 * 3_600_000
 """How long an event is sent again before it counts as failed."""
 _KNOWN_SECONDS = 1.0
-"""How long it is remembered that there is no webhook, so that uploads need no query of their own."""
+"""How long it is remembered whether there is a webhook, so that uploads need no query of their own."""
 _ADD = """
     INSERT INTO deliveries
         (webhook_id, event_id, type, body, added_at, due_at, give_up_at, attempts, status, reason, answer)
@@ -51,7 +51,8 @@ class Events:
     def __init__(self, metadata: MetadataStore, describe: Describe) -> None:
         self._metadata = metadata
         self._describe = describe
-        self._none_until = 0.0
+        self._are_wanted = False
+        self._known_until = 0.0
         self.on_added: Callable[[], None] = lambda: None
         """Called after an event may have been added."""
 
@@ -68,17 +69,15 @@ class Events:
         self.on_added()
 
     def look_again(self) -> None:
-        """Forget that there is no webhook: one was made."""
-        self._none_until = 0.0
+        """Forget whether there is a webhook: one was made."""
+        self._known_until = 0.0
 
     async def are_wanted(self) -> bool:
         """Whether there is a webhook."""
-        if time.monotonic() < self._none_until:
-            return False
-        if await self._metadata.fetch(_ANY):
-            return True
-        self._none_until = time.monotonic() + _KNOWN_SECONDS
-        return False
+        if time.monotonic() >= self._known_until:
+            self._are_wanted = bool(await self._metadata.fetch(_ANY))
+            self._known_until = time.monotonic() + _KNOWN_SECONDS
+        return self._are_wanted
 
 
 def event_body(kind: str, moment: int, data: Mapping[str, object]) -> str:

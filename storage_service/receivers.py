@@ -19,6 +19,8 @@ from service_kit.http.address_guard import AddressRefused, Network, guarded_conn
 SECONDS = 10.0
 """How long a receiver may take to answer."""
 _PORTS = range(1, 65536)
+_IDLE_SECONDS = 2.0
+"""Less than servers keep a connection (Node.js 5 s): an event that is sent just when one ends would count as failed."""
 _LONGEST_URL = 2048
 _ANSWER_BYTES, _ANSWER_SECONDS = 512, 2.0
 """How much of a refusal is read and kept, and how long it may take."""
@@ -95,7 +97,7 @@ class Receivers:
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
-            connector=guarded_connector(_PORTS, self._networks),
+            connector=guarded_connector(_PORTS, self._networks, idle_seconds=_IDLE_SECONDS),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=None),
             headers=_HEADERS,

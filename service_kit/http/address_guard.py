@@ -48,8 +48,12 @@ def is_allowed(address: Address, allowed: Collection[Network]) -> bool:
     return is_public(address) or any(address in network for network in allowed)
 
 
-def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> aiohttp.TCPConnector:
+def guarded_connector(
+    ports: Collection[int], allowed: Collection[Network], *, idle_seconds: float = 15
+) -> aiohttp.TCPConnector:
     """A connector to public addresses, and to those in `allowed`, on `ports` only.
+
+    It keeps idle connections for `idle_seconds`.
 
     aiohttp resolves names with aiodns, which can wait for many name servers at once. libc needs a thread for each
     lookup: under uvloop, four slow lookups blocked all others.
@@ -62,4 +66,4 @@ def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> a
             raise AddressRefused("the address is not public, or the port is not allowed")
         return socket.socket(family, kind, protocol)
 
-    return bounded(aiohttp.TCPConnector(socket_factory=guarded_socket))
+    return bounded(aiohttp.TCPConnector(socket_factory=guarded_socket, keepalive_timeout=idle_seconds))

@@ -21,6 +21,7 @@ from service_kit.errors import BadRequest, Forbidden, NotFound
 from service_kit.http.server import Runner, listen
 from service_kit.jobs import Outcome, Settlement
 from storage_service import deliveries as deliveries_module
+from storage_service import events as events_module
 from storage_service import receivers as receivers_module
 from storage_service.app import describing
 from storage_service.audit import AuditTrail
@@ -122,7 +123,10 @@ def image_ids(received: list[Received]) -> list[str]:
     return [each.event["data"]["image"]["image_id"] for each in received]
 
 
-async def test_without_a_webhook_nothing_is_written_and_hardly_anything_is_asked(node: Node) -> None:
+async def test_without_a_webhook_nothing_is_written_and_hardly_anything_is_asked(
+    node: Node, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events_module, "_KNOWN_SECONDS", 1000)
     asked, fetch = 0, node.store.fetch
 
     async def counted(query: str, *values: object) -> Any:
@@ -133,7 +137,7 @@ async def test_without_a_webhook_nothing_is_written_and_hardly_anything_is_asked
     node.store.fetch = counted  # type: ignore[method-assign]
     for number in range(50):
         assert await node.events.about(EventType.CREATED, record(number)) == []
-    assert asked <= 2
+    assert asked == 1
 
 
 async def test_an_event_is_signed_as_standard_webhooks_say(node: Node, receiver: Receiver) -> None:
@@ -261,18 +265,30 @@ async def test_a_receiver_that_answers_500_gets_the_same_event_again(node: Node,
 async def test_a_receiver_that_is_slow_delays_no_other(
     node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(receivers_module, "SECONDS", 0.5)
+    monkeypatch.setattr(receivers_module, "SECONDS", 100)
     receiver.hold = asyncio.Event()
-    made = await node.create(receiver.url)
+    await node.create(receiver.url)
     async with Receiver().running() as fast:
         await node.create(fast.url)
         async with node.sending():
             images = await node.happen(30)
             assert sorted(image_ids(await fast.take(30))) == sorted(images)
             assert len(receiver.received) <= 4
-            (failing,) = await node.until(lambda: _failed_once(node))
-    assert failing[4] == "the receiver did not answer within 0.5 s"
-    assert (await node.subscriptions.find(made.webhook.webhook_id)).paused_until > time.time() * 1000
+            receiver.hold.set()
+            await receiver.take(30)
+
+
+async def test_a_receiver_has_some_seconds_to_answer(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receivers_module, "SECONDS", 0.2)
+    receiver.hold = asyncio.Event()
+    made = await node.create(receiver.url)
+    async with node.sending():
+        await node.happen()
+        (failing,) = await node.until(lambda: _failed_once(node))
+    assert failing[4] == "the receiver did not answer within 0.2 s"
+    assert (await node.subscriptions.find(made.webhook.webhook_id)).paused_until > made.webhook.created_at
 
 
 async def _failed_once(node: Node) -> list[tuple[Any, ...]]:
@@ -292,14 +308,12 @@ async def test_several_nodes_send_each_event_once(node: Node, receiver: Receiver
     assert len({each.event_id for each in receiver.received}) == len(receiver.received) == 60
 
 
-async def test_another_node_sends_what_a_dead_one_had_claimed(
-    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_another_node_sends_what_a_dead_one_had_claimed(node: Node, receiver: Receiver) -> None:
     made = await node.create(receiver.url)
     await node.happen()
-    monkeypatch.setattr(deliveries_module, "_CLAIM_MS", 300)
     (lost,), _ = await node.deliveries.claim(made.webhook, 4)
     assert (await node.deliveries.claim(made.webhook, 4))[0] == []
+    await run_sql(node.store, f"UPDATE deliveries SET due_at = due_at - {deliveries_module._CLAIM_MS}")
     async with node.sending():
         (received,) = await receiver.take(1)
         await node.until(lambda: _none(node.waiting()))
@@ -313,6 +327,17 @@ async def test_an_event_that_was_committed_just_before_a_node_died_is_sent(node:
         await content.add(image, None, await node.events.about(EventType.CREATED, image))
     async with node.sending():
         assert image_ids(await receiver.take(1)) == [image.image_id]
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+async def test_a_service_that_stops_waits_for_an_attempt_in_progress(node: Node, receiver: Receiver) -> None:
+    receiver.hold = asyncio.Event()
+    await node.create(receiver.url)
+    async with node.sending():
+        await node.happen()
+        await receiver.take(1)
+        asyncio.get_running_loop().call_later(0.1, receiver.hold.set)
+    assert not await node.waiting()
 
 
 async def test_410_disables_a_webhook(node: Node, receiver: Receiver) -> None:
@@ -446,7 +471,6 @@ async def test_an_endless_answer_is_not_read_to_its_end(node: Node) -> None:
     answer = await node.subscriptions.test(made.webhook.webhook_id)
     await runner.cleanup()
     assert (answer.status, answer.text) == (500, "x" * 512)
-    assert answer.milliseconds < 5000
     assert sent < 64 * 1024**2
 
 
