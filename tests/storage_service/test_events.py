@@ -375,8 +375,8 @@ async def test_a_webhook_that_has_failed_for_days_is_disabled(node: Node, receiv
     receiver.status = 503
     long_ago = int((time.time() - 3 * 86400 - 5) * 1000)
     await run_sql(node.store, f"UPDATE webhooks SET failing_since = {long_ago}, failures = 9")
+    await node.happen(3)
     async with node.sending():
-        await node.happen(3)
         await node.until(lambda: _disabled(node, webhook_id))
     webhook = await node.subscriptions.find(webhook_id)
     assert webhook.reason == "nothing was confirmed for three days; at last, the receiver answered 503"
