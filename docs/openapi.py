@@ -96,7 +96,7 @@ configured otherwise.
 
 `HEAD` works wherever `GET` does. Paths work without `/v1`, too. Errors are `{PROBLEM}` (RFC 9457); their `detail` says
 what is wrong, and what to do instead. Where only this machine reaches the service, nobody needs a key, except for keys,
-spaces, the audit trail and usage.
+spaces, the audit trail, usage and webhooks.
 """
 
 

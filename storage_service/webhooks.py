@@ -13,7 +13,7 @@ from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
 from storage_service.deliveries import Deliveries
 from storage_service.events import Events, EventType
-from storage_service.http.webhooks import (
+from storage_service.http.webhook_bodies import (
     FailedEvent,
     FailedEvents,
     Webhook,

@@ -20,6 +20,7 @@ from measuring.servers import await_port, free_port
 from tests.imgsvc.sites import KEY, Site, bearer, closed_site, local_site
 from tests.receiver import Receiver
 from tests.servers import ROOT, running, serve
+from tests.storage_service.test_metadata import empty
 
 LOOPBACK = {"WEBHOOK_ALLOWED_NETWORKS": '["127.0.0.0/8"]'}
 
@@ -121,11 +122,20 @@ async def test_the_database_has_no_secret(site: Site) -> None:
     await site.json("DELETE", f"/v1/webhooks/{made['webhook_id']}", site.key)
 
 
-async def test_a_service_that_is_killed_loses_no_event(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+async def test_a_service_that_is_killed_loses_no_event(
+    tmp_path: Path, http: aiohttp.ClientSession, database: str, request: pytest.FixtureRequest
+) -> None:
     """The receiver is down, and then the service too."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
     environment = {"AUTH": "keys", **LOOPBACK}
+    if database == "postgres":
+        environment["DATABASE_URL"] = request.getfixturevalue("postgres_url")
+        await empty(environment["DATABASE_URL"])
+        secret = tmp_path / "secret"
+        secret.write_text("0123456789" * 4)
+        environment["ACCESS_SECRET_FILE"] = str(secret)
     with serve(tmp_path, **environment) as served:
         (key,) = set(KEY.findall(served.log.read_text()))
         site = Site(served.url, tmp_path / "data", served.log, http, key)
