@@ -89,13 +89,15 @@ class Delivering:
         task.add_done_callback(ended)
 
     async def _attempt(self, webhook: Webhook, delivery: Delivery) -> None:
-        answer = await self._receivers.send(webhook, delivery.event_id, delivery.body)
-        if answer.reason:
-            logger.warning("webhook %s: event %s: %s", webhook.webhook_id, delivery.event_id, answer.reason)
         try:
+            answer = await self._receivers.send(webhook, delivery.event_id, delivery.body)
+            if answer.reason:
+                logger.warning("webhook %s: event %s: %s", webhook.webhook_id, delivery.event_id, answer.reason)
             await self._deliveries.settle(webhook, delivery, answer)
         except ServiceError as error:  # it is due again when its claim expires
             logger.warning("webhook %s: event %s is sent again: %s", webhook.webhook_id, delivery.event_id, error)
+        except Exception:
+            logger.exception("webhook %s: event %s is sent again", webhook.webhook_id, delivery.event_id)
 
     async def _sweep(self) -> None:
         if time.monotonic() < self._swept_at + _SWEPT_EVERY:
