@@ -36,10 +36,17 @@ _PATH_PARAMETERS = {
     "key_id": ("The ID of a key, as in the list of keys.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
     "webhook_id": ("The ID of a webhook, as in the list.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
     "event_id": ("The ID of an event that has failed.", {"type": "string", "pattern": "^evt_[0-9a-f]{24}$"}),
+    "deletion_id": ("The ID of a deletion.", {"type": "string", "pattern": "^[0-9a-f]{16}$"}),
+    "name": (
+        "A name, with slashes between its parts, such as `shop/hero.jpg`.",
+        {"type": "string", "pattern": "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,60}$"},
+    ),
     "space": ("The name of a space.", {"type": "string", "pattern": SPACE_PATTERN}),
 }
 _TAGS = {
     "images": "Images",
+    "names": "Names",
+    "deletions": "Deletions",
     "transform": "Transforming",
     "uploads": "Uploads from browsers",
     "sign": "Signed URLs",
@@ -218,6 +225,9 @@ def _body(endpoint: Endpoint) -> Json | None:
         "additionalProperties": False,
     }
     raw = {fmt.media_type: {"schema": {"type": "string", "format": "binary"}} for fmt in FORMATS.values()}
+    if endpoint.body.instead:
+        schema = {"$ref": f"#/components/schemas/{endpoint.body.instead.__name__}"}
+        raw = {"application/json": {"schema": schema}, **raw}
     return {"required": True, "content": {"multipart/form-data": {"schema": form}, **raw}}
 
 
@@ -229,8 +239,9 @@ def _field(text: str, *, is_file: bool) -> Json:
 def _models(endpoints: Iterable[Endpoint]) -> Json:
     wanted: dict[tuple[type[BaseModel], str], None] = {}
     for endpoint in endpoints:
-        if endpoint.body and not isinstance(endpoint.body, Form):
-            wanted[endpoint.body, "validation"] = None
+        body = endpoint.body.instead if isinstance(endpoint.body, Form) else endpoint.body
+        if body:
+            wanted[body, "validation"] = None
         for answer in endpoint.answers.values():
             if answer.body:
                 wanted[answer.body, "serialization"] = None

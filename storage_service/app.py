@@ -27,19 +27,37 @@ from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.changes import Changes
+from storage_service.deletions import Deletions
 from storage_service.deliveries import Deliveries
 from storage_service.delivering import Delivering
 from storage_service.derived import Derived
 from storage_service.events import Describe, Events
 from storage_service.expiring import Expiry
 from storage_service.first_key import FirstKey
-from storage_service.http import audits, handlers, internal, jobs, keys, signing, spaces, tokens, usage, webhooks
+from storage_service.http import (
+    audits,
+    handlers,
+    internal,
+    jobs,
+    keys,
+    names,
+    receiving,
+    signing,
+    spaces,
+    tokens,
+    usage,
+    webhooks,
+)
+from storage_service.http import deletions as http_deletions
+from storage_service.http import looks as http_looks
 from storage_service.http.images import Image
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
 from storage_service.library import Library
-from storage_service.metadata.base import DatabaseConfig, create_store
+from storage_service.looks import Looks
+from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
+from storage_service.names import Names
 from storage_service.precomputed import Precomputed
 from storage_service.precomputing import Precomputing
 from storage_service.purge_hook import PurgeHook
@@ -75,6 +93,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     app.add_routes(jobs.routes())
     app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])
     app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])
+    app.add_routes([web.get(paths.NAMED, names.resolve)])
     app.add_routes([metrics_route(_observe)])
     app.on_startup.append(_show_first_key)
     app.add_routes(probe_routes("image-storage"))
@@ -87,6 +106,9 @@ def public_routes() -> list[web.RouteDef]:
     """The routes for clients."""
     return [
         *handlers.routes(),
+        *http_looks.routes(),
+        *http_deletions.routes(),
+        *names.routes(),
         *keys.routes(),
         *tokens.routes(),
         *signing.routes(),
@@ -99,17 +121,17 @@ def public_routes() -> list[web.RouteDef]:
 
 async def _show_first_key(app: web.Application) -> None:
     if FIRST_KEY in app:
-        app[FIRST_KEY].show(app[handlers.SETTINGS].link_base or "http://HOST")
+        app[FIRST_KEY].show(app[receiving.SETTINGS].link_base or "http://HOST")
 
 
 def setup(app: web.Application, settings: StorageSettings, own_caches: Sequence[PurgeableCache] = ()) -> None:
     """Give `app` a library. The caller adds the routes. `own_caches` are those in this process."""
-    app[handlers.SETTINGS] = settings
+    app[receiving.SETTINGS] = settings
     app.cleanup_ctx.append(functools.partial(_library, own_caches=own_caches))
 
 
 async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -> AsyncIterator[None]:
-    settings = app[handlers.SETTINGS]
+    settings = app[receiving.SETTINGS]
     blobs = Blobs(settings.blobs, settings.blob_seconds)
     spool = Spool(blobs.spool_folder)
     spool.prepare()
@@ -132,11 +154,8 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         stack.push_async_callback(audit.close)
         master = access_secret(settings, keys_required=app[access.MODE] is Mode.KEYS)
         keyring = app[keys.KEYRING] = app[access.AUTHORITY] = Keyring(metadata, audit, master)
-        events = Events(metadata, describing(settings))
-        deliveries = app[DELIVERIES] = Deliveries(metadata)
-        receivers = await stack.enter_async_context(Receivers(master, settings.webhook_allowed_networks))
-        app[webhooks.SUBSCRIPTIONS] = Subscriptions(metadata, audit, events, deliveries, receivers)
-        app[handlers.TOKENS] = UploadTokens(metadata, keyring, audit)
+        events = await _events(app, stack, metadata, audit, master)
+        app[receiving.TOKENS] = UploadTokens(metadata, keyring, audit)
         app[spaces.METADATA] = metadata
         if app[access.MODE] is Mode.KEYS and (new := await app[keys.KEYRING].create_first()):
             app[FIRST_KEY] = FirstKey(new)
@@ -146,9 +165,11 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         precomputed = app[usage.PRECOMPUTED] = Precomputed(metadata)
         queue = app[jobs.JOBS] = Jobs(metadata, events)
         counts = app[usage.USAGE] = Usage(metadata)
-        derived = Derived(levels, variants, precomputed, queue)
+        looks = app[http_looks.LOOKS] = Looks(metadata)
+        derived = Derived(levels, variants, precomputed, queue, looks)
         library = Library(metadata, blobs, validator, purger, audit, derived=derived, usage=counts, events=events)
-        app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
+        app[receiving.SPOOL], app[receiving.LIBRARY] = spool, library
+        app[names.NAMES] = Names(metadata, caches, audit, events)
         app[handlers.CHANGES] = Changes(metadata, library, purger, audit, events)
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)
@@ -159,12 +180,28 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
             cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
         )  # fmt: skip
         stack.push_async_callback(precomputing.close)
-        delivering = Delivering(events, deliveries, receivers)
-        stack.push_async_callback(delivering.close)
         expiry = Expiry(metadata, library)
-        for work in (levels.run(), variants.run(), precomputing.run(), expiry.run(), delivering.run()):
-            stack.callback(asyncio.create_task(work).cancel)
+        deletions = app[http_deletions.DELETIONS] = Deletions(metadata, library)
+        stack.push_async_callback(deletions.close)
+        work = (deletions, levels, variants, precomputing, expiry)
+        for each in work:
+            stack.callback(asyncio.create_task(each.run()).cancel)
         yield
+
+
+async def _events(
+    app: web.Application, stack: contextlib.AsyncExitStack, metadata: MetadataStore, audit: AuditTrail, master: bytes
+) -> Events:
+    """What adds events. They are sent until the end of `stack`."""
+    settings = app[receiving.SETTINGS]
+    events, deliveries = Events(metadata, describing(settings)), Deliveries(metadata)
+    receivers = await stack.enter_async_context(Receivers(master, settings.webhook_allowed_networks))
+    app[DELIVERIES] = deliveries
+    app[webhooks.SUBSCRIPTIONS] = Subscriptions(metadata, audit, events, deliveries, receivers)
+    delivering = Delivering(events, deliveries, receivers)
+    stack.push_async_callback(delivering.close)
+    stack.callback(asyncio.create_task(delivering.run()).cancel)
+    return events
 
 
 async def _observe(app: web.Application) -> None:

@@ -37,6 +37,7 @@ class Action(StrEnum):
     WEBHOOK_ROTATE = "webhook-rotate"
     WEBHOOK_DELETE = "webhook-delete"
     WEBHOOK_RETRY = "webhook-retry"
+    NAME = "name"
 
 
 class AuditTrail:

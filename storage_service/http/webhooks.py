@@ -10,7 +10,7 @@ from service_kit.errors import BadRequest, NotFound
 from service_kit.http import access, paths, queries
 from service_kit.http.endpoints import Answer, Parameter, endpoint
 from service_kit.http.json_bodies import json_answer, read_json
-from storage_service.http.handlers import SETTINGS
+from storage_service.http.receiving import SETTINGS
 from storage_service.http.webhook_bodies import (
     FailedEvent,
     FailedEvents,

@@ -278,6 +278,18 @@ async def test_a_pending_image_is_in_no_cache_until_it_is_released(place: Place,
     assert (await place.ask(url)).status == 410
 
 
+async def test_a_pending_image_with_a_name_is_in_no_cache_until_it_is_released(place: Place) -> None:
+    image_id = await place.upload("?visibility=pending")
+    await place.json("/v1/names/pending/hero.jpg", "PUT", {"image_id": image_id})
+    for url in ("/v1/names/pending/hero.jpg", "/v1/names/pending/hero.jpg?thumb=20"):
+        for key, status in ((place.admin, 200), ("", 401), (place.admin, 200), ("", 401)):
+            answer = await place.ask(url, key)
+            assert (answer.status, answer.from_cache) == (status, False), url
+    await place.json(f"/v1/images/{image_id}", "PATCH", {"visibility": "public"})
+    for url in ("/v1/names/pending/hero.jpg", "/v1/names/pending/hero.jpg?thumb=20"):
+        assert (await place.ask(url)).status == 200
+
+
 async def test_conditions_and_ranges_of_private_images(place: Place) -> None:
     image_id, key = await place.upload(), await place.key("read", "sign")
     url = f"/v1/images/{image_id}"

@@ -34,6 +34,7 @@ from storage_service.events import Events, EventType
 from storage_service.jobs import Jobs, job_for_upload
 from storage_service.library import Library
 from storage_service.metadata.base import Labels, MetadataStore, Space, create_store
+from storage_service.names import Names
 from storage_service.purging import Purger
 from storage_service.receivers import Receivers
 from storage_service.settings import StorageSettings
@@ -228,6 +229,22 @@ async def test_the_use_cases_add_events(node: Node, receiver: Receiver, tmp_path
     assert received[-1].event["type"] == "image.deleted"
     assert len(received) == 4
     assert set(image_ids(received)) == {image.image_id}
+
+
+async def test_a_name_that_shows_another_image_is_an_event(node: Node, receiver: Receiver) -> None:
+    made = await node.create(receiver.url, "image.replaced")
+    before, after = record(1), record(2)
+    await add(node.store, before, after)
+    async with Caches(()) as caches, node.sending():
+        names = Names(node.store, caches, AuditTrail(node.store, 1000), node.events)
+        await names.point("shop/hero.jpg", before, EVERYTHING)
+        await names.point("shop/hero.jpg", after, EVERYTHING)
+        (received,) = await receiver.take(1)
+        await node.until(lambda: _none(node.waiting()))
+    data = received.verified(made.secret)["data"]
+    assert (data["name"], data["image"]["image_id"]) == ("shop/hero.jpg", after.image_id)
+    assert data["previous_image_id"] == before.image_id
+    assert len(receiver.received) == 1
 
 
 @pytest.mark.usefixtures("soon")
