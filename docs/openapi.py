@@ -34,6 +34,8 @@ _PATH_PARAMETERS = {
         {"type": "string", "enum": [*EXTENSIONS, AUTO]},
     ),
     "key_id": ("The ID of a key, as in the list of keys.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "webhook_id": ("The ID of a webhook, as in the list.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "event_id": ("The ID of an event that has failed.", {"type": "string", "pattern": "^evt_[0-9a-f]{24}$"}),
     "deletion_id": ("The ID of a deletion.", {"type": "string", "pattern": "^[0-9a-f]{16}$"}),
     "name": (
         "A name, with slashes between its parts, such as `shop/hero.jpg`.",
@@ -52,6 +54,7 @@ _TAGS = {
     "spaces": "Spaces",
     "audit": "Audit trail",
     "usage": "Usage",
+    "webhooks": "Webhooks",
 }
 
 
@@ -100,7 +103,7 @@ configured otherwise.
 
 `HEAD` works wherever `GET` does. Paths work without `/v1`, too. Errors are `{PROBLEM}` (RFC 9457); their `detail` says
 what is wrong, and what to do instead. Where only this machine reaches the service, nobody needs a key, except for keys,
-spaces, the audit trail and usage.
+spaces, the audit trail, usage and webhooks.
 """
 
 

@@ -24,6 +24,7 @@ _COMMANDS = {
     "jobs": ("show what is done when nobody waits, and what failed", "storage_service.backlog", _ADMINISTRATION),
     "usage": ("show what viewers request most", "storage_service.demand", _ADMINISTRATION),
     "precompute": ("render chains before anyone asks", "imgsvc.precompute", _ADMINISTRATION),
+    "webhooks": ("tell others about changes of images", "storage_service.webhooks", _ADMINISTRATION),
     "sign": ("sign the URL of a picture", "storage_service.sign", "storage_service.sign"),
 }
 """Commands that use the database: what they do, and the modules with `add_options` and with `run`. Importing one takes

@@ -16,6 +16,10 @@ SPACES = "/{spaces:(?:v1/)?spaces}"
 SPACE = SPACES + "/{space:[^/.]+}"
 AUDIT = "/{audit:(?:v1/)?audit}"
 USAGE = "/{usage:(?:v1/)?usage}"
+WEBHOOKS = "/{webhooks:(?:v1/)?webhooks}"
+WEBHOOK = WEBHOOKS + "/{webhook_id:[^/.]+}"
+WEBHOOK_TEST, WEBHOOK_ROTATION, FAILURES = f"{WEBHOOK}/test", f"{WEBHOOK}/rotate", f"{WEBHOOK}/failures"
+RETRY = FAILURES + "/{event_id:[^/.]+}/retry"
 DELETIONS = "/{deletions:(?:v1/)?deletions}"
 DELETION = DELETIONS + "/{deletion_id:[^/.]+}"
 DELETION_STOP = DELETION + "/stop"
@@ -50,10 +54,37 @@ transform service, who signed the URL."""
 MAX_URL = 8192
 """The limit on a URL: bytes of path and query."""
 
+_ROUTES = (
+    "images",
+    "transform",
+    "keys",
+    "uploads",
+    "sign",
+    "spaces",
+    "audit",
+    "usage",
+    "names",
+    "deletions",
+    "webhooks",
+)
+
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "names", "deletions"):
+    known = (
+        "images",
+        "transform",
+        "keys",
+        "uploads",
+        "sign",
+        "spaces",
+        "audit",
+        "usage",
+        "names",
+        "deletions",
+        "webhooks",
+    )
+    for name in known:
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
 

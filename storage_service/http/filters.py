@@ -50,7 +50,7 @@ def filters_in(given: Mapping[str, str], space: str | None) -> Filters:
         raise BadRequest(f"q={given['q'][:64]!r} has too many words; use at most {MOST_WORDS}")
     visibility = given.get("visibility")
     if visibility is not None and visibility not in {*Visibility}:
-        raise BadRequest(f"visibility={visibility[:64]!r} is unknown; use {' or '.join(Visibility)}")
+        raise BadRequest(f"visibility={visibility[:64]!r} is unknown; use {', '.join(Visibility)}")
     return Filters(
         space=space,
         words=given.get("q", ""),

@@ -38,6 +38,7 @@ _PLACEHOLDERS = {
         "keys revoke ID": f"keys revoke {_A_KEY}",
         "--key ID": f"--key {_A_KEY}",
     },
+    "docs/events.md": {" ID": " $(imgsvc webhooks create https://example.com/hook | head -1)"},
     "docs/signed-urls.md": {"keys rotate ID": f"keys rotate {_A_KEY}"},
 }
 """What a reader has to write instead of words in capitals."""

@@ -12,6 +12,7 @@ from service_kit.http.server import Runner, listen
 from storage_service.app import create_app
 from storage_service.blobs import Blobs
 from storage_service.derived import Derived
+from storage_service.events import Events
 from storage_service.http.receiving import LIBRARY
 from storage_service.jobs import Jobs
 from storage_service.levels import Levels
@@ -30,7 +31,7 @@ def derived(store: MetadataStore, blobs: Blobs) -> dict[str, Any]:
     made = Derived(
         Levels(store, blobs, 0), Variants(store, blobs, 10**9), Precomputed(store), Jobs(store), Looks(store)
     )
-    return {"derived": made, "usage": Usage(store)}
+    return {"derived": made, "usage": Usage(store), "events": Events(store, lambda _: {})}
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
 from storage_service.deletions import Deletions, State
+from storage_service.events import Events
 from storage_service.library import Library
 from storage_service.looks import Looks
 from storage_service.metadata.base import ImageRecord, MetadataStore
@@ -42,7 +43,7 @@ async def library(store: MetadataStore, tmp_path: Path) -> AsyncIterator[Library
 @pytest.fixture
 async def names(store: MetadataStore) -> AsyncIterator[Names]:
     async with Caches(()) as caches:
-        yield Names(store, caches, AuditTrail(store, 1000))
+        yield Names(store, caches, AuditTrail(store, 1000), Events(store, lambda _: {}))
 
 
 async def add(store: MetadataStore, number: int, content: int | None = None, **columns: object) -> ImageRecord:
