@@ -1,0 +1,30 @@
+"""`imgsvc explain`: how the service would run a chain on an image."""
+
+from pathlib import Path
+
+import click
+
+from imgsvc.terminal.failures import Failure
+from service_kit.errors import CannotStart, ServiceError
+from service_kit.settings import read_settings
+from transform_service.explain import explain
+from transform_service.settings import TransformSettings
+
+
+@click.command(
+    "explain",
+    help="Show how the service would run a chain on an image: steps, reading, memory, cost.",
+    epilog="Example: imgsvc explain 'rotate=90&thumb=300' photo.jpg --format webp",
+)
+@click.argument("query")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "fmt", metavar="EXT", help="The output format (default: the image's own).")
+def command(query: str, file: Path, fmt: str | None) -> None:
+    """Print the plan. QUERY has the operations, as they appear behind the ? of a URL."""
+    try:
+        (settings,) = read_settings(TransformSettings)
+        click.echo(explain(query.lstrip("?"), file, fmt, settings))
+    except OSError as error:
+        raise Failure(f"{file}: {error.strerror}") from error
+    except (CannotStart, ServiceError, ValueError) as error:
+        raise Failure(str(error)) from error
