@@ -15,12 +15,20 @@ _ADMINISTRATION = "storage_service.administration"
 _COMMANDS = {
     "Images of a service": {
         "upload": Entry("store files, folders, URLs or what comes from stdin", "imgsvc.commands.upload"),
+        "import": Entry("store all images of another place, with a manifest", "imgsvc.commands.importing"),
         "get": Entry("download an image or a variant", "imgsvc.commands.get"),
+        "info": Entry("show all that is known about images", "imgsvc.commands.info"),
         "list": Entry("list images, newest first", "imgsvc.commands.listing"),
+        "search": Entry("list images by words", "imgsvc.commands.search"),
+        "delete": Entry("delete images", "imgsvc.commands.delete"),
+        "export": Entry("write all originals into a folder, with a manifest", "imgsvc.commands.export"),
     },
     "Without a service": {
+        "transform": Entry("run operations on local files", "imgsvc.commands.transform"),
+        "url": Entry("print the URL of an image or a variant", "imgsvc.commands.url"),
         "explain": Entry("show how a chain of operations would be run", "imgsvc.commands.explain"),
         "sign": Entry("sign the URL of a picture", "storage_service.sign", "storage_service.sign"),
+        "completion": Entry("print what completes commands in a shell", "imgsvc.commands.completion"),
     },
     "Next to a service, with its settings": {
         "serve": Entry("run the whole service in one process tree", "imgsvc.commands.serve"),
@@ -38,6 +46,7 @@ _COMMANDS = {
             "storage_service.check",
             "storage_service.check",
         ),
+        "sweep": Entry("remove blobs that no image uses", "storage_service.sweep", "storage_service.sweep"),
     },
 }
 """Each command is imported only if it is named: some take a second."""

@@ -16,10 +16,8 @@ from imgsvc.transfers.bars import NoBar, bar
 from imgsvc.transfers.index import Index, Record
 from imgsvc.transfers.run import Outcome, store, summary
 from imgsvc.transfers.sources import EXTENSIONS, Found, Source, of_arguments
-from imgsvc.transfers.storing import Storing
+from imgsvc.transfers.storing import RETRIES, Storing
 
-_RETRIES = 9
-"""A service that restarts is back before the last attempt, a minute after the first."""
 EPILOG = """\
 \b
 examples:
@@ -58,22 +56,23 @@ def command(
 
     Prints the URL of each. Of folders, it takes files that are images by their names.
     """
-    given = _labels(service, private=private, labels=labels)
+    given = labels_of(service, private=private, labels=labels)
     found = _look(sources)
-    with service.client() as first, service.client(_RETRIES) as client, bar("stored") as shown:
+    with service.client() as first, service.client(RETRIES) as client, bar("stored") as shown:
         first.check()
         shown.total(found.files, found.bytes)
         storing = Storing(client, given, shown.sent, verify=True, again=again)
         records = Index(_state(service, given))
         images = of_arguments(sources) if not labels["name"] else _named(sources, labels["name"])
         outcome = store(
-            images, storing, records, shown, parallel=parallel, show=_shown(in_json=in_json), url=service.url
+            images, storing, records, shown, parallel=parallel, show=shown_as(in_json=in_json), url=service.url
         )
     _sum_up(outcome, found)
     return FAILED if outcome.failed else DONE
 
 
-def _labels(service: Service, *, private: bool, labels: Mapping[str, Any]) -> dict[str, Any]:
+def labels_of(service: Service, *, private: bool, labels: Mapping[str, Any]) -> dict[str, Any]:
+    """What uploads say about their images, as the client takes it."""
     given = {name: value for name, value in labels.items() if value and name != "name"}
     if "tags" in given:
         given["tags"] = [*given["tags"]]
@@ -110,11 +109,15 @@ def _state(service: Service, given: Mapping[str, Any]) -> Path:
     return base / "imgsvc" / f"uploads-{hashlib.sha256(where.encode()).hexdigest()[:16]}.db"
 
 
-def _shown(*, in_json: bool) -> Callable[[Record], None]:
+def shown_as(*, in_json: bool, only_news: bool = False) -> Callable[[Record], None]:
+    """Prints the URL of each image, or its record."""
+
     def show(record: Record) -> None:
+        if only_news and not record.get("new", True):
+            return
         if in_json:
             click.echo(as_json(record))
-        elif "url" in record:
+        elif "url" in record and not only_news:
             click.echo(record["url"])
 
     return show

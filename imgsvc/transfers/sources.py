@@ -135,3 +135,8 @@ def temporary() -> Iterator[tuple[Path, IO[bytes]]]:
     """A file that disappears."""
     with tempfile.NamedTemporaryFile(prefix="imgsvc-") as file:
         yield Path(file.name), file
+
+
+def of_nothing(name: str, size: int) -> Source:
+    """Something that only has a name and a size, for bars."""
+    return Source(name, name, lambda: nullcontext(Path(os.devnull)), size)

@@ -11,6 +11,8 @@ from imgsvc_client import Client
 from imgsvc.transfers.index import Record
 from imgsvc.transfers.sources import Source
 
+RETRIES = 9
+"""A service that restarts is back before the last attempt, a minute after the first."""
 _CHUNK = 256 * 1024
 Progress = Callable[[Source, int], None]
 """Called with the bytes of the file that were sent."""
