@@ -10,6 +10,7 @@ from imgsvc import __version__
 from imgsvc.terminal.failures import DONE, INTERRUPTED, complain, failure
 from imgsvc.terminal.groups import Entry, Group, pipe_is_broken
 from service_kit.leaving import leave
+from service_kit.suggestions import closest
 
 _ADMINISTRATION = "storage_service.administration"
 _COMMANDS = {
@@ -104,10 +105,20 @@ def _failed(error: Exception) -> int:
 
 
 def _wrong_usage(error: click.UsageError) -> int:
-    complain(error.format_message())
+    complain(_said(error))
     if error.ctx:
         click.echo(f"{error.ctx.get_usage()}\nsee `{error.ctx.command_path} --help`", err=True)
     return error.exit_code
+
+
+def _said(error: click.UsageError) -> str:
+    """The message, as this program writes them."""
+    if isinstance(error, click.NoSuchOption) and error.ctx:
+        known = [name for param in error.ctx.command.get_params(error.ctx) for name in param.opts]
+        meant = closest(error.option_name, [name for name in known if name.startswith("--")])
+        return f"there is no option {error.option_name!r}" + (f"; did you mean {meant!r}?" if meant else "")
+    message = error.format_message()
+    return f"{message[:1].lower()}{message[1:].rstrip('.')}"
 
 
 def _version(ctx: click.Context) -> None:

@@ -72,7 +72,7 @@ def _object_store(where: str) -> Iterator[Source]:
     from obstore.store import from_url  # noqa: PLC0415
 
     try:
-        store = from_url(where)
+        store = from_url(where, client_options={"allow_http": True})
         for page in store.list(chunk_size=_S3_PAGE):
             for each in page:
                 if Path(each["path"]).suffix.lower() in EXTENSIONS:

@@ -1,0 +1,157 @@
+"""`imgsvc upload`: each file once, whatever happens, and a bar that tells the truth."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import pictures, servers
+from tests.imgsvc.command_line import CommandLine, numbered
+
+LONG = bool(os.environ.get("LONG"))
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[servers.Served]:
+    with servers.serve(tmp_path_factory.mktemp("service")) as served:
+        yield served
+
+
+@pytest.fixture
+def shell(service: servers.Served, tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path / "home", service.url)
+
+
+def stored(folder: Path) -> list[tuple[str, int]]:
+    """File names, and how often each is stored, straight from the database."""
+    query = "SELECT original_filename, count(*) FROM images WHERE deleted_at IS NULL GROUP BY original_filename"
+    with sqlite3.connect(f"file:{folder}/images.sqlite3?mode=ro", uri=True) as database:
+        return sorted(database.execute(query).fetchall())
+
+
+def test_every_file_is_stored_once_though_the_service_is_killed_in_the_middle(tmp_path: Path) -> None:
+    number = 1000 if LONG else 150
+    files = numbered(tmp_path / "photos", number)
+    port, data = servers.free_port(), tmp_path / "data"
+    shell = CommandLine(tmp_path / "home", f"http://127.0.0.1:{port}")
+    lies = []
+
+    def look(shown: int) -> None:
+        there = sum(times for _, times in stored(data))
+        if shown > there:
+            lies.append((shown, there))
+
+    with servers.serve(tmp_path, PORT=str(port)) as first:
+        terminal = shell.on_terminal("upload", tmp_path / "photos", look=look)
+        upload = terminal.__enter__()
+        upload.wait_for(number // 3)
+        first.process.kill()
+        first.process.wait()
+    before = sum(times for _, times in stored(data))
+    assert number // 3 <= before < number
+    with servers.serve(tmp_path, PORT=str(port)):
+        assert upload.ended() == 0, upload.text[-2000:]
+        terminal.__exit__(None, None, None)
+        assert stored(data) == [(file.name, 1) for file in files]
+        assert lies == []
+        assert [done for done, _ in upload.shown] == sorted(done for done, _ in upload.shown)
+        assert {total for _, total in upload.shown[1:]} == {number}
+        assert upload.shown[-1] == (number, number)
+        assert f"{number:,} stored, 0 already there, 0 failed" in upload.text
+        again = shell.ok("upload", tmp_path / "photos")
+        assert f"0 stored, {number:,} already there, 0 failed" in again.err
+        (tmp_path / "home/.local/state/imgsvc").rename(tmp_path / "forgotten")  # the day's Idempotency-Keys remain
+        shell.ok("upload", tmp_path / "photos")
+        assert stored(data) == [(file.name, 1) for file in files]
+
+
+def test_a_file_that_is_no_image_does_not_stop_the_others(shell: CommandLine, tmp_path: Path) -> None:
+    numbered(tmp_path / "mixed", 5)
+    (tmp_path / "mixed/bad.jpg").write_text("no image")
+    (tmp_path / "mixed/notes.txt").write_text("left out")
+    done = shell.run("upload", tmp_path / "mixed")
+    assert (done.code, len(done.out.splitlines())) == (1, 5)
+    assert f"{tmp_path}/mixed/bad.jpg: the file is not an image in a supported format" in done.err
+    assert "5 stored, 0 already there, 1 failed" in done.err
+    assert "left out of folders, since their names are not those of images: 1" in done.err
+
+
+def test_labels_reach_the_service(shell: CommandLine, tmp_path: Path) -> None:
+    (file,) = numbered(tmp_path / "one", 1)
+    options = ["--title", "Sunset", "--alt", "the sea", "--tag", "sea", "--tag", "france", "--private", "--ttl", "900"]
+    (record,) = shell.ok("upload", file, *options, "--json").lines
+    assert record["source"] == str(file)
+    (info,) = shell.ok("info", record["image_id"], "--json").lines
+    assert (info["title"], info["alt"], info["tags"]) == ("Sunset", "the sea", ["sea", "france"])
+    assert (info["visibility"], info["original_filename"]) == ("private", file.name)
+    assert info["expires_at"] is not None
+
+
+def test_stdin_patterns_and_urls_are_stored(shell: CommandLine, tmp_path: Path) -> None:
+    image = pictures.jpeg(50, 41)
+    (piped,) = shell.ok("upload", "-", "--name", "piped.jpg", "--json", stdin=image).lines
+    assert shell.ok("info", piped["image_id"], "--json").lines[0]["original_filename"] == "piped.jpg"
+    numbered(tmp_path / "deep", 3)
+    assert len(shell.ok("upload", f"{tmp_path}/deep/**/*2.jpg").out.splitlines()) == 1
+    (copied,) = shell.ok("upload", piped["url"], "--json").lines
+    assert (copied["sha256"], copied["image_id"] == piped["image_id"]) == (piped["sha256"], False)
+
+
+def test_what_was_deleted_or_has_changed_is_stored_again(shell: CommandLine, tmp_path: Path) -> None:
+    (file,) = numbered(tmp_path / "changing", 1)
+
+    def upload() -> object:
+        (record,) = shell.ok("upload", file, "--json").lines
+        return record["image_id"]
+
+    first = upload()
+    assert upload() == first
+    os.utime(file)
+    assert upload() == first
+    shell.ok("delete", first, "--yes")
+    second = upload()
+    assert second != first
+    assert upload() == second
+    file.write_bytes(pictures.jpeg(31, 31))
+    third = upload()
+    assert third not in {first, second}
+    (copy,) = shell.ok("upload", file, "--again", "--json").lines
+    assert copy["image_id"] != third
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (("missing.jpg",), 1, "imgsvc: missing.jpg: No such file or directory\n"),
+        (("empty",), 1, "imgsvc: there are no images in empty (1 other files); images end with .apng"),
+        (("*.webp",), 2, "imgsvc: no file fits *.webp; write a pattern such as 'photos/**/*.jpg'\n"),
+        ((), 2, "imgsvc: missing argument 'FILE|FOLDER|PATTERN|URL|-...'\n"),
+        (("one.jpg", "--tga", "x"), 2, "imgsvc: there is no option '--tga'; did you mean '--tag'?\n"),
+        (("one.jpg", "--parallel", "99"), 2, "imgsvc: invalid value for '--parallel': 99 is not in the range"),
+        (("http://127.0.0.1:1/a.jpg",), 1, "imgsvc: http://127.0.0.1:1/a.jpg: the server does not respond:"),
+    ],
+)
+def test_what_cannot_be_uploaded_is_explained(
+    shell: CommandLine, tmp_path: Path, arguments: tuple[str, ...], code: int, said: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty/notes.txt").write_text("no image")
+    (tmp_path / "one.jpg").write_bytes(pictures.jpeg())
+    shell.folder = tmp_path
+    done = shell.run("upload", *arguments)
+    assert (done.code, done.err[: len(said)]) == (code, said)
+
+
+def test_ctrl_c_ends_at_once_and_the_next_run_goes_on(tmp_path: Path, shell: CommandLine) -> None:
+    numbered(tmp_path / "many", 200)
+    with shell.on_terminal("upload", tmp_path / "many") as terminal:
+        terminal.wait_for(5)
+        terminal.press_ctrl_c()
+        assert terminal.ended() == 130
+        assert "Traceback" not in terminal.text
+    done = shell.ok("upload", tmp_path / "many")
+    known = int(done.err.rpartition(" already there")[0].rpartition(" ")[2])
+    assert 5 <= known < 200
+    assert len(set(done.out.splitlines())) == 200
