@@ -24,6 +24,9 @@ _COMMANDS = {
         "delete": Entry("delete images", "imgsvc.commands.delete"),
         "export": Entry("write all originals into a folder, with a manifest", "imgsvc.commands.export"),
     },
+    "Looking after services": {
+        "doctor": Entry("inspect a deployment, and say what to do", "imgsvc.commands.doctor"),
+    },
     "Without a service": {
         "transform": Entry("run operations on local files", "imgsvc.commands.transform"),
         "url": Entry("print the URL of an image or a variant", "imgsvc.commands.url"),

@@ -70,9 +70,8 @@ def _refusal(error: Any, url: str) -> Failure:
 
 
 def _no_answer(error: Exception, url: str) -> str:
-    cause = str(error.__cause__ or error)
-    reason = next((said for sign, said in _REASONS.items() if sign in cause), "the connection failed")
-    return f"{url or 'the service'} does not respond ({reason}); start it, or name another one with --url or IMGSVC_URL"
+    why = reason(error.__cause__ or error)
+    return f"{url or 'the service'} does not respond ({why}); start it, or name another one with --url or IMGSVC_URL"
 
 
 _REASONS = {
@@ -84,6 +83,11 @@ _REASONS = {
     "WRONG_VERSION_NUMBER": "it does not speak https; use http://",
     "timed out": "it takes too long",
 }
+
+
+def reason(error: BaseException) -> str:
+    """Why a connection failed, in a few words."""
+    return next((said for sign, said in _REASONS.items() if sign in str(error)), "the connection failed")
 
 
 def _not_imgsvc(url: str) -> str:

@@ -109,7 +109,7 @@ class Terminal:
         self.text = ""
         self.shown: list[tuple[int, int]] = []
         """Images that the bar has shown as done, and all of them, in the order of its frames."""
-        self._master = master
+        self.master = master
         self._look = look
         self._changed = threading.Condition()
         self.reader = threading.Thread(target=self._read)
@@ -133,9 +133,9 @@ class Terminal:
 
     def _read(self) -> None:
         with suppress(OSError):  # EIO at the end
-            while data := os.read(self._master, 65536):
+            while data := os.read(self.master, 65536):
                 self._note(data.decode(errors="replace"))
-        os.close(self._master)
+        os.close(self.master)
 
     def _note(self, text: str) -> None:
         found = [(int(done.replace(",", "")), int(total.replace(",", ""))) for done, total in _SHOWN.findall(text)]

@@ -105,7 +105,7 @@ def test_a_list_of_urls_is_imported(shell: CommandLine, tmp_path: Path) -> None:
     assert {line["source"] for line in manifest(tmp_path / "imgsvc-import.jsonl")} >= {f"{url}/000/000000.jpg"}
 
 
-def test_a_bucket_is_imported(shell: CommandLine, tmp_path: Path, s3_settings: dict[str, str]) -> None:
+def test_a_bucket_is_imported(shell: CommandLine, s3_settings: dict[str, str]) -> None:
     config = {name.lower(): text for name, text in s3_settings.items()}
     store = from_url("s3://bucket", config=config, client_options={"allow_http": True})  # type: ignore[call-overload]
     obstore.put(store, "old/a/1.jpg", pictures.jpeg(40, 30))

@@ -1,0 +1,105 @@
+"""`imgsvc doctor`: what is wrong with a deployment, and what to do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests import edge, servers
+from tests.imgsvc import sites
+from tests.imgsvc.command_line import CommandLine
+from tests.imgsvc.test_commands import answering
+
+
+@pytest.fixture(scope="module")
+def behind_varnish(tmp_path_factory: pytest.TempPathFactory) -> Iterator[edge.Edge]:
+    with edge.started(tmp_path_factory.mktemp("edge")) as running:
+        yield running
+
+
+def found(shell: CommandLine, *options: str, code: int = 0, **variables: str) -> dict[str, list[tuple[str, str]]]:
+    """Levels and texts of what it finds, by check."""
+    done = shell.run("doctor", "--json", *options, **variables)
+    assert done.code == code, done.out + done.err
+    findings: dict[str, list[tuple[str, str]]] = {}
+    for line in done.lines:
+        assert line["advice"] or line["level"] in {"good", "note"}
+        findings.setdefault(str(line["check"]), []).append((str(line["level"]), str(line["text"])))
+    return findings
+
+
+def test_a_deployment_behind_varnish_is_well(behind_varnish: edge.Edge, tmp_path: Path) -> None:
+    findings = found(CommandLine(tmp_path, behind_varnish.url("varnish")), "--write")
+    assert {level for each in findings.values() for level, _ in each} <= {"good", "note"}
+    assert findings["caching"][-1][1].startswith("the second request for a variant is a hit")
+    assert findings["uploads"] == [("good", "files may have up to 67.1 MB")]
+    assert [text.split(" takes")[0] for _, text in findings["write"]] == [
+        "an upload", "a new variant", "the deletion reaches every cache before its answer",
+    ]  # fmt: skip
+
+
+async def test_keys_that_are_missing_wrong_or_too_weak_are_found(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    with sites.closed_site(tmp_path, http) as site:
+        shell = CommandLine(tmp_path / "home", site.url)
+        assert found(shell)["keys"] == [("note", "keys are required, and there is none")]
+        shell.key = "ik_0123456789ab_" + "a" * 43
+        assert found(shell, code=1)["keys"] == [("problem", "the key is not valid")]
+        shell.key = site.new_key("list")
+        findings = found(shell, "--write", code=1)
+        assert findings["keys"] == [("good", "keys are required, and this one may list images")]
+        assert findings["write"][0][1].startswith("the upload answers 403: ")
+        shell.key = site.key
+        assert found(shell, "--write")["write"][-1][0] == "good"
+        done = CommandLine(tmp_path / "home", site.url).run("list")
+        assert (done.code, "; the key is that in IMGSVC_KEY, or of the profile" in done.err) == (4, True)
+
+
+def test_a_service_that_does_not_respond_or_is_no_imgsvc_is_a_problem(tmp_path: Path) -> None:
+    findings = found(CommandLine(tmp_path, "http://127.0.0.1:1"), "--write", code=1)
+    assert findings == {"health": [("problem", "http://127.0.0.1:1 does not respond (nothing listens there)")]}
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhello"
+    with answering(answer) as (url, _):
+        texts = [text for _, text in found(CommandLine(tmp_path, url), code=1)["health"]]
+    assert texts[0] == f"{url}/v1/images/healthcheck answers 200 without JSON"
+
+
+def test_a_clock_that_is_wrong_is_found(tmp_path: Path) -> None:
+    body = b'{"status": "okay"}'
+    date = b"Date: Sat, 01 Jan 2000 00:00:00 GMT\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    with answering(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (date, len(body), body)) as (url, _):
+        ((level, text),) = found(CommandLine(tmp_path, url), code=1)["clock"]
+    assert (level, text.startswith("its clock and that of this machine are ")) == ("problem", True)
+
+
+def test_from_inside_all_parts_are_reached(tmp_path: Path, redis_url: str) -> None:
+    with servers.serve(tmp_path):
+        settings = {"DATA_DIR": str(tmp_path / "data"), "RESULT_CACHE_URL": redis_url, "AUTH": "auto"}
+        findings = found(CommandLine(tmp_path), "--inside", **settings)
+    assert {"settings", "database", "blobs", "redis", "disk", "sandbox", "libvips"} == findings.keys()
+    assert findings["redis"][0][0] == findings["database"][0][0] == findings["blobs"][0][0] == "good"
+    assert not [path for path in (tmp_path / "data/blobs/incoming").iterdir() if "doctor" in path.name]
+
+
+@pytest.mark.parametrize(
+    ("settings", "check", "said"),
+    [
+        ({"MAX_PIXELS": "many"}, "settings", "MAX_PIXELS='many'"),
+        ({"MAX_PIXEL": "9"}, "settings", "MAX_PIXEL is not a setting; did you mean MAX_PIXELS?"),
+        ({"BLOB_URL": "memory://"}, "settings", "BLOB_URL=memory:// loses all images with the process"),
+        (
+            {"AUTH": "open", "PUBLIC_URL": "https://a.example"},
+            "settings",
+            "AUTH=open, and others can reach the service",
+        ),
+        ({"PUBLIC_URL": "https://a.example", "ALLOWED_HOSTS": '["b.example"]'}, "settings", "ALLOWED_HOSTS refuses"),
+        ({"WEB_CONCURRENCY": "2"}, "settings", "SQLite serves one process, and WEB_CONCURRENCY is 2"),
+        ({}, "database", "sqlite:///"),
+        ({"RESULT_CACHE_URL": "redis://127.0.0.1:1"}, "redis", "redis://127.0.0.1:1 does not respond"),
+        ({"BLOB_URL": "file:///proc/nothing"}, "blobs", "cannot write to file:///proc/nothing"),
+    ],
+)
+def test_from_inside_mistakes_are_problems(tmp_path: Path, settings: dict[str, str], check: str, said: str) -> None:
+    findings = found(CommandLine(tmp_path), "--inside", code=1, **{"DATA_DIR": str(tmp_path / "none"), **settings})
+    problems = [text for level, text in findings[check] if level == "problem"]
+    assert any(text.startswith(said) for text in problems), findings
