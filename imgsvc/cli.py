@@ -13,7 +13,7 @@ from service_kit.leaving import leave
 from service_kit.suggestions import closest
 
 _ADMINISTRATION = "storage_service.administration"
-_COMMANDS = {
+COMMANDS = {
     "Images of a service": {
         "upload": Entry("store files, folders, URLs or what comes from stdin", "imgsvc.commands.upload"),
         "import": Entry("store all images of another place, with a manifest", "imgsvc.commands.importing"),
@@ -57,7 +57,7 @@ _COMMANDS = {
 
 program = Group(
     name="imgsvc",
-    sections=_COMMANDS,
+    sections=COMMANDS,
     help="Store images and transform them on the fly.",
     epilog="`imgsvc COMMAND --help` describes a command, and docs/cli.md all of them.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},

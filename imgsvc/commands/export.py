@@ -31,7 +31,9 @@ again after it was stopped: files that are complete are not fetched again. Needs
 @click.command("export", cls=ServiceCommand, epilog=EPILOG)
 @click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
 @filters
-@click.option("--parallel", type=click.IntRange(1, 16), default=4, help="How many at a time (default 4).")
+@click.option(
+    "--parallel", type=click.IntRange(1, 16), default=4, metavar="NUMBER", help="How many at a time (default 4)."
+)
 @json_option
 def command(service: Service, folder: Path, *, parallel: int, in_json: bool, **given: Any) -> int:
     """Write the originals of all images, or of those that fit, into FOLDER, with a manifest."""

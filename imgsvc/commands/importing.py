@@ -44,7 +44,9 @@ what failed. A list of URLs has one per line. Object stores take their keys from
 @click.option("--private", is_flag=True, help="Show the images only to those with a key or a signed URL.")
 @click.option("--space", metavar="NAME", help="The space that they belong to.")
 @click.option("--verify", is_flag=True, help="Ask if the images of earlier runs still exist, and store them if not.")
-@click.option("--parallel", type=click.IntRange(1, 16), default=8, help="How many at a time (default 8).")
+@click.option(
+    "--parallel", type=click.IntRange(1, 16), default=8, metavar="NUMBER", help="How many at a time (default 8)."
+)
 @json_lines
 def command(
     service: Service,

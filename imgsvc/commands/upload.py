@@ -40,7 +40,9 @@ an upload that was interrupted is one image. If the image was deleted meanwhile,
 @click.option("--space", metavar="NAME", help="The space that it belongs to.")
 @click.option("--name", help="The file name of a single image, instead of its own.")
 @click.option("--again", is_flag=True, help="Store what is stored already once more, as another image.")
-@click.option("--parallel", type=click.IntRange(1, 16), default=8, help="How many at a time (default 8).")
+@click.option(
+    "--parallel", type=click.IntRange(1, 16), default=8, metavar="NUMBER", help="How many at a time (default 8)."
+)
 @json_lines
 def command(
     service: Service,

@@ -52,7 +52,7 @@ class _Lifetime(click.ParamType[timedelta]):
 @click.argument("image", metavar="ID|URL")
 @click.argument("chain", required=False)
 @click.option("--format", "fmt", metavar="FORMAT", help="The format: auto, jpg, png, webp, avif, gif or tiff.")
-@click.option("--width", type=click.IntRange(1), help="Scale the result down to so many pixels.")
+@click.option("--width", type=click.IntRange(1), metavar="PIXELS", help="Scale the result down to so many pixels.")
 @click.option("--srcset", type=_Widths(), metavar="WIDTHS", help="Print the value of a srcset, such as 400,800.")
 @click.option("--download", metavar="NAME", help="Make browsers save it under this name.")
 @click.option("--signed", is_flag=True, help="Sign it, for a private image.")
