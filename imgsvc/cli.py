@@ -1,5 +1,6 @@
 """The command line: names all commands, runs one, and turns what goes wrong into a sentence and an exit code."""
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -7,7 +8,7 @@ from typing import NoReturn
 import click
 
 from imgsvc import __version__
-from imgsvc.terminal.failures import DONE, INTERRUPTED, complain, failure
+from imgsvc.terminal.failures import DONE, FAILED, INTERRUPTED, complain, failure
 from imgsvc.terminal.groups import Entry, Group, pipe_is_broken
 from service_kit.leaving import leave
 from service_kit.suggestions import closest
@@ -88,12 +89,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except click.exceptions.Exit as error:
         return error.exit_code
     except (KeyboardInterrupt, click.Abort):
+        complain("interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         return pipe_is_broken()
     except click.UsageError as error:
         return _wrong_usage(error)
-    except Exception as error:  # noqa: BLE001  # raised again unless somebody has foreseen it
+    except Exception as error:
+        if os.environ.get("IMGSVC_DEBUG"):
+            raise
         return _failed(error)
     return code if isinstance(code, int) else DONE
 
@@ -102,7 +106,13 @@ def _failed(error: Exception) -> int:
     if isinstance(error, click.ClickException):
         complain(error.format_message())
         return error.exit_code
-    found = failure(error)
+    try:
+        found = failure(error)
+    except Exception:  # noqa: BLE001  # nobody has foreseen it
+        complain(
+            f"a mistake in this program: {type(error).__name__}: {error}; IMGSVC_DEBUG=1 shows where, to report it"
+        )
+        return FAILED
     found.show()
     return found.exit_code
 

@@ -16,9 +16,9 @@ from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_option
 from imgsvc.transfers.bars import Bar, NoBar, bar
 from imgsvc.transfers.files import write
+from imgsvc.transfers.patience import Patience
 from imgsvc.transfers.pool import Pool
 from imgsvc.transfers.sources import Source, of_nothing
-from imgsvc.transfers.storing import RETRIES
 
 EPILOG = """\
 The files are FOLDER/ab/ID.jpg, where ab begins the ID. FOLDER/manifest.jsonl has a line of JSON for each image, with
@@ -40,7 +40,7 @@ def command(service: Service, folder: Path, *, parallel: int, in_json: bool, **g
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.jsonl"
     partial = folder / "manifest.jsonl.partial"
-    with service.client(RETRIES) as client, service.client() as first, bar("exported") as shown:
+    with service.client() as client, service.client() as first, bar("exported") as shown:
         first.check()
         images = client.images(page=200, **named(service, given))
         with partial.open("w", encoding="utf-8") as lines:
@@ -80,9 +80,13 @@ class _Exporting:
     def __init__(self, client: Client, folder: Path) -> None:
         self._client = client
         self._folder = folder
+        self._patience = Patience()
 
     def __call__(self, image: Image) -> dict[str, Any]:
         """Write it, and return its line of the manifest, with `new`."""
+        return self._patience.kept(lambda: self._written(image))
+
+    def _written(self, image: Image) -> dict[str, Any]:
         name = f"{image.image_id[:2]}/{image.filename}"
         file = self._folder / name
         new = not file.exists() or file.stat().st_size != image.bytes

@@ -12,9 +12,10 @@ from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_lines
 from imgsvc.transfers.bars import NoBar, bar
 from imgsvc.transfers.manifest import Manifest
+from imgsvc.transfers.patience import Patience
 from imgsvc.transfers.run import Outcome, store, summary
 from imgsvc.transfers.stores import KINDS, images_in
-from imgsvc.transfers.storing import RETRIES, Storing
+from imgsvc.transfers.storing import Storing
 
 EPILOG = """\
 \b
@@ -64,10 +65,10 @@ def command(
     given = labels_of(service, private=private, labels=labels)
     with service.client() as first:
         first.check()
-    with Manifest(manifest) as records, service.client(RETRIES) as client, bar("imported") as shown:
+    with Manifest(manifest) as records, service.client() as client, bar("imported") as shown:
         files, size = _count(where, kind)
         shown.total(files, size)
-        storing = Storing(client, given, shown.sent, verify=verify)
+        storing = Storing(client, given, shown.sent, Patience(), verify=verify)
         show = shown_as(in_json=in_json, only_news=True)
         outcome = store(images_in(where, kind), storing, records, shown, parallel=parallel, show=show, url=service.url)
     _sum_up(outcome, manifest, in_json=in_json)

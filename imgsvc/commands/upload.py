@@ -2,21 +2,23 @@
 
 import hashlib
 import os
+import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
-from imgsvc.terminal.failures import DONE, FAILED, Failure
+from imgsvc.terminal.failures import DONE, FAILED, Failure, complain
 from imgsvc.terminal.output import as_json
 from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_lines
 from imgsvc.transfers.bars import NoBar, bar
 from imgsvc.transfers.index import Index, Record
+from imgsvc.transfers.patience import Patience
 from imgsvc.transfers.run import Outcome, store, summary
 from imgsvc.transfers.sources import EXTENSIONS, Found, Source, of_arguments
-from imgsvc.transfers.storing import RETRIES, Storing
+from imgsvc.transfers.storing import Storing
 
 EPILOG = """\
 \b
@@ -60,11 +62,11 @@ def command(
     """
     given = labels_of(service, private=private, labels=labels)
     found = _look(sources)
-    with service.client() as first, service.client(RETRIES) as client, bar("stored") as shown:
+    with service.client() as first, service.client() as client, bar("stored") as shown:
         first.check()
         shown.total(found.files, found.bytes)
-        storing = Storing(client, given, shown.sent, verify=True, again=again)
-        records = Index(_state(service, given))
+        storing = Storing(client, given, shown.sent, Patience(), verify=True, again=again)
+        records = _remembered(_state(service, given))
         images = of_arguments(sources) if not labels["name"] else _named(sources, labels["name"])
         outcome = store(
             images, storing, records, shown, parallel=parallel, show=shown_as(in_json=in_json), url=service.url
@@ -103,6 +105,15 @@ def _named(sources: tuple[str, ...], name: str) -> Iterator[Source]:
         raise Failure(f"--name is for one image, and there are {len(images)}; leave it out")
     source = images[0]
     yield Source(source.name, name, source.open, source.size, source.modified)
+
+
+def _remembered(file: Path) -> Index:
+    """What has been stored, or nothing if there is no place to remember it."""
+    try:
+        return Index(file)
+    except (OSError, sqlite3.Error) as error:
+        complain(f"warning: cannot write {file} ({error}), so a second run sends everything again")
+        return Index()
 
 
 def _state(service: Service, given: Mapping[str, Any]) -> Path:

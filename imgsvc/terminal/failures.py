@@ -2,6 +2,7 @@
 
 import errno
 import json
+import traceback
 from typing import IO, Any
 
 import click
@@ -49,13 +50,27 @@ def failure(error: Exception, url: str = "") -> Failure:
         return _refusal(error, url)
     if isinstance(error, ConnectionFailed):
         return Failure(_no_answer(error, url), NO_ANSWER)
-    if isinstance(error, json.JSONDecodeError):
+    return _other(error, url)
+
+
+def _other(error: Exception, url: str) -> Failure:
+    if isinstance(error, json.JSONDecodeError) or _is_in_client(error):
         return Failure(_not_imgsvc(url), NO_ANSWER)
     if isinstance(error, OSError):
         return Failure(_of_system(error))
+    if type(error).__module__ == "sqlite3":
+        return Failure(
+            f"cannot write down what is done ({error}); make room in ~/.local/state and the temporary folder"
+        )
     if isinstance(error, ValueError):
         return Failure(str(error), USAGE)
     raise error
+
+
+def _is_in_client(error: Exception) -> bool:
+    """Whether the client has not found in an answer what every imgsvc says."""
+    last = traceback.extract_tb(error.__traceback__)[-1:]
+    return isinstance(error, KeyError | TypeError) and any("imgsvc_client" in frame.filename for frame in last)
 
 
 def _refusal(error: Any, url: str) -> Failure:
@@ -91,7 +106,7 @@ def reason(error: BaseException) -> str:
 
 
 def _not_imgsvc(url: str) -> str:
-    return f"{url or 'the URL'} is not an imgsvc: its answer is not JSON; check --url, IMGSVC_URL and the profile"
+    return f"{url or 'the URL'} is not an imgsvc: its answers are others; check --url, IMGSVC_URL and the profile"
 
 
 def _of_system(error: OSError) -> str:

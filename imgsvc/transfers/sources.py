@@ -62,8 +62,15 @@ def of_arguments(arguments: tuple[str, ...], found: Found | None = None) -> Iter
 def of_file(path: Path, name: str | None = None, about: Mapping[str, str] | None = None) -> Source:
     """A file."""
     status = path.stat()
-    absolute = name or str(path.absolute())
-    return Source(absolute, path.name, lambda: nullcontext(path), status.st_size, status.st_mtime_ns, about or {})
+    absolute = name or printable(str(path.absolute()))
+    return Source(
+        absolute, printable(path.name), lambda: nullcontext(path), status.st_size, status.st_mtime_ns, about or {}
+    )
+
+
+def printable(name: str) -> str:
+    r"""The name of a file that is no UTF-8, with its other bytes written as in `\xff`."""
+    return os.fsencode(name).decode(errors="backslashreplace")
 
 
 def of_url(url: str) -> Source:

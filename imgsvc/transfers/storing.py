@@ -1,19 +1,23 @@
 """Stores sources as images, each once, however often it is tried."""
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import count
+from pathlib import Path
 from typing import Any
 
-from imgsvc_client import Client
+from imgsvc_client import ApiError, Client, Image
 
 from imgsvc.transfers.index import Record
+from imgsvc.transfers.patience import Patience
 from imgsvc.transfers.sources import Source
 
-RETRIES = 9
-"""A service that restarts is back before the last attempt, a minute after the first."""
 _CHUNK = 256 * 1024
+_GONE = 410
+_CHANGEABLE = ("title", "alt", "tags", "visibility")
 Progress = Callable[[Source, int], None]
 """Called with the bytes of the file that were sent."""
 
@@ -33,6 +37,7 @@ class Storing:
     client: Client
     labels: Mapping[str, Any]
     progress: Progress
+    patience: Patience
     verify: bool
     """Whether to ask if an image from before still exists."""
     again: bool = False
@@ -40,9 +45,11 @@ class Storing:
 
     def __call__(self, task: Task) -> Record:
         """Store a source, unless that was done before. Returns the record, with `new`."""
-        source, before = task.source, task.before
+        return self.patience.kept(lambda: self._stored(task.source, task.before))
+
+    def _stored(self, source: Source, before: Record | None) -> Record:
         if before and self._is_unchanged(source, before) and self._is_there(before):
-            return {**before, "new": False}
+            return self._labelled(before)
         with source.open() as path:
             digest = hashlib.sha256()
             with path.open("rb") as file:
@@ -50,14 +57,8 @@ class Storing:
                     digest.update(chunk)
             sha256 = digest.hexdigest()
             if before and before.get("sha256") == sha256 and self._is_there(before):
-                return {**before, "modified": source.modified, "new": False}
-            image = self.client.upload(
-                path,
-                name=source.filename,
-                progress=lambda sent, _: self.progress(source, sent),
-                repeat=self._name(source, sha256, before),
-                **self.labels,
-            )
+                return self._labelled({**before, "modified": source.modified})
+            image = self._sent(source, path, self._name(source, sha256, before))
         return {
             "source": source.name,
             "image_id": image.image_id,
@@ -66,9 +67,39 @@ class Storing:
             "sha256": sha256,
             "modified": source.modified,
             "stored_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "labels": self._said,
             **source.about,
             "new": True,
         }
+
+    def _sent(self, source: Source, path: Path, repeat: str) -> Image:
+        """Send a file. If it was stored and deleted within a day, the service still knows the name: use another."""
+
+        def progress(sent: int, _: int | None) -> None:
+            self.progress(source, sent)
+
+        for generation in count():
+            name = f"{repeat}-{generation}" if generation else repeat
+            try:
+                return self.client.upload(path, name=source.filename, progress=progress, repeat=name, **self.labels)
+            except ApiError as error:
+                if error.status != _GONE:
+                    raise
+        raise AssertionError
+
+    def _labelled(self, before: Record) -> Record:
+        """The record of an image that is there, after its labels have become those of this run."""
+        changes = {name: value for name, value in self.labels.items() if name in _CHANGEABLE}
+        if changes and before.get("labels") != self._said:
+            self.client.change(before["image_id"], **changes)
+            return {**before, "labels": self._said, "new": False}
+        return {**before, "new": False}
+
+    @property
+    def _said(self) -> str:
+        """A digest of the labels; empty without any."""
+        text = json.dumps({name: self.labels[name] for name in sorted(self.labels)})
+        return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] if self.labels else ""
 
     def _is_unchanged(self, source: Source, before: Record) -> bool:
         same_file = source.modified is not None and before.get("modified") == source.modified

@@ -147,7 +147,7 @@ def test_what_is_no_imgsvc_is_recognised(tmp_path: Path) -> None:
         for command in (["list"], ["upload", str(Path(__file__))]):
             done = shell.run(*command)
             assert (done.code, done.err) == (
-                3, f"imgsvc: {url} is not an imgsvc: its answer is not JSON; check --url, IMGSVC_URL and the profile\n",
+                3, f"imgsvc: {url} is not an imgsvc: its answers are others; check --url, IMGSVC_URL and the profile\n",
             )  # fmt: skip
 
 

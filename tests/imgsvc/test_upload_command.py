@@ -1,11 +1,15 @@
 """`imgsvc upload`: each file once, whatever happens, and a bar that tells the truth."""
 
+import http.server
+import itertools
 import os
 import sqlite3
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import urllib3
 
 from tests import pictures, servers
 from tests.imgsvc.command_line import CommandLine, numbered
@@ -155,3 +159,71 @@ def test_ctrl_c_ends_at_once_and_the_next_run_goes_on(tmp_path: Path, shell: Com
     known = int(done.err.rpartition(" already there")[0].rpartition(" ")[2])
     assert 5 <= known < 200
     assert len(set(done.out.splitlines())) == 200
+
+
+def test_other_labels_in_a_second_run_are_those_of_the_image(shell: CommandLine, tmp_path: Path) -> None:
+    (file,) = numbered(tmp_path / "labelled", 1)
+    shell.ok("upload", file)
+    (record,) = shell.ok("upload", file, "--tag", "sea", "--title", "Sunset", "--json").lines
+    (info,) = shell.ok("info", record["image_id"], "--json").lines
+    assert (record["new"], info["title"], info["tags"]) == (False, "Sunset", ["sea"])
+
+
+def test_what_another_machine_has_deleted_is_stored_again(shell: CommandLine, tmp_path: Path) -> None:
+    (file,) = numbered(tmp_path / "elsewhere", 1)
+    for home in ("one", "two", "three"):
+        other = CommandLine(tmp_path / home, shell.url)
+        (record,) = other.ok("upload", file, "--json").lines
+        other.ok("delete", record["image_id"], "--yes")
+    assert shell.ok("upload", file, "--json").lines[0]["new"] is True
+
+
+def test_names_that_are_no_text_and_homes_that_are_read_only_are_no_obstacle(
+    shell: CommandLine, tmp_path: Path
+) -> None:
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    (folder / os.fsdecode(b"caf\xe9.jpg")).write_bytes(pictures.jpeg(21, 20))
+    shell.home = Path("/proc/nobody")
+    done = shell.ok("upload", folder, "--json")
+    assert done.lines[0]["source"] == f"{folder}/caf\\xe9.jpg"
+    assert done.err.startswith("imgsvc: warning: cannot write /proc/nobody/.local/state/imgsvc/uploads-")
+
+
+def test_a_service_that_is_busy_for_longer_is_waited_for(shell: CommandLine, tmp_path: Path) -> None:
+    """A proxy that passes every seventh upload on, and answers others with 429, as nginx does at its limit."""
+    files = numbered(tmp_path / "photos", 30)
+    seen = itertools.count(1)
+
+    class Busy(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if next(seen) % 7:
+                self._answer(429, b'{"detail": "too many uploads"}')
+                return
+            headers = {name: self.headers[name] for name in ("Content-Type", "Idempotency-Key")}
+            answer = urllib3.request("POST", shell.url + self.path, body=body, headers=headers)
+            self._answer(answer.status, answer.data)
+
+        def do_GET(self) -> None:
+            self._answer(200, urllib3.request("GET", shell.url + self.path).data)
+
+        def _answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Retry-After", "0")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Busy) as proxy:
+        threading.Thread(target=proxy.serve_forever).start()
+        url = f"http://127.0.0.1:{proxy.server_address[1]}"
+        done = CommandLine(tmp_path / "home", url).ok("upload", tmp_path / "photos", "--json")
+        proxy.shutdown()
+    assert sorted(str(line["source"]) for line in done.lines) == sorted(map(str, files))
+    assert "30 stored, 0 already there, 0 failed" in done.err
