@@ -42,7 +42,7 @@ def look(service: Examined) -> Iterator[Finding]:
 def _tls(service: Examined) -> Iterator[Finding]:
     if service.parts.scheme == "http":
         if not service.is_local:
-            yield warning("tls", "keys and images travel unencrypted", "use https: docs/production.md, section TLS")
+            yield warning("tls", "keys and images travel unencrypted", "use https: see `Add TLS` in docs/production.md")
         return
     try:
         certificate = service.certificate()

@@ -40,8 +40,8 @@ def command(service: Service, folder: Path, *, parallel: int, in_json: bool, **g
     folder.mkdir(parents=True, exist_ok=True)
     manifest = folder / "manifest.jsonl"
     partial = folder / "manifest.jsonl.partial"
-    with service.client() as client, service.client() as first, bar("exported") as shown:
-        first.check()
+    with service.client() as client, bar("exported") as shown:
+        client.check()
         images = client.images(page=200, **named(service, given))
         with partial.open("w", encoding="utf-8") as lines:
             counts = _export(_Exporting(client, folder), images, lines, shown, parallel=parallel, url=service.url)
@@ -70,7 +70,6 @@ def _export(
         counts["exported" if result.pop("new") else "known"] += 1
         lines.write(as_json(result) + "\n")
         shown.ended(_source(image), well=True)
-        shown.total(sum(counts.values()), 0)
     return counts
 
 

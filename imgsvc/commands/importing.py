@@ -63,13 +63,11 @@ def command(
 ) -> int:
     """Store all images of a folder, an object store, a list of URLs, or a store of Imbo or thumbor."""
     given = labels_of(service, private=private, labels=labels)
-    with service.client() as first:
-        first.check()
-    with Manifest(manifest) as records, service.client() as client, bar("imported") as shown:
-        files, size = _count(where, kind)
-        shown.total(files, size)
+    with service.client() as client:
+        client.check()
+    with Manifest(manifest) as records, service.client() as client, bar("imported", *_count(where, kind)) as shown:
         storing = Storing(client, given, shown.sent, Patience(), verify=verify)
-        show = shown_as(in_json=in_json, only_news=True)
+        show = shown_as(shown, in_json=in_json, only_news=True)
         outcome = store(images_in(where, kind), storing, records, shown, parallel=parallel, show=show, url=service.url)
     _sum_up(outcome, manifest, in_json=in_json)
     return FAILED if outcome.failed else DONE

@@ -13,7 +13,7 @@ from imgsvc.terminal.failures import DONE, FAILED, Failure, complain
 from imgsvc.terminal.output import as_json
 from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_lines
-from imgsvc.transfers.bars import NoBar, bar
+from imgsvc.transfers.bars import Bar, NoBar, bar
 from imgsvc.transfers.index import Index, Record
 from imgsvc.transfers.patience import Patience
 from imgsvc.transfers.run import Outcome, store, summary
@@ -62,14 +62,14 @@ def command(
     """
     given = labels_of(service, private=private, labels=labels)
     found = _look(sources)
-    with service.client() as first, service.client() as client, bar("stored") as shown:
-        first.check()
-        shown.total(found.files, found.bytes)
+    with service.client() as client:
+        client.check()
+    with service.client() as client, bar("stored", found.files, found.bytes) as shown:
         storing = Storing(client, given, shown.sent, Patience(), verify=True, again=again)
         records = _remembered(_state(service, given))
         images = of_arguments(sources) if not labels["name"] else _named(sources, labels["name"])
         outcome = store(
-            images, storing, records, shown, parallel=parallel, show=shown_as(in_json=in_json), url=service.url
+            images, storing, records, shown, parallel=parallel, show=shown_as(shown, in_json=in_json), url=service.url
         )
     _sum_up(outcome, found)
     return FAILED if outcome.failed else DONE
@@ -122,16 +122,16 @@ def _state(service: Service, given: Mapping[str, Any]) -> Path:
     return base / "imgsvc" / f"uploads-{hashlib.sha256(where.encode()).hexdigest()[:16]}.db"
 
 
-def shown_as(*, in_json: bool, only_news: bool = False) -> Callable[[Record], None]:
+def shown_as(shown: Bar, *, in_json: bool, only_news: bool = False) -> Callable[[Record], None]:
     """Prints the URL of each image, or its record."""
 
     def show(record: Record) -> None:
         if only_news and not record.get("new", True):
             return
         if in_json:
-            click.echo(as_json(record))
+            shown.out(as_json(record))
         elif "url" in record and not only_news:
-            click.echo(record["url"])
+            shown.out(record["url"])
 
     return show
 

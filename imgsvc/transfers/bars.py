@@ -21,11 +21,11 @@ class Bar(Protocol):
     def ended(self, source: Source, *, well: bool) -> None:
         """The service has confirmed the image, or refused it."""
 
-    def total(self, files: int, size: int) -> None:
-        """How much there is to do."""
-
     def say(self, text: str) -> None:
-        """Print a line above the bar."""
+        """Print a line for people above the bar."""
+
+    def out(self, text: str) -> None:
+        """Print a line to stdout, above the bar if that is the same terminal."""
 
 
 class NoBar:
@@ -37,27 +37,30 @@ class NoBar:
     def ended(self, source: Source, *, well: bool) -> None:
         """See Bar."""
 
-    def total(self, files: int, size: int) -> None:
-        """See Bar."""
-
     def say(self, text: str) -> None:
         """See Bar."""
         click.echo(text, err=True)
+
+    def out(self, text: str) -> None:
+        """See Bar."""
+        click.echo(text)
 
 
 class _Terminal:
     """A bar of rich."""
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, verb: str, files: int, size: int) -> None:
         from rich.console import Console  # noqa: PLC0415  # takes a moment, and only terminals need it
         from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
         columns = (
-            TextColumn(verb + " {task.fields[done]:,} of {task.fields[files]:,}{task.fields[failed]}"),
+            TextColumn(verb + " {task.fields[done]:,}{task.fields[all]}{task.fields[failed]}"),
             *(BarColumn(), DownloadColumn(), TimeRemainingColumn()),
         )
-        self.progress = Progress(*columns, console=Console(stderr=True))
-        self._task = self.progress.add_task("", total=None, done=0, files=0, failed="")
+        self.progress = Progress(*columns, console=Console(stderr=True), redirect_stdout=False)
+        self._task = self.progress.add_task(
+            "", total=size or None, done=0, all=f" of {files:,}" * bool(files), failed=""
+        )
         self._lock = threading.Lock()
         self._on_the_way: dict[str, int] = {}
         self._arrived = self._done = self._failed = 0
@@ -75,11 +78,14 @@ class _Terminal:
             self._failed += not well
             self._draw()
 
-    def total(self, files: int, size: int) -> None:
-        self.progress.update(self._task, total=size or None, files=files)
-
     def say(self, text: str) -> None:
         self.progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def out(self, text: str) -> None:
+        if sys.stdout.isatty():
+            self.say(text)
+        else:
+            click.echo(text)
 
     def _draw(self) -> None:
         failed = f", {self._failed:,} failed" if self._failed else ""
@@ -88,11 +94,11 @@ class _Terminal:
 
 
 @contextmanager
-def bar(verb: str, *, wanted: bool = True) -> Iterator[Bar]:
-    """A bar, if somebody can see it."""
-    if not wanted or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+def bar(verb: str, files: int = 0, size: int = 0) -> Iterator[Bar]:
+    """A bar for so many files with so many bytes (0: unknown), if somebody can see it."""
+    if not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield NoBar()
         return
-    terminal = _Terminal(verb)
+    terminal = _Terminal(verb, files, size)
     with terminal.progress:
         yield terminal

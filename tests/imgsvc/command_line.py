@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO
 
 from service_kit.processes.memory import resident_bytes
 from tests import pictures
@@ -83,14 +84,17 @@ class CommandLine:
                 process.kill()
 
     @contextmanager
-    def on_terminal(self, *arguments: object, look: Callable[[int], None] | None = None) -> Iterator["Terminal"]:
+    def on_terminal(
+        self, *arguments: object, look: Callable[[int], None] | None = None, stdout: IO[bytes] | None = None
+    ) -> Iterator["Terminal"]:
         """A command on a terminal. `look` is called with each number of images that its bar shows."""
         master, slave = pty.openpty()
         environment = {**self.environment, "COLUMNS": "100", "TERM": "xterm"}
         command = [*_COMMAND, *map(str, arguments)]
         process = subprocess.Popen(
-            command, cwd=self.folder, env=environment, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
-        )
+            command, cwd=self.folder, env=environment, stdin=slave, stdout=stdout or slave, stderr=slave,
+            start_new_session=True,
+        )  # fmt: skip
         os.close(slave)
         terminal = Terminal(process, master, look)
         try:

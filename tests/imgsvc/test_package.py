@@ -26,6 +26,9 @@ def test_the_wheel_is_complete_and_runs(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "imgsvc", "--version"]
     done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
     assert done.stdout == f"imgsvc {__version__}\n"
+    command = [sys.executable, "-m", "imgsvc", "url", "a" * 32, "--url", "https://images.example.com"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert done.stdout == f"https://images.example.com/v1/images/{'a' * 32}\n", "the client is in the wheel"
 
 
 def test_the_command_works_in_any_folder(tmp_path: Path) -> None:

@@ -61,7 +61,7 @@ def test_every_file_is_stored_once_though_the_service_is_killed_in_the_middle(tm
         assert stored(data) == [(file.name, 1) for file in files]
         assert lies == []
         assert [done for done, _ in upload.shown] == sorted(done for done, _ in upload.shown)
-        assert {total for _, total in upload.shown[1:]} == {number}
+        assert {total for _, total in upload.shown} == {number}
         assert upload.shown[-1] == (number, number)
         assert f"{number:,} stored, 0 already there, 0 failed" in upload.text
         again = shell.ok("upload", tmp_path / "photos")
@@ -227,3 +227,20 @@ def test_a_service_that_is_busy_for_longer_is_waited_for(shell: CommandLine, tmp
         proxy.shutdown()
     assert sorted(str(line["source"]) for line in done.lines) == sorted(map(str, files))
     assert "30 stored, 0 already there, 0 failed" in done.err
+
+
+def test_urls_stay_whole_on_terminals_and_go_where_stdout_goes(shell: CommandLine, tmp_path: Path) -> None:
+    numbered(tmp_path / "photos", 3)
+    with shell.on_terminal("upload", tmp_path / "photos") as terminal:
+        assert terminal.ended() == 0
+    urls = [line for line in terminal.text.replace("\x1b[2K", "").splitlines() if line.startswith("http")]
+    with (
+        (tmp_path / "urls.txt").open("wb") as file,
+        shell.on_terminal("upload", tmp_path / "photos", stdout=file) as it,
+    ):
+        assert it.ended() == 0
+    written = (tmp_path / "urls.txt").read_text().splitlines()
+    assert len(written) == 3
+    assert sorted(url.strip() for url in urls) == sorted(written)
+    assert "stored 3 of 3" in it.text
+    assert "http" not in it.text
