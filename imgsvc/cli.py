@@ -118,9 +118,9 @@ def _failed(error: Exception) -> int:
 
 
 def _wrong_usage(error: click.UsageError) -> int:
-    complain(_said(error))
-    if error.ctx:
-        click.echo(f"{error.ctx.get_usage()}\nsee `{error.ctx.command_path} --help`", err=True)
+    said = _said(error)
+    more = f"; see `{error.ctx.command_path} --help`" if error.ctx and not said.endswith("?") else ""
+    complain(said + more)
     return error.exit_code
 
 

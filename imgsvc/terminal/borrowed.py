@@ -68,12 +68,22 @@ def command_of(name: str, parser: argparse.ArgumentParser, run: Run, given: dict
                 group.add_command(command)
             return group
 
+    several = {action.dest for action in parser._actions if _takes_several(action)}
+
     def callback(**values: Any) -> int:
-        set_by_user = {dest: value for dest, value in values.items() if value not in (None, (), False)}
-        listed = {dest: list(value) if isinstance(value, tuple) else value for dest, value in set_by_user.items()}
-        return run(argparse.Namespace(**given | listed))
+        by_user = {dest: [*value] if dest in several else value for dest, value in values.items() if _is_given(value)}
+        return run(argparse.Namespace(**given | by_user))
 
     return _Command(name, params=[*_params(parser)], callback=callback, **texts)  # type: ignore[arg-type]
+
+
+def _takes_several(action: argparse.Action) -> bool:
+    return isinstance(action, argparse._AppendAction) or action.nargs in {"*", "+"}
+
+
+def _is_given(value: object) -> bool:
+    """Whether somebody has written it: 0 is a value, too."""
+    return value is not None and value is not False and value != ()
 
 
 def _params(parser: argparse.ArgumentParser) -> Iterator[click.Parameter]:

@@ -1,6 +1,8 @@
 """The commands that work on the images of a service, and how they fail."""
 
+import argparse
 import hashlib
+import importlib
 import json
 import os
 import socket
@@ -17,6 +19,8 @@ import pytest
 import pyvips
 
 from imaging.formats import FORMATS
+from imgsvc.cli import COMMANDS
+from imgsvc.terminal.borrowed import command_of
 from imgsvc.transfers.sources import EXTENSIONS
 from tests import pictures, servers
 from tests.imgsvc import sites
@@ -186,6 +190,59 @@ def test_names_that_are_a_letter_off_are_corrected(shell: CommandLine) -> None:
         done = shell.run(*arguments, DATA_DIR="nowhere")
         assert done.code == 2
         assert said is None or done.err.startswith(said), done.err
+
+
+BORROWED = [name for entries in COMMANDS.values() for name, entry in entries.items() if entry.run]
+
+
+@pytest.mark.parametrize("name", BORROWED)
+def test_borrowed_commands_pass_on_exactly_what_argparse_would(name: str) -> None:
+    """Each option and argument with a value, also one that is false, becomes the same namespace."""
+    entry = next(entries[name] for entries in COMMANDS.values() if name in entries)
+    parser = argparse.ArgumentParser()
+    importlib.import_module(entry.load).add_options(parser)
+    for arguments in _uses(parser):
+        seen: list[argparse.Namespace] = []
+
+        def run(options: argparse.Namespace, seen: list[argparse.Namespace] = seen) -> int:
+            seen.append(options)
+            return 0
+
+        command_of(name, parser, run, {}).main(arguments, standalone_mode=False)
+        assert vars(seen[0]) == vars(parser.parse_args(arguments)), arguments
+
+
+def _uses(parser: argparse.ArgumentParser) -> Iterator[list[str]]:
+    """Command lines: with all options, and with only what is required."""
+    below = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in below:
+        for name, each in action.choices.items():
+            yield from ([name, *rest] for rest in _uses(each))
+    if below:
+        return
+    for every in (True, False):
+        arguments: list[str] = []
+        for action in parser._actions:
+            if isinstance(action, argparse._HelpAction):
+                continue
+            value = [] if action.nargs == 0 else [_value(action)]
+            if not action.option_strings:
+                arguments += value
+            elif every or action.required:
+                arguments += [action.option_strings[-1], *value]
+        yield arguments
+
+
+def _value(action: argparse.Action) -> str:
+    if action.choices:
+        return str(next(iter(action.choices)))
+    for text in ("0", "1h", "320,640", "a"):
+        try:
+            action.type(text) if callable(action.type) else text
+        except (argparse.ArgumentTypeError, ValueError):
+            continue
+        return text
+    raise AssertionError(action)
 
 
 def test_deleting_asks_first(shell: CommandLine, image_id: str) -> None:

@@ -131,7 +131,7 @@ def test_what_was_deleted_or_has_changed_is_stored_again(shell: CommandLine, tmp
         (("missing.jpg",), 1, "imgsvc: missing.jpg: No such file or directory\n"),
         (("empty",), 1, "imgsvc: there are no images in empty (1 other files); images end with .apng"),
         (("*.webp",), 2, "imgsvc: no file fits *.webp; write a pattern such as 'photos/**/*.jpg'\n"),
-        ((), 2, "imgsvc: missing argument 'FILE|FOLDER|PATTERN|URL|-...'\n"),
+        ((), 2, "imgsvc: missing argument 'FILE|FOLDER|PATTERN|URL|-...'; see `imgsvc upload --help`\n"),
         (("one.jpg", "--tga", "x"), 2, "imgsvc: there is no option '--tga'; did you mean '--tag'?\n"),
         (("one.jpg", "--parallel", "99"), 2, "imgsvc: invalid value for '--parallel': 99 is not in the range"),
         (("http://127.0.0.1:1/a.jpg",), 1, "imgsvc: http://127.0.0.1:1/a.jpg: the server does not respond:"),
