@@ -22,7 +22,8 @@ def contradictions(serve: ServeSettings, storage: StorageSettings, transform: Tr
 
 
 def _access(serve: ServeSettings, storage: StorageSettings) -> Iterator[Finding]:
-    reached = not serve.host.startswith(_LOOPBACK) or bool(storage.public_url)
+    published = "PUBLISH" in os.environ and not storage.publish.startswith(_LOOPBACK)  # in containers
+    reached = published or not serve.host.startswith(_LOOPBACK) or bool(storage.public_url)
     if storage.auth == "open" and reached:
         advice = "set AUTH=auto or AUTH=keys, unless the network in front lets only you in"
         yield problem("settings", "AUTH=open, and others can reach the service: everybody may delete images", advice)

@@ -19,10 +19,12 @@ from imgsvc.transfers.files import write
 from imgsvc.transfers.patience import Patience
 from imgsvc.transfers.pool import Pool
 from imgsvc.transfers.sources import Source, of_nothing
+from imgsvc.transfers.stores import EXPORTED
 
 EPILOG = """\
 The files are FOLDER/ab/ID.jpg, where ab begins the ID. FOLDER/manifest.jsonl has a line of JSON for each image, with
-`file`, `sha256` and all that is known: title, alt text, tags, metadata, focal point, visibility. Run the same command
+`file`, `sha256` and all that is known: title, alt text, tags, metadata, focal point, visibility. `imgsvc import FOLDER`
+stores all of it in another service. Run the same command
 again after it was stopped: files that are complete are not fetched again. Needs a key with the scopes `list`,
 `metadata` and, for private images, `read`.
 """
@@ -38,8 +40,8 @@ again after it was stopped: files that are complete are not fetched again. Needs
 def command(service: Service, folder: Path, *, parallel: int, in_json: bool, **given: Any) -> int:
     """Write the originals of all images, or of those that fit, into FOLDER, with a manifest."""
     folder.mkdir(parents=True, exist_ok=True)
-    manifest = folder / "manifest.jsonl"
-    partial = folder / "manifest.jsonl.partial"
+    manifest = folder / EXPORTED
+    partial = folder / f"{EXPORTED}.partial"
     with service.client() as client, bar("exported") as shown:
         client.check()
         images = client.images(page=200, **named(service, given))

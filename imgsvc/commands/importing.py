@@ -23,6 +23,7 @@ examples:
   imgsvc import /srv/photos --tag archive
   imgsvc import s3://bucket/prefix --manifest bucket.jsonl
   imgsvc import urls.txt
+  imgsvc import backup                                  (what `imgsvc export backup` has written)
   imgsvc import /var/imbo --kind imbo
   imgsvc import /tmp/thumbor/storage --kind thumbor
 

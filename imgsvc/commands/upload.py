@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from imgsvc.terminal.failures import DONE, FAILED, Failure, complain
+from imgsvc.terminal.kinds import JsonObject, Point
 from imgsvc.terminal.output import as_json
 from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_lines
@@ -37,6 +38,8 @@ an upload that was interrupted is one image. If the image was deleted meanwhile,
 @click.option("--title", help="What the image is called.")
 @click.option("--alt", help="What the picture shows, for those who do not see it.")
 @click.option("--tag", "tags", multiple=True, help="A tag; repeatable.")
+@click.option("--metadata", type=JsonObject(), help="A JSON object of your own, such as '{\"sku\": 7}'.")
+@click.option("--focus", type=Point(), help="Where the subject is, such as 0.3,0.6: shares of width and height.")
 @click.option("--ttl", type=click.IntRange(1), metavar="SECONDS", help="Delete the image after some time.")
 @click.option("--private", is_flag=True, help="Show the image only to those with a key or a signed URL.")
 @click.option("--space", metavar="NAME", help="The space that it belongs to.")

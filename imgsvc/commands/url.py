@@ -1,6 +1,5 @@
 """`imgsvc url`: the URL of an image or a variant, for pages."""
 
-import argparse
 from collections.abc import Mapping
 from datetime import timedelta
 
@@ -8,11 +7,11 @@ import click
 from imgsvc_client import Variant
 
 from imgsvc.terminal.failures import USAGE, Failure
+from imgsvc.terminal.kinds import Lifetime, Widths
 from imgsvc.terminal.output import as_json
 from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_option
 from imgsvc.transfers.naming import named
-from service_kit.durations import lifetime
 
 EPILOG = """\
 \b
@@ -26,37 +25,15 @@ need not exist.
 """
 
 
-class _Widths(click.ParamType[tuple[int, ...]]):
-    name = "list"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> tuple[int, ...]:
-        """Whole numbers, separated by commas."""
-        parts = str(value).split(",")
-        if not all(part.isascii() and part.isdigit() and 0 < int(part) < 100_000 for part in parts):  # noqa: PLR2004
-            self.fail(f"{value!r} is not a list of widths; write it as 320,640,1280", param, ctx)
-        return tuple(map(int, parts))
-
-
-class _Lifetime(click.ParamType[timedelta]):
-    name = "time"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
-        """A number with a unit."""
-        try:
-            return lifetime(str(value))
-        except (argparse.ArgumentTypeError, ValueError) as error:
-            self.fail(str(error), param, ctx)
-
-
 @click.command("url", cls=ServiceCommand, epilog=EPILOG)
 @click.argument("image", metavar="ID|URL")
 @click.argument("chain", required=False)
 @click.option("--format", "fmt", metavar="FORMAT", help="The format: auto, jpg, png, webp, avif, gif or tiff.")
 @click.option("--width", type=click.IntRange(1), metavar="PIXELS", help="Scale the result down to so many pixels.")
-@click.option("--srcset", type=_Widths(), metavar="WIDTHS", help="Print the value of a srcset, such as 400,800.")
+@click.option("--srcset", type=Widths(), metavar="WIDTHS", help="Print the value of a srcset, such as 400,800.")
 @click.option("--download", metavar="NAME", help="Make browsers save it under this name.")
 @click.option("--signed", is_flag=True, help="Sign it, for a private image.")
-@click.option("--expires", type=_Lifetime(), help="How long a signed URL works, such as 12h.")
+@click.option("--expires", type=Lifetime(), help="How long a signed URL works, such as 12h.")
 @json_option
 def command(
     service: Service,

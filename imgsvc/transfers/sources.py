@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
@@ -37,6 +37,8 @@ class Source:
     """When its file changed, in nanoseconds."""
     about: Mapping[str, str] = field(default_factory=dict)
     """More for the manifest."""
+    labels: Mapping[str, Any] = field(default_factory=dict)
+    """What an upload says about it, as the client takes it."""
 
 
 @dataclass(slots=True)
@@ -59,12 +61,22 @@ def of_arguments(arguments: tuple[str, ...], found: Found | None = None) -> Iter
             yield source
 
 
-def of_file(path: Path, name: str | None = None, about: Mapping[str, str] | None = None) -> Source:
+def of_file(
+    path: Path,
+    name: str | None = None,
+    about: Mapping[str, str] | None = None,
+    labels: Mapping[str, Any] | None = None,
+) -> Source:
     """A file."""
     status = path.stat()
-    absolute = name or printable(str(path.absolute()))
     return Source(
-        absolute, printable(path.name), lambda: nullcontext(path), status.st_size, status.st_mtime_ns, about or {}
+        name or printable(str(path.absolute())),
+        printable(path.name),
+        lambda: nullcontext(path),
+        status.st_size,
+        status.st_mtime_ns,
+        about or {},
+        labels or {},
     )
 
 

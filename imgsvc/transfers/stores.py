@@ -1,5 +1,6 @@
 """Images from other places: folders, lists of URLs, object stores, and the file stores of Imbo and thumbor."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,6 +12,9 @@ from imgsvc.transfers.sources import EXTENSIONS, Source, of_file, of_url, tempor
 
 _SHA1 = re.compile("[0-9a-f]{2}/[0-9a-f]{38}")
 _S3_PAGE = 500
+EXPORTED = "manifest.jsonl"
+"""The file of an export with all labels."""
+_LABELS = ("title", "alt", "tags", "metadata", "focus", "visibility")
 
 
 def images_in(where: str, kind: str | None) -> Iterator[Source]:
@@ -24,7 +28,7 @@ def kind_of(where: str) -> str:
         return "s3"
     path = Path(where)
     if path.is_dir():
-        return "folder"
+        return "export" if (path / EXPORTED).is_file() else "folder"
     if path.is_file():
         return "urls"
     raise Failure(f"{where} does not exist; name a folder, a file with URLs, or s3://BUCKET/PREFIX", USAGE)
@@ -34,6 +38,20 @@ def _folder(where: str) -> Iterator[Source]:
     for entry in walk(Path(where)):
         if Path(entry.name).suffix.lower() in EXTENSIONS:
             yield of_file(Path(entry.path))
+
+
+def _export(where: str) -> Iterator[Source]:
+    """What `imgsvc export` has written: files, and a manifest with their labels."""
+    with (Path(where) / EXPORTED).open(encoding="utf-8") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                said = json.loads(line)
+                file, labels = Path(where) / said["file"], {name: said[name] for name in _LABELS if said.get(name)}
+                about = {"exported_id": said["image_id"]}
+            except (ValueError, KeyError, TypeError):
+                raise Failure(f"{where}/{EXPORTED}, line {number} is not from `imgsvc export`", USAGE) from None
+            labels["name"] = said.get("original_filename") or file.name
+            yield of_file(file, f"export:{said['image_id']}", about, labels)
 
 
 def _urls(where: str) -> Iterator[Source]:
@@ -98,6 +116,7 @@ def _object(store: object, where: str, path: str, size: int) -> Source:
 
 KINDS: dict[str, Callable[[str], Iterator[Source]]] = {
     "folder": _folder,
+    "export": _export,
     "urls": _urls,
     "s3": _object_store,
     "imbo": _imbo,

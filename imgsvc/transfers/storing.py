@@ -17,7 +17,7 @@ from imgsvc.transfers.sources import Source
 
 _CHUNK = 256 * 1024
 _GONE = 410
-_CHANGEABLE = ("title", "alt", "tags", "visibility")
+_CHANGEABLE = ("title", "alt", "tags", "metadata", "focus", "visibility")
 Progress = Callable[[Source, int], None]
 """Called with the bytes of the file that were sent."""
 
@@ -49,7 +49,7 @@ class Storing:
 
     def _stored(self, source: Source, before: Record | None) -> Record:
         if before and self._is_unchanged(source, before) and self._is_there(before):
-            return self._labelled(before)
+            return self._labelled(source, before)
         with source.open() as path:
             digest = hashlib.sha256()
             with path.open("rb") as file:
@@ -57,7 +57,7 @@ class Storing:
                     digest.update(chunk)
             sha256 = digest.hexdigest()
             if before and before.get("sha256") == sha256 and self._is_there(before):
-                return self._labelled({**before, "modified": source.modified})
+                return self._labelled(source, {**before, "modified": source.modified})
             image = self._sent(source, path, self._name(source, sha256, before))
         return {
             "source": source.name,
@@ -67,7 +67,7 @@ class Storing:
             "sha256": sha256,
             "modified": source.modified,
             "stored_at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "labels": self._said,
+            "labels": self._said(source),
             **source.about,
             "new": True,
         }
@@ -81,25 +81,30 @@ class Storing:
         for generation in count():
             name = f"{repeat}-{generation}" if generation else repeat
             try:
-                return self.client.upload(path, name=source.filename, progress=progress, repeat=name, **self.labels)
+                return self.client.upload(path, progress=progress, repeat=name, **self._labels(source))
             except ApiError as error:
                 if error.status != _GONE:
                     raise
         raise AssertionError
 
-    def _labelled(self, before: Record) -> Record:
+    def _labels(self, source: Source) -> dict[str, Any]:
+        """What the upload says. What the command says about all images comes before what the source says."""
+        return {"name": source.filename, **source.labels, **self.labels}
+
+    def _labelled(self, source: Source, before: Record) -> Record:
         """The record of an image that is there, after its labels have become those of this run."""
-        changes = {name: value for name, value in self.labels.items() if name in _CHANGEABLE}
-        if changes and before.get("labels") != self._said:
+        said, labels = self._said(source), self._labels(source)
+        changes = {name: value for name, value in labels.items() if name in _CHANGEABLE}
+        if changes and before.get("labels") != said:
             self.client.change(before["image_id"], **changes)
-            return {**before, "labels": self._said, "new": False}
+            return {**before, "labels": said, "new": False}
         return {**before, "new": False}
 
-    @property
-    def _said(self) -> str:
+    def _said(self, source: Source) -> str:
         """A digest of the labels; empty without any."""
-        text = json.dumps({name: self.labels[name] for name in sorted(self.labels)})
-        return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] if self.labels else ""
+        labels = {**source.labels, **self.labels}
+        text = json.dumps(dict(sorted(labels.items())), default=str)
+        return hashlib.sha256(text.encode(errors="replace")).hexdigest()[:16] if labels else ""
 
     def _is_unchanged(self, source: Source, before: Record) -> bool:
         same_file = source.modified is not None and before.get("modified") == source.modified

@@ -85,6 +85,21 @@ def test_labels_and_failures_are_in_the_manifest_and_failures_are_tried_again(
     assert done.lines[-1] == {"stored": 1, "known": 3, "failed": 0, "manifest": "went.jsonl"}
 
 
+def test_an_export_is_imported_with_its_labels(shell: CommandLine, tmp_path: Path) -> None:
+    (file,) = numbered(tmp_path / "one", 1)
+    labels = ["--title", "Sunset", "--tag", "sea", "--metadata", '{"sku": 7}', "--focus", "0.25,0.5", "--private"]
+    (record,) = shell.ok("upload", file, *labels, "--json").lines
+    shell.ok("export", "backup")
+    shell.ok("delete", record["image_id"], "--yes")
+    done = shell.ok("import", "backup", "--json").lines
+    (restored,) = [line for line in done if line.get("exported_id") == record["image_id"]]
+    (info,) = shell.ok("info", restored["image_id"], "--json").lines
+    assert (info["title"], info["tags"], info["metadata"]) == ("Sunset", ["sea"], {"sku": 7})
+    assert (info["focus"], info["visibility"]) == ({"x": 0.25, "y": 0.5}, "private")
+    assert (info["original_filename"], info["sha256"]) == (file.name, record["sha256"])
+    assert shell.ok("import", "backup", "--json").lines[-1]["stored"] == 0
+
+
 def test_verify_stores_what_was_deleted_since(shell: CommandLine, tmp_path: Path) -> None:
     numbered(tmp_path / "photos", 2)
     shell.ok("import", "photos")
@@ -143,7 +158,7 @@ def test_stores_of_imbo_and_thumbor_are_imported_with_their_names(shell: Command
         (("photos/000/000000.jpg",), 2, "photos/000/000000.jpg, line 1: "),
         (("photos", "--manifest", "photos/000/000000.jpg"), 2, "photos/000/000000.jpg is not a manifest of imgsvc"),
         (("photos", "--manifest", "no/folder.jsonl"), 1, "no/folder.jsonl: No such file or directory"),
-        (("photos", "--kind", "tumbor"), 2, "invalid value for '--kind': 'tumbor' is not one of 'folder', 'urls'"),
+        (("photos", "--kind", "tumbor"), 2, "invalid value for '--kind': 'tumbor' is not one of 'folder', 'export'"),
     ],
 )
 def test_what_cannot_be_imported_is_explained(

@@ -134,6 +134,12 @@ def test_what_was_deleted_or_has_changed_is_stored_again(shell: CommandLine, tmp
         ((), 2, "imgsvc: missing argument 'FILE|FOLDER|PATTERN|URL|-...'; see `imgsvc upload --help`\n"),
         (("one.jpg", "--tga", "x"), 2, "imgsvc: there is no option '--tga'; did you mean '--tag'?\n"),
         (("one.jpg", "--parallel", "99"), 2, "imgsvc: invalid value for '--parallel': 99 is not in the range"),
+        (
+            ("one.jpg", "--focus", "2,0"),
+            2,
+            "imgsvc: invalid value for '--focus': '2,0' is not a focal point; write it as",
+        ),
+        (("one.jpg", "--metadata", "[1]"), 2, "imgsvc: invalid value for '--metadata': '[1]' is not a JSON object"),
         (("http://127.0.0.1:1/a.jpg",), 1, "imgsvc: http://127.0.0.1:1/a.jpg: the server does not respond:"),
     ],
 )
