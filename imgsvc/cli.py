@@ -62,7 +62,7 @@ program = Group(
     help="Store images and transform them on the fly.",
     epilog="`imgsvc COMMAND --help` describes a command, and docs/cli.md all of them.",
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    no_args_is_help=False,
+    no_args_is_help=True,
     params=[
         click.Option(
             ["--version"],
@@ -118,6 +118,9 @@ def _failed(error: Exception) -> int:
 
 
 def _wrong_usage(error: click.UsageError) -> int:
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
     said = _said(error)
     more = f"; see `{error.ctx.command_path} --help`" if error.ctx and not said.endswith("?") else ""
     complain(said + more)

@@ -192,6 +192,12 @@ def test_names_that_are_a_letter_off_are_corrected(shell: CommandLine) -> None:
         assert said is None or done.err.startswith(said), done.err
 
 
+@pytest.mark.parametrize("arguments", [(), ("keys",)])
+def test_a_group_alone_lists_its_commands(shell: CommandLine, arguments: tuple[str, ...]) -> None:
+    done = shell.run(*arguments)
+    assert (done.code, done.out, done.err.startswith("Usage: imgsvc")) == (2, "", True)
+
+
 BORROWED = [name for entries in COMMANDS.values() for name, entry in entries.items() if entry.run]
 
 
