@@ -1,6 +1,11 @@
 """`imgsvc doctor`: what is wrong with a deployment, and what to do."""
 
+import http.server
+import ssl
+import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import aiohttp
@@ -70,6 +75,47 @@ def test_a_clock_that_is_wrong_is_found(tmp_path: Path) -> None:
     with answering(b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (date, len(body), body)) as (url, _):
         ((level, text),) = found(CommandLine(tmp_path, url), code=1)["clock"]
     assert (level, text.startswith("its clock and that of this machine are ")) == ("problem", True)
+
+
+def test_certificates_are_checked(tmp_path: Path) -> None:
+    openssl = servers.program("openssl")
+    for name, days in (("long", "90"), ("short", "3")):
+        options = ["-newkey", "rsa:2048", "-nodes", "-keyout", f"{name}.key", "-out", f"{name}.crt", "-days", days]
+        about = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+        subprocess.run([openssl, "req", "-x509", *options, *about], cwd=tmp_path, check=True, capture_output=True)
+        with https(tmp_path / f"{name}.crt", tmp_path / f"{name}.key") as url:
+            shell = CommandLine(tmp_path, url)
+            ((level, text),) = found(shell, code=1)["tls"]
+            assert (level, text.startswith("the certificate is not valid: self")) == ("problem", True)
+            shell.variables = {"SSL_CERT_FILE": str(tmp_path / f"{name}.crt")}
+            findings = found(shell, code=1)
+            expected = {"long": ("good", "the certificate is valid for 90 days")}
+            assert findings["tls"] == [expected.get(name, ("warning", "the certificate expires in 3 days"))]
+            assert "answers 404 without JSON" in findings["health"][0][1]
+
+
+@contextmanager
+def https(certificate: Path, key: Path) -> Iterator[str]:
+    """A server that answers everything with 404."""
+
+    class Quiet(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(404)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        server.handle_error = lambda *_: None  # type: ignore[method-assign]
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"https://localhost:{server.server_address[1]}"
+        finally:
+            server.shutdown()
 
 
 def test_from_inside_all_parts_are_reached(tmp_path: Path, redis_url: str) -> None:
