@@ -128,24 +128,41 @@ def test_from_inside_all_parts_are_reached(tmp_path: Path, redis_url: str) -> No
 
 
 @pytest.mark.parametrize(
-    ("settings", "check", "said"),
+    ("settings", "problems"),
     [
-        ({"MAX_PIXELS": "many"}, "settings", "MAX_PIXELS='many'"),
-        ({"MAX_PIXEL": "9"}, "settings", "MAX_PIXEL is not a setting; did you mean MAX_PIXELS?"),
-        ({"BLOB_URL": "memory://"}, "settings", "BLOB_URL=memory:// loses all images with the process"),
         (
-            {"AUTH": "open", "PUBLIC_URL": "https://a.example"},
-            "settings",
-            "AUTH=open, and others can reach the service",
+            {"MAX_PIXELS": "many", "MAX_FRAME": "9"},
+            {"settings": ["MAX_PIXELS='many'", "MAX_FRAME is not a setting; did you mean MAX_FRAMES?"]},
         ),
-        ({"PUBLIC_URL": "https://a.example", "ALLOWED_HOSTS": '["b.example"]'}, "settings", "ALLOWED_HOSTS refuses"),
-        ({"WEB_CONCURRENCY": "2"}, "settings", "SQLite serves one process, and WEB_CONCURRENCY is 2"),
-        ({}, "database", "sqlite:///"),
-        ({"RESULT_CACHE_URL": "redis://127.0.0.1:1"}, "redis", "redis://127.0.0.1:1 does not respond"),
-        ({"BLOB_URL": "file:///proc/nothing"}, "blobs", "cannot write to file:///proc/nothing"),
+        (
+            {
+                "BLOB_URL": "memory://", "AUTH": "open", "PUBLIC_URL": "https://a.example", "WEB_CONCURRENCY": "2",
+                "ALLOWED_HOSTS": '["b.example"]',
+            },
+            {
+                "settings": [
+                    "BLOB_URL=memory:// loses all images with the process",
+                    "AUTH=open, and others can reach the service",
+                    "ALLOWED_HOSTS refuses a.example, which PUBLIC_URL names",
+                    "SQLite serves one process, and WEB_CONCURRENCY is 2",
+                ],
+            },
+        ),
+        (
+            {"RESULT_CACHE_URL": "redis://127.0.0.1:1", "BLOB_URL": "file:///proc/nothing"},
+            {
+                "database": ["sqlite:///"],
+                "redis": ["redis://127.0.0.1:1 does not respond"],
+                "blobs": ["cannot write to file:///proc/nothing"],
+            },
+        ),
     ],
-)
-def test_from_inside_mistakes_are_problems(tmp_path: Path, settings: dict[str, str], check: str, said: str) -> None:
+)  # fmt: skip
+def test_from_inside_mistakes_are_problems(
+    tmp_path: Path, settings: dict[str, str], problems: dict[str, list[str]]
+) -> None:
     findings = found(CommandLine(tmp_path), "--inside", code=1, **{"DATA_DIR": str(tmp_path / "none"), **settings})
-    problems = [text for level, text in findings[check] if level == "problem"]
-    assert any(text.startswith(said) for text in problems), findings
+    for check, texts in problems.items():
+        shown = [text for level, text in findings[check] if level == "problem"]
+        assert len(shown) == len(texts)
+        assert all(any(text.startswith(said) for text in shown) for said in texts), findings
