@@ -34,10 +34,15 @@ _PATH_PARAMETERS = {
         {"type": "string", "enum": [*EXTENSIONS, AUTO]},
     ),
     "key_id": ("The ID of a key, as in the list of keys.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "name": (
+        "A name, with slashes between its parts, such as `shop/hero.jpg`.",
+        {"type": "string", "pattern": "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,60}$"},
+    ),
     "space": ("The name of a space.", {"type": "string", "pattern": SPACE_PATTERN}),
 }
 _TAGS = {
     "images": "Images",
+    "names": "Names",
     "transform": "Transforming",
     "uploads": "Uploads from browsers",
     "sign": "Signed URLs",
@@ -215,6 +220,9 @@ def _body(endpoint: Endpoint) -> Json | None:
         "additionalProperties": False,
     }
     raw = {fmt.media_type: {"schema": {"type": "string", "format": "binary"}} for fmt in FORMATS.values()}
+    if endpoint.body.instead:
+        schema = {"$ref": f"#/components/schemas/{endpoint.body.instead.__name__}"}
+        raw = {"application/json": {"schema": schema}, **raw}
     return {"required": True, "content": {"multipart/form-data": {"schema": form}, **raw}}
 
 
@@ -226,8 +234,9 @@ def _field(text: str, *, is_file: bool) -> Json:
 def _models(endpoints: Iterable[Endpoint]) -> Json:
     wanted: dict[tuple[type[BaseModel], str], None] = {}
     for endpoint in endpoints:
-        if endpoint.body and not isinstance(endpoint.body, Form):
-            wanted[endpoint.body, "validation"] = None
+        body = endpoint.body.instead if isinstance(endpoint.body, Form) else endpoint.body
+        if body:
+            wanted[body, "validation"] = None
         for answer in endpoint.answers.values():
             if answer.body:
                 wanted[answer.body, "serialization"] = None

@@ -10,6 +10,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 from imaging.geometry import Point
 from imaging.header import Header
 from imaging.levels import Level
+from imaging.looks import Look
 from service_kit.errors import ContentLost
 
 
@@ -61,6 +62,8 @@ class Located(BaseModel):
     """Those that are stored, precomputed ones first; None if storage keeps none."""
     precomputed: tuple[str, ...] = ()
     """The chains whose variants are to be stored."""
+    has_look: bool = False
+    """Whether storage knows what it looks like."""
     focus: Point | None = None
     """Its focal point, upright; None: unknown."""
     expires_at: AwareDatetime | None = None
@@ -76,8 +79,14 @@ class Locator(Protocol):
         Raises NotFound, Gone, ContentLost if it is damaged, or Unavailable if storage is down.
         """
 
+    async def named(self, name: str) -> str:
+        """The ID of the image that a name shows now. Raises BadRequest, NotFound, or Unavailable if storage is down."""
+
     async def confirm(self, image_id: str) -> str:
         """Check that the image is whole now, and return its visibility. Raises the errors of `locate` otherwise."""
+
+    async def keep_look(self, image_id: str, look: Look) -> None:
+        """Keep what an image looks like. Raises the errors of `locate`."""
 
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """Store a level, whose file may be moved. Raises the errors of `locate`, and BadRequest if it is not one.

@@ -13,6 +13,7 @@ import storage_service.app
 import transform_service.app
 from imaging.levels import Level
 from imaging.locator import Located, NewVariant, Variant
+from imaging.looks import Look
 from imaging.tasks import READ_HEADER
 from imgsvc import counting
 from imgsvc.settings import ServeSettings
@@ -20,6 +21,7 @@ from jobs_service.dispatcher import Dispatcher
 from service_kit.errors import CannotStart
 from service_kit.http import access, middlewares, paths, queries, server, tracing
 from service_kit.http.health import probe_routes
+from service_kit.http.middlewares import Handler
 from service_kit.http.problems import PATH_PREFIX, REFUSED_HEADER
 from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, UNTIL_HEADER, VIEWERS_HEADER
 from service_kit.processes import worker
@@ -28,6 +30,8 @@ from service_kit.threads import in_thread
 from storage_service.caches import PurgeOrder
 from storage_service.http import handlers as storage
 from storage_service.http import jobs as storage_jobs
+from storage_service.http import names as storage_names
+from storage_service.http import receiving
 from storage_service.settings import StorageSettings
 from transform_service.http import handlers as transform
 from transform_service.scheduling.renderers import RENDER
@@ -45,42 +49,50 @@ class LibraryLocator:
 
     async def locate(self, image_id: str) -> Located:
         """See Locator."""
-        return await self._app[storage.LIBRARY].locate(image_id, self.base_url + paths.image_url(image_id))
+        return await self._app[receiving.LIBRARY].locate(image_id, self.base_url + paths.image_url(image_id))
+
+    async def named(self, name: str) -> str:
+        """See Locator."""
+        return (await self._app[storage_names.NAMES].find(name)).image_id
 
     async def confirm(self, image_id: str) -> str:
         """See Locator."""
-        return (await self._app[storage.LIBRARY].find_whole(image_id)).visibility
+        return (await self._app[receiving.LIBRARY].find_whole(image_id)).visibility
+
+    async def keep_look(self, image_id: str, look: Look) -> None:
+        """See Locator."""
+        await self._app[receiving.LIBRARY].keep_look(image_id, look)
 
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """See Locator."""
         async with self._spooled(file) as level:
-            await self._app[storage.LIBRARY].keep_level(image_id, side, level)
+            await self._app[receiving.LIBRARY].keep_level(image_id, side, level)
 
     async def drop_level(self, image_id: str, level: Level) -> None:
         """See Locator."""
-        await self._app[storage.LIBRARY].drop_level(image_id, level.side, level.sha256)
+        await self._app[receiving.LIBRARY].drop_level(image_id, level.side, level.sha256)
 
     async def variant_url(self, image_id: str, key: str) -> str:
         """See Locator."""
-        return await self._app[storage.LIBRARY].variant_url(image_id, key)
+        return await self._app[receiving.LIBRARY].variant_url(image_id, key)
 
     async def keep_variant(self, image_id: str, variant: NewVariant) -> None:
         """See Locator."""
         async with self._spooled(variant.file) as file:
-            await self._app[storage.LIBRARY].keep_variant(image_id, variant, file)
+            await self._app[receiving.LIBRARY].keep_variant(image_id, variant, file)
 
     async def note_variants(self, keys: Sequence[str]) -> None:
         """See Locator."""
-        await self._app[storage.LIBRARY].note_variants(keys)
+        await self._app[receiving.LIBRARY].note_variants(keys)
 
     async def drop_variant(self, image_id: str, variant: Variant) -> None:
         """See Locator."""
-        await self._app[storage.LIBRARY].drop_variant(image_id, variant.key, variant.sha256)
+        await self._app[receiving.LIBRARY].drop_variant(image_id, variant.key, variant.sha256)
 
     @asynccontextmanager
     async def _spooled(self, file: Path) -> AsyncIterator[Spooled]:
         content = await in_thread(file.read_bytes)
-        async with self._app[storage.SPOOL].writer(len(content), "the file") as writer:
+        async with self._app[receiving.SPOOL].writer(len(content), "the file") as writer:
             await writer.write(content)
             yield await writer.finish()
 
@@ -120,9 +132,14 @@ def create_app(
     transform_service.app.setup(app, transform_settings, app[LOCATOR])
     prefix = app[PATH_PREFIX] = storage_settings.path_prefix
     both = (*storage_service.app.public_routes(), *transform.routes(), *pages.routes.routes(prefix))
+    shared = {
+        ("GET", prefix + paths.IMAGE): (storage.original, transform.stored_variant),
+        ("GET", prefix + paths.NAME): (storage_names.named_original, transform.named_variant),
+    }
     below = (web.RouteDef(route.method, prefix + route.path, route.handler, route.kwargs) for route in both)
-    app.add_routes(route for route in below if (route.method, route.path) != ("GET", prefix + paths.IMAGE))
-    app.router.add_get(prefix + paths.IMAGE, _original_or_variant)
+    app.add_routes(route for route in below if (route.method, route.path) not in shared)
+    for (_, path), (original, variant) in shared.items():
+        app.router.add_get(path, _by_query(original, variant))
     app.cleanup_ctx.append(_dispatching)
     app.add_routes(probe_routes("imgsvc"))
     app.on_startup.append(server.freeze_objects)
@@ -160,8 +177,11 @@ async def _remove_headers_for_varnish(_request: web.Request, response: web.Strea
         response.headers.pop(header, None)
 
 
-async def _original_or_variant(request: web.Request) -> web.StreamResponse:
-    """Handle the one path that both services share, by its query. nginx uses the same rule."""
-    query = request.raw_path.partition("?")[2]
-    handler = storage.original if queries.is_for_original(query) else transform.stored_variant
-    return await handler(request)
+def _by_query(original: Handler, variant: Handler) -> Handler:
+    """A handler of a path that both services share, by its query. nginx uses the same rule."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        query = request.raw_path.partition("?")[2]
+        return await (original if queries.is_for_original(query) else variant)(request)
+
+    return handle

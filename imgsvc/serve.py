@@ -10,7 +10,7 @@ from service_kit.http import access
 from service_kit.program import Program
 from service_kit.urls import redacted
 from storage_service.app import FIRST_KEY
-from storage_service.http import handlers as storage
+from storage_service.http import receiving
 from storage_service.settings import StorageSettings
 from transform_service.http import handlers as transform
 from transform_service.settings import TransformSettings
@@ -23,7 +23,7 @@ _ACCESS = {
 
 
 def _announce(app: web.Application, url: str) -> None:
-    storage_settings, transform_settings = app[storage.SETTINGS], app[transform.SETTINGS]
+    storage_settings, transform_settings = app[receiving.SETTINGS], app[transform.SETTINGS]
     app[LOCATOR].base_url = url + storage_settings.path_prefix
     base = url + storage_settings.path_prefix
     image = f"{base}/v1/images"

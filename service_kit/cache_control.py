@@ -59,6 +59,11 @@ class Caching:
         text = f"private, max-age={seconds}" if seconds else "private, no-cache"
         return Caching(text, immutable=self.immutable, lifetime=self.lifetime)
 
+    def changing(self) -> "Caching":
+        """The same for what a name shows, which may be another image at any time: caches ask each time."""
+        text = self.cache_control if self.cache_control.startswith("private") else "public, no-cache"
+        return Caching(text, key_header=self.key_header)
+
     def within(self, seconds: int) -> "Caching":
         """The same for an image that expires in so many seconds: no cache keeps it for longer."""
         return replace(

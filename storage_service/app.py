@@ -30,12 +30,27 @@ from storage_service.changes import Changes
 from storage_service.derived import Derived
 from storage_service.expiring import Expiry
 from storage_service.first_key import FirstKey
-from storage_service.http import audits, handlers, internal, jobs, keys, signing, spaces, tokens, usage
+from storage_service.http import (
+    audits,
+    handlers,
+    internal,
+    jobs,
+    keys,
+    names,
+    receiving,
+    signing,
+    spaces,
+    tokens,
+    usage,
+)
+from storage_service.http import looks as http_looks
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
 from storage_service.library import Library
+from storage_service.looks import Looks
 from storage_service.metadata.base import DatabaseConfig, create_store
+from storage_service.names import Names
 from storage_service.precomputed import Precomputed
 from storage_service.precomputing import Precomputing
 from storage_service.purge_hook import PurgeHook
@@ -68,6 +83,7 @@ def create_app(settings: StorageSettings) -> web.Application:
     app.add_routes(jobs.routes())
     app.add_routes([web.post(paths.USAGE_BATCH, usage.add)])
     app.add_routes([web.get(paths.ACCESS + "{target:.*}", signing.access_of)])
+    app.add_routes([web.get(paths.NAMED, names.resolve)])
     app.add_routes([metrics_route(_observe)])
     app.on_startup.append(_show_first_key)
     app.add_routes(probe_routes("image-storage"))
@@ -80,6 +96,8 @@ def public_routes() -> list[web.RouteDef]:
     """The routes for clients."""
     return [
         *handlers.routes(),
+        *http_looks.routes(),
+        *names.routes(),
         *keys.routes(),
         *tokens.routes(),
         *signing.routes(),
@@ -91,17 +109,17 @@ def public_routes() -> list[web.RouteDef]:
 
 async def _show_first_key(app: web.Application) -> None:
     if FIRST_KEY in app:
-        app[FIRST_KEY].show(app[handlers.SETTINGS].link_base or "http://HOST")
+        app[FIRST_KEY].show(app[receiving.SETTINGS].link_base or "http://HOST")
 
 
 def setup(app: web.Application, settings: StorageSettings, own_caches: Sequence[PurgeableCache] = ()) -> None:
     """Give `app` a library. The caller adds the routes. `own_caches` are those in this process."""
-    app[handlers.SETTINGS] = settings
+    app[receiving.SETTINGS] = settings
     app.cleanup_ctx.append(functools.partial(_library, own_caches=own_caches))
 
 
 async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -> AsyncIterator[None]:
-    settings = app[handlers.SETTINGS]
+    settings = app[receiving.SETTINGS]
     blobs = Blobs(settings.blobs, settings.blob_seconds)
     spool = Spool(blobs.spool_folder)
     spool.prepare()
@@ -125,7 +143,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         keyring = app[keys.KEYRING] = app[access.AUTHORITY] = Keyring(
             metadata, audit, access_secret(settings, keys_required=app[access.MODE] is Mode.KEYS)
         )
-        app[handlers.TOKENS] = UploadTokens(metadata, keyring, audit)
+        app[receiving.TOKENS] = UploadTokens(metadata, keyring, audit)
         app[spaces.METADATA] = metadata
         if app[access.MODE] is Mode.KEYS and (new := await app[keys.KEYRING].create_first()):
             app[FIRST_KEY] = FirstKey(new)
@@ -135,9 +153,11 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         precomputed = app[usage.PRECOMPUTED] = Precomputed(metadata)
         queue = app[jobs.JOBS] = Jobs(metadata)
         counts = app[usage.USAGE] = Usage(metadata)
-        derived = Derived(levels, variants, precomputed, queue)
+        looks = app[http_looks.LOOKS] = Looks(metadata)
+        derived = Derived(levels, variants, precomputed, queue, looks)
         library = Library(metadata, blobs, validator, purger, audit, derived=derived, usage=counts)
-        app[handlers.SPOOL], app[handlers.LIBRARY] = spool, library
+        app[receiving.SPOOL], app[receiving.LIBRARY] = spool, library
+        app[names.NAMES] = Names(metadata, caches, audit)
         app[handlers.CHANGES] = Changes(metadata, library, purger, audit)
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)

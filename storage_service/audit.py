@@ -32,6 +32,7 @@ class Action(StrEnum):
     KEY_REVOKE = "key-revoke"
     KEY_ROTATE = "key-rotate"
     SPACE = "space"
+    NAME = "name"
 
 
 class AuditTrail:

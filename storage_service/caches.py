@@ -29,6 +29,13 @@ class PurgeOrder:
     """The content whose results to drop as well, by its SHA-256."""
     damaged: bool = False
     """Whether the image still exists, but was found damaged."""
+    name: str = ""
+    """In place of an image: the name that is about to show another one."""
+
+    @property
+    def path(self) -> str:
+        """The path that is purged."""
+        return paths.name_url(self.name) if self.name else paths.image_url(self.image_id)
 
 
 class CacheNode:
@@ -61,16 +68,17 @@ class CacheNode:
             headers[purges.CONTENT_HEADER] = order.content
         if order.damaged:
             headers[purges.REASON_HEADER] = purges.DAMAGED
-        image_id = order.image_id
-        url = self._address.with_path(paths.image_url(image_id))
+        url = self._address.with_path(order.path)
         try:
             async with self._session.request(purges.METHOD, url, headers=headers) as response:
                 await response.read()
         except (aiohttp.ClientError, TimeoutError) as error:
-            logger.warning("the cache at %s did not confirm the purge of image %s: %r", self._address, image_id, error)
+            logger.warning("the cache at %s did not confirm the purge of %s: %r", self._address, order.path, error)
             return False
         if response.status >= 300:  # noqa: PLR2004
-            logger.warning("the cache at %s answered the purge of %s with %d", self._address, image_id, response.status)
+            logger.warning(
+                "the cache at %s answered the purge of %s with %d", self._address, order.path, response.status
+            )
             return False
         return True
 
@@ -141,6 +149,11 @@ class Caches:
     def exist(self) -> bool:
         """Whether there are any caches."""
         return bool(self._caches)
+
+    @property
+    def remote(self) -> bool:
+        """Whether there are caches outside of this process."""
+        return bool(self._urls)
 
     async def purge(self, order: PurgeOrder) -> bool:
         """Purge an image. Returns whether every node of every cache confirmed."""

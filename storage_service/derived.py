@@ -9,6 +9,7 @@ from service_kit.errors import Unavailable
 from service_kit.spool import Spooled
 from storage_service.jobs import Jobs, job_for_upload
 from storage_service.levels import Levels
+from storage_service.looks import Looks
 from storage_service.metadata.base import ImageRecord, Statement
 from storage_service.precomputed import Precomputed
 from storage_service.variants import Variants
@@ -22,6 +23,7 @@ class Known:
     variants: tuple[Variant, ...] | None
     chains: tuple[str, ...]
     """The chains that are precomputed."""
+    has_look: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +34,17 @@ class Derived:
     variants: Variants
     precomputed: Precomputed
     jobs: Jobs
+    looks: Looks
 
     async def of(self, record: ImageRecord) -> Known:
         """What there is of an image, as it was some seconds ago."""
         chains = await self.precomputed.lately() if self.variants.limit else ()
-        return Known(await self.levels.of(record), await self.variants.of(record, chains), chains)
+        has_look = bool(await self.looks.of([record]))
+        return Known(await self.levels.of(record), await self.variants.of(record, chains), chains, has_look)
 
-    async def job_for(self, record: ImageRecord) -> Statement | None:
-        """The statement that adds the job for an upload; None if nothing is derived from it."""
-        wanted = self.levels.are_wanted(record.header) or (self.variants.limit and await self.precomputed.chains())
-        return job_for_upload(record.sha256) if wanted else None
+    def job_for(self, record: ImageRecord) -> Statement:
+        """The statement that adds the job for an upload."""
+        return job_for_upload(record.sha256)
 
     async def variant_url(self, key: str) -> str:
         """A signed URL of a stored variant. Raises Unavailable if there is none."""
@@ -64,6 +67,7 @@ class Derived:
         """Remove all that was derived from a content, since no image has it any more."""
         await self.levels.forget(sha256)
         await self.variants.forget(sha256)
+        await self.looks.forget(sha256)
         await self.jobs.forget(sha256)
 
     async def sweep(self, grace: timedelta) -> None:

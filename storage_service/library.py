@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from imaging.locator import Located, NewVariant, explain_missing
+from imaging.looks import Look
 from service_kit.access import DEFAULT_SPACE, EVERYTHING, Identity, Visibility
 from service_kit.errors import (
     BadRequest,
@@ -129,11 +130,9 @@ class Library:
             created_at=datetime.now(UTC),
         )
         entry = self._audit.entry(owner.key_id, Action.UPLOAD, record.image_id, owner.space)
-        also = added_terms(record)
+        also = [*added_terms(record), self._derived.job_for(record)]
         if owner.repeat:
             also += self._repeats.added(owner.repeat, record.image_id)
-        if job := await self._derived.job_for(record):
-            also.append(job)
         with spans.during("record"):
             async with self._metadata.lock_content(upload.sha256) as content:
                 spans.lap("record")
@@ -237,9 +236,14 @@ class Library:
             levels=known.levels,
             variants=known.variants,
             precomputed=known.chains,
+            has_look=known.has_look,
             focus=None if record.focus_x is None or record.focus_y is None else (record.focus_x, record.focus_y),
             expires_at=record.expires_at,
         )
+
+    async def keep_look(self, image_id: str, look: Look) -> None:
+        """Keep what an image looks like. Raises the errors of `find`."""
+        await self._derived.looks.keep((await self.find(image_id)).sha256, look)
 
     async def keep_level(self, image_id: str, side: int, upload: Spooled) -> None:
         """Store a level of an image. Raises the errors of `find_whole`, of Validator, and of Levels.keep."""

@@ -46,6 +46,8 @@ class Filters:
     tags: Sequence[str] = ()
     format: str | None = None
     visibility: str | None = None
+    colour: int | None = None
+    """One of imaging.looks.Colour."""
     min_width: int | None = None
     max_width: int | None = None
     min_height: int | None = None
@@ -169,6 +171,9 @@ def _known_facts(filters: Filters, values: list[object]) -> str:
     facts = ["deleted_at IS NULL", f"(expires_at IS NULL OR expires_at > {_place(datetime.now(UTC), values)})"]
     names = [name for name in ("format", "visibility") if getattr(filters, name) is not None]
     facts += [f"{name} = {_place(getattr(filters, name), values)}" for name in names]
+    if filters.colour is not None:
+        has_it = f"looks.sha256 = images.sha256 AND (looks.colours & {_place(filters.colour, values)}) <> 0"
+        facts.append(f"EXISTS (SELECT 1 FROM looks WHERE {has_it})")  # noqa: S608
     for side in ("width", "height"):
         if (least := getattr(filters, f"min_{side}")) is not None:
             facts.append(f"{side} >= {_place(least, values)}")

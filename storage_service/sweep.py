@@ -21,6 +21,7 @@ from storage_service.derived import Derived
 from storage_service.jobs import Jobs
 from storage_service.levels import Levels
 from storage_service.library import Library
+from storage_service.looks import Looks
 from storage_service.metadata.base import MetadataStore, create_store
 from storage_service.precomputed import Precomputed
 from storage_service.purging import Purger
@@ -84,6 +85,7 @@ def _library(settings: StorageSettings, metadata: MetadataStore, caches: Caches)
         Variants(metadata, blobs, settings.variant_bytes),
         Precomputed(metadata),
         Jobs(metadata),
+        Looks(metadata),
     )
     audit = AuditTrail(metadata, settings.audit_entries)
     purger = Purger(metadata, caches, None)

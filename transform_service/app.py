@@ -22,6 +22,7 @@ from transform_service.chain import Parser, parse_presets
 from transform_service.http import handlers
 from transform_service.jobs import Jobs
 from transform_service.levels import LevelMaker
+from transform_service.looking import Looking
 from transform_service.planning.plan import OutputLimits
 from transform_service.renders import Renders
 from transform_service.scheduling.renderers import RENDER, Renderers
@@ -43,6 +44,7 @@ def create_app(settings: TransformSettings) -> web.Application:
     access.setup(app, settings, settings.publish, behind_nginx=True)
     setup(app, settings)
     app.add_routes([*handlers.routes(), web.route(purges.METHOD, paths.IMAGE, handlers.purge), metrics_route(_observe)])
+    app.add_routes([web.route(purges.METHOD, paths.NAME, handlers.purge_name)])
     app.add_routes([web.post(paths.JOB_RUN, handlers.run_job)])
     app.add_routes(probe_routes("image-transform"))
     app.on_startup.append(server.freeze_objects)
@@ -104,7 +106,8 @@ async def _start(
     stack.push_async_callback(variants.close)
     transformer = app[handlers.TRANSFORMER] = Transformer(settings, renderers, cache, variants, renders)
     stored = sources[handlers.STORED]
+    looking = Looking(transformer, renders, renderers, spool)
     runner = app[handlers.JOBS] = Jobs(
-        stored, levels, transformer, renders, variants, max_operations=settings.max_operations
+        stored, levels, looking, transformer, renders=renders, variants=variants, max_operations=settings.max_operations
     )
     stack.push_async_callback(runner.close)

@@ -8,6 +8,7 @@ from service_kit.errors import BadRequest, NotAcceptable, Unavailable, Unprocess
 from service_kit.jobs import DERIVE, Job
 from transform_service.chain import Chain, parse_canonical
 from transform_service.levels import LevelMaker
+from transform_service.looking import Looking
 from transform_service.renders import RenderJob, Renders
 from transform_service.sources.base import Source, SourceImage
 from transform_service.transformer import Transformer
@@ -29,15 +30,17 @@ class Jobs:
         self,
         stored: Source,
         levels: LevelMaker,
+        looking: Looking,
         transformer: Transformer,
+        *,
         renders: Renders,
         variants: Variants,
-        *,
         max_operations: int,
     ) -> None:
         """`stored` is the source of stored images."""
         self._stored = stored
         self._levels = levels
+        self._looking = looking
         self._transformer = transformer
         self._renders = renders
         self._variants = variants
@@ -80,6 +83,11 @@ class Jobs:
             try:
                 await self._levels.complete(image)
             except UnprocessableImage as error:
+                failed.append(error.detail)
+        async with self._stored.open(job.image_id, EVERYTHING) as image:
+            try:
+                await self._looking.complete(image)
+            except _NEVER as error:
                 failed.append(error.detail)
         for text in job.chains:
             # With the levels that there are now.

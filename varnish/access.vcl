@@ -16,7 +16,8 @@ sub access_recv {
     if (req.url ~ "^/internal/") {
         return (synth(404, "this path does not exist; the API is under /v1/images and /v1/transform"));
     }
-    if (req.url ~ "^[^?]*\?(?:.*&)?(?:key|expires|signature|widths|presets)=") {
+    # Names are not signed: they may show another image at any time.
+    if (req.url ~ "^[^?]*\?(?:.*&)?(?:key|expires|signature|widths|presets)=" && req.url !~ "^/(?:v1/)?names/") {
         # nginx gets it with a prefix, and accepts no longer ones.
         if (req.url ~ "^.{8150}") {
             return (synth(414, "the URL is too long; shorten the chain of operations"));

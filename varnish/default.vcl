@@ -15,6 +15,7 @@ vcl 4.1;
 #   accept.vcl      at most four values of Accept
 #   conditions.vcl  ranges and conditions
 #   bodies.vcl      requests with a body
+#   names.vcl       which image a name shows
 #   routes.vcl      which requests are looked up in the cache, and which bypass it
 #   storing.vcl     which responses are cached, and for how long
 #   answers.vcl     what clients see in responses
@@ -33,11 +34,13 @@ include "accept.vcl";
 include "conditions.vcl";
 include "bodies.vcl";
 include "routes.vcl";
+include "names.vcl";
 include "storing.vcl";
 include "answers.vcl";
 include "problems.vcl";
 
 sub vcl_recv {
+    call names_resume;
     call access_resume;
     call bodies_expected;
     call client_recv;
@@ -50,6 +53,7 @@ sub vcl_recv {
     call pages_recv;
     call accept_recv;
     call conditions_recv;
+    call names_recv;
     call routes_recv;
 }
 
@@ -88,10 +92,12 @@ sub vcl_hash {
 
 sub vcl_backend_fetch {
     call access_fetch;
+    call names_fetch;
     call origin_fetch;
 }
 
 sub vcl_backend_response {
+    call names_response;
     call access_response;
     call storing_response;
 }
@@ -102,10 +108,12 @@ sub vcl_backend_error {
 }
 
 sub vcl_deliver {
+    call names_shown;
     call access_granted;
     call conditions_deliver;
     call answers_count;
     call access_deliver;
+    call names_deliver;
     call answers_deliver;
 }
 

@@ -1,5 +1,5 @@
 # `PURGE /v1/images/{id}`, from the storage service: removes the image and all its variants from
-# this node's cache.
+# this node's cache. `PURGE /v1/names/{name}` removes what is known about a name.
 
 import xkey;
 
@@ -11,6 +11,10 @@ sub purge_recv {
     }
     if (req.method != "PURGE") {
         return (synth(405, "PURGE"));
+    }
+    if (req.url ~ "^/v1/names/[A-Za-z0-9._~/-]+$") {
+        set req.http.X-Purged = xkey.purge(regsub(req.url, "^/v1/names/", "name-"));
+        return (synth(200, "purged"));
     }
     if (req.url !~ "^/v1/images/[0-9a-f]{32}$") {
         return (synth(400, "the path has no image ID; use PURGE /v1/images/{id}"));

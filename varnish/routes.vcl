@@ -10,10 +10,14 @@ sub routes_recv {
     call nodes_routes;
     # Lists and /info change with every upload and deletion, and health and what administrators see at any
     # time.
-    if (req.url ~ "^/v1/(?:images(?:\?|$|/healthcheck|/[^/?]*/info)|transform/healthcheck|keys|uploads|sign|spaces|audit|usage)") {
+    if (req.url ~ "^/v1/(?:images(?:\?|$|/healthcheck|/[^/?]*/(?:info|similar))|transform/healthcheck|keys|uploads|sign|spaces|audit|usage|names)") {
         call access_throttle;
         return (pass);
     }
+    call routes_picture;
+}
+
+sub routes_picture {
     # `*` matches any version. The services can answer it with 304 and without a render, but Varnish
     # only compares tags.
     if (req.http.If-None-Match == "*") {

@@ -3,10 +3,10 @@
 
 sub urls_recv {
     # With the version, and plural, as in nginx (conf.d/routes.conf). Other paths stay as they are.
-    if (req.url !~ "^/v1/(?:images|transform)[/?]") {
+    if (req.url !~ "^/v1/(?:images|transform|names)[/?]") {
         if (req.url ~ "^/(?:v1/)?images?(?:[/?]|$)") {
             set req.url = regsub(req.url, "^/(?:v1/)?images?", "/v1/images");
-        } else if (req.url ~ "^/(?:v1/)?(?:transform|keys|uploads|sign|spaces|audit|usage)(?:[/?]|$)") {
+        } else if (req.url ~ "^/(?:v1/)?(?:transform|names|keys|uploads|sign|spaces|audit|usage)(?:[/?]|$)") {
             set req.url = regsub(req.url, "^/(?:v1/)?", "/v1/");
         }
     }

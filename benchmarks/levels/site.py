@@ -21,8 +21,8 @@ from service_kit.http.server import Runner, listen
 from service_kit.usage import Outcome, header
 from storage_service import jobs, usage
 from storage_service.blobs import Blobs
-from storage_service.http.handlers import SETTINGS
 from storage_service.http.jobs import JOBS
+from storage_service.http.receiving import SETTINGS
 from storage_service.http.usage import PRECOMPUTED, USAGE
 from storage_service.precomputing import Precomputing
 from storage_service.settings import StorageSettings

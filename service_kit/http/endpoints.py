@@ -40,6 +40,8 @@ class Form:
 
     fields: Mapping[str, str]
     """What each field is, by name. The first is a file, and required."""
+    instead: type[BaseModel] | None = None
+    """What may be sent in its place, as JSON."""
 
 
 @dataclass(frozen=True, slots=True)

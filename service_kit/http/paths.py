@@ -3,6 +3,7 @@
 IMAGES = "/{images:(?:v1/)?images?}"
 IMAGE = IMAGES + "/{image_id:(?!healthcheck(?![^/.]))[^/.]+}"
 INFO = IMAGE + "/info"
+SIMILAR = IMAGE + "/similar"
 VARIANT = IMAGE + "{dot:[.]}{extension:[^/.]+}"
 TRANSFORM = "/{transform:(?:v1/)?transform}"
 KEYS = "/{keys:(?:v1/)?keys}"
@@ -15,9 +16,14 @@ SPACES = "/{spaces:(?:v1/)?spaces}"
 SPACE = SPACES + "/{space:[^/.]+}"
 AUDIT = "/{audit:(?:v1/)?audit}"
 USAGE = "/{usage:(?:v1/)?usage}"
+NAMES = "/{names:(?:v1/)?names}"
+NAME = NAMES + "/{name:.+(?<!/versions)}"
+VERSIONS = NAMES + "/{name:.+}/versions"
 
 LOCATION = "/internal/images/{image_id}"
 """Where the transform service locates images in the storage service. Not for clients."""
+LOOK = LOCATION + "/look"
+"""Where the transform service says what an image looks like."""
 LEVEL = LOCATION + "/levels/{side:[0-9]{1,5}}"
 """Where the transform service stores levels, and removes those that are lost."""
 STORED_VARIANT = LOCATION + "/variants/{key:[0-9a-f]{64}}"
@@ -32,6 +38,8 @@ USAGE_BATCH = "/internal/usage"
 """Where Varnish's nodes post what they have counted."""
 IDENTITY = "/internal/identity"
 """Where the transform service asks whose key a request has."""
+NAMED = "/internal/names/{name:.+}"
+"""Where Varnish and the transform service ask which image a name shows."""
 ACCESS = "/internal/access"
 """Where Varnish asks what the key in a request, or the signature in the URL behind this path, gives a right to; the
 transform service, who signed the URL."""
@@ -42,9 +50,14 @@ MAX_URL = 8192
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage"):
+    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "names"):
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
+
+
+def look_path(image_id: str) -> str:
+    """The path of what an image looks like in the storage service."""
+    return LOOK.format(image_id=image_id)
 
 
 def level_path(image_id: str, side: int) -> str:
@@ -55,6 +68,11 @@ def level_path(image_id: str, side: int) -> str:
 def stored_variant_path(image_id: str, key: str) -> str:
     """The path of a stored variant in the storage service."""
     return f"{LOCATION.format(image_id=image_id)}/variants/{key}"
+
+
+def name_url(name: str, base: str = "") -> str:
+    """The canonical URL of a name."""
+    return f"{base}/v1/names/{name}"
 
 
 def image_url(image_id: str, extension: str = "", base: str = "") -> str:

@@ -33,6 +33,11 @@ def surrogate_key(image_id: str) -> str:
     return f"image-{image_id}"
 
 
+def name_key(name: str) -> str:
+    """The surrogate key of a name."""
+    return f"name-{name}"
+
+
 def surrogate_keys(image_ids: Iterable[str]) -> str:
     """The value of KEYS_HEADER for a response that shows these images."""
     return " ".join(map(surrogate_key, image_ids))

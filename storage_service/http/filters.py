@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from pydantic import AwareDatetime, Field
 
 from imaging.formats import FORMATS, by_extension
+from imaging.looks import Colour
 from service_kit.access import Visibility
 from service_kit.errors import BadRequest, NotAcceptable
 from service_kit.http import queries
@@ -19,6 +20,8 @@ _MOST_TAGS, _LONGEST = 10, 1_000_000
 _Side = Annotated[int, Field(ge=1, le=_LONGEST)]
 _SIDES = ("min_width", "max_width", "min_height", "max_height")
 _MOMENTS = ("created_after", "created_before")
+_COLOURS = {colour.name.lower(): colour for colour in Colour}
+_ColourName = Annotated[str, Field(json_schema_extra={"enum": [*_COLOURS]})]
 FILTERS = (
     Parameter(
         "q", "Words in the title, file name, alt text and tags, all of them; the last may be the beginning of one."
@@ -26,6 +29,7 @@ FILTERS = (
     Parameter("tags", "Tags, separated by commas; images have all of them."),
     Parameter("format", "The format of the original.", FormatName),
     Parameter("visibility", "Who may see the image.", Visibility),
+    Parameter("colour", "A basic colour that the image has much of.", _ColourName),
     Parameter("min_width", "Pixels, as stored.", _Side),
     Parameter("max_width", "Pixels, as stored.", _Side),
     Parameter("min_height", "Pixels, as stored.", _Side),
@@ -53,6 +57,7 @@ def filters_in(given: Mapping[str, str], space: str | None) -> Filters:
         tags=tags,
         format=_format(given["format"]) if "format" in given else None,
         visibility=visibility,
+        colour=_colour(given["colour"]) if "colour" in given else None,
         **_given(given, _SIDES, lambda name: queries.whole_number(given, name, 1, _LONGEST)),
         **_given(given, _MOMENTS, lambda name: _moment(name, given[name])),
     )
@@ -67,6 +72,12 @@ def _format(name: str) -> str:
         return by_extension(name).name
     except NotAcceptable:
         raise BadRequest(f"format={name[:64]!r} is not a format; use {', '.join(FORMATS)}") from None
+
+
+def _colour(name: str) -> int:
+    if name not in _COLOURS:
+        raise BadRequest(f"colour={name[:64]!r} is not a basic colour; use {', '.join(_COLOURS)}")
+    return _COLOURS[name]
 
 
 def _moment(name: str, text: str) -> datetime:

@@ -1,7 +1,6 @@
 """The HTTP API of the storage service: uploads, originals, info, lists, deletion."""
 
 import base64
-from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from typing import Annotated
@@ -9,13 +8,13 @@ from typing import Annotated
 from aiohttp import web
 from pydantic import Field
 
-from service_kit.access import DEFAULT_SPACE, Identity, Scope, Visibility, check_space, check_view
+from imaging.looks import Look
+from service_kit.access import Scope, Visibility, check_view
 from service_kit.errors import (
     BadRequest,
     ContentLost,
     Forbidden,
     Gone,
-    Hidden,
     InsufficientStorage,
     NotFound,
     PreconditionFailed,
@@ -28,41 +27,30 @@ from service_kit.http import access, paths, queries
 from service_kit.http.delivery import check_match
 from service_kit.http.endpoints import CONDITIONS, DOWNLOAD_PARAMETER, IF_MATCH, Answer, Form, Parameter, endpoint
 from service_kit.http.health import health_route
-from service_kit.http.json_bodies import SpaceName, json_answer, read_json
-from service_kit.http.uploads import FILE_FIELD, read_form
-from service_kit.http.uploads import Form as PostedForm
+from service_kit.http.json_bodies import json_answer, read_json
+from service_kit.http.uploads import FILE_FIELD
 from service_kit.ids import checked_image_id
 from service_kit.observing import spans
 from service_kit.parameters import DOWNLOAD
-from service_kit.spool import Spool
 from storage_service import repeats
 from storage_service.changes import Changes
 from storage_service.http.filters import FILTERS, filters_in
 from storage_service.http.images import Image, ImageDetails, ImagePage
-from storage_service.http.labels import LABEL_PARAMETERS, LABEL_TEXTS, ImageChange, labels_in
+from storage_service.http.labels import LABEL_TEXTS, ImageChange
+from storage_service.http.looks import LOOKS
 from storage_service.http.originals import send_original
-from storage_service.library import Library, Owner
-from storage_service.metadata.base import Labels, Position, TokenRecord
-from storage_service.settings import StorageSettings
-from storage_service.tokens import UploadTokens
+from storage_service.http.receiving import LIBRARY, OWN_SPACE, SETTINGS, UPLOAD_PARAMETERS, received, space_in
+from storage_service.metadata.base import ImageRecord, Position
 
-TOKENS = web.AppKey("TOKENS", UploadTokens)
-LIBRARY = web.AppKey("LIBRARY", Library)
 CHANGES = web.AppKey("CHANGES", Changes)
-SPOOL = web.AppKey("SPOOL", Spool)
-SETTINGS = web.AppKey("SETTINGS", StorageSettings)
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
 _LARGEST_CHANGE = 128 * 1024
 """Bytes of JSON: most characters of the metadata may be escaped."""
 _PageSize = Annotated[int, Field(ge=1, le=_MAX_PAGE)]
-_SPACE, _VISIBILITY = "space", "visibility"
-_UPLOAD_PARAMETERS = (_SPACE, _VISIBILITY)
-_OWN_SPACE = Parameter(
-    _SPACE, "The space that the request is about; needs a key that is not bound to another one.", SpaceName
-)
 _CONTENT_RANGE = Parameter("Content-Range", "Which bytes the body has, such as `bytes 0-1023/20480`.")
+RANGE = Parameter("Range", "Requests a part of the original, such as `bytes=0-1023`.")
 _LOCATION = Parameter("Location", "The URL of the original.")
 
 
@@ -89,11 +77,7 @@ def routes() -> list[web.RouteDef]:
     Gone,
     text="Send a form with the file, or its bytes with an `image/*` content type. You may upload the same file several"
     " times: each upload is an image with an ID of its own. With an upload token instead of a key, send no query.",
-    query=(
-        _OWN_SPACE,
-        Parameter(_VISIBILITY, "Who may see the image; by default everybody (`DEFAULT_VISIBILITY`).", Visibility),
-        *LABEL_PARAMETERS,
-    ),
+    query=UPLOAD_PARAMETERS,
     headers=(
         Parameter(
             repeats.HEADER,
@@ -105,27 +89,8 @@ def routes() -> list[web.RouteDef]:
 )
 async def upload(request: web.Request) -> web.Response:
     """Store an image: 201 with its description."""
-    given = queries.parameters(request, [*_UPLOAD_PARAMETERS, *(each.name for each in LABEL_PARAMETERS)])
-    identity = access.identity_of(request)
     async with AsyncExitStack() as stack:
-        use = None
-        if identity.token:
-            use = await stack.enter_async_context(request.app[TOKENS].used(identity.token))
-        owner = _owner(request, identity, given, use.token if use else None)
-        await request.app[LIBRARY].admit(owner)
-        limit = use.token.max_bytes if use else None
-        with spans.during("receive"):
-            form = await stack.enter_async_context(
-                read_form(request, request.app[SPOOL], request.app[SETTINGS], (FILE_FIELD, *LABEL_TEXTS), limit=limit)
-            )
-        if form.file is None:
-            raise BadRequest(
-                f"the form has no file in the field {FILE_FIELD!r}; send one, as in curl -F {FILE_FIELD}=@photo.jpg"
-            )
-        labels = _labels(given, form)
-        if use:
-            use.is_storing = True
-        record = await request.app[LIBRARY].add(form.file, owner, labels)
+        record = await (await received(request, stack)).store()
     image = Image.of(record, request.app[SETTINGS].link_base)
     return json_answer(image, 201, Location=image.url)
 
@@ -147,7 +112,7 @@ async def upload(request: web.Request) -> web.Response:
     text="Without operations, the original with its metadata. With operations (`/images/ID?thumb=300`), a picture in"
     " the format of the original.",
     query=(DOWNLOAD_PARAMETER,),
-    headers=(*CONDITIONS, Parameter("Range", "Requests a part of the original, such as `bytes=0-1023`.")),
+    headers=(*CONDITIONS, RANGE),
 )
 async def original(request: web.Request) -> web.StreamResponse:
     """The original of an image."""
@@ -168,7 +133,7 @@ async def info(request: web.Request) -> web.Response:
     with spans.during("record"):
         space = access.identity_of(request).space
         record = await request.app[LIBRARY].find(request.match_info["image_id"], space)
-    return json_answer(ImageDetails.of(record, request.app[SETTINGS].link_base))
+    return json_answer(ImageDetails.of(record, request.app[SETTINGS].link_base, await _look(request, record)))
 
 
 @endpoint(
@@ -179,20 +144,21 @@ async def info(request: web.Request) -> web.Response:
     query=(
         Parameter("limit", f"How many images a page has; by default {_DEFAULT_PAGE}.", _PageSize),
         Parameter("cursor", "The `cursor` of the previous page."),
-        _OWN_SPACE,
+        OWN_SPACE,
         *FILTERS,
     ),
 )
 async def list_images(request: web.Request) -> web.Response:
     """One page of images, newest first. The `cursor` in the response leads to the next page."""
-    given = queries.parameters(request, ("limit", "cursor", _SPACE, *(each.name for each in FILTERS)))
+    given = queries.parameters(request, ("limit", "cursor", OWN_SPACE.name, *(each.name for each in FILTERS)))
     limit = queries.whole_number(given, "limit", _DEFAULT_PAGE, _MAX_PAGE)
     after = _position(given["cursor"]) if "cursor" in given else None
-    filters = filters_in(given, _space(request, given))
+    filters = filters_in(given, space_in(request, given))
     with spans.during("record"):
         page = await request.app[LIBRARY].search(filters, limit, after)
+        looks = await request.app[LOOKS].of(page.images)
     base = request.app[SETTINGS].link_base
-    images = [Image.of(record, base) for record in page.images]
+    images = [Image.of(record, base, looks.get(record.sha256)) for record in page.images]
     return json_answer(ImagePage(images=images, cursor=_cursor(page.next) if page.next else None))
 
 
@@ -240,41 +206,11 @@ async def change(request: web.Request) -> web.Response:
     with spans.during("record"):
         record = await request.app[CHANGES].apply(request.match_info["image_id"], wanted, identity)
     answer = ImageDetails if identity.may(Scope.METADATA) else Image
-    return json_answer(answer.of(record, request.app[SETTINGS].link_base))
+    return json_answer(answer.of(record, request.app[SETTINGS].link_base, await _look(request, record)))
 
 
-def _labels(given: Mapping[str, str], form: PostedForm) -> Labels:
-    texts = {name: value for name, value in given.items() if name not in _UPLOAD_PARAMETERS}
-    if twice := texts.keys() & form.texts.keys():
-        raise BadRequest(f"the query and the form both have `{min(twice)}`; send it once")
-    return labels_in(texts | form.texts, form.filename)
-
-
-def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], token: TokenRecord | None) -> Owner:
-    repeat = request.headers.get(repeats.HEADER)
-    if token:
-        if repeat is not None:
-            raise BadRequest(f"an upload token counts its uploads by itself; leave out {repeats.HEADER}")
-        if given:
-            raise BadRequest("an upload token says whose the image will be and who may see it; remove the query")
-        return Owner(token.key_id, token.space, token.visibility, token.formats.split())
-    visibility = given.get(_VISIBILITY, request.app[SETTINGS].default_visibility)
-    if visibility not in {*Visibility}:
-        raise BadRequest(f"{_VISIBILITY}={visibility[:64]!r} is unknown; use {' or '.join(Visibility)}")
-    space = _space(request, given) or DEFAULT_SPACE
-    named = "" if repeat is None else f"{identity.key_id}/{space}/{repeats.checked(repeat)}"
-    return Owner(identity.key_id, space, visibility, repeat=named)
-
-
-def _space(request: web.Request, given: Mapping[str, str]) -> str | None:
-    """The space that a request is about; None for all. Raises NotFound if the key may not use it."""
-    own, space = access.identity_of(request).space, given.get(_SPACE)
-    if space is None:
-        return own
-    if own not in {None, space}:
-        raise Hidden(f"the space {space[:64]!r} does not exist")
-    check_space(space)
-    return space
+async def _look(request: web.Request, record: ImageRecord) -> Look | None:
+    return (await request.app[LOOKS].of([record])).get(record.sha256)
 
 
 def _cursor(position: Position) -> str:

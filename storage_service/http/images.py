@@ -6,6 +6,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field
 
 from imaging.formats import FORMATS
+from imaging.looks import Colour, Look
 from service_kit.access import Visibility
 from service_kit.http import paths
 from service_kit.http.endpoints import IMAGE_ID_PATTERN
@@ -48,11 +49,15 @@ class Image(JsonAnswer):
     alt: str
     """What the picture shows, for those who do not see it."""
     tags: list[str]
+    colour: Annotated[str, Field(pattern="^#[0-9a-f]{6}$")] | None
+    """The dominant colour; null: it is transparent, or no job has looked at it yet."""
+    thumbhash: str | None
+    """A tiny picture to show while it loads: a [ThumbHash](https://evanw.github.io/thumbhash/) in base64."""
 
     @classmethod
-    def of(cls, record: ImageRecord, base: str) -> Self:
+    def of(cls, record: ImageRecord, base: str, look: Look | None = None) -> Self:
         """An image as clients see it. `base` is in front of its URL."""
-        return cls(**_facts(record, base))
+        return cls(**_facts(record, base, look))
 
 
 class Links(JsonAnswer):
@@ -79,14 +84,18 @@ class ImageDetails(Image):
     metadata: dict[str, Any]
     focus: Focus | None
     """Where the subject is; null: unknown."""
+    colours: list[str]
+    """The basic colours that it has most of, such as `blue`."""
+    phash: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None
+    """The perceptual hash, by which similar images are found; null: no job has looked at it yet."""
     links: Links
 
     @classmethod
-    def of(cls, record: ImageRecord, base: str) -> Self:
+    def of(cls, record: ImageRecord, base: str, look: Look | None = None) -> Self:
         """See Image."""
         original = paths.image_url(record.image_id, base=base)
         return cls(
-            **_facts(record, base),
+            **_facts(record, base, look),
             orientation=record.orientation,
             colour_space=record.colour_space,
             alpha=record.alpha,
@@ -94,6 +103,8 @@ class ImageDetails(Image):
             gain_map=record.gain_map_pixels > 0,
             metadata=json.loads(record.metadata),
             focus=_focus(record),
+            colours=[colour.name.lower() for colour in Colour if look and look.colours & colour],
+            phash=f"{look.phash & (1 << 64) - 1:016x}" if look else None,
             links=Links(
                 original=original,
                 thumbnail=f"{original}?thumb=200",
@@ -116,7 +127,7 @@ def _focus(record: ImageRecord) -> Focus | None:
     return Focus(x=record.focus_x, y=record.focus_y)
 
 
-def _facts(record: ImageRecord, base: str) -> dict[str, object]:
+def _facts(record: ImageRecord, base: str, look: Look | None) -> dict[str, object]:
     fmt = record.image_format
     return {
         "image_id": record.image_id,
@@ -137,4 +148,6 @@ def _facts(record: ImageRecord, base: str) -> dict[str, object]:
         "title": record.title,
         "alt": record.alt,
         "tags": json.loads(record.tags),
+        "colour": None if look is None or look.colour is None else f"#{look.colour:06x}",
+        "thumbhash": look.thumbhash if look else None,
     }

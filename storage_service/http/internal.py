@@ -4,12 +4,13 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from imaging.locator import NewVariant
+from imaging.looks import Look
 from service_kit.errors import BadRequest
 from service_kit.http import paths
 from service_kit.http.json_bodies import read_json
 from service_kit.http.uploads import read_file
 from service_kit.observing import spans
-from storage_service.http.handlers import LIBRARY, SETTINGS, SPOOL
+from storage_service.http.receiving import LIBRARY, SETTINGS, SPOOL
 
 _NO_STORE = {"Cache-Control": "no-store"}
 _LARGEST_LEVEL = 64 * 1024**2
@@ -27,6 +28,7 @@ def routes() -> list[web.RouteDef]:
     """The routes, which are not for clients."""
     return [
         web.get(paths.LOCATION, locate),
+        web.put(paths.LOOK, keep_look),
         web.put(paths.LEVEL, keep_level),
         web.delete(paths.LEVEL, drop_level),
         web.put(paths.STORED_VARIANT, keep_variant),
@@ -46,6 +48,13 @@ async def locate(request: web.Request) -> web.Response:
     with spans.during("record"):
         located = await request.app[LIBRARY].locate(image_id, str(fallback))
     return web.json_response(text=located.model_dump_json(), headers=_NO_STORE)
+
+
+async def keep_look(request: web.Request) -> web.Response:
+    """Keep what an image looks like: 204."""
+    look = await read_json(request, request.app[SETTINGS], Look)
+    await request.app[LIBRARY].keep_look(request.match_info["image_id"], look)
+    return web.Response(status=204)
 
 
 async def keep_level(request: web.Request) -> web.Response:

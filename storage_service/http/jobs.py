@@ -5,7 +5,7 @@ from aiohttp import web
 from service_kit.http import paths
 from service_kit.http.json_bodies import read_json
 from service_kit.jobs import Settlement
-from storage_service.http.handlers import SETTINGS
+from storage_service.http.receiving import SETTINGS
 from storage_service.jobs import Jobs
 
 JOBS = web.AppKey("JOBS", Jobs)

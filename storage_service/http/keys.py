@@ -11,7 +11,7 @@ from service_kit.errors import NotFound
 from service_kit.http import access, paths, queries
 from service_kit.http.endpoints import Answer, endpoint
 from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Moment, SpaceName, Whole, json_answer, read_json
-from storage_service.http.handlers import SETTINGS
+from storage_service.http.receiving import SETTINGS
 from storage_service.keyring import Keyring, NewKey
 from storage_service.metadata.base import KeyRecord
 

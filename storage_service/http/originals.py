@@ -34,11 +34,17 @@ _NO_BYTES = re.compile("bytes=-0+")
 
 
 async def send_original(
-    request: web.Request, library: Library, record: ImageRecord, settings: StorageSettings, download: str | None = None
+    request: web.Request,
+    library: Library,
+    record: ImageRecord,
+    settings: StorageSettings,
+    download: str | None = None,
+    *,
+    is_named: bool = False,
 ) -> web.StreamResponse:
     """Answer with 200, 206, 304 or 416. With ACCEL_PREFIX, nginx sends the bytes of a 200 or 206.
 
-    `download` is the value of that parameter. Raises PreconditionFailed.
+    `download` is the value of that parameter. What a name shows may change. Raises PreconditionFailed.
     """
     check_match(request, record.sha256, record.created_at)
     fmt = record.image_format
@@ -46,6 +52,8 @@ async def send_original(
     viewer = access.identity_of(request)
     guard = Guard(record.space) if record.visibility == Visibility.PRIVATE else None
     caching = caching_for(settings.original_caching, guard, viewer, record.expires_at)
+    if is_named:
+        caching = caching.changing()
     headers = image_headers(record.sha256, fmt.media_type, caching, [record.image_id], disposition)
     headers |= guard_headers(guard, viewer)
     headers["Accept-Ranges"] = "bytes"

@@ -14,8 +14,8 @@ from service_kit.http.endpoints import Answer, endpoint
 from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Moment, Whole, json_answer, read_json
 from storage_service.audit import Action
 from storage_service.http.audits import AUDIT
-from storage_service.http.handlers import SETTINGS
 from storage_service.http.keys import KEYRING
+from storage_service.http.receiving import SETTINGS
 
 _GRANT_SECONDS = 2
 """How long Varnish remembers a grant. With the second of the keyring, a revocation takes effect within 5 s."""

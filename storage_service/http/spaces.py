@@ -11,7 +11,7 @@ from service_kit.http.endpoints import Answer, Parameter, endpoint
 from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Whole, json_answer, read_json
 from storage_service.audit import Action
 from storage_service.http.audits import AUDIT
-from storage_service.http.handlers import SETTINGS
+from storage_service.http.receiving import SETTINGS
 from storage_service.metadata import base
 
 METADATA = web.AppKey("METADATA", base.MetadataStore)

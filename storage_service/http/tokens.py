@@ -11,7 +11,7 @@ from service_kit.errors import BadRequest, Hidden, NotFound
 from service_kit.http import access, paths, queries
 from service_kit.http.endpoints import Answer, endpoint
 from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Moment, SpaceName, Whole, json_answer, read_json
-from storage_service.http.handlers import SETTINGS, TOKENS
+from storage_service.http.receiving import SETTINGS, TOKENS
 from storage_service.tokens import Wish
 
 _LONGEST = 7 * 86400

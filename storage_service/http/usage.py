@@ -12,7 +12,7 @@ from service_kit.http.endpoints import Answer, Parameter, endpoint
 from service_kit.http.json_bodies import JsonAnswer, json_answer, read_json
 from service_kit.usage import UsageBatch
 from storage_service import advice as advising
-from storage_service.http.handlers import SETTINGS
+from storage_service.http.receiving import SETTINGS
 from storage_service.precomputed import Precomputed
 from storage_service.precomputing import advised
 from storage_service.usage import MOST_HOURS, ChainUsage, Usage

@@ -16,7 +16,7 @@ from jobs_service import dispatcher
 from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.jobs import DERIVE, Job
 from storage_service import variants as variants_module
-from storage_service.http.handlers import LIBRARY
+from storage_service.http.receiving import LIBRARY
 from storage_service.http.usage import USAGE
 from storage_service.settings import StorageSettings
 from tests import pictures

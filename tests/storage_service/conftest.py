@@ -12,7 +12,7 @@ from service_kit.http.server import Runner, listen
 from storage_service.app import create_app
 from storage_service.blobs import Blobs
 from storage_service.derived import Derived
-from storage_service.http.handlers import LIBRARY
+from storage_service.http.receiving import LIBRARY
 from storage_service.jobs import Jobs
 from storage_service.levels import Levels
 from storage_service.library import Library

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 from imaging.formats import FORMATS
 from imaging.levels import Level
 from imaging.locator import Located, Locator, NewVariant, Variant
+from imaging.looks import Look
 from service_kit.errors import Gone, Unavailable
 from transform_service.caching.places import BlobPlaces
 from transform_service.caching.store import CacheStore
@@ -50,6 +51,10 @@ class CachedLocator:
         await self._store.add(_key(image_id), located.model_dump_json().encode(), _SECONDS)
         return located
 
+    async def named(self, name: str) -> str:
+        """See Locator. It is asked each time, since a name may show another image at any time."""
+        return await self._storage.named(name)
+
     async def confirm(self, image_id: str) -> str:
         """See Locator. While storage is down, nothing can be deleted, so a cached record is valid."""
         try:
@@ -59,6 +64,11 @@ class CachedLocator:
             if known is None:
                 raise
             return known.visibility
+
+    async def keep_look(self, image_id: str, look: Look) -> None:
+        """See Locator."""
+        await self._storage.keep_look(image_id, look)
+        await self._read_again(image_id)
 
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """See Locator."""

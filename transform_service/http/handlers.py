@@ -110,6 +110,7 @@ def routes() -> list[web.RouteDef]:
         health_route(paths.TRANSFORM + "/healthcheck", "image-transform"),
         web.get(paths.IMAGE, stored_variant),
         web.get(paths.VARIANT, stored_variant),
+        web.get(paths.NAME, named_variant),
         web.get(paths.TRANSFORM, transform_named),
         web.post(paths.TRANSFORM, transform_posted),
     ]
@@ -126,7 +127,22 @@ async def stored_variant(request: web.Request) -> web.StreamResponse:
     """A variant of a stored image: the path has the format, the query has the chain."""
     chain = _chain(request)
     extension = request.match_info.get("extension")
-    return await _respond(request, "image_id", request.match_info["image_id"], chain, extension)
+    return await _respond(request, STORED, request.match_info["image_id"], chain, extension)
+
+
+@_variant(
+    "get_named_variant",
+    "Get a variant of the image that a name shows",
+    Gone,
+    text="With operations (`/names/NAME?thumb=300`), a picture in the format of the original, or in that of `format`.",
+)
+async def named_variant(request: web.Request) -> web.StreamResponse:
+    """A variant of the image that a name shows."""
+    if "%" in request.rel_url.raw_path:
+        raise NotFound("the name does not exist; names have no percent-encoded characters")
+    chain = _chain(request)
+    image_id = await request.app[SOURCES][STORED].tools.locator.named(request.match_info["name"])
+    return await _respond(request, STORED, image_id, chain, is_named=True)
 
 
 @_variant(
@@ -185,6 +201,11 @@ async def purge(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def purge_name(_request: web.Request) -> web.Response:
+    """A name shows another image: 204. This service remembers no names."""
+    return web.Response(status=204)
+
+
 async def run_job(request: web.Request) -> web.Response:
     """Do a job: 204 when it is done. The jobs service requests it."""
     await request.app[JOBS].run(await read_json(request, request.app[SETTINGS], Job))
@@ -199,7 +220,13 @@ async def forget_content(app: web.Application, content: str) -> None:
 
 
 async def _respond(
-    request: web.Request, name: str, value: str | Spooled, chain: Chain, extension: str | None = None
+    request: web.Request,
+    name: str,
+    value: str | Spooled,
+    chain: Chain,
+    extension: str | None = None,
+    *,
+    is_named: bool = False,
 ) -> web.StreamResponse:
     viewer = access.identity_of(request)
     guard = policy.check(request.app[SETTINGS], viewer, queries.chain_of(request))
@@ -220,6 +247,8 @@ async def _respond(
         caching = caching_for(image.caching, guard, viewer, min(ends, default=None))
         if any(operation.may_change() for operation in chain.operations):
             caching = caching.within(_CHANGING_SECONDS)
+        if is_named:
+            caching = caching.changing()
         viewed = replace(image, guard=guard, caching=caching)
         headers = _headers(request, viewed, planned, output, chain.parameters.get(DOWNLOAD))
         headers |= guard_headers(guard, viewer)

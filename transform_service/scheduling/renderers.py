@@ -12,7 +12,8 @@ from imaging.encoding import Encoding
 from imaging.formats import InputLimits, by_extension
 from imaging.geometry import Box
 from imaging.header import Header
-from imaging.tasks import LOCK_DOWN, READ_HEADER, READ_HEADER_BYTES, RELEASE_MEMORY
+from imaging.looks import Look
+from imaging.tasks import LOCK_DOWN, LOOK, READ_HEADER, READ_HEADER_BYTES, RELEASE_MEMORY
 from service_kit.errors import GatewayTimeout, ServiceError, Unavailable
 from service_kit.processes.memory import available_memory, resident_bytes
 from service_kit.processes.pool import DeadlinePassed, End, WorkerPool
@@ -43,6 +44,8 @@ _IDLE_SECONDS = 6
 """Idle work may take this many times longer than a render: it gets what others leave of the cores."""
 _READING = Cost(0.003, 4 * 1024**2)
 """The cost of reading a header."""
+_LOOKING = Cost(0.02, 8 * 1024**2)
+"""The cost of looking at 64 x 64 pixels."""
 _SMALL = Resize(box=Box(16, 16))
 NO_LEVELS: Mapping[int, Path] = {}
 _GLANCE = (Step(_SMALL, buffered=False),)
@@ -187,6 +190,12 @@ class Renderers:
                 file = files.enter_context(_opened(path))
                 await self._run_idle(cost, MAKE_LEVELS, file, header, _created(levels, files))
 
+    async def look(self, png: Path) -> Look:
+        """What a small PNG looks like, when nobody needs the cores. Raises the errors of `make_levels`."""
+        async with self._admission.idle(_LOOKING):
+            with _opened(png) as file:
+                return await self._run_idle(_LOOKING, LOOK, file)
+
     async def render_when_idle(
         self, source: RenderSource, planned: Planned, overlays: Mapping[str, RenderSource], output: Path
     ) -> RenderReport:
@@ -262,7 +271,7 @@ def _pool(size: int, niceness: int, memory: int, settings: TransformSettings) ->
         size,
         setup=Setup(
             LOCK_DOWN,
-            (READ_HEADER, RENDER, MAKE_LEVELS),
+            (READ_HEADER, RENDER, MAKE_LEVELS, LOOK),
             RELEASE_MEMORY,
             niceness,
             settings.sandbox,

@@ -14,6 +14,7 @@ from imaging.geometry import Point
 from imaging.header import Header
 from imaging.levels import Level
 from imaging.locator import Locator, Variant
+from imaging.looks import Look
 from service_kit.access import Guard, Identity
 from service_kit.cache_control import Caching
 from service_kit.plugins import discover
@@ -89,6 +90,8 @@ class SourceImage:
     """None for images that have none, since they are not stored."""
     variants: StoredVariants | None = None
     """None for images that have none, since they are not stored."""
+    keep_look: Callable[[Look], Awaitable[None]] | None = None
+    """Keeps what it looks like; None if that is known, or the image is not stored."""
     image_id: str | None = None
     """The ID of a stored image; None for others."""
     guard: Guard | None = None

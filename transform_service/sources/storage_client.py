@@ -19,9 +19,11 @@ from yarl import URL
 from imaging.formats import FORMATS, SNIFF_BYTES, sniff
 from imaging.levels import Level
 from imaging.locator import Located, NewVariant, Variant
+from imaging.looks import Look
 from service_kit.access import Identity, identity_from
 from service_kit.errors import (
     BadGateway,
+    BadRequest,
     ContentLost,
     Forbidden,
     Gone,
@@ -32,7 +34,16 @@ from service_kit.errors import (
     WrongCredential,
 )
 from service_kit.http import tracing
-from service_kit.http.paths import ACCESS, IDENTITY, LOCATION, VARIANTS_USED, level_path, stored_variant_path
+from service_kit.http.paths import (
+    ACCESS,
+    IDENTITY,
+    LOCATION,
+    NAMED,
+    VARIANTS_USED,
+    level_path,
+    look_path,
+    stored_variant_path,
+)
 from service_kit.http.problems import REFUSED_HEADER
 from service_kit.observing.logging import request_id
 from service_kit.threads import in_thread
@@ -49,6 +60,7 @@ _OURS = "application/problem+json"
 """The type of the storage service's errors. Those of a proxy in front of it say nothing about the image."""
 _REMEMBERED, _KNOWN_SECONDS = 10_000, 1.0
 """Identities that are remembered, and for how long. See storage_service/keyring.py."""
+_OF_NAMES: dict[int, type[ServiceError]] = {400: BadRequest, 404: NotFound}
 _KNOWN: dict[int, tuple[type[ServiceError], str]] = {
     404: (NotFound, "the image {} does not exist"),
     410: (Gone, "the image {} was deleted"),
@@ -128,9 +140,23 @@ class StorageClient:
             )
         return located
 
+    async def named(self, name: str) -> str:
+        """See Locator."""
+        answer = await self._ask(NAMED.format(name=name), {})
+        if answer.status in _OF_NAMES and answer.is_ours:
+            raise _OF_NAMES[answer.status](str(json.loads(answer.body)["detail"]))
+        if answer.status != HTTPStatus.OK:
+            raise Unavailable("the storage service reported an error; retry later")
+        return answer.body.decode("ascii", "replace")
+
     async def confirm(self, image_id: str) -> str:
         """See Locator."""
         return (await self.locate(image_id)).visibility
+
+    async def keep_look(self, image_id: str, look: Look) -> None:
+        """See Locator."""
+        headers = {"Content-Type": "application/json"}
+        await self._change(("PUT", look_path(image_id)), image_id, headers, look.model_dump_json().encode())
 
     async def keep_level(self, image_id: str, side: int, file: Path) -> None:
         """See Locator."""

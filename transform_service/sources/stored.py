@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import aiohttp
@@ -89,6 +90,7 @@ class StoredSource(Source):
             confirm=confirm,
             levels=None if located.levels is None else _Levels(self, located),
             variants=None if located.variants is None else _Variants(self, located),
+            keep_look=None if located.has_look else partial(self.tools.locator.keep_look, image_id),
             image_id=image_id,
             guard=Guard(located.space) if located.visibility == Visibility.PRIVATE else None,
             expires_at=located.expires_at,
