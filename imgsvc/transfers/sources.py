@@ -20,6 +20,8 @@ EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".web
 """Of files in folders that are taken for images."""
 _CHUNK = 256 * 1024
 _SECONDS = 60.0
+_LARGEST = 1 << 30
+"""Bytes of a download. The service accepts less, and a server may send without an end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +144,8 @@ def _downloaded(url: str) -> Iterator[Path]:
                 if response.status >= 400:  # noqa: PLR2004
                     raise Failure(f"the server answers {response.status}")
                 for chunk in response.stream(_CHUNK):
+                    if file.tell() > _LARGEST:
+                        raise Failure(f"the server sends more than {_LARGEST >> 30} GiB, which is no image")
                     file.write(chunk)
         except urllib3.exceptions.HTTPError as error:
             raise Failure(f"the server does not respond: {error}") from error

@@ -64,6 +64,7 @@ def test_a_killed_import_goes_on_stores_nothing_twice_and_takes_little_memory(tm
         lines = manifest(tmp_path / "imgsvc-import.jsonl")
         assert {line["source"] for line in lines} == {str(file) for file in files}
         assert len(lines) == NUMBER == len({line["image_id"] for line in lines})
+        assert f"0 imported, {NUMBER:,} already there, 0 failed" in shell.ok("import", "photos").err
         print(f"\n{NUMBER} images, resident bytes: {[f'{each / 1024**2:.0f} MiB' for each in most]}")
         assert max(most) < MOST_BYTES
     if LONG:

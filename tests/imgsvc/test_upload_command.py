@@ -1,12 +1,12 @@
 """`imgsvc upload`: each file once, whatever happens, and a bar that tells the truth."""
 
+import contextlib
 import http.server
 import itertools
 import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -171,6 +171,15 @@ def test_ctrl_c_ends_at_once_and_the_next_run_goes_on(tmp_path: Path, shell: Com
     assert len(set(done.out.splitlines())) == 30
 
 
+def test_runs_at_the_same_time_store_each_file_once(shell: CommandLine, tmp_path: Path) -> None:
+    numbered(tmp_path / "shared", 10)
+    with contextlib.ExitStack() as stack:
+        runs = [stack.enter_context(shell.started("upload", tmp_path / "shared")) for _ in range(3)]
+        results = [run.communicate() for run in runs]
+    assert [run.returncode for run in runs] == [0, 0, 0], results
+    assert len({url for out, _ in results for url in out.decode().split()}) == 10
+
+
 def test_other_labels_in_a_second_run_are_those_of_the_image(shell: CommandLine, tmp_path: Path) -> None:
     (file,) = numbered(tmp_path / "labelled", 1)
     shell.ok("upload", file)
@@ -200,7 +209,7 @@ def test_names_that_are_no_text_and_homes_that_are_read_only_are_no_obstacle(
     assert done.err.startswith("imgsvc: warning: cannot write /proc/nobody/.local/state/imgsvc/uploads-")
 
 
-@contextmanager
+@contextlib.contextmanager
 def proxy(url: str, passes: Callable[[int], bool]) -> Iterator[str]:
     """A proxy that asks for each upload, by number, if it may pass, and answers others with 429 as nginx does."""
     seen = itertools.count(1)
