@@ -83,6 +83,8 @@ def run() -> NoReturn:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit code."""
+    if "serve" not in (sys.argv[1:] if arguments is None else arguments):
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # a command in a container is none of its workers
     try:
         code = program.main(arguments, "imgsvc", standalone_mode=False, complete_var="_IMGSVC_COMPLETE")
         sys.stdout.flush()

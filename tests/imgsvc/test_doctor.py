@@ -121,6 +121,7 @@ def https(certificate: Path, key: Path) -> Iterator[str]:
 def test_from_inside_all_parts_are_reached(tmp_path: Path, redis_url: str) -> None:
     with servers.serve(tmp_path):
         settings = {"DATA_DIR": str(tmp_path / "data"), "RESULT_CACHE_URL": redis_url, "AUTH": "auto"}
+        settings["PROMETHEUS_MULTIPROC_DIR"] = str(tmp_path / "of-the-workers")
         findings = found(CommandLine(tmp_path), "--inside", **settings)
     assert {"settings", "database", "blobs", "redis", "disk", "sandbox", "libvips"} == findings.keys()
     assert findings["redis"][0][0] == findings["database"][0][0] == findings["blobs"][0][0] == "good"
