@@ -21,6 +21,7 @@ def test_the_wheel_is_complete_and_runs(tmp_path: Path) -> None:
         kinds = ("py", "sql", "html", "css", "js", "json", "svg")
         wanted = [file.relative_to(ROOT) for kind in kinds for file in (ROOT / package).rglob(f"*.{kind}")]
         assert {str(file) for file in wanted} <= packed
+    assert f"imgsvc-{__version__}.data/data/share/man/man1/imgsvc.1" in packed
     assert not any("Dockerfile" in name or name.startswith("tests") for name in packed)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "installed")}
     command = [sys.executable, "-m", "imgsvc", "--version"]
