@@ -1,5 +1,6 @@
 """Where images come from: files, folders, patterns, URLs and stdin."""
 
+import contextlib
 import glob
 import os
 import shutil
@@ -69,17 +70,13 @@ def of_file(
     about: Mapping[str, str] | None = None,
     labels: Mapping[str, Any] | None = None,
 ) -> Source:
-    """A file."""
-    status = path.stat()
-    return Source(
-        name or printable(str(path.absolute())),
-        printable(path.name),
-        lambda: nullcontext(path),
-        status.st_size,
-        status.st_mtime_ns,
-        about or {},
-        labels or {},
-    )
+    """A file. If it is gone since it was listed, only opening it fails."""
+    size = modified = None
+    with contextlib.suppress(OSError):
+        status = path.stat()
+        size, modified = status.st_size, status.st_mtime_ns
+    absolute = name or printable(str(path.absolute()))
+    return Source(absolute, printable(path.name), lambda: nullcontext(path), size, modified, about or {}, labels or {})
 
 
 def printable(name: str) -> str:
@@ -117,6 +114,7 @@ def _of_argument(argument: str, found: Found) -> Iterator[Source]:
             raise Failure(f"no file fits {argument}; write a pattern such as 'photos/**/*.jpg'", USAGE)
         yield from map(of_file, paths)
     else:
+        Path(argument).stat()  # what somebody has named should be there
         yield of_file(Path(argument))
 
 

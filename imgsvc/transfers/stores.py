@@ -48,6 +48,7 @@ def _export(where: str) -> Iterator[Source]:
                 said = json.loads(line)
                 file, labels = Path(where) / said["file"], {name: said[name] for name in _LABELS if said.get(name)}
                 about = {"exported_id": said["image_id"]}
+                file.resolve().relative_to(Path(where).resolve())  # a manifest from elsewhere may name any file
             except (ValueError, KeyError, TypeError):
                 raise Failure(f"{where}/{EXPORTED}, line {number} is not from `imgsvc export`", USAGE) from None
             labels["name"] = said.get("original_filename") or file.name

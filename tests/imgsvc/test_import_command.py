@@ -102,6 +102,20 @@ def test_an_export_is_imported_with_its_labels(shell: CommandLine, tmp_path: Pat
     assert shell.ok("import", "backup", "--json").lines[-1]["stored"] == 0
 
 
+def test_a_file_that_is_gone_does_not_stop_the_others(shell: CommandLine, tmp_path: Path) -> None:
+    numbered(tmp_path / "photos", 2)
+    shell.ok("import", "photos", "--tag", "gone")
+    shell.ok("export", "backup", "--tag", "gone")
+    lost = next((tmp_path / "backup").rglob("*.jpg"))
+    lost.unlink()
+    done = shell.run("import", "backup", "--manifest", "again.jsonl")
+    assert (done.code, "1 imported, 0 already there, 1 failed" in done.err) == (1, True)
+    assert f"backup/{lost.parent.name}/{lost.name}: No such file or directory" in done.err
+    (tmp_path / "backup/manifest.jsonl").write_text('{"file": "../photos/000/000000.jpg", "image_id": "1"}\n')
+    done = shell.run("import", "backup")
+    assert (done.code, done.err) == (2, "imgsvc: backup/manifest.jsonl, line 1 is not from `imgsvc export`\n")
+
+
 def test_verify_stores_what_was_deleted_since(shell: CommandLine, tmp_path: Path) -> None:
     numbered(tmp_path / "photos", 2)
     shell.ok("import", "photos")
