@@ -15,7 +15,6 @@ from transform_service.settings import TransformSettings
 
 @click.command(
     "explain",
-    help="Show how the service would run a chain on an image: steps, reading, memory, cost.",
     epilog="Example: imgsvc explain 'rotate=90&thumb=300' photo.jpg --format webp",
 )
 @click.argument("query")
@@ -23,7 +22,10 @@ from transform_service.settings import TransformSettings
 @click.option("--format", "fmt", metavar="EXT", help="The output format (default: the image's own).")
 @json_option
 def command(query: str, file: Path, fmt: str | None, *, in_json: bool) -> None:
-    """Print the plan. QUERY has the operations, as they appear behind the ? of a URL."""
+    """Show how the service would run a chain on an image: steps, reading, memory, cost.
+
+    QUERY has the operations, as they appear behind the ? of a URL.
+    """
     try:
         (settings,) = read_settings(TransformSettings)
         lines = explain(query.lstrip("?"), file, fmt, settings)

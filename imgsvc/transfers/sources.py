@@ -1,6 +1,7 @@
 """Where images come from: files, folders, patterns, URLs and stdin."""
 
 import contextlib
+import functools
 import glob
 import os
 import shutil
@@ -103,7 +104,7 @@ def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
 
 def _of_argument(argument: str, found: Found) -> Iterator[Source]:
     if argument == "-":
-        yield Source("-", "image", _stdin)
+        yield Source("-", "image", lambda: nullcontext(Path(_stdin().name)))
     elif argument.startswith(("http://", "https://")):
         yield of_url(argument)
     elif Path(argument).is_dir():
@@ -126,12 +127,13 @@ def _of_folder(folder: Path, found: Found) -> Iterator[Source]:
             found.others += 1
 
 
-@contextmanager
-def _stdin() -> Iterator[Path]:
-    with temporary() as (path, file):
-        shutil.copyfileobj(sys.stdin.buffer, file, _CHUNK)
-        file.flush()
-        yield path
+@functools.cache
+def _stdin() -> IO[bytes]:
+    """A file with all of stdin, which can be read once only, for as long as the program runs."""
+    file = tempfile.NamedTemporaryFile(prefix="imgsvc-")  # noqa: SIM115
+    shutil.copyfileobj(sys.stdin.buffer, file, _CHUNK)
+    file.flush()
+    return file
 
 
 @contextmanager

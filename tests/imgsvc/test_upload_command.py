@@ -254,7 +254,9 @@ def proxy(url: str, passes: Callable[[int], bool]) -> Iterator[str]:
 def test_a_service_that_is_busy_for_longer_is_waited_for(shell: CommandLine, tmp_path: Path) -> None:
     files = numbered(tmp_path / "photos", 15)
     with proxy(shell.url, lambda number: number % 7 == 0) as url:
-        done = CommandLine(tmp_path / "home", url).ok("upload", tmp_path / "photos", "--json")
+        busy = CommandLine(tmp_path / "home", url)
+        done = busy.ok("upload", tmp_path / "photos", "--json")
+        assert busy.ok("upload", "-", stdin=pictures.jpeg(25, 24)).out.startswith(url)
     assert sorted(str(line["source"]) for line in done.lines) == sorted(map(str, files))
     assert "15 stored, 0 already there, 0 failed" in done.err
 
