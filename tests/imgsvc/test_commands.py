@@ -290,6 +290,15 @@ def test_local_files_are_transformed_as_the_service_would(shell: CommandLine, im
     assert [line.split(":")[1] for line in done.err.splitlines()] == [" bad.jpg", " missing.jpg"]
 
 
+def test_explain_and_sign_print_json_too(tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes(pictures.jpeg(90, 60))
+    (plan,) = CommandLine(tmp_path).ok("explain", "thumb=30", tmp_path / "photo.jpg", "--json").lines
+    assert (plan["as_written"], plan["output"]) == ("thumb=30", "JPEG, 30 x 20, quality 80")
+    secret = {"SIGNING_SECRET": f"sk_0123456789ab_{'x' * 43}"}
+    (signed,) = CommandLine(tmp_path).ok("sign", f"/v1/images/{'a' * 32}.webp", "--json", **secret).lines
+    assert str(signed["url"]).startswith(f"/v1/images/{'a' * 32}.webp?key=0123456789ab&signature=")
+
+
 def test_every_operation_and_format_works_locally(tmp_path: Path) -> None:
     shell = CommandLine(tmp_path / "home", folder=tmp_path)
     (tmp_path / "photo.jpg").write_bytes(pictures.jpeg(300, 300))
