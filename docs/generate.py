@@ -2,13 +2,15 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
 from docs.chain_schema import chain_schema
+from docs.error_list import error_list
+from docs.http_api import http_api
 from docs.javascript_client import javascript_operations, javascript_types
 from docs.man_page import man_page
 from docs.openapi import document
@@ -121,9 +123,15 @@ def chains() -> str:
     return json.dumps(chain_schema(), indent=1) + "\n"
 
 
+def _with_notice(page: Callable[[], str]) -> Callable[[], str]:
+    return lambda: f"{_NOTICE}\n\n{page()}"
+
+
 DOCUMENTS = {
     "docs/operations.md": operations,
     "docs/configuration.md": configuration,
+    "docs/http-api.md": _with_notice(http_api),
+    "docs/errors.md": _with_notice(error_list),
     "docs/signed-urls.md": signed_urls,
     "docs/recipes/vectors.json": vectors,
     "docs/imgsvc.1": man_page,

@@ -34,6 +34,7 @@ _PATH_PARAMETERS = {
         {"type": "string", "enum": [*EXTENSIONS, AUTO]},
     ),
     "key_id": ("The ID of a key, as in the list of keys.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "deletion_id": ("The ID of a deletion.", {"type": "string", "pattern": "^[0-9a-f]{16}$"}),
     "name": (
         "A name, with slashes between its parts, such as `shop/hero.jpg`.",
         {"type": "string", "pattern": "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,60}$"},
@@ -43,6 +44,7 @@ _PATH_PARAMETERS = {
 _TAGS = {
     "images": "Images",
     "names": "Names",
+    "deletions": "Deletions",
     "transform": "Transforming",
     "uploads": "Uploads from browsers",
     "sign": "Signed URLs",

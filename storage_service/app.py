@@ -27,6 +27,7 @@ from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.changes import Changes
+from storage_service.deletions import Deletions
 from storage_service.derived import Derived
 from storage_service.expiring import Expiry
 from storage_service.first_key import FirstKey
@@ -43,6 +44,7 @@ from storage_service.http import (
     tokens,
     usage,
 )
+from storage_service.http import deletions as http_deletions
 from storage_service.http import looks as http_looks
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
@@ -97,6 +99,7 @@ def public_routes() -> list[web.RouteDef]:
     return [
         *handlers.routes(),
         *http_looks.routes(),
+        *http_deletions.routes(),
         *names.routes(),
         *keys.routes(),
         *tokens.routes(),
@@ -169,7 +172,9 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         )  # fmt: skip
         stack.push_async_callback(precomputing.close)
         expiry = Expiry(metadata, library)
-        for work in (levels.run(), variants.run(), precomputing.run(), expiry.run()):
+        deletions = app[http_deletions.DELETIONS] = Deletions(metadata, library)
+        stack.push_async_callback(deletions.close)
+        for work in (deletions.run(), levels.run(), variants.run(), precomputing.run(), expiry.run()):
             stack.callback(asyncio.create_task(work).cancel)
         yield
 

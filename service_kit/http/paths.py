@@ -16,6 +16,8 @@ SPACES = "/{spaces:(?:v1/)?spaces}"
 SPACE = SPACES + "/{space:[^/.]+}"
 AUDIT = "/{audit:(?:v1/)?audit}"
 USAGE = "/{usage:(?:v1/)?usage}"
+DELETIONS = "/{deletions:(?:v1/)?deletions}"
+DELETION = DELETIONS + "/{deletion_id:[^/.]+}"
 NAMES = "/{names:(?:v1/)?names}"
 NAME = NAMES + "/{name:.+(?<!/versions)}"
 VERSIONS = NAMES + "/{name:.+}/versions"
@@ -50,7 +52,7 @@ MAX_URL = 8192
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "names"):
+    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "names", "deletions"):
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
 
