@@ -7,6 +7,7 @@ from pathlib import Path
 from imgsvc.cli import COMMANDS
 from imgsvc.terminal.failures import EXIT_CODES
 from tests import pictures, servers
+from tests.docs.pages import blocks
 from tests.imgsvc.command_line import CommandLine, numbered
 
 PAGE = (servers.ROOT / "docs/cli.md").read_text()
@@ -28,7 +29,9 @@ def test_the_examples_run(tmp_path: Path) -> None:
         file.rename(tmp_path / "photos" / file.name)
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin/imgsvc").symlink_to(servers.ROOT / "scripts/imgsvc")
-    script = "\n".join(re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL))
+    found = [block for block in blocks(servers.ROOT / "docs/cli.md") if block.tested_by]
+    assert len(found) == 2
+    script = "\n".join(block.text for block in found)
     with servers.serve(tmp_path / "served") as served:
         shell = CommandLine(tmp_path, served.url).environment
         done = subprocess.run(
