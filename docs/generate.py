@@ -12,6 +12,7 @@ from docs.chain_schema import chain_schema
 from docs.error_list import error_list
 from docs.http_api import http_api
 from docs.javascript_client import javascript_operations, javascript_types
+from docs.man_page import man_page
 from docs.openapi import document
 from docs.python_client import python_client, python_operations
 from docs.vectors import vectors
@@ -133,6 +134,7 @@ DOCUMENTS = {
     "docs/errors.md": _with_notice(error_list),
     "docs/signed-urls.md": signed_urls,
     "docs/recipes/vectors.json": vectors,
+    "docs/imgsvc.1": man_page,
     "clients/python/imgsvc_client/_operations.py": python_operations,
     "clients/python/imgsvc_client/sync_client.py": python_client,
     "clients/javascript/src/operations.js": javascript_operations,

@@ -21,7 +21,8 @@ from transform_service.planning.plan import OutputLimits, Plan, Planned
 from transform_service.planning.planner import losing_gain_map, of_page, page_to_read, plan
 from transform_service.settings import TransformSettings
 
-_LABEL = 12
+LABEL = 12
+"""The width of the first column."""
 
 
 def explain(query: str, path: Path, extension: str | None, settings: TransformSettings) -> str:
@@ -34,7 +35,7 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
     output = requested if isinstance(requested, Format) else default
     limits = OutputLimits(settings.max_pixels, settings.max_output_side)
     planned = plan(chain.operations, output, header, "", limits)
-    return "\n".join(f"{label:{_LABEL}}{text}" for label, text in _lines(path, header, chain, planned))
+    return "\n".join(f"{label:{LABEL}}{text}" for label, text in _lines(path, header, chain, planned))
 
 
 async def _read_header(path: Path, operations: Steps, settings: TransformSettings) -> Header:
