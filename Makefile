@@ -36,8 +36,10 @@ format: $(VENV)/.development  ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 
 .PHONY: docs
-docs: $(VENV)/.development  ## regenerate docs/operations.md and docs/configuration.md, the recipes in docs/signed-urls.md, and openapi.json
+docs: $(VENV)/.development  ## regenerate what is made from the code, and build the site of the documents in docs/_build
 	$(BIN)/python -m docs.generate
+	@$(BIN)/python -m sphinx -q -E -W --keep-going -c docs/site -d docs/_build/.doctrees . docs/_build
+	@echo docs/_build/index.html
 
 .PHONY: hostile
 hostile: $(VENV)/.development  ## send hostile requests and show what others notice: status, wait, memory (ONLY=TEXT, URL=)
@@ -96,7 +98,7 @@ audit: $(VENV)/supply-chain/.done  ## look for known vulnerabilities in all pinn
 
 .PHONY: clean
 clean:  ## remove everything installed and built here, but not the images in var/
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos loadtests/.photos
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache benchmarks/.peers benchmarks/.photos loadtests/.photos docs/_build
 
 .PHONY: packages
 packages:  # install the Debian packages that the tests need

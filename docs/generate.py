@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +10,10 @@ from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
 from docs.chain_schema import chain_schema
+from docs.error_list import error_list
+from docs.http_api import http_api
 from docs.javascript_client import javascript_operations, javascript_types
+from docs.man_page import man_page
 from docs.openapi import document
 from docs.python_client import python_client, python_operations
 from docs.vectors import vectors
@@ -128,11 +131,19 @@ def _client_file(name: str) -> str:
 _CONSOLE_LOADS = ("chains.js", "client.js", "errors.js", "index.js", "operations.js", "signing.js")
 """Of the JavaScript client. Copied, so that the console is in the wheel and in the containers as it is."""
 
+
+def _with_notice(page: Callable[[], str]) -> Callable[[], str]:
+    return lambda: f"{_NOTICE}\n\n{page()}"
+
+
 DOCUMENTS = {
     "docs/operations.md": operations,
     "docs/configuration.md": configuration,
+    "docs/http-api.md": _with_notice(http_api),
+    "docs/errors.md": _with_notice(error_list),
     "docs/signed-urls.md": signed_urls,
     "docs/recipes/vectors.json": vectors,
+    "docs/imgsvc.1": man_page,
     "clients/python/imgsvc_client/_operations.py": python_operations,
     "clients/python/imgsvc_client/sync_client.py": python_client,
     "clients/javascript/src/operations.js": javascript_operations,

@@ -34,6 +34,9 @@ _PATH_PARAMETERS = {
         {"type": "string", "enum": [*EXTENSIONS, AUTO]},
     ),
     "key_id": ("The ID of a key, as in the list of keys.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "webhook_id": ("The ID of a webhook, as in the list.", {"type": "string", "pattern": "^[0-9a-f]{12}$"}),
+    "event_id": ("The ID of an event that has failed.", {"type": "string", "pattern": "^evt_[0-9a-f]{24}$"}),
+    "deletion_id": ("The ID of a deletion.", {"type": "string", "pattern": "^[0-9a-f]{16}$"}),
     "name": (
         "A name, with slashes between its parts, such as `shop/hero.jpg`.",
         {"type": "string", "pattern": "^[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,60}$"},
@@ -43,6 +46,7 @@ _PATH_PARAMETERS = {
 _TAGS = {
     "images": "Images",
     "names": "Names",
+    "deletions": "Deletions",
     "transform": "Transforming",
     "uploads": "Uploads from browsers",
     "sign": "Signed URLs",
@@ -51,6 +55,7 @@ _TAGS = {
     "audit": "Audit trail",
     "usage": "Usage",
     "me": "Who asks",
+    "webhooks": "Webhooks",
 }
 
 
@@ -99,7 +104,7 @@ configured otherwise.
 
 `HEAD` works wherever `GET` does. Paths work without `/v1`, too. Errors are `{PROBLEM}` (RFC 9457); their `detail` says
 what is wrong, and what to do instead. Where only this machine reaches the service, nobody needs a key, except for keys,
-spaces, the audit trail and usage.
+spaces, the audit trail, usage and webhooks.
 """
 
 

@@ -36,6 +36,8 @@ class Scope(StrEnum):
     DELETE = "delete"
     SIGN = "sign"
     """Signed URLs: the key gets a signing secret."""
+    MODERATE = "moderate"
+    """Releasing pending images."""
     ADMIN = "admin"
     """Everything, and managing keys."""
 
@@ -47,6 +49,8 @@ class Visibility(StrEnum):
     """Everybody who knows its ID."""
     PRIVATE = "private"
     """Who has a key with the scope `read`, or a signed URL."""
+    PENDING = "pending"
+    """Who has a key with the scope `read`, until somebody with the scope `moderate` releases it."""
 
 
 TOKEN_PREFIX = "ut_"  # noqa: S105
@@ -119,12 +123,25 @@ class Guard:
 
     space: str | None
     """The space of the private images that it shows; None: any right to see pictures is enough."""
+    pending: bool = False
+    """Whether it shows an image that is not released, so that no cache may keep it."""
+
+
+def guard_of(visibility: str, space: str) -> Guard | None:
+    """Who may get a picture of an image; None: everybody."""
+    return None if visibility == Visibility.PUBLIC else Guard(space, pending=visibility == Visibility.PENDING)
 
 
 def check_view(identity: Identity, image_id: str, visibility: str, space: str) -> None:
     """Raise the error for an image that this identity may not see: Unauthorized, NotFound or Forbidden."""
     if visibility == Visibility.PUBLIC:
         return
+    if visibility == Visibility.PENDING and (identity is ANYBODY or identity.signed):
+        refusal = Forbidden if identity.signed else Unauthorized
+        raise refusal(
+            f"the image {image_id} is pending; send a key with the scope `{Scope.READ}` as `Authorization: Bearer KEY`,"
+            " or wait until it is released"
+        )
     if identity is ANYBODY:
         raise Unauthorized(
             f"the image {image_id} is private; use a signed URL, or send a key with the scope `{Scope.READ}` as"

@@ -25,6 +25,9 @@ class Office:
     metadata: MetadataStore
     audit: AuditTrail
     keyring: Keyring
+    settings: StorageSettings
+    master: bytes
+    """The secret in ACCESS_SECRET_FILE."""
 
 
 Act = Callable[[Office, argparse.Namespace], Awaitable[None]]
@@ -56,7 +59,8 @@ async def _run(settings: StorageSettings, options: argparse.Namespace) -> int:
     audit = AuditTrail(metadata, settings.audit_entries)
     act: Act = options.act
     try:
-        await act(Office(metadata, audit, Keyring(metadata, audit, access_secret(settings))), options)
+        master = access_secret(settings)
+        await act(Office(metadata, audit, Keyring(metadata, audit, master), settings, master), options)
         await audit.trim()
     finally:
         await metadata.close()

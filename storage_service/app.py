@@ -27,7 +27,11 @@ from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
 from storage_service.changes import Changes
+from storage_service.deletions import Deletions
+from storage_service.deliveries import Deliveries
+from storage_service.delivering import Delivering
 from storage_service.derived import Derived
+from storage_service.events import Describe, Events
 from storage_service.expiring import Expiry
 from storage_service.first_key import FirstKey
 from storage_service.http import (
@@ -43,20 +47,25 @@ from storage_service.http import (
     spaces,
     tokens,
     usage,
+    webhooks,
 )
+from storage_service.http import deletions as http_deletions
 from storage_service.http import looks as http_looks
+from storage_service.http.images import Image
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
 from storage_service.levels import Levels
 from storage_service.library import Library
 from storage_service.looks import Looks
-from storage_service.metadata.base import DatabaseConfig, create_store
+from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
 from storage_service.names import Names
 from storage_service.precomputed import Precomputed
 from storage_service.precomputing import Precomputing
 from storage_service.purge_hook import PurgeHook
 from storage_service.purging import Purger
+from storage_service.receivers import Receivers
 from storage_service.settings import StorageSettings
+from storage_service.subscriptions import Subscriptions
 from storage_service.sweeping import Sweeper
 from storage_service.tokens import UploadTokens
 from storage_service.usage import Usage
@@ -65,6 +74,7 @@ from storage_service.variants import Variants
 
 _SHORTEST_SECRET = 32
 PURGER = web.AppKey("PURGER", Purger)
+DELIVERIES = web.AppKey("DELIVERIES", Deliveries)
 DISKS = web.AppKey("DISKS", Disks)
 FIRST_KEY = web.AppKey("FIRST_KEY", FirstKey)
 """The first key of all, if it was made at this start."""
@@ -98,6 +108,7 @@ def public_routes() -> list[web.RouteDef]:
     return [
         *handlers.routes(),
         *http_looks.routes(),
+        *http_deletions.routes(),
         *names.routes(),
         *keys.routes(),
         *me.routes(),
@@ -106,6 +117,7 @@ def public_routes() -> list[web.RouteDef]:
         *spaces.routes(),
         *audits.routes(),
         *usage.routes(),
+        *webhooks.routes(),
     ]
 
 
@@ -142,9 +154,9 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         stack.push_async_callback(purger.close)
         audit = app[audits.AUDIT] = AuditTrail(metadata, settings.audit_entries)
         stack.push_async_callback(audit.close)
-        keyring = app[keys.KEYRING] = app[access.AUTHORITY] = Keyring(
-            metadata, audit, access_secret(settings, keys_required=app[access.MODE] is Mode.KEYS)
-        )
+        master = access_secret(settings, keys_required=app[access.MODE] is Mode.KEYS)
+        keyring = app[keys.KEYRING] = app[access.AUTHORITY] = Keyring(metadata, audit, master)
+        events = await _events(app, stack, metadata, audit, master)
         app[receiving.TOKENS] = UploadTokens(metadata, keyring, audit)
         app[spaces.METADATA] = metadata
         if app[access.MODE] is Mode.KEYS and (new := await app[keys.KEYRING].create_first()):
@@ -153,14 +165,14 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         levels = Levels(metadata, blobs, settings.level_bytes)
         variants = Variants(metadata, blobs, settings.variant_bytes)
         precomputed = app[usage.PRECOMPUTED] = Precomputed(metadata)
-        queue = app[jobs.JOBS] = Jobs(metadata)
+        queue = app[jobs.JOBS] = Jobs(metadata, events)
         counts = app[usage.USAGE] = Usage(metadata)
         looks = app[http_looks.LOOKS] = Looks(metadata)
         derived = Derived(levels, variants, precomputed, queue, looks)
-        library = Library(metadata, blobs, validator, purger, audit, derived=derived, usage=counts)
+        library = Library(metadata, blobs, validator, purger, audit, derived=derived, usage=counts, events=events)
         app[receiving.SPOOL], app[receiving.LIBRARY] = spool, library
-        app[names.NAMES] = Names(metadata, caches, audit)
-        app[handlers.CHANGES] = Changes(metadata, library, purger, audit)
+        app[names.NAMES] = Names(metadata, caches, audit, events)
+        app[handlers.CHANGES] = Changes(metadata, library, purger, audit, events)
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
         stack.callback(asyncio.create_task(sweeper.run()).cancel)
         purging = asyncio.create_task(purger.run())
@@ -171,9 +183,27 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         )  # fmt: skip
         stack.push_async_callback(precomputing.close)
         expiry = Expiry(metadata, library)
-        for work in (levels.run(), variants.run(), precomputing.run(), expiry.run()):
-            stack.callback(asyncio.create_task(work).cancel)
+        deletions = app[http_deletions.DELETIONS] = Deletions(metadata, library)
+        stack.push_async_callback(deletions.close)
+        work = (deletions, levels, variants, precomputing, expiry)
+        for each in work:
+            stack.callback(asyncio.create_task(each.run()).cancel)
         yield
+
+
+async def _events(
+    app: web.Application, stack: contextlib.AsyncExitStack, metadata: MetadataStore, audit: AuditTrail, master: bytes
+) -> Events:
+    """What adds events. They are sent until the end of `stack`."""
+    settings = app[receiving.SETTINGS]
+    events, deliveries = Events(metadata, describing(settings)), Deliveries(metadata)
+    receivers = await stack.enter_async_context(Receivers(master, settings.webhook_allowed_networks))
+    app[DELIVERIES] = deliveries
+    app[webhooks.SUBSCRIPTIONS] = Subscriptions(metadata, audit, events, deliveries, receivers)
+    delivering = Delivering(events, deliveries, receivers)
+    stack.push_async_callback(delivering.close)
+    stack.callback(asyncio.create_task(delivering.run()).cancel)
+    return events
 
 
 async def _observe(app: web.Application) -> None:
@@ -182,6 +212,12 @@ async def _observe(app: web.Application) -> None:
     await app[PURGER].observe()
     with contextlib.suppress(ServiceError):  # the gauges keep their values
         await app[jobs.JOBS].observe()
+        await app[DELIVERIES].observe()
+
+
+def describing(settings: StorageSettings) -> Describe:
+    """What events say about images: what an upload answers."""
+    return lambda record: Image.of(record, settings.link_base).model_dump(mode="json")
 
 
 def access_secret(settings: StorageSettings, *, keys_required: bool = True) -> bytes:

@@ -32,6 +32,11 @@ class Action(StrEnum):
     KEY_REVOKE = "key-revoke"
     KEY_ROTATE = "key-rotate"
     SPACE = "space"
+    WEBHOOK_CREATE = "webhook-create"
+    WEBHOOK_CHANGE = "webhook-change"
+    WEBHOOK_ROTATE = "webhook-rotate"
+    WEBHOOK_DELETE = "webhook-delete"
+    WEBHOOK_RETRY = "webhook-retry"
     NAME = "name"
 
 

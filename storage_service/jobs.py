@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from service_kit.errors import InsufficientStorage
 from service_kit.jobs import DERIVE, Job, Outcome, Settlement
-from storage_service.metadata.base import MetadataStore
+from storage_service.events import Events, EventType
+from storage_service.metadata.base import MetadataStore, Statement
 from storage_service.metrics import JOBS, JOBS_FAILED, JOBS_OLDEST, JOBS_WAITING
 from storage_service.precomputed import Precomputed
 
@@ -17,6 +18,8 @@ _FIRST_PAUSE_MS, _LONGEST_PAUSE_MS = 5000, 3_600_000
 _MOST_ATTEMPTS = 8
 """The last one is two hours after the first."""
 _LONGEST_REASON = 500
+_TOLD = 100
+"""Images with the same content, about each of which there is an event."""
 _TRIED_AT_ONCE = 8
 """Several dispatchers may want the same job. Those that come too late try the next one."""
 _ADD = """
@@ -56,8 +59,9 @@ def job_for_upload(sha256: str) -> tuple[object, ...]:
 class Jobs:
     """The queue. Any number of processes may use it at once."""
 
-    def __init__(self, metadata: MetadataStore) -> None:
+    def __init__(self, metadata: MetadataStore, events: Events | None = None) -> None:
         self._metadata = metadata
+        self._events = events
         self._precomputed = Precomputed(metadata)
 
     async def claim(self) -> Job | None:
@@ -85,13 +89,30 @@ class Jobs:
         JOBS.labels(settlement.outcome).inc()
         match settlement.outcome:
             case Outcome.DONE:
-                await self._metadata.change(_FINISH, *this)
+                await self._metadata.change_together((_FINISH, *this), *await self._events_about(job))
+                if self._events:
+                    self._events.added()
             case Outcome.LATER:
                 await self._metadata.change(_LATER, *this, _now() + _LATER_MS)
             case Outcome.RETRY:
                 await self._retry(job, reason)
             case Outcome.FAILED:
                 await self._fail(job, reason)
+
+    async def _events_about(self, job: Job) -> list[Statement]:
+        """For each image that has the content: all of them are shown faster now."""
+        if not self._events or not await self._events.are_wanted():
+            return []
+        found = [
+            await self._metadata.find(image_id) for image_id in await self._metadata.images_with(job.sha256, _TOLD)
+        ]
+        chains = [*job.chains]
+        return [
+            statement
+            for record in found
+            if record
+            for statement in await self._events.about(EventType.PRECOMPUTED, record, chains=chains)
+        ]
 
     async def _retry(self, job: Job, reason: str) -> None:
         query = f"SELECT attempts FROM jobs WHERE {_THIS}"  # noqa: S608

@@ -30,6 +30,7 @@ from storage_service import repeats
 from storage_service.audit import Action, AuditTrail
 from storage_service.blobs import BlobMissing, Blobs
 from storage_service.derived import Derived
+from storage_service.events import Events, EventType
 from storage_service.metadata.base import ImageRecord, Labels, MetadataStore, PendingPurge, Position
 from storage_service.purging import Purger, first_round
 from storage_service.search import Filters, Page, search
@@ -72,8 +73,10 @@ class Library:
         *,
         derived: Derived,
         usage: Usage,
+        events: Events,
     ) -> None:
         self._metadata = metadata
+        self._events = events
         self._blobs = blobs
         self._derived = derived
         self._usage = usage
@@ -133,6 +136,7 @@ class Library:
         also = [*added_terms(record), self._derived.job_for(record)]
         if owner.repeat:
             also += self._repeats.added(owner.repeat, record.image_id)
+        also += await self._events.about(EventType.CREATED, record)
         with spans.during("record"):
             async with self._metadata.lock_content(upload.sha256) as content:
                 spans.lap("record")
@@ -149,6 +153,7 @@ class Library:
                     if not damaged and not known:
                         await self._blobs.delete(upload.sha256)  # it would fill the disk further
                     raise
+        self._events.added()
         return record
 
     async def _repeated(self, owner: Owner, upload: Spooled) -> ImageRecord | None:
@@ -278,12 +283,14 @@ class Library:
         """Delete an image, also from caches. Removes its blob too, unless another image has the same bytes."""
         record, now = await self._find(image_id, by.space), datetime.now(UTC)
         entry = self._audit.entry(by.key_id, Action.DELETE, image_id, record.space)
+        events = await self._events.about(EventType.DELETED, record)
         try:
-            if not await self._metadata.mark_deleted(image_id, now, first_round(now), entry):
+            if not await self._metadata.mark_deleted(image_id, now, first_round(now), entry, events):
                 raise Gone(f"the image {image_id} was deleted")
         except asyncio.CancelledError:  # the client hung up, but the deletion may have been committed
             self._purger.look_soon()
             raise
+        self._events.added()
         await self._purger.announce(PendingPurge(image_id, record.sha256, now))
         try:
             await self._sweep(record.sha256)

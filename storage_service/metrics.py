@@ -46,6 +46,18 @@ JOBS = Counter(
     " good (failed).",
     ["outcome"],
 )
+WEBHOOK_DELIVERIES = Counter(
+    "imgsvc_webhook_deliveries",
+    "Attempts to send an event: confirmed (delivered), to be repeated (retry), or given up (failed).",
+    ["outcome"],
+)
+WEBHOOK_OLDEST = Gauge(
+    "imgsvc_webhook_oldest_seconds",
+    "Age of the oldest event that waits for a receiver; 0 without one.",
+    multiprocess_mode="mostrecent",
+)
+WEBHOOK_FAILED = Gauge("imgsvc_webhook_failed", "Events that have failed and are kept.", multiprocess_mode="mostrecent")
+WEBHOOKS_DISABLED = Gauge("imgsvc_webhooks_disabled", "Webhooks that are disabled.", multiprocess_mode="mostrecent")
 PURGE_HOOKS = Counter("imgsvc_purge_hooks", "Requests to PURGE_HOOK_URL, confirmed or failed.", ["outcome"])
 DATABASE_WAIT = Histogram(
     "imgsvc_database_wait_seconds",
@@ -54,6 +66,8 @@ DATABASE_WAIT = Histogram(
 )
 for _outcome in ("confirmed", "failed"):
     PURGE_HOOKS.labels(_outcome)  # from the start, so that the first failure counts as an increase
+for _outcome in ("delivered", "retry", "failed"):
+    WEBHOOK_DELIVERIES.labels(_outcome)
 for _outcome in ("done", "later", "retry", "failed"):
     JOBS.labels(_outcome)
 DATABASE_ERRORS = Counter("imgsvc_database_errors", "Queries that failed because the database did not respond.")

@@ -13,6 +13,7 @@ from service_kit.access import Identity
 from service_kit.errors import BadRequest, Forbidden, NotFound, Unavailable
 from storage_service.audit import Action, AuditTrail
 from storage_service.caches import Caches, PurgeOrder
+from storage_service.events import Events, EventType
 from storage_service.metadata.base import AuditEntry, ImageRecord, MetadataStore
 
 MOST_VERSIONS = 100
@@ -103,10 +104,11 @@ def checked_name(text: str) -> str:
 class Names:
     """All names. A change takes 0.3 s if there are caches: first none may keep the old answer, then it changes."""
 
-    def __init__(self, metadata: MetadataStore, caches: Caches, audit: AuditTrail) -> None:
+    def __init__(self, metadata: MetadataStore, caches: Caches, audit: AuditTrail, events: Events) -> None:
         self._metadata = metadata
         self._caches = caches
         self._audit = audit
+        self._events = events
 
     async def find(self, name: str, space: str | None = None) -> Name:
         """What a name shows. Unless `space` is None, names of other spaces do not exist. Raises NotFound."""
@@ -172,11 +174,17 @@ class Names:
         change = await self._prepare(before.name)
         if change is None:
             return False
+        events = await self._events.about(
+            EventType.REPLACED, image, name=before.name, previous_image_id=before.image_id
+        )
         change.check_time()
         values = (image.image_id, datetime.now(UTC), change.mark, change.earlier, before.space)
-        others = ((_REMEMBER, before.name), (_FORGET_OLD, before.name, MOST_VERSIONS))
+        others = ((_REMEMBER, before.name), (_FORGET_OLD, before.name, MOST_VERSIONS), *events)
         entry = self._entry(before.name, before.space, by)
-        return await self._metadata.change_together((_REPLACE, before.name, *values), *others, entry=entry)
+        if not await self._metadata.change_together((_REPLACE, before.name, *values), *others, entry=entry):
+            return False
+        self._events.added()
+        return True
 
     async def remove(self, name: str, by: Identity) -> None:
         """Remove a name. The images that it has shown stay. Raises NotFound."""

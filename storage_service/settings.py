@@ -3,6 +3,7 @@
 import json
 import re
 from functools import cached_property
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import quote, urlsplit
@@ -71,9 +72,14 @@ class StorageSettings(CommonSettings):
         description="File with a secret of at least 32 characters, from which signing secrets are derived. Required"
         " with PostgreSQL where keys are required; otherwise it is created in DATA_DIR.",
     )
-    default_visibility: Literal["public", "private"] = Field(
-        "public", description="Visibility of uploads that do not say it: `public` or `private`."
+    default_visibility: Literal["public", "private", "pending"] = Field(
+        "public",
+        description="Visibility of uploads that do not say it: `public`, `private` or `pending`. With `pending`, only"
+        " keys with the scope `moderate` may say anything else.",
     )
+    webhook_allowed_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...], NoDecode, from_json('["10.1.0.0/16"]')
+    ] = Field((), description="Private networks that receivers of webhooks may be in, as a JSON list.")
     audit_entries: int = Field(100_000, gt=0, description="Entries that the audit trail keeps; older ones are removed.")
     level_bytes: Bytes = Field(
         ByteSize(10 * 1024 * MEBIBYTE),

@@ -1,6 +1,7 @@
 """The command `imgsvc sign`, which needs no server: it signs with the signing secret of a key."""
 
 import argparse
+import json
 import os
 import re
 import sys
@@ -43,6 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--widths", type=_widths, default=(), metavar="LIST", help="such as 320,640,1280")
     parser.add_argument("--presets", type=_names, default=(), metavar="LIST", help="such as small,large")
     parser.add_argument("--srcset", action="store_true", help="print the value of a srcset, with each of the widths")
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def _widths(text: str) -> tuple[int, ...]:
@@ -60,10 +62,11 @@ def _names(text: str) -> tuple[str, ...]:
 def run(options: argparse.Namespace) -> int:
     """Run the command and return its exit code."""
     try:
-        print(_output(options))
+        signed = _output(options)
     except ValueError as error:
         print(f"imgsvc: {error}", file=sys.stderr)
         return _USAGE
+    print(json.dumps({"srcset" if options.srcset else "url": signed}) if options.json else signed)
     return 0
 
 

@@ -16,7 +16,8 @@ from transform_service.planning.plan import OutputLimits
 from transform_service.planning.planner import of_page, page_to_read, plan
 from transform_service.settings import TransformSettings
 
-_LABEL = 12
+LABEL = 12
+"""The width of the first column."""
 _OVERLAYS = ", whose decoding is not in the cost: this command has no storage service"
 
 
@@ -32,7 +33,7 @@ def explain(query: str, path: Path, extension: str | None, settings: TransformSe
     planned = plan(chain.operations, output, header, "", limits)
     share = share_read(planned.plan, path) if planned.plan else 1.0
     lines = [("image", f"{path.name}: {facts(header)}"), *described(chain.operations, planned, share, _OVERLAYS)]
-    return "\n".join(f"{label:{_LABEL}}{text}" for label, text in lines)
+    return "\n".join(f"{label:{LABEL}}{text}" for label, text in lines)
 
 
 async def _read_header(path: Path, operations: Steps, settings: TransformSettings) -> Header:

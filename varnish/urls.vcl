@@ -6,7 +6,7 @@ sub urls_recv {
     if (req.url !~ "^/v1/(?:images|transform|names)[/?]") {
         if (req.url ~ "^/(?:v1/)?images?(?:[/?]|$)") {
             set req.url = regsub(req.url, "^/(?:v1/)?images?", "/v1/images");
-        } else if (req.url ~ "^/(?:v1/)?(?:transform|names|keys|uploads|sign|spaces|audit|usage|me)(?:[/?]|$)") {
+        } else if (req.url ~ "^/(?:v1/)?(?:transform|names|keys|uploads|sign|spaces|audit|usage|me|deletions|webhooks)(?:[/?]|$)") {
             set req.url = regsub(req.url, "^/(?:v1/)?", "/v1/");
         }
     }

@@ -47,6 +47,10 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/images/{image_id}.{extension}"): None,
     ("GET", "/v1/transform"): None,
     ("GET", "/v1/me"): None,
+    ("GET", "/v1/deletions"): Scope.DELETE,
+    ("POST", "/v1/deletions"): Scope.DELETE,
+    ("GET", "/v1/deletions/{deletion_id}"): Scope.DELETE,
+    ("POST", "/v1/deletions/{deletion_id}/stop"): Scope.DELETE,
     ("GET", "/v1/names"): Scope.LIST,
     ("GET", "/v1/names/{name}"): None,
     ("PUT", "/v1/names/{name}"): Scope.UPLOAD,
@@ -60,8 +64,18 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("PUT", "/v1/spaces/{space}"): Scope.ADMIN,
     ("GET", "/v1/audit"): Scope.ADMIN,
     ("GET", "/v1/usage"): Scope.ADMIN,
+    ("GET", "/v1/webhooks"): Scope.ADMIN,
+    ("POST", "/v1/webhooks"): Scope.ADMIN,
+    ("PATCH", "/v1/webhooks/{webhook_id}"): Scope.ADMIN,
+    ("DELETE", "/v1/webhooks/{webhook_id}"): Scope.ADMIN,
+    ("POST", "/v1/webhooks/{webhook_id}/test"): Scope.ADMIN,
+    ("POST", "/v1/webhooks/{webhook_id}/rotate"): Scope.ADMIN,
+    ("GET", "/v1/webhooks/{webhook_id}/failures"): Scope.ADMIN,
+    ("POST", "/v1/webhooks/{webhook_id}/failures/{event_id}/retry"): Scope.ADMIN,
 }
 """What each route of the API requires. None: it sends a picture, or says who asks. Others are for operators."""
+_ALSO = {("PATCH", "/v1/images/{image_id}"): Scope.MODERATE}
+"""Scopes that lead to a handler as well, which looks closer at what is asked for."""
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Match, If-Range, Range,"
     " X-Request-ID"
@@ -117,7 +131,7 @@ class _Gate:
         if scope is not None:
             self._check_origin(request)
         identity = request[_IDENTITY] = await self._identify(request, scope)
-        if scope is not None and not identity.may(scope):
+        if scope is not None and not identity.may(scope) and not identity.may(_ALSO.get(route, scope)):
             raise _refusal(identity, scope)
         return await handler(request)
 

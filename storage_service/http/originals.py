@@ -5,7 +5,7 @@ import re
 from aiohttp import web
 
 from imaging.formats import EXTENSIONS
-from service_kit.access import Guard, Visibility
+from service_kit.access import guard_of
 from service_kit.errors import RangeNotSatisfiable
 from service_kit.http import access
 from service_kit.http.attachments import attachment
@@ -50,7 +50,7 @@ async def send_original(
     fmt = record.image_format
     disposition = None if download is None else attachment(download, record.image_id, fmt.extensions, EXTENSIONS)
     viewer = access.identity_of(request)
-    guard = Guard(record.space) if record.visibility == Visibility.PRIVATE else None
+    guard = guard_of(record.visibility, record.space)
     caching = caching_for(settings.original_caching, guard, viewer, record.expires_at)
     if is_named:
         caching = caching.changing()

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from service_kit.access import DEFAULT_SPACE, Identity, Visibility, check_space
-from service_kit.errors import BadRequest, Hidden
+from service_kit.access import DEFAULT_SPACE, Identity, Scope, Visibility, check_space
+from service_kit.errors import BadRequest, Forbidden, Hidden
 from service_kit.http import access, queries
 from service_kit.http.endpoints import Parameter
 from service_kit.http.json_bodies import SpaceName
@@ -88,10 +88,21 @@ def _owner(request: web.Request, identity: Identity, given: Mapping[str, str], t
         return Owner(token.key_id, token.space, token.visibility, token.formats.split())
     visibility = given.get(_VISIBILITY.name, request.app[SETTINGS].default_visibility)
     if visibility not in {*Visibility}:
-        raise BadRequest(f"{_VISIBILITY.name}={visibility[:64]!r} is unknown; use {' or '.join(Visibility)}")
+        raise BadRequest(f"{_VISIBILITY.name}={visibility[:64]!r} is unknown; use {', '.join(Visibility)}")
+    check_moderated(request.app[SETTINGS], identity, visibility)
     space = space_in(request, given) or DEFAULT_SPACE
     named = "" if repeat is None else f"{identity.key_id}/{space}/{repeats.checked(repeat)}"
     return Owner(identity.key_id, space, visibility, repeat=named)
+
+
+def check_moderated(settings: StorageSettings, identity: Identity, visibility: str) -> None:
+    """Raise Forbidden if this identity may not upload with this visibility, since all uploads are moderated."""
+    moderated = Visibility(settings.default_visibility) is Visibility.PENDING and visibility != Visibility.PENDING
+    if moderated and not identity.may(Scope.MODERATE):
+        raise Forbidden(
+            f"uploads are pending here (DEFAULT_VISIBILITY); leave out `{_VISIBILITY.name}`, or use a key with the"
+            f" scope `{Scope.MODERATE}`"
+        )
 
 
 def space_in(request: web.Request, given: Mapping[str, str]) -> str | None:

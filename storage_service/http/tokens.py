@@ -11,7 +11,7 @@ from service_kit.errors import BadRequest, Hidden, NotFound
 from service_kit.http import access, paths, queries
 from service_kit.http.endpoints import Answer, endpoint
 from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Moment, SpaceName, Whole, json_answer, read_json
-from storage_service.http.receiving import SETTINGS, TOKENS
+from storage_service.http.receiving import SETTINGS, TOKENS, check_moderated
 from storage_service.tokens import Wish
 
 _LONGEST = 7 * 86400
@@ -85,6 +85,7 @@ async def create(request: web.Request) -> web.Response:
         lifetime=timedelta(seconds=wanted.expires_in),
         visibility=wanted.visibility or Visibility(settings.default_visibility),
     )
+    check_moderated(settings, identity, wish.visibility)
     record, token = await request.app[TOKENS].create(identity, wish, wanted.space)
     answer = UploadToken(
         token=token,

@@ -254,11 +254,16 @@ class MetadataStore(Protocol):
         """Whether the outbox has an image with this content that was deleted at `since` or later."""
 
     async def mark_deleted(
-        self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+        self,
+        image_id: str,
+        at: datetime,
+        purge_at: datetime,
+        entry: AuditEntry | None = None,
+        also: Sequence[Statement] = (),
     ) -> bool:
         """Mark the image as deleted, remove its terms, and add it to the outbox, due at `purge_at`, and an entry.
 
-        All or nothing.
+        All or nothing. `also`: further statements in the same transaction.
 
         Returns False if the image does not exist or was deleted before.
         """

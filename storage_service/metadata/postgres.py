@@ -333,11 +333,16 @@ class PostgresStore:
             return bool(await connection.fetchval(query, sha256))
 
     async def mark_deleted(
-        self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+        self,
+        image_id: str,
+        at: datetime,
+        purge_at: datetime,
+        entry: AuditEntry | None = None,
+        also: Sequence[Statement] = (),
     ) -> bool:
         """See MetadataStore."""
         forget = ("DELETE FROM terms WHERE image_id = $1", image_id)
-        return await self.change_together((_DELETE, image_id, at, purge_at), forget, entry=entry)
+        return await self.change_together((_DELETE, image_id, at, purge_at), forget, *also, entry=entry)
 
     async def claim_purges(self, now: datetime, until: datetime, limit: int) -> list[PendingPurge]:
         """See MetadataStore."""

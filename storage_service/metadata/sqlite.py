@@ -287,7 +287,12 @@ class SqliteStore:
             return bool([*await self._connection.execute_fetchall(query, [sha256])])
 
     async def mark_deleted(
-        self, image_id: str, at: datetime, purge_at: datetime, entry: AuditEntry | None = None
+        self,
+        image_id: str,
+        at: datetime,
+        purge_at: datetime,
+        entry: AuditEntry | None = None,
+        also: Sequence[Statement] = (),
     ) -> bool:
         """See MetadataStore."""
         gone = "UPDATE images SET deleted_at = ? WHERE image_id = ? AND deleted_at IS NULL"
@@ -296,6 +301,7 @@ class SqliteStore:
             (_ANNOUNCE, purge_at, image_id),
             (_NOW_LESS, image_id),
             (_FORGET, image_id),
+            *also,
             entry=entry,
         )
 

@@ -199,7 +199,8 @@ class Console:
 
     async def shot(self, name: str) -> Path:
         """A picture of the window."""
-        picture = await asyncio.to_thread(lambda: self.command("Page.captureScreenshot", format="png", optimizeForSpeed=True))
+        options = {"format": "png", "optimizeForSpeed": True}
+        picture = await asyncio.to_thread(self._driver.execute_cdp_cmd, "Page.captureScreenshot", options)
         path = self.folder / f"{name}.png"
         path.write_bytes(base64.b64decode(picture["data"]))
         return path

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from tests import servers
-from tests.transform_service.sources.test_address_guard import REFUSED
+from tests.service_kit.http.test_address_guard import REFUSED
 
 DNS = "127.0.0.77"
 PORT = servers.free_port()

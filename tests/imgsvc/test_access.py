@@ -272,7 +272,7 @@ async def test_the_database_and_the_log_hold_no_secret(closed: Site) -> None:
 def test_mistakes_of_the_commands_are_explained(tmp_path: Path, http: aiohttp.ClientSession) -> None:
     with local_site(tmp_path, http) as site:
         for command, text in (
-            (("keys", "create", "a", "--scope", "write"), "choose from 'read', 'upload'"),
+            (("keys", "create", "a", "--scope", "write"), "not one of 'read', 'upload'"),
             (
                 ("keys", "create", "a", "--scope", "read", "--expires", "0d"),
                 "'0d' is over at once; write a longer time",

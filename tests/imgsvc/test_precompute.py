@@ -49,8 +49,8 @@ async def test_a_chain_is_rendered_for_earlier_and_for_new_images_until_it_is_re
         await service.upload(pictures.jpeg(900, 701))
         while await status(service) != {"webp?resize=300x": 2}:
             await asyncio.sleep(0.1)
-    shown = (await command(service, "status"))[1].splitlines()
-    assert shown[1].split()[:3] == ["webp?resize=300x", "100%", "2"]
+        while (await command(service, "status"))[1].splitlines()[1].split()[:3] != ["webp?resize=300x", "100%", "2"]:
+            await asyncio.sleep(0.1)
     assert await command(service, "remove", "webp?resize=300x") == (
         0, "webp?resize=300x is not precomputed any more; its variants are removed soon\n",
     )  # fmt: skip

@@ -250,6 +250,46 @@ async def test_changing_the_visibility_reaches_the_cache(place: Place) -> None:
         assert (await place.ask(url, key)).status == 410
 
 
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_pending_image_is_in_no_cache_until_it_is_released(place: Place, path: str) -> None:
+    """Not even for those who have the right: with an object of theirs, a signed URL would be a hit."""
+    reader, moderator = await place.key("read", "sign"), await place.key("moderate")
+    image_id = await place.upload("?visibility=pending")
+    url = path.format(image_id)
+    requests = [(url, reader["key"], 200), (url, "", 401), (signed(reader["signing_secret"], url), "", 403)]
+    for _ in range(3):
+        for target, key, status in requests:
+            answer = await place.ask(target, key)
+            assert (answer.status, answer.from_cache) == (status, False), target
+            assert "no-store" in answer.headers["Cache-Control"]
+        both = await asyncio.gather(*(place.ask(target, key) for target, key, _ in requests * 3))
+        assert [answer.status for answer in both] == [status for *_, status in requests * 3]
+    await place.json(f"/v1/images/{image_id}", "PATCH", {"visibility": "public"}, moderator["key"])
+    for target, key, _ in (*requests, *requests):
+        assert (await place.ask(target, key)).status == 200
+    until = time.monotonic() + 2  # for a second, Varnish remembers that the answer could not be shared
+    while not (answer := await place.ask(url)).from_cache:
+        assert answer.status == 200
+        assert time.monotonic() < until
+    await place.json(f"/v1/images/{image_id}", "PATCH", {"visibility": "pending"})
+    for target, key, status in requests:
+        assert (await place.ask(target, key)).status == status
+    assert (await place.ask(f"/v1/images/{image_id}", place.admin, "DELETE")).status == 204
+    assert (await place.ask(url)).status == 410
+
+
+async def test_a_pending_image_with_a_name_is_in_no_cache_until_it_is_released(place: Place) -> None:
+    image_id = await place.upload("?visibility=pending")
+    await place.json("/v1/names/pending/hero.jpg", "PUT", {"image_id": image_id})
+    for url in ("/v1/names/pending/hero.jpg", "/v1/names/pending/hero.jpg?thumb=20"):
+        for key, status in ((place.admin, 200), ("", 401), (place.admin, 200), ("", 401)):
+            answer = await place.ask(url, key)
+            assert (answer.status, answer.from_cache) == (status, False), url
+    await place.json(f"/v1/images/{image_id}", "PATCH", {"visibility": "public"})
+    for url in ("/v1/names/pending/hero.jpg", "/v1/names/pending/hero.jpg?thumb=20"):
+        assert (await place.ask(url)).status == 200
+
+
 async def test_conditions_and_ranges_of_private_images(place: Place) -> None:
     image_id, key = await place.upload(), await place.key("read", "sign")
     url = f"/v1/images/{image_id}"

@@ -12,10 +12,12 @@ from service_kit.http.server import Runner, listen
 from storage_service.app import create_app
 from storage_service.blobs import Blobs
 from storage_service.derived import Derived
+from storage_service.events import Events
 from storage_service.http.receiving import LIBRARY
 from storage_service.jobs import Jobs
 from storage_service.levels import Levels
 from storage_service.library import Library
+from storage_service.looks import Looks
 from storage_service.metadata.base import DatabaseConfig, MetadataStore, create_store
 from storage_service.precomputed import Precomputed
 from storage_service.settings import StorageSettings
@@ -26,8 +28,10 @@ from tests.storage_service.test_metadata import URLS, empty
 
 def derived(store: MetadataStore, blobs: Blobs) -> dict[str, Any]:
     """The parts of a library besides records and blobs. Levels are turned off."""
-    made = Derived(Levels(store, blobs, 0), Variants(store, blobs, 10**9), Precomputed(store), Jobs(store))
-    return {"derived": made, "usage": Usage(store)}
+    made = Derived(
+        Levels(store, blobs, 0), Variants(store, blobs, 10**9), Precomputed(store), Jobs(store), Looks(store)
+    )
+    return {"derived": made, "usage": Usage(store), "events": Events(store, lambda _: {})}
 
 
 @dataclass(frozen=True)

@@ -37,9 +37,10 @@ def check(settings: TransformSettings, viewer: Identity, query: str) -> Guard | 
 
 def combined(guards: Sequence[Guard | None]) -> Guard | None:
     """What a response requires that shows several images."""
+    pending = any(guard.pending for guard in guards if guard)
     spaces = {guard.space for guard in guards if guard and guard.space is not None}
     if spaces:
-        return Guard(spaces.pop() if len(spaces) == 1 else _NO_SPACE)
+        return Guard(spaces.pop() if len(spaces) == 1 else _NO_SPACE, pending=pending)
     return Guard(None) if any(guards) else None
 
 

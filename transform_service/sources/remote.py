@@ -13,9 +13,9 @@ from yarl import URL
 from service_kit.access import ANYBODY, Guard, Identity, Scope, is_among
 from service_kit.cache_control import Caching
 from service_kit.errors import BadGateway, BadRequest, Forbidden, GatewayTimeout, Unauthorized, Unavailable
+from service_kit.http.address_guard import AddressRefused, guarded_connector
 from service_kit.spool import Spooled, SpoolWriter
 from transform_service.scheduling.renderers import RenderSource
-from transform_service.sources._address_guard import AddressRefused, guarded_connector
 from transform_service.sources.base import Source, SourceImage, source
 
 _CACHE_CONTROL = "public, max-age=3600, stale-while-revalidate=86400"

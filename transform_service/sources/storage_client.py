@@ -34,6 +34,7 @@ from service_kit.errors import (
     WrongCredential,
 )
 from service_kit.http import tracing
+from service_kit.http.bounded import bounded
 from service_kit.http.paths import (
     ACCESS,
     IDENTITY,
@@ -48,7 +49,6 @@ from service_kit.http.problems import REFUSED_HEADER
 from service_kit.observing.logging import request_id
 from service_kit.threads import in_thread
 from transform_service.caching.places import BlobPlaces
-from transform_service.sources._bounded import bounded
 
 logger = logging.getLogger(__name__)
 

@@ -12,12 +12,12 @@ from cachetools import LRUCache
 
 from imaging.levels import Level
 from imaging.locator import Located, NewVariant, Variant, explain_missing
-from service_kit.access import Guard, Identity, Visibility, check_view
+from service_kit.access import Identity, check_view, guard_of
 from service_kit.errors import BadRequest, ContentTooLarge, GatewayTimeout, Gone, Unavailable
+from service_kit.http.bounded import bounded
 from service_kit.ids import checked_image_id
 from service_kit.spool import Spool, Spooled
 from service_kit.threads import in_thread
-from transform_service.sources._bounded import bounded
 from transform_service.sources._disk_cache import DiskCache, level_name, sha256_of
 from transform_service.sources.base import LevelLost, Source, SourceImage, Tools, VariantLost, source
 
@@ -92,7 +92,7 @@ class StoredSource(Source):
             variants=None if located.variants is None else _Variants(self, located),
             keep_look=None if located.has_look else partial(self.tools.locator.keep_look, image_id),
             image_id=image_id,
-            guard=Guard(located.space) if located.visibility == Visibility.PRIVATE else None,
+            guard=guard_of(located.visibility, located.space),
             expires_at=located.expires_at,
             focus=located.focus,
             stem=image_id,

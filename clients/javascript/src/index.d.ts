@@ -57,7 +57,7 @@ export interface Facts {
   readonly frames: number;
   readonly bytes: number;
   readonly sha256: string;
-  readonly visibility: "public" | "private";
+  readonly visibility: "public" | "private" | "pending";
   readonly space: string;
   readonly created_at: string;
   readonly expires_at: string | null;
@@ -95,7 +95,7 @@ export interface UploadOptions extends Labels {
   /** Seconds after which the image is deleted. */
   ttl?: number;
   space?: string;
-  visibility?: "public" | "private";
+  visibility?: "public" | "private" | "pending";
   /** A text that only this upload has, to call `upload` again later for the same image; by default a new one. */
   idempotencyKey?: string;
   /** Called with the bytes that were sent, and all of them; null if their number is unknown. */
@@ -107,7 +107,7 @@ export interface Filters {
   q?: string;
   tags?: readonly string[];
   format?: string;
-  visibility?: "public" | "private";
+  visibility?: "public" | "private" | "pending";
   min_width?: number;
   max_width?: number;
   min_height?: number;
@@ -124,7 +124,7 @@ export interface UploadToken {
   readonly formats: readonly string[];
   readonly count: number;
   readonly expires_at: string;
-  readonly visibility: "public" | "private";
+  readonly visibility: "public" | "private" | "pending";
   readonly space: string;
 }
 
@@ -154,7 +154,7 @@ export class Client {
   /** Change what is said about an image, or who may see it. */
   change(
     image: string | Image,
-    values: Labels & { original_filename?: string; expires_at?: Date | string | null; visibility?: "public" | "private" },
+    values: Labels & { original_filename?: string; expires_at?: Date | string | null; visibility?: "public" | "private" | "pending" },
   ): Promise<Image>;
   /** Delete an image, with all its variants. */
   delete(image: string | Image): Promise<void>;
@@ -168,7 +168,7 @@ export class Client {
     formats?: readonly string[];
     count?: number;
     expires_in?: number;
-    visibility?: "public" | "private";
+    visibility?: "public" | "private" | "pending";
     space?: string;
   }): Promise<UploadToken>;
 }

@@ -19,6 +19,10 @@ _RETRIED = frozenset({429, 502, 503, 504})
 """Statuses after which the same request may succeed."""
 _REFUSED = frozenset({429, 503})
 """Those of them after which it has not arrived."""
+ABSENT = frozenset({404, 410})
+"""Statuses of images that do not exist any more, or never did."""
+REFUSED_VIEWS = frozenset({401, 403})
+"""Those of images that exist, but that a key may not see."""
 _IMAGE_ID = re.compile("[0-9a-f]{32}")
 _LONGEST_PAUSE = 30.0
 
@@ -66,12 +70,18 @@ def pause(attempt: int, error: Exception) -> float:
 
 
 def upload(
-    file: File, name: str | None, texts: Mapping[str, str | None], *, space: str | None, visibility: str | None
+    file: File,
+    name: str | None,
+    texts: Mapping[str, str | None],
+    *,
+    space: str | None,
+    visibility: str | None,
+    repeat: str | None,
 ) -> Request:
-    """The request that uploads a file, with a name that makes it safe to repeat."""
+    """The request that uploads a file, with a name, `repeat`, that makes it safe to repeat."""
     body, content_type = form(file, name, {key: text for key, text in texts.items() if text is not None})
     query = _query({"space": space, "visibility": visibility})
-    headers = {"Content-Type": content_type, "Idempotency-Key": secrets.token_hex(16)}
+    headers = {"Content-Type": content_type, "Idempotency-Key": repeat or secrets.token_hex(16)}
     return Request("POST", f"/images{query}", headers, body, repeats=body.repeats)
 
 

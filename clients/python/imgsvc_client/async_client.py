@@ -10,6 +10,7 @@ from imgsvc_client import _forms as forms
 from imgsvc_client import _requests as requests
 from imgsvc_client._async_transport import AsyncTransport
 from imgsvc_client.chains import Chain, Variant
+from imgsvc_client.errors import ApiError
 from imgsvc_client.models import Context, Focus, Image, ImageDetails, UploadToken, base_of
 
 
@@ -59,10 +60,14 @@ class AsyncClient:
         space: str | None = None,
         visibility: str | None = None,
         progress: forms.Progress | None = None,
+        repeat: str | None = None,
     ) -> Image:
-        """Store an image: a path, its bytes, or an open file. `name` is its file name, unless that is in the path."""
+        """Store an image: a path, its bytes, or an open file. `name` is its file name, unless that is in the path.
+
+        Uploads of the same file with the same `repeat` (any text) are one image, for a day.
+        """
         texts = requests.labels(title=title, alt=alt, tags=tags, metadata=metadata, focus=focus, ttl=ttl)
-        request = requests.upload(file, name, texts, space=space, visibility=visibility)
+        request = requests.upload(file, name, texts, space=space, visibility=visibility, repeat=repeat)
         return Image.read(json.loads(await self._transport.send(request, progress)), self._context)
 
     def image(self, image_id: str) -> Variant:
@@ -73,6 +78,22 @@ class AsyncClient:
         """All that is known about an image, or that with an ID."""
         answer = await self._transport.send(requests.Request("GET", f"/images/{requests.image_id(image)}/info"))
         return ImageDetails.read(json.loads(answer), self._context)
+
+    async def check(self) -> None:
+        """Raise ConnectionFailed or ApiError unless the service responds."""
+        json.loads(await self._transport.send(requests.Request("GET", "/images/healthcheck")))
+
+    async def exists(self, image: Image | str) -> bool:
+        """Whether there is an image, which was not deleted."""
+        try:
+            await self._transport.send(requests.Request("HEAD", f"/images/{requests.image_id(image)}"))
+        except ApiError as error:
+            if error.status in requests.REFUSED_VIEWS:
+                return True
+            if error.status in requests.ABSENT:
+                return False
+            raise
+        return True
 
     async def images(
         self,

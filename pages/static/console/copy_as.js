@@ -19,7 +19,7 @@ export function CopyAs({ image, variant, known, steps, quality, format }) {
   const text = kind === "signed" || (HTML.has(kind) && wrong) ? "" : texts[kind](given);
   return html`<section class="card copy-as" aria-labelledby="copy-title">
     <h2 id="copy-title">${t.copy.title}</h2>
-    ${image.visibility === "private" && kind !== "signed" && html`<p class="hint">${t.copy.privateNote}</p>`}
+    ${image.visibility && image.visibility !== "public" && kind !== "signed" && html`<p class="hint">${t.copy.privateNote}</p>`}
     <div class="chips" role="radiogroup" aria-label=${t.copy.as}>
       ${kinds.map((each) => html`<label class="chip"><input type="radio" name="copy-as" value=${each} checked=${kind === each} onChange=${() => setKind(each)} />${t.copy.kinds[each]}</label>`)}
     </div>
@@ -55,7 +55,7 @@ function Signed({ url }) {
 
 /** What a page says about a picture that it loads. */
 const attributes = ({ image, sizes }) => ({ sizes, alt: image.alt ?? "", loading: "lazy" });
-const needsKey = ({ image }) => session.get().me.keys_required && image.visibility === "private";
+const needsKey = ({ image }) => session.get().me.keys_required && image.visibility !== "public";
 
 const texts = {
   url: ({ variant, format }) => variant.url(format),

@@ -141,7 +141,7 @@ function Search({ query, cause, error }) {
       ${entry("tags", t.gallery.tags, { placeholder: t.gallery.tagsHint })}
       ${entry("min_width", t.gallery.minWidth, { type: "number", min: 1, max: 1000000, inputmode: "numeric" })}
       ${entry("created_after", t.gallery.since, { type: "date" })}
-      ${choice("visibility", t.gallery.visibility, [["public", t.gallery.public], ["private", t.gallery.private]])}
+      ${choice("visibility", t.gallery.visibility, [["public", t.gallery.public], ["private", t.gallery.private], ["pending", t.gallery.pending]])}
       ${count > 0 && html`<button type="button" class="quiet" onClick=${() => replace(given.q ? `/?q=${encodeURIComponent(given.q)}` : "/")}>${t.gallery.clear}</button>`}
     </div>
   </search>`;
@@ -257,7 +257,7 @@ function Tile({ image, index, style, side, waits, isChosen, selecting }) {
         <${Picture} image=${image} make=${thumbnail} alt="" width=${side} height=${Math.round(side * 0.75)} waits=${waits} lazy=${false} />
       </span>
       <span class="tile-name">${name}</span>
-      <span class="tile-facts">${image.visibility === "private" && html`<span title=${t.gallery.private_}><${Icon} name="lock" /><span class="visually-hidden">${t.gallery.private_}, </span></span>`}${t.gallery.facts(image)}</span>
+      <span class="tile-facts">${image.visibility !== "public" && html`<span title=${t.gallery.private_}><${Icon} name="lock" /><span class="visually-hidden">${t.gallery.private_}, </span></span>`}${t.gallery.facts(image)}</span>
     </a>
     ${may("delete") && html`<label class="tile-check"><input type="checkbox" checked=${isChosen} aria-label=${t.gallery.select(name)} onChange=${choose} /></label>`}
   </li>`;

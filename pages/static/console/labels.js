@@ -62,6 +62,7 @@ export function Labels({ image, focus, setFocus, saved }) {
     ${area("alt", t.labels.alt, t.labels.altHint, 3)}
     ${text("tags", t.labels.tags, t.labels.tagsHint)}
     <${Field} label=${t.labels.visibility} error=${errors.visibility}>${(attributes) => html`<select ...${attributes} value=${value("visibility")} onChange=${put("visibility")}>
+      ${image.visibility === "pending" && html`<option value="pending" selected=${value("visibility") === "pending"}>${t.labels.nobodyYet}</option>`}
       <option value="public" selected=${value("visibility") === "public"}>${t.labels.everybody}</option>
       <option value="private" selected=${value("visibility") === "private"}>${t.labels.keyHolders}</option></select>`}<//>
     <${Focus} focus=${focus} known=${focusChanged && !focus ? null : image.focus} change=${point} error=${errors.focus} />

@@ -22,7 +22,7 @@ export function Picture({ image, make, alt, width, height, waits, lazy = true, c
   const [source, setSource] = useState(null);
   const element = useRef();
   const url = make(image, 1);
-  const withKey = hasKey() && (image.visibility === "private" || failed > 0);
+  const withKey = hasKey() && ((image.visibility ?? "public") !== "public" || failed > 0);
 
   useEffect(() => {
     if (!withKey || waits || source) return undefined;

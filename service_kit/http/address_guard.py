@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 
-from transform_service.sources._bounded import bounded
+from service_kit.http.bounded import bounded
 
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
@@ -43,8 +43,17 @@ def is_public(address: Address) -> bool:
     )
 
 
-def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> aiohttp.TCPConnector:
+def is_allowed(address: Address, allowed: Collection[Network]) -> bool:
+    """Whether `address` is public, or in one of the networks in `allowed`."""
+    return is_public(address) or any(address in network for network in allowed)
+
+
+def guarded_connector(
+    ports: Collection[int], allowed: Collection[Network], *, idle_seconds: float = 15
+) -> aiohttp.TCPConnector:
     """A connector to public addresses, and to those in `allowed`, on `ports` only.
+
+    It keeps idle connections for `idle_seconds`.
 
     aiohttp resolves names with aiodns, which can wait for many name servers at once. libc needs a thread for each
     lookup: under uvloop, four slow lookups blocked all others.
@@ -53,8 +62,8 @@ def guarded_connector(ports: Collection[int], allowed: Collection[Network]) -> a
     def guarded_socket(addr_info: Any) -> socket.socket:
         family, kind, protocol, _, endpoint = addr_info
         address = ip_address(endpoint[0])
-        if endpoint[1] not in ports or not (is_public(address) or any(address in network for network in allowed)):
+        if endpoint[1] not in ports or not is_allowed(address, allowed):
             raise AddressRefused("the address is not public, or the port is not allowed")
         return socket.socket(family, kind, protocol)
 
-    return bounded(aiohttp.TCPConnector(socket_factory=guarded_socket))
+    return bounded(aiohttp.TCPConnector(socket_factory=guarded_socket, keepalive_timeout=idle_seconds))

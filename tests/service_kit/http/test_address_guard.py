@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 import aiohttp
 import pytest
 
-from transform_service.sources._address_guard import AddressRefused, guarded_connector, is_public
+from service_kit.http.address_guard import AddressRefused, guarded_connector, is_public
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "192.0.1.1", "198.17.255.255", "2606:4700::1111", "2a00:1450:4001::1"]
 REFUSED = """

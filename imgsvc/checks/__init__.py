@@ -1,0 +1,1 @@
+"""What `imgsvc doctor` looks at: a deployment from outside, by its URL, and from inside, by its settings."""

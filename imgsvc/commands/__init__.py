@@ -1,0 +1,1 @@
+"""The commands, one per module. Each is imported only if it is named."""

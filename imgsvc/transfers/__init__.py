@@ -1,0 +1,1 @@
+"""Many images at a time: where they come from, what is done already, and several at once."""
