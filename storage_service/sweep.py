@@ -18,6 +18,7 @@ from storage_service.beside import FAILED, USAGE, WELL
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
 from storage_service.derived import Derived
+from storage_service.events import Events
 from storage_service.jobs import Jobs
 from storage_service.levels import Levels
 from storage_service.library import Library
@@ -89,7 +90,9 @@ def _library(settings: StorageSettings, metadata: MetadataStore, caches: Caches)
     )
     audit = AuditTrail(metadata, settings.audit_entries)
     purger = Purger(metadata, caches, None)
-    return Library(metadata, blobs, Validator(settings), purger, audit, derived=derived, usage=Usage(metadata))
+    events = Events(metadata, lambda _: {})
+    usage = Usage(metadata)
+    return Library(metadata, blobs, Validator(settings), purger, audit, derived=derived, usage=usage, events=events)
 
 
 def _complain(error: Exception, code: int) -> int:

@@ -26,7 +26,8 @@ def filters(function: Any) -> Any:
         (
             click.option("--tag", "tags", multiple=True, help="With this tag; repeatable: with all of them."),
             click.option("--format", metavar="FORMAT", help="Of this format, such as jpeg."),
-            click.option("--visibility", type=click.Choice(["public", "private"]), help="For everybody, or not."),
+            click.option("--visibility", type=click.Choice(["public", "private", "pending"]), help="Who may see them."),
+            click.option("--colour", metavar="COLOUR", help="With much of a basic colour, such as orange."),
             click.option("--min-width", type=int, metavar="PIXELS", help="At least so many pixels wide."),
             click.option("--max-width", type=int, metavar="PIXELS", help="At most so many pixels wide."),
             click.option("--min-height", type=int, metavar="PIXELS", help="At least so many pixels high."),

@@ -168,7 +168,7 @@ async def test_searches_have_pages_and_refuse_what_they_do_not_know(client: Clie
         cursor = f"&cursor={page['cursor']}"
     assert found == ids[::-1]
     for query in (
-        "colour=red",
+        "color=red",
         "min_width=0",
         "format=bmp",
         "created_after=x",

@@ -23,7 +23,7 @@ export class Chain extends Operations<Chain> {
 
 /** An image after some operations: `image.thumb(300).blur(2)`. */
 export class Variant extends Operations<Variant> {
-  constructor(original: string, chain?: Chain, secret?: string | null);
+  constructor(original: string, chain?: Chain, secret?: string | null, isNamed?: boolean);
   /** The URL of the original. */
   readonly original: string;
   readonly chain: Chain;
@@ -65,6 +65,10 @@ export interface Facts {
   readonly title: string;
   readonly alt: string;
   readonly tags: readonly string[];
+  /** The dominant colour, such as `#fa8c0a`; null until a job has looked at the image. */
+  readonly colour: string | null;
+  /** A tiny picture to show while it loads, in base64. */
+  readonly thumbhash: string | null;
 }
 
 export interface Details extends Facts {
@@ -75,6 +79,9 @@ export interface Details extends Facts {
   readonly gain_map: boolean;
   readonly metadata: Record<string, unknown>;
   readonly focus: Focus | null;
+  /** The basic colours that it has most of, such as `blue`. */
+  readonly colours: readonly string[];
+  readonly phash: string | null;
 }
 
 /** A stored image: what the service knows, and all that a variant does. */
@@ -108,6 +115,7 @@ export interface Filters {
   tags?: readonly string[];
   format?: string;
   visibility?: "public" | "private" | "pending";
+  colour?: string;
   min_width?: number;
   max_width?: number;
   min_height?: number;
@@ -149,6 +157,12 @@ export class Client {
   image(imageId: string): Variant;
   /** All that is known about an image. */
   info(image: string | Image): Promise<ImageDetails>;
+  /** What a name shows, for URLs. Sends nothing. */
+  named(name: string): Variant;
+  /** Make a name show a file, an image that is stored already, or what it showed in a version. */
+  point(name: string, shown: Blob | BufferSource | string | Image | number): Promise<Image>;
+  /** Images that look the same, most similar first, and in how many of 64 bits their perceptual hashes differ. */
+  similar(image: string | Image, limit?: number): Promise<{ image: Image; distance: number }[]>;
   /** All images that fit, newest first. Requests them in pages, as you read on. */
   images(options?: Filters & { page?: number }): AsyncGenerator<Image>;
   /** Change what is said about an image, or who may see it. */

@@ -24,6 +24,7 @@ ABSENT = frozenset({404, 410})
 REFUSED_VIEWS = frozenset({401, 403})
 """Those of images that exist, but that a key may not see."""
 _IMAGE_ID = re.compile("[0-9a-f]{32}")
+_NAME = re.compile("[A-Za-z0-9_~-][A-Za-z0-9._~-]*(?:/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)*")
 _LONGEST_PAUSE = 30.0
 
 
@@ -135,6 +136,24 @@ def _tag(text: str) -> str:
     if "," in text:
         raise ValueError(f"the tag {text!r} has a comma; tags are separated by commas")
     return text
+
+
+def named(name: str) -> str:
+    """A name. Raises ValueError if it cannot be one."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name[:64]!r} is not a name; use letters, digits, `-`, `_`, `~`, `.` and `/`")
+    return name
+
+
+def pointed(name: str, image: File | None, shown: str | None, version: int | None) -> Request:
+    """The request that makes a name show a file, an image or a version. Raises ValueError unless it is one of them."""
+    path = f"/names/{named(name)}"
+    if sum(each is not None for each in (image, shown, version)) != 1:
+        raise ValueError("give one of: a file, image=… or version=…")
+    if image is not None:
+        body, content_type = form(image, None, {})
+        return Request("PUT", path, {"Content-Type": content_type}, body, repeats=False)
+    return posted("PUT", path, {"version": version} if shown is None else {"image_id": shown}, repeats=False)
 
 
 def transform(file: File, chain: Chain, fmt: str | None) -> Request:

@@ -102,6 +102,7 @@ class AsyncClient:
         tags: Sequence[str] | None = None,
         format: str | None = None,  # noqa: A002
         visibility: str | None = None,
+        colour: str | None = None,
         min_width: int | None = None,
         max_width: int | None = None,
         min_height: int | None = None,
@@ -117,6 +118,7 @@ class AsyncClient:
             "tags": tags,
             "format": format,
             "visibility": visibility,
+            "colour": colour,
             "min_width": min_width,
             "max_width": max_width,
             "min_height": min_height,
@@ -132,6 +134,29 @@ class AsyncClient:
                 yield Image.read(each, self._context)
             if (cursor := answer["cursor"]) is None:
                 return
+
+    async def similar(self, image: Image | str, limit: int = 20) -> list[tuple[Image, int]]:
+        """Images that look the same, most similar first, and in how many of 64 bits their perceptual hashes differ."""
+        path = f"/images/{requests.image_id(image)}/similar?limit={limit}"
+        answer = json.loads(await self._transport.send(requests.Request("GET", path)))
+        return [(Image.read(each["image"], self._context), each["distance"]) for each in answer["images"]]
+
+    def named(self, name: str) -> Variant:
+        """What a name shows, for URLs. Sends nothing."""
+        return Variant(f"{self._context.base}/names/{requests.named(name)}", is_named=True)
+
+    async def point(
+        self,
+        name: str,
+        file: forms.File | None = None,
+        *,
+        image: Image | str | None = None,
+        version: int | None = None,
+    ) -> Image:
+        """Make a name show a file, an image that is stored already, or what it showed in a version."""
+        shown = None if image is None else requests.image_id(image)
+        answer = await self._transport.send(requests.pointed(name, file, shown, version))
+        return Image.read(json.loads(answer)["image"], self._context)
 
     async def change(self, image: Image | str, **values: Any) -> Image:
         """Change `title`, `alt`, `tags`, `metadata`, `focus`, `expires_at`, `original_filename` or `visibility`."""

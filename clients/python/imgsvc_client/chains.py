@@ -34,6 +34,8 @@ class Variant(Operations["Variant"]):
     chain: Chain = Chain()
     secret: str | None = None
     """A signing secret, for private images."""
+    is_named: bool = False
+    """Whether the URL has a name in place of an ID. The end of a name does not choose the format."""
 
     def _then(self, step: str) -> "Variant":
         return replace(self, chain=self.chain._then(step))
@@ -56,7 +58,9 @@ class Variant(Operations["Variant"]):
         pairs = [*self.chain.steps, *([f"w={width}"] if width else [])]
         if download:
             pairs.append("download" if download is True else f"download={quote(download, safe=_SAFE)}")
-        extension = f".{format}" if format else ""
+        extension = f".{format}" if format and not self.is_named else ""
+        if format and self.is_named:
+            pairs.append(f"format={format}")
         return f"{self.original}{extension}" + (f"?{'&'.join(pairs)}" if pairs else "")
 
     def signed_url(
@@ -68,6 +72,8 @@ class Variant(Operations["Variant"]):
         widths: Sequence[int] = (),
     ) -> str:
         """A signed URL; see `sign`. Raises ValueError without a signing secret."""
+        if self.is_named:
+            raise ValueError("names are not signed; sign the URL of the image: client.image(…)")
         if self.secret is None:
             raise ValueError("there is no signing secret; give one to the client: Client(…, signing_secret='sk_…')")
         return sign(self.url(format, width=width), self.secret, expires=expires, widths=widths)

@@ -51,6 +51,10 @@ class Image(Operations[Variant]):
     title: str
     alt: str
     tags: tuple[str, ...]
+    colour: str | None = None
+    """The dominant colour, such as `#fa8c0a`; None until a job has looked at the image."""
+    thumbhash: str | None = None
+    """A tiny picture to show while it loads, in base64."""
 
     def _then(self, step: str) -> Variant:
         return self.variant._then(step)
@@ -109,6 +113,8 @@ class ImageDetails(Image):
     gain_map: bool
     metadata: Mapping[str, Any]
     focus: Focus | None
+    phash: str | None = None
+    """The perceptual hash, by which similar images are found."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
