@@ -20,16 +20,18 @@ export class Chain extends Operations {
 
 /** An image after some operations: `image.thumb(300).blur(2)`. */
 export class Variant extends Operations {
-  constructor(original, chain = new Chain(), secret = null) {
+  constructor(original, chain = new Chain(), secret = null, isNamed = false) {
     super();
     this.original = original;
     this.chain = chain;
+    // The end of a name does not choose the format.
+    Object.defineProperty(this, "isNamed", { value: isNamed });
     Object.defineProperty(this, "secret", { value: secret });
     Object.freeze(this);
   }
 
   then_(step) {
-    return new Variant(this.original, this.chain.then_(step), this.secret);
+    return new Variant(this.original, this.chain.then_(step), this.secret, this.isNamed);
   }
 
   /** The URL, in a format such as `webp` or `auto`, or in that of the image. */
@@ -37,11 +39,14 @@ export class Variant extends Operations {
     const pairs = [...this.chain.steps];
     if (width) pairs.push(`w=${width}`);
     if (download) pairs.push(download === true ? "download" : `download=${encodeURIComponent(download)}`);
-    return `${this.original}${format ? `.${format}` : ""}${pairs.length ? `?${pairs.join("&")}` : ""}`;
+    if (format && this.isNamed) pairs.push(`format=${format}`);
+    const extension = format && !this.isNamed ? `.${format}` : "";
+    return `${this.original}${extension}${pairs.length ? `?${pairs.join("&")}` : ""}`;
   }
 
   /** A signed URL; needs the signing secret of the client. */
   async signedUrl(format = null, { expires = null, width = null, widths = [] } = {}) {
+    if (this.isNamed) throw new TypeError("names are not signed; sign the URL of the image: client.image(…)");
     if (!this.secret) throw new TypeError("there is no signing secret; give one to the client: { signingSecret: 'sk_…' }");
     return sign(this.url(format, { width }), this.secret, { expires, widths });
   }

@@ -61,6 +61,33 @@ export class Client {
     return this.#image(JSON.parse(await this.#send(`/images/${asId(imageId)}/info`)));
   }
 
+  /** What a name shows, for URLs. Sends nothing. */
+  named(name) {
+    return new Variant(`${this.#base}/names/${asName(name)}`, new Chain(), null, true);
+  }
+
+  /** Make a name show a file, an image that is stored already, or what it showed in a version. */
+  async point(name, shown) {
+    const path = `/names/${asName(name)}`;
+    if (typeof shown === "number") return this.#pointed(await this.#json("PUT", path, { version: shown }, { repeats: false }));
+    if (typeof shown === "string" || shown?.image_id) {
+      return this.#pointed(await this.#json("PUT", path, { image_id: asId(shown) }, { repeats: false }));
+    }
+    const form = new FormData();
+    form.append("image", asBlob(shown), shown.name ?? "image");
+    return this.#pointed(await this.#send(path, { method: "PUT", body: form, repeats: false }));
+  }
+
+  #pointed(answer) {
+    return this.#image(JSON.parse(answer).image);
+  }
+
+  /** Images that look the same, most similar first, and in how many of 64 bits they differ. */
+  async similar(imageId, limit = 20) {
+    const answer = JSON.parse(await this.#send(`/images/${asId(imageId)}/similar${asQuery({ limit })}`));
+    return answer.images.map(({ image, distance }) => ({ image: this.#image(image), distance }));
+  }
+
   /** All images that fit, newest first. Requests them in pages, as you read on. */
   async *images(options = {}) {
     if (typeof options !== "object") throw new TypeError('images takes an object, such as { q: "beach" }');
@@ -197,6 +224,13 @@ function asId(image) {
   const id = String(image?.image_id ?? image);
   if (!/^[0-9a-f]{32}$/.test(id)) throw new TypeError(`${JSON.stringify(id)} is not an image or the ID of one`);
   return id;
+}
+
+function asName(name) {
+  if (!/^[\w~-][\w.~-]*(\/[\w~-][\w.~-]*)*$/.test(name)) {
+    throw new TypeError(`${JSON.stringify(name)} is not a name; use letters, digits, -, _, ~, . and /`);
+  }
+  return name;
 }
 
 function asPoint(focus) {
