@@ -1,41 +1,7 @@
 """What pages ask before they show controls: what a key may do, and how a variant is made."""
 
-import re
-from collections.abc import Iterator
-from pathlib import Path
-
-import aiohttp
-import pytest
-
 from service_kit.access import Scope
-from tests import edge
-from tests.imgsvc.sites import KEY, Site, bearer, closed_site, local_site
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    with local_site(tmp_path_factory.mktemp("local"), http) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    with closed_site(tmp_path_factory.mktemp("closed"), http) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def varnish(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    folder: Path = tmp_path_factory.mktemp("varnish")
-    with edge.started(folder, AUTH="keys") as started:
-        (key,) = set(re.findall(KEY, started.log("storage")))
-        yield Site(started.url("varnish"), folder / "data", folder / "storage.log", http, key)
-
-
-@pytest.fixture(params=["closed", "varnish"])
-def guarded(request: pytest.FixtureRequest) -> Site:
-    site: Site = request.getfixturevalue(request.param)
-    return site
+from tests.imgsvc.sites import Site, bearer
 
 
 async def test_a_key_learns_what_it_may_do(guarded: Site) -> None:

@@ -2,19 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests.imgsvc.sites import JPEG, PHOTO, Site, bearer, closed_site
+from tests.imgsvc.sites import JPEG, PHOTO, Site, bearer
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    with closed_site(tmp_path_factory.mktemp("closed"), http) as site:
-        yield site
+@pytest.fixture
+def site(closed: Site) -> Site:
+    return closed
 
 
 async def upload(site: Site, tags: str, key: str = "") -> str:

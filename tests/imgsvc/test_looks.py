@@ -3,31 +3,15 @@
 import asyncio
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
-import aiohttp
 import pytest
 import pyvips
 
-from tests import edge, pictures, servers
-from tests.imgsvc.sites import JPEG, KEY, Site, bearer
+from tests import pictures
+from tests.imgsvc.sites import JPEG, Site, bearer
 
 SECONDS = 20
-
-
-@pytest.fixture(scope="module")
-def local(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    with servers.serve(tmp_path_factory.mktemp("local")) as served:
-        yield Site(served.url, served.log.parent, served.log, http)
-
-
-@pytest.fixture(scope="module")
-def varnish(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("varnish")
-    with edge.started(folder, AUTH="keys") as started, edge.jobs(started):
-        (key,) = set(re.findall(KEY, started.log("storage")))
-        yield Site(started.url("varnish"), folder / "data", folder / "storage.log", http, key)
 
 
 @pytest.fixture(params=["local", "varnish"])

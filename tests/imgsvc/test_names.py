@@ -1,38 +1,20 @@
 """URLs that people choose, in one process and through nginx and Varnish."""
 
 import json
-import re
-from collections.abc import Iterator
 from typing import Any
 
-import aiohttp
 import pytest
 
-from tests import edge, pictures
-from tests.imgsvc.sites import KEY, Site, bearer, closed_site
+from tests import pictures
+from tests.imgsvc.sites import Site, bearer
 
 OTHER = bytes(pictures.gradient(30, 20).pngsave_buffer())
 PNG = {"Content-Type": "image/png"}
 
 
-@pytest.fixture(scope="module")
-def closed(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    with closed_site(tmp_path_factory.mktemp("closed"), http) as site:
-        yield site
-
-
-@pytest.fixture(scope="module")
-def varnish(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("varnish")
-    with edge.started(folder, AUTH="keys") as started:
-        (key,) = set(re.findall(KEY, started.log("storage")))
-        yield Site(started.url("varnish"), folder / "data", folder / "storage.log", http, key)
-
-
-@pytest.fixture(params=["closed", "varnish"])
-def site(request: pytest.FixtureRequest) -> Site:
-    found: Site = request.getfixturevalue(request.param)
-    return found
+@pytest.fixture
+def site(guarded: Site) -> Site:
+    return guarded
 
 
 async def put(site: Site, name: str, what: object, key: str = "", status: int = 200) -> dict[str, Any]:
