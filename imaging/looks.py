@@ -21,6 +21,8 @@ _FREQUENCIES = 8
 _SHARE = 0.15
 """A colour that has this share of the pixels is one of the image."""
 _VISIBLE = 128
+_FLAT = 64.0
+"""A lowest frequency of a grey picture that nobody sees: it moves its pixels by less than an eighth of a step."""
 _HASH_BITS = _FREQUENCIES * _FREQUENCIES
 
 Pixel = tuple[int, int, int, int]
@@ -53,8 +55,8 @@ class Look(BaseModel):
     """The set of its basic colours."""
     thumbhash: str
     """In base64 (evanw.github.io/thumbhash)."""
-    phash: int
-    """64 bits that are mostly the same for pictures that look the same."""
+    phash: int | None
+    """64 bits that are mostly the same for pictures that look the same; None for a picture without anything on it."""
 
 
 def look(pixels: Sequence[Pixel], small: tuple[int, int, Sequence[Pixel]], grey: Sequence[int]) -> Look:
@@ -112,8 +114,11 @@ def basic_colour(red: int, green: int, blue: int) -> Colour:
     return next(colour for end, colour in by_hue if hue * 360 < end)
 
 
-def perceptual_hash(grey: Sequence[int]) -> int:
-    """Which of the lowest frequencies of a picture are above their median (Zauner, 2010), as a signed 64-bit number."""
+def perceptual_hash(grey: Sequence[int]) -> int | None:
+    """Which of the lowest frequencies of a picture are above their median (Zauner, 2010), as a signed 64-bit number.
+
+    None if there are none, as in a picture of one colour: their order would be that of rounding errors.
+    """
     cosines = [
         [math.cos(math.pi / HASH_SIDE * frequency * (place + 0.5)) for place in range(HASH_SIDE)]
         for frequency in range(_FREQUENCIES)
@@ -125,6 +130,8 @@ def perceptual_hash(grey: Sequence[int]) -> int:
         for cosine in cosines
         for column in range(_FREQUENCIES)
     ]
+    if max(map(abs, values[1:])) < _FLAT:
+        return None
     median = sorted(values[1:])[(_HASH_BITS - 1) // 2]  # the first is the brightness
     bits = sum(1 << number for number, value in enumerate(values) if value > median)
     return bits - (1 << _HASH_BITS) if bits >> (_HASH_BITS - 1) else bits

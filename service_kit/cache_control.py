@@ -61,7 +61,11 @@ class Caching:
 
     def changing(self) -> "Caching":
         """The same for what a name shows, which may be another image at any time: caches ask each time."""
-        text = self.cache_control if self.cache_control.startswith("private") else "public, no-cache"
+        given = {part.strip() for part in self.cache_control.split(",")}
+        if "no-store" in given:
+            text = self.cache_control
+        else:
+            text = "private, no-cache" if "private" in given else "public, no-cache"
         return Caching(text, key_header=self.key_header)
 
     def within(self, seconds: int) -> "Caching":

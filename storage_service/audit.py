@@ -38,6 +38,7 @@ class Action(StrEnum):
     WEBHOOK_DELETE = "webhook-delete"
     WEBHOOK_RETRY = "webhook-retry"
     NAME = "name"
+    NAME_REMOVE = "name-remove"
 
 
 class AuditTrail:

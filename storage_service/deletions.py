@@ -1,11 +1,13 @@
 """Deletes all images that a search finds, in the background. A deletion goes on after a restart."""
 
 import asyncio
+import json
 import logging
 import secrets
+import time
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -27,9 +29,12 @@ _COLUMNS = "deletion_id, key_id, space, filters, added_at, deleted, failed, plac
 _SELECT = f"SELECT {_COLUMNS} FROM deletions"  # noqa: S608
 _ADD = "INSERT INTO deletions (deletion_id, key_id, space, filters, added_at) VALUES ($1, $2, $3, $4, $5)"
 _ADVANCE = """
-    UPDATE deletions SET deleted = deleted + $2, failed = failed + $3, place_at = $4, place_id = $5
-    WHERE deletion_id = $1
+    UPDATE deletions SET deleted = deleted + $2, failed = failed + $3, place_at = $4, place_id = $5, turn = $6
+    WHERE deletion_id = $1 AND place_id = $7
 """
+_LATER = "UPDATE deletions SET turn = $2 WHERE deletion_id = $1"
+_PAUSE_MS = 60_000
+"""After a page that failed. Others go on meanwhile."""
 _END = "UPDATE deletions SET ended_at = $2, stopped = $3 WHERE deletion_id = $1 AND ended_at IS NULL"
 _FORGET = "DELETE FROM deletions WHERE ended_at < $1"
 
@@ -77,7 +82,7 @@ class Deletion(BaseModel):
 
 
 class Deletions:
-    """All deletions. They run one after the other, on one node at a time."""
+    """All deletions. They take turns, on one node at a time."""
 
     def __init__(self, metadata: MetadataStore, library: Library) -> None:
         self._metadata = metadata
@@ -134,20 +139,37 @@ class Deletions:
             await self._lease.release()
 
     async def step(self) -> bool:
-        """Delete the next page of the oldest deletion. Returns whether there was one."""
-        found = await self._fetch("WHERE ended_at IS NULL ORDER BY added_at, deletion_id LIMIT 1")
+        """Delete the next page of the deletion whose turn it is. Returns whether there was one."""
+        due = "WHERE ended_at IS NULL AND turn <= $1 ORDER BY turn, added_at, deletion_id LIMIT 1"
+        found = await self._fetch(due, _now())
         for deletion in found:
-            page = await self._library.search(_FILTERS.validate_json(deletion.filters), _PAGE, deletion.place)
-            deleted = await self._delete(page.images, deletion)
-            last = page.next or deletion.place
-            failed = len(page.images) - deleted
-            # After the page: when a crash has come in between, those that are left are found again.
-            place = (last.created_at, last.image_id) if last else (None, "")
-            await self._metadata.change(_ADVANCE, deletion.deletion_id, deleted, failed, *place)
-            if page.next is None:
-                await self._metadata.change(_END, deletion.deletion_id, datetime.now(UTC), False)
-                await self._metadata.change(_FORGET, datetime.now(UTC) - _KEPT)
+            try:
+                await self._page(deletion)
+            except (ServiceError, ValueError) as error:  # an older version does not know all filters of a newer one
+                logger.warning("the deletion %s is delayed: %s", deletion.deletion_id, error)
+                await self._metadata.change(_LATER, deletion.deletion_id, _now() + _PAUSE_MS)
         return bool(found)
+
+    async def _page(self, deletion: Deletion) -> None:
+        """Delete the next page of a deletion. Others take turns with it. Raises ValueError for unknown filters."""
+        if await self._is_revoked(deletion):
+            await self._metadata.change(_END, deletion.deletion_id, datetime.now(UTC), True)
+            return
+        page = await self._library.search(_filters(deletion.filters), _PAGE, deletion.place)
+        deleted = await self._delete(page.images, deletion)
+        last = page.next or deletion.place
+        counts = (deleted, len(page.images) - deleted)
+        # After the page: when a crash has come in between, those that are left are found again.
+        place = (last.created_at, last.image_id) if last else (None, "")
+        await self._metadata.change(_ADVANCE, deletion.deletion_id, *counts, *place, _now(), deletion.place_id)
+        if page.next is None:
+            await self._metadata.change(_END, deletion.deletion_id, datetime.now(UTC), False)
+            await self._metadata.change(_FORGET, datetime.now(UTC) - _KEPT)
+
+    async def _is_revoked(self, deletion: Deletion) -> bool:
+        """Whether the key that began a deletion was revoked since: perhaps because it has leaked."""
+        key = await self._metadata.find_key(deletion.key_id) if deletion.key_id else None
+        return key is not None and key.revoked_at is not None and key.revoked_at <= datetime.now(UTC)
 
     async def _delete(self, records: Sequence[ImageRecord], deletion: Deletion) -> int:
         """Delete images, and return how many are gone."""
@@ -174,3 +196,14 @@ class Deletions:
 
 
 _FILTERS = TypeAdapter(Filters)
+
+
+def _filters(text: str) -> Filters:
+    """Filters from JSON. Raises ValueError for those that this version does not know: it would delete more."""
+    if unknown := json.loads(text).keys() - {each.name for each in fields(Filters)}:
+        raise ValueError(f"this version does not know the filters {', '.join(sorted(unknown))}")
+    return _FILTERS.validate_json(text)
+
+
+def _now() -> int:
+    return time.time_ns() // 1_000_000

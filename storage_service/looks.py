@@ -12,7 +12,10 @@ MOST_DIFFERENT = 7
 so that the index finds all."""
 _BANDS, _BITS = 4, 16
 _MASK = (1 << _BITS) - 1
-_MOST_CANDIDATES = 2000
+_MOST_CANDIDATES = 500
+"""Images with a band like that. Of more, some are left out."""
+_ALL = (1 << _BANDS * _BITS) - 1
+_COLUMNS = ", ".join(f"images.{name}" for name in COLUMNS)
 _PUT = """
     INSERT INTO looks (sha256, colour, colours, thumbhash, phash, band_0, band_1, band_2, band_3)
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
@@ -51,11 +54,10 @@ class Looks:
 
     async def keep(self, sha256: str, look: Look) -> None:
         """Keep the look of a content, if an image has it."""
+        bands = [None] * _BANDS if look.phash is None else _bands(look.phash)
         async with self._metadata.lock_content(sha256) as content:
             if await content.is_used():
-                await self._metadata.change(
-                    _PUT, sha256, look.colour, look.colours, look.thumbhash, look.phash, *_bands(look.phash)
-                )
+                await self._metadata.change(_PUT, sha256, look.colour, look.colours, look.thumbhash, look.phash, *bands)
 
     async def forget(self, sha256: str) -> None:
         """Remove the look of a content."""
@@ -64,40 +66,35 @@ class Looks:
     async def similar(self, record: ImageRecord, space: str | None, limit: int) -> list[Similar]:
         """Images that look like this one, most similar first; of this space only, unless it is None."""
         own = (await self.of([record])).get(record.sha256)
-        if own is None:
+        if own is None or own.phash is None:
             return []
-        distances = await self._near(own.phash)
-        nearest = sorted(distances, key=lambda sha256: distances[sha256])[: limit + 1]
-        found = [
-            Similar(each, distances[each.sha256])
-            for each in await self._images(nearest, space, limit + 1)
-            if each.image_id != record.image_id
-        ]
-        return sorted(found, key=lambda each: (each.distance, each.record.image_id))[:limit]
+        values: list[object] = [record.image_id, datetime.now(UTC)]
+        where = "images.image_id <> $1 AND deleted_at IS NULL AND (expires_at IS NULL OR expires_at > $2)"
+        if space is not None:
+            values.append(space)
+            where += " AND space = $3"
+        found: dict[str, Similar] = {}
+        for row in await self._metadata.fetch(_near(own.phash, where, values), *values):
+            each = ImageRecord.model_validate(dict(zip(COLUMNS, row[1:], strict=True)))
+            distance = ((row[0] ^ own.phash) & _ALL).bit_count()
+            if distance <= MOST_DIFFERENT:
+                found[each.image_id] = Similar(each, distance)
+        return sorted(found.values(), key=lambda each: (each.distance, each.record.image_id))[:limit]
 
-    async def _near(self, phash: int) -> dict[str, int]:
-        """Contents whose hash differs in few bits, and in how many."""
-        conditions, values = [], list[object]()
-        for number, band in enumerate(_bands(phash)):
-            near = [band, *(band ^ 1 << bit for bit in range(_BITS))]
-            conditions.append(f"band_{number} IN ({_places(len(near), len(values))})")
-            values += near
-        # Each with the index of its band.
-        parts = " UNION ".join(f"SELECT sha256, phash FROM looks WHERE {each}" for each in conditions)  # noqa: S608
-        query = f"SELECT sha256, phash FROM ({parts}) AS near LIMIT {_MOST_CANDIDATES}"  # noqa: S608
-        rows = await self._metadata.fetch(query, *values)
-        found = {row[0]: ((row[1] ^ phash) & (1 << _BANDS * _BITS) - 1).bit_count() for row in rows}
-        return {sha256: distance for sha256, distance in found.items() if distance <= MOST_DIFFERENT}
 
-    async def _images(self, contents: Sequence[str], space: str | None, limit: int) -> list[ImageRecord]:
-        places = len(contents)
-        query = f"""
-            SELECT {", ".join(COLUMNS)} FROM images WHERE sha256 IN ({_places(places)}) AND deleted_at IS NULL
-            AND (${places + 1} = '' OR space = ${places + 1}) AND (expires_at IS NULL OR expires_at > ${places + 2})
-            LIMIT {limit * 4}
-        """  # noqa: S608
-        rows = await self._metadata.fetch(query, *contents, space or "", datetime.now(UTC))
-        return [ImageRecord.model_validate(dict(zip(COLUMNS, row, strict=True))) for row in rows]
+def _near(phash: int, where: str, values: list[object]) -> str:
+    """The query for hashes and images of which one band differs in one bit at most. Adds its values to `values`."""
+    parts = []
+    for number, band in enumerate(_bands(phash)):
+        near = [band, *(band ^ 1 << bit for bit in range(_BITS))]
+        bands = f"band_{number} IN ({_places(len(near), len(values))})"
+        values += near
+        # Each with the index of its band, and a limit of its own.
+        part = (
+            f"SELECT phash, {_COLUMNS} FROM looks JOIN images ON images.sha256 = looks.sha256 WHERE {bands} AND {where}"  # noqa: S608
+        )
+        parts.append(f"SELECT * FROM ({part} LIMIT {_MOST_CANDIDATES}) AS of_{number}")  # noqa: S608
+    return " UNION ALL ".join(parts)
 
 
 def _bands(phash: int) -> list[int]:

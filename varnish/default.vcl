@@ -118,6 +118,7 @@ sub vcl_deliver {
 }
 
 sub vcl_synth {
+    call names_synth;
     call bodies_synth;
     call problems_synth;
 }

@@ -24,7 +24,7 @@ from service_kit.access import (
     is_loopback,
     mode_of,
 )
-from service_kit.errors import Forbidden, Unauthorized, WrongCredential
+from service_kit.errors import BadRequest, Forbidden, Unauthorized, WrongCredential
 from service_kit.http.middlewares import Handler
 from service_kit.http.paths import route_pattern
 from service_kit.http.problems import PATH_PREFIX
@@ -76,6 +76,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
 """What each route of the API requires. None: it sends a picture, or says who asks. Others are for operators."""
 _ALSO = {("PATCH", "/v1/images/{image_id}"): Scope.MODERATE}
 """Scopes that lead to a handler as well, which looks closer at what is asked for."""
+_NAME = "/v1/names/{name}"
 _ALLOWED_HEADERS = (
     "Authorization, Content-Type, Idempotency-Key, If-Match, If-Modified-Since, If-None-Match, If-Range, Range,"
     " X-Request-ID"
@@ -159,6 +160,8 @@ class _Gate:
         authority, address = request.app[AUTHORITY], self._address(request)
         target = _target(request)
         if scope is None and signing.is_signed(target):
+            if _pattern(request) == _NAME:
+                raise BadRequest("names are not signed, since they may show another image; sign the URL of the image")
             return await self._throttle.checked(address, signing.key_of(target), lambda: authority.verify(target))
         # A key that anybody could make would outlast the time when nobody needed one.
         if self._mode is not Mode.KEYS and scope is not Scope.ADMIN:

@@ -129,10 +129,12 @@ def _moment(text: str) -> datetime | None:
         return None
 
 
-def resumes(request: web.Request, etag: str, modified: datetime) -> bool:
+def resumes(request: web.Request, etag: str, modified: datetime | None) -> bool:
     """Whether a range continues what the client has (If-Range; RFC 9110, 13.1.5)."""
     known = request.headers.get("If-Range", "").strip()
-    return not known or known == f'"{etag}"' or _moment(known) == modified.replace(microsecond=0)
+    if not known or known == f'"{etag}"':
+        return True
+    return modified is not None and _moment(known) == modified.replace(microsecond=0)
 
 
 def not_modified(headers: dict[str, str]) -> web.Response:

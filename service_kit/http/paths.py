@@ -73,21 +73,7 @@ _ROUTES = (
 
 def route_pattern(pattern: str) -> str:
     """The pattern of a route, in its canonical spelling, such as `/v1/images/{image_id}.{extension}`."""
-    known = (
-        "images",
-        "transform",
-        "keys",
-        "uploads",
-        "sign",
-        "spaces",
-        "audit",
-        "usage",
-        "me",
-        "names",
-        "deletions",
-        "webhooks",
-    )
-    for name in known:
+    for name in _ROUTES:
         pattern = pattern.replace(f"{{{name}}}", f"v1/{name}")
     return pattern.replace("{dot}", ".")
 
@@ -95,6 +81,11 @@ def route_pattern(pattern: str) -> str:
 def look_path(image_id: str) -> str:
     """The path of what an image looks like in the storage service."""
     return LOOK.format(image_id=image_id)
+
+
+def named_path(name: str) -> str:
+    """Where to ask which image a name shows."""
+    return f"/internal/names/{name}"
 
 
 def level_path(image_id: str, side: int) -> str:

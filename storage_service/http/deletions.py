@@ -1,5 +1,6 @@
 """The HTTP API for deletions of all images that a search finds."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -16,6 +17,7 @@ from storage_service.deletions import Deletions, State
 from storage_service.http.filters import ColourName, filters_in
 from storage_service.http.images import FormatName
 from storage_service.http.receiving import OWN_SPACE, SETTINGS, space_in
+from storage_service.search import Filters
 
 DELETIONS = web.AppKey("DELETIONS", Deletions)
 
@@ -30,7 +32,8 @@ class DeletionRequest(JsonRequest):
 
     q: str | None = None
     """Words in the title, file name, alt text and tags."""
-    tags: list[str] | None = None
+    tags: list[Annotated[str, Field(pattern="^[^,]*[^, ][^,]*$")]] | None = Field(None, min_length=1)
+    """All of them. A tag has no comma."""
     format: FormatName | None = None
     visibility: Visibility | None = None
     colour: ColourName | None = None
@@ -100,7 +103,7 @@ async def begin(request: web.Request) -> web.Response:
     texts = wanted.texts()
     space = space_in(request, texts)
     filters = filters_in({name: value for name, value in texts.items() if name != OWN_SPACE.name}, space)
-    if not texts.keys() - {OWN_SPACE.name} and not wanted.all:
+    if replace(filters, space=None, tags=tuple(filters.tags)) == Filters() and not wanted.all:
         raise BadRequest("there is no filter, so that this deletes all images; add one, or confirm with `all: true`")
     made = await request.app[DELETIONS].add(filters, access.identity_of(request))
     location = f"{request.app[SETTINGS].link_base}/v1/deletions/{made.deletion_id}"

@@ -87,7 +87,8 @@ class ImageDetails(Image):
     colours: list[str]
     """The basic colours that it has most of, such as `blue`."""
     phash: Annotated[str, Field(pattern="^[0-9a-f]{16}$")] | None
-    """The perceptual hash, by which similar images are found; null: no job has looked at it yet."""
+    """The perceptual hash, by which similar images are found; null: no job has looked at it yet, or there is
+    nothing on it."""
     links: Links
 
     @classmethod
@@ -104,7 +105,7 @@ class ImageDetails(Image):
             metadata=json.loads(record.metadata),
             focus=_focus(record),
             colours=[colour.name.lower() for colour in Colour if look and look.colours & colour],
-            phash=f"{look.phash & (1 << 64) - 1:016x}" if look else None,
+            phash=None if look is None or look.phash is None else f"{look.phash & (1 << 64) - 1:016x}",
             links=Links(
                 original=original,
                 thumbnail=f"{original}?thumb=200",

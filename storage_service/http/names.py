@@ -21,7 +21,8 @@ from service_kit.errors import (
     UnsupportedImage,
 )
 from service_kit.http import access, media_types, paths, queries
-from service_kit.http.endpoints import CONDITIONS, DOWNLOAD_PARAMETER, Answer, Form, Parameter, endpoint
+from service_kit.http.delivery import check_match
+from service_kit.http.endpoints import CONDITIONS, DOWNLOAD_PARAMETER, IF_MATCH, Answer, Form, Parameter, endpoint
 from service_kit.http.json_bodies import JsonAnswer, JsonRequest, Moment, Whole, json_answer, read_json
 from service_kit.http.purges import KEYS_HEADER, name_key
 from service_kit.http.uploads import FILE_FIELD
@@ -37,8 +38,6 @@ from storage_service.names import Names, Pointed
 
 NAMES = web.AppKey("NAMES", Names)
 
-_KEPT_SECONDS = 10
-"""For how long Varnish keeps which image a name shows. A change purges it."""
 _DEFAULT_PAGE, _MAX_PAGE = 50, 500
 _JSON = "application/json"
 _PageSize = Annotated[int, Field(ge=1, le=_MAX_PAGE)]
@@ -127,8 +126,6 @@ async def list_names(request: web.Request) -> web.Response:
     given = queries.parameters(request, ("prefix", "limit", "after", OWN_SPACE.name))
     limit = queries.whole_number(given, "limit", _DEFAULT_PAGE, _MAX_PAGE)
     prefix, after, space = given.get("prefix", ""), given.get("after", ""), space_in(request, given)
-    if "\0" in prefix + after:
-        raise BadRequest("`prefix` and `after` are names, which have no NUL characters")
     found = await request.app[NAMES].page(prefix, space, limit, after)
     base = request.app[SETTINGS].link_base
     following = found[-1].name if len(found) == limit else None
@@ -166,21 +163,24 @@ async def named_original(request: web.Request) -> web.StreamResponse:
         200: Answer("The name shows the image, and nobody gets the one before.", NamedImage),
         201: Answer("The name is new.", NamedImage),
     },
-    *(NotFound, Gone, UnsupportedImage, UnprocessableImage, InsufficientStorage),
+    *(NotFound, Gone, UnsupportedImage, UnprocessableImage, InsufficientStorage, PreconditionFailed),
     text="Send an image as in `POST /images`, or JSON with the `image_id` of one that is stored already, or with the"
     " `version` to which to go back. The images that it has shown stay. A name belongs to the space of its image.",
     query=UPLOAD_PARAMETERS,
+    headers=(IF_MATCH, Parameter("If-None-Match", "`*`: refuse the request (412) if the name exists.")),
     body=Form({FILE_FIELD: "The image.", **LABEL_TEXTS}, instead=NameRequest),
 )
 async def point(request: web.Request) -> web.Response:
     """Make a name show an image, which may come with the request: 200 with both, 201 if the name is new."""
     name, names, identity = _name(request), request.app[NAMES], access.identity_of(request)
-    await names.check(name, identity)
+    await _check_conditions(request, await names.check(name, identity))
     if media_types.media_type(request.headers.get("Content-Type") or _JSON).name == _JSON:
         image = await _stored(request, name)
     else:
         async with AsyncExitStack() as stack:
-            image = await (await received(request, stack)).store()
+            upload = await received(request, stack)
+            await names.check(name, identity, upload.owner.space)
+            image = await upload.store()
     return _pointed(request, await names.point(name, image, identity), image)
 
 
@@ -202,18 +202,34 @@ async def versions(request: web.Request) -> web.Response:
     "Remove a name",
     {204: Answer("The name shows nothing from now on. Its images stay.")},
     NotFound,
+    PreconditionFailed,
+    headers=(IF_MATCH,),
 )
 async def remove(request: web.Request) -> web.Response:
     """Remove a name: 204."""
     queries.parameters(request)
-    await request.app[NAMES].remove(_name(request), access.identity_of(request))
+    names, name, identity = request.app[NAMES], _name(request), access.identity_of(request)
+    await _check_conditions(request, await names.find(name, identity.space))
+    await names.remove(name, identity)
     return web.Response(status=204, headers={"Cache-Control": "no-store"})
+
+
+async def _check_conditions(request: web.Request, name: storage_service.names.Name | None) -> None:
+    """Raise PreconditionFailed if the client expects the name to show something else, or nothing."""
+    if name is None:
+        if "If-Match" in request.headers:
+            raise PreconditionFailed("the name does not exist; send the request without If-Match to make it")
+        return
+    if "*" in request.headers.getall("If-None-Match", []):
+        raise PreconditionFailed(f"the name {name.name} exists; send the request without If-None-Match to replace it")
+    if "If-Match" in request.headers:
+        check_match(request, (await request.app[LIBRARY].find(name.image_id)).sha256)
 
 
 async def resolve(request: web.Request) -> web.Response:
     """Which image a name shows, for Varnish in a header, and for the transform service in the body."""
     name = await request.app[NAMES].find(_name(request))
-    kept = "no-store" if name.is_changing else f"max-age={_KEPT_SECONDS}"
+    kept = "no-store" if name.is_changing else f"max-age={storage_service.names.KEPT_SECONDS}"
     headers = {"Image-Id": name.image_id, KEYS_HEADER: name_key(name.name), "Cache-Control": kept}
     return web.Response(text=name.image_id, headers=headers)
 

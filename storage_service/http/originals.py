@@ -1,6 +1,7 @@
 """Sends originals, whole or in ranges (RFC 9110, section 14)."""
 
 import re
+from datetime import datetime
 
 from aiohttp import web
 
@@ -44,9 +45,11 @@ async def send_original(
 ) -> web.StreamResponse:
     """Answer with 200, 206, 304 or 416. With ACCEL_PREFIX, nginx sends the bytes of a 200 or 206.
 
-    `download` is the value of that parameter. What a name shows may change. Raises PreconditionFailed.
+    `download` is the value of that parameter. What a name shows may change, also to an older image, so that it has no
+    date. Raises PreconditionFailed.
     """
-    check_match(request, record.sha256, record.created_at)
+    modified = None if is_named else record.created_at
+    check_match(request, record.sha256, modified)
     fmt = record.image_format
     disposition = None if download is None else attachment(download, record.image_id, fmt.extensions, EXTENSIONS)
     viewer = access.identity_of(request)
@@ -58,19 +61,19 @@ async def send_original(
     headers |= guard_headers(guard, viewer)
     headers["Accept-Ranges"] = "bytes"
     headers[HEADER] = _USAGE
-    if is_unchanged(request, record.sha256, record.created_at):
+    if is_unchanged(request, record.sha256, modified):
         return not_modified(headers)
-    requested = _requested_range(request, record)
+    requested = _requested_range(request, record, modified)
     if requested is not None and not requested:
         error = RangeNotSatisfiable(f"the range starts outside of the image, which is {record.bytes} bytes")
         refusal = problem_response(request, error)
         refusal.headers["Content-Range"] = f"bytes */{record.bytes}"
         return refusal
     if settings.accel_prefix and _suits_nginx(request, requested) and (key := await library.file_key(record)):
-        return _sent_by_nginx(headers, record, settings.accel_prefix + key)
+        return _sent_by_nginx(headers, modified, settings.accel_prefix + key)
     status, part = (200, range(record.bytes)) if requested is None else (206, requested)
     response = web.StreamResponse(status=status, headers=headers)
-    response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
+    _date(response, modified)
     response.content_length = len(part)
     if status == web.HTTPPartialContent.status_code:
         response.headers["Content-Range"] = f"bytes {part.start}-{part.stop - 1}/{record.bytes}"
@@ -80,10 +83,15 @@ async def send_original(
     return await send_stream(request, response, await library.read(record, part))
 
 
-def _sent_by_nginx(headers: dict[str, str], record: ImageRecord, path: str) -> web.Response:
+def _date(response: web.StreamResponse, modified: datetime | None) -> None:
+    if modified:
+        response.last_modified = modified.replace(microsecond=0)  # aiohttp rounds up, into the future
+
+
+def _sent_by_nginx(headers: dict[str, str], modified: datetime | None, path: str) -> web.Response:
     """Headers and the path of the bytes, which nginx/snippets/originals.conf sends, whole or in a range."""
     response = web.Response(headers={**headers, "X-Accel-Redirect": path})
-    response.last_modified = record.created_at.replace(microsecond=0)  # aiohttp rounds up, into the future
+    _date(response, modified)
     return response
 
 
@@ -95,13 +103,13 @@ def _suits_nginx(request: web.Request, requested: range | None) -> bool:
     return text is None or (requested is not None and _PLAIN.fullmatch(text) is not None)
 
 
-def _requested_range(request: web.Request, record: ImageRecord) -> range | None:
+def _requested_range(request: web.Request, record: ImageRecord, modified: datetime | None) -> range | None:
     """The requested bytes: empty if the range is outside of the image, None to send all of it.
 
     Ignores several ranges at once, other units and invalid syntax, as the RFC allows, and ranges of methods other than
     GET, as it demands.
     """
-    if request.method != "GET" or not resumes(request, record.sha256, record.created_at):
+    if request.method != "GET" or not resumes(request, record.sha256, modified):
         return None
     if _NO_BYTES.fullmatch(request.headers.get("Range", "")):  # aiohttp would read it as all bytes
         return range(0)

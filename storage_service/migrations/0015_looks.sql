@@ -5,11 +5,11 @@ CREATE TABLE looks (
     colour    BIGINT,
     colours   BIGINT  NOT NULL,
     thumbhash TEXT    NOT NULL,
-    phash     BIGINT  NOT NULL,
-    band_0    BIGINT  NOT NULL,
-    band_1    BIGINT  NOT NULL,
-    band_2    BIGINT  NOT NULL,
-    band_3    BIGINT  NOT NULL
+    phash     BIGINT,
+    band_0    BIGINT,
+    band_1    BIGINT,
+    band_2    BIGINT,
+    band_3    BIGINT
 );
 CREATE INDEX looks_by_band_0 ON looks (band_0);
 CREATE INDEX looks_by_band_1 ON looks (band_1);

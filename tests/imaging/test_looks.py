@@ -83,8 +83,13 @@ def test_a_perceptual_hash_survives_noise_and_tells_pictures_apart() -> None:
     other = [int(128 + 60 * ((x // 9 + y // 3) % 2) - x + y) for y in range(HASH_SIDE) for x in range(HASH_SIDE)]
 
     def distance(one: list[int], two: list[int]) -> int:
-        return ((perceptual_hash(one) ^ perceptual_hash(two)) & (1 << 64) - 1).bit_count()
+        return (((perceptual_hash(one) or 0) ^ (perceptual_hash(two) or 0)) & (1 << 64) - 1).bit_count()
 
     assert distance(waves, noisy) <= 4
     assert distance(waves, other) > 12
-    assert -(2**63) <= perceptual_hash(waves) < 2**63
+    assert -(2**63) <= (perceptual_hash(waves) or 0) < 2**63
+
+
+@pytest.mark.parametrize("grey", [0, 1, 7, 128, 255])
+def test_a_picture_of_one_colour_has_no_perceptual_hash(grey: int) -> None:
+    assert perceptual_hash([grey] * HASH_SIDE * HASH_SIDE) is None

@@ -33,6 +33,15 @@ def varnish(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSessio
         yield Site(started.url("varnish"), folder / "data", folder / "storage.log", http, key)
 
 
+@pytest.fixture(scope="session")
+def nginx(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
+    """A service that requires keys, behind nginx alone."""
+    folder = tmp_path_factory.mktemp("nginx")
+    with edge.started(folder, AUTH="keys") as started:
+        (key,) = set(re.findall(KEY, started.log("storage")))
+        yield Site(started.url("nginx"), folder / "data", folder / "storage.log", http, key)
+
+
 @pytest.fixture(params=["closed", "varnish"])
 def guarded(request: pytest.FixtureRequest) -> Site:
     """Each service that requires keys."""

@@ -1,10 +1,13 @@
 """URLs that people choose, in one process and through nginx and Varnish."""
 
 import json
+from datetime import datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import pytest
 
+from service_kit import signing
 from tests import pictures
 from tests.imgsvc.sites import Site, bearer
 
@@ -12,9 +15,10 @@ OTHER = bytes(pictures.gradient(30, 20).pngsave_buffer())
 PNG = {"Content-Type": "image/png"}
 
 
-@pytest.fixture
-def site(guarded: Site) -> Site:
-    return guarded
+@pytest.fixture(params=["closed", "varnish", "nginx"])
+def site(request: pytest.FixtureRequest) -> Site:
+    found: Site = request.getfixturevalue(request.param)
+    return found
 
 
 async def put(site: Site, name: str, what: object, key: str = "", status: int = 200) -> dict[str, Any]:
@@ -52,6 +56,63 @@ async def test_a_name_shows_what_it_was_last_given(site: Site) -> None:
     back = await put(site, "shop/hero.jpg", {"version": 1})
     assert (back["version"], back["image_id"]) == (3, first)
     assert await shown(site, "/v1/names/shop/hero.jpg") == before
+
+
+async def test_a_name_that_goes_back_to_an_older_image_is_not_unchanged(site: Site) -> None:
+    """By its date, the older image would be."""
+    older = await site.upload(bearer(site.key))
+    url = f"{site.url}/v1/names/back.jpg"
+    await site.request("PUT", "/v1/names/back.jpg", {**PNG, **bearer(site.key)}, OTHER)
+    _, info = await site.json("GET", f"/v1/images/{older}/info", site.key)
+    since = datetime.fromisoformat(info["created_at"]) + timedelta(days=1)
+    early = "Thu, 01 Jan 1970 00:00:00 GMT"
+    for dated in ({"If-Modified-Since": format_datetime(since, usegmt=True)}, {"If-Unmodified-Since": early}):
+        async with site.http.get(url, headers=dated) as response:
+            assert (response.status, response.headers.get("Last-Modified")) == (200, None), dated
+            assert await response.read() == OTHER
+    await put(site, "back.jpg", {"image_id": older})
+    async with site.http.get(url, headers={"If-Modified-Since": format_datetime(since, usegmt=True)}) as response:
+        assert response.status == 200
+    part = {"Range": "bytes=0-3", "If-Range": format_datetime(since, usegmt=True)}
+    async with site.http.get(url, headers=part) as response:
+        assert response.status == 200
+
+
+async def test_a_name_is_made_or_replaced_only_if_it_is_as_expected(site: Site) -> None:
+    image_id = await site.upload(bearer(site.key))
+    headers = bearer(site.key) | {"Content-Type": "application/json"}
+    body = json.dumps({"image_id": image_id}).encode()
+    path = "/v1/names/expected"
+
+    async def answer(method: str, **conditions: str) -> int:
+        given = headers | {name.replace("_", "-"): value for name, value in conditions.items()}
+        return (await site.request(method, path, given, body if method == "PUT" else None))[0]
+
+    assert await answer("PUT", If_Match="*") == 412
+    assert await answer("PUT", If_None_Match="*") == 201
+    assert await answer("PUT", If_None_Match="*") == 412
+    async with site.http.get(site.url + path) as response:
+        tag = response.headers["ETag"]
+    assert await answer("PUT", If_Match='"other"') == 412
+    assert await answer("PUT", If_Match=tag) == 200
+    assert await answer("DELETE", If_Match='"other"') == 412
+    assert await answer("DELETE", If_Match=tag) == 204
+
+
+async def test_a_signature_does_not_open_a_name(site: Site) -> None:
+    _, secret = site.new_signer()
+    image_id = await site.upload(bearer(site.key), "?visibility=private")
+    await put(site, "signed.jpg", {"image_id": image_id}, status=201)
+    for target in ("/v1/names/signed.jpg", "/v1/names/signed.jpg?thumb=10"):
+        status, text = await site.request("GET", signing.signed(target, secret))
+        assert status in {400, 401, 403}, text
+
+
+async def test_an_image_for_a_name_of_another_space_is_not_stored(site: Site) -> None:
+    await put(site, "of/default", {"image_id": await site.upload(bearer(site.key))}, status=201)
+    status, text = await site.request("PUT", "/v1/names/of/default?space=b", {**PNG, **bearer(site.key)}, OTHER)
+    assert (status, "same space" in text) == (403, True)
+    assert (await site.json("GET", "/v1/images?space=b&format=png", site.key))[1]["images"] == []
 
 
 async def test_browsers_ask_each_time_what_a_name_shows(site: Site) -> None:

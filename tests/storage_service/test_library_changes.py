@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from imaging.looks import Colour, Look
-from service_kit.access import EVERYTHING
+from service_kit.access import EVERYTHING, Identity, Scope
 from service_kit.errors import NotFound
 from service_kit.spool import Spool
 from storage_service.audit import AuditTrail
@@ -19,13 +19,13 @@ from storage_service.events import Events
 from storage_service.library import Library
 from storage_service.looks import Looks
 from storage_service.metadata.base import ImageRecord, MetadataStore
-from storage_service.names import MOST_VERSIONS, Names
+from storage_service.names import _MARK, MOST_VERSIONS, Names
 from storage_service.purging import Purger
 from storage_service.search import Filters
 from storage_service.settings import StorageSettings
 from storage_service.validation import Validator
 from tests.storage_service.conftest import derived
-from tests.storage_service.test_metadata import record
+from tests.storage_service.test_metadata import key, record
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -92,6 +92,70 @@ async def test_changes_of_a_name_at_once_get_a_version_each_and_leave_no_lasting
     await names.point("quiet", images[0], EVERYTHING)
     await names.point("quiet", images[1], EVERYTHING)
     assert not (await names.find("quiet")).is_changing
+
+
+async def test_a_change_that_is_overtaken_restores_the_mark_of_the_other(store: MetadataStore, names: Names) -> None:
+    """Without it, caches could keep the old answer while the other change goes on."""
+    await names.point("a", await add(store, 1), EVERYTHING)
+    one = await names._mark("a")  # two changes at the same time, in this order
+    two = await names._mark("a")
+    assert one
+    assert two
+    assert two.earlier == one.mark
+    assert not await store.change(_MARK, b"a", 1, one.mark), "it has the other mark by now"
+
+
+async def test_names_are_found_by_their_beginning_in_the_order_of_bytes(store: MetadataStore, names: Names) -> None:
+    image = await add(store, 1)
+    for name in ("a_b", "a-b", "aB", "a/b", "ab", "b", "A"):
+        await names.point(name, image, EVERYTHING)
+    assert [each.name for each in await names.page("", None, 9, "")] == ["A", "a-b", "a/b", "aB", "a_b", "ab", "b"]
+    assert [each.name for each in await names.page("a", "default", 9, "a/b")] == ["aB", "a_b", "ab"]
+    assert await names.page("a", "other", 9, "") == []
+
+
+async def test_images_of_other_spaces_do_not_hide_similar_ones(store: MetadataStore) -> None:
+    looks = Looks(store)
+    for number in range(30):
+        await add(store, number, space="theirs" if number > 1 else "mine")
+        await looks.keep(f"{number:064x}", Look(colour=0, colours=0, thumbhash="", phash=1 if number == 1 else 0))
+    own = await store.find(f"{0:032x}")
+    assert own
+    assert [each.record.image_id for each in await looks.similar(own, "mine", 5)] == [f"{1:032x}"]
+    await add(store, 99)
+    await looks.keep(f"{99:064x}", Look(colour=0, colours=0, thumbhash="", phash=None))
+    flat = await store.find(f"{99:032x}")
+    assert flat
+    assert await looks.similar(flat, None, 5) == []
+
+
+async def test_a_deletion_with_filters_of_a_newer_version_waits_for_it_and_others_go_on(
+    store: MetadataStore, library: Library
+) -> None:
+    image = await add(store, 1)
+    deletions = Deletions(store, library)
+    newer = await deletions.add(Filters(format="jpeg"), EVERYTHING)
+    await store.change("UPDATE deletions SET filters = $1", '{"format": "jpeg", "newer": 1}')
+    other = await deletions.add(Filters(format="png"), EVERYTHING)
+    while await deletions.step():
+        pass
+    assert (await deletions.find(newer.deletion_id, None)).state is State.RUNNING
+    assert (await deletions.find(other.deletion_id, None)).state is State.DONE
+    found = await store.find(image.image_id)
+    assert found
+    assert found.deleted_at is None
+
+
+async def test_a_deletion_ends_when_its_key_is_revoked(store: MetadataStore, library: Library) -> None:
+    await store.add_key(key("0123456789ab"))
+    await add(store, 1)
+    deletions = Deletions(store, library)
+    begun = await deletions.add(Filters(), Identity("0123456789ab", frozenset(Scope)))
+    await store.revoke_key("0123456789ab", datetime.now(UTC))
+    while await deletions.step():
+        pass
+    assert (await deletions.find(begun.deletion_id, None)).state is State.STOPPED
+    assert await store.fetch("SELECT 1 FROM images WHERE deleted_at IS NULL")
 
 
 async def test_similar_images_differ_in_few_bits(store: MetadataStore) -> None:

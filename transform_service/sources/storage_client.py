@@ -39,10 +39,10 @@ from service_kit.http.paths import (
     ACCESS,
     IDENTITY,
     LOCATION,
-    NAMED,
     VARIANTS_USED,
     level_path,
     look_path,
+    named_path,
     stored_variant_path,
 )
 from service_kit.http.problems import REFUSED_HEADER
@@ -142,7 +142,7 @@ class StorageClient:
 
     async def named(self, name: str) -> str:
         """See Locator."""
-        answer = await self._ask(NAMED.format(name=name), {})
+        answer = await self._ask(named_path(name), {})
         if answer.status in _OF_NAMES and answer.is_ours:
             raise _OF_NAMES[answer.status](str(json.loads(answer.body)["detail"]))
         if answer.status != HTTPStatus.OK:
@@ -215,9 +215,11 @@ class StorageClient:
             known, text = _KNOWN[response.status]
             raise known(text.format(image_id))
         if response.status == HTTPStatus.INSUFFICIENT_STORAGE:
-            raise InsufficientStorage("storage is full; the level or variant was not stored")
+            raise InsufficientStorage("storage is full; nothing was stored")
         kind = Unavailable if response.status == HTTPStatus.SERVICE_UNAVAILABLE else BadGateway
-        raise kind(f"the storage service did not accept a level or variant: {response.status} {_printable(answer)}")
+        raise kind(
+            f"the storage service did not accept what was made of an image: {response.status} {_printable(answer)}"
+        )
 
     async def close(self) -> None:
         """Close the connections."""
