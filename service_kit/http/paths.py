@@ -68,6 +68,7 @@ _ROUTES = (
     "names",
     "deletions",
     "webhooks",
+    "me",
 )
 
 
