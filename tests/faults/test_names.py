@@ -14,6 +14,7 @@ import pyvips
 
 from tests import edge
 from tests.faults.length import LONG
+from tests.servers import free_port
 
 _NAMES = [f"site/{number}.png" for number in range(24)]
 _READERS, _WRITERS = 80, 20
@@ -101,3 +102,16 @@ async def test_nobody_sees_an_old_picture_after_a_name_has_changed(
     assert hits > 0
     assert changes > len(_NAMES)
     assert {number for _, _, number, _ in run.seen} & {n for found in run.versions.values() for n in found}
+
+
+async def test_a_change_waits_for_a_varnish_that_cannot_be_purged(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    """Until it has forgotten by itself what the name showed."""
+    nowhere = json.dumps([f"http://127.0.0.1:{free_port()}"])
+    with edge.started(tmp_path, PURGE_URLS=nowhere) as site:
+        for number in (1, 2):
+            url = f"{site.url('nginx')}/v1/names/far.png"
+            async with http.put(url, data=_picture(number), headers=_PNG) as response:
+                assert response.status in {200, 201}, await response.text()
+            for _ in range(2):
+                async with http.get(f"{site.url('varnish')}/v1/names/far.png") as response:
+                    assert _number(await response.read()) == number
