@@ -28,7 +28,7 @@ def create_app(settings: JobsSettings) -> web.Application:
 
 async def _dispatching(_app: web.Application, settings: JobsSettings) -> AsyncIterator[None]:
     # A new connection for each request, so that all nodes get some.
-    connector = aiohttp.TCPConnector(force_close=True)
+    connector = aiohttp.TCPConnector(force_close=True, resolver=aiohttp.ThreadedResolver())
     async with aiohttp.ClientSession(connector=connector) as http:
         queue, runner = RemoteQueue(http, settings.storage_url), RemoteRunner(http, settings.transform_url)
         async with running(Dispatcher(queue, runner, settings.jobs_at_once)):

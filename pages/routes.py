@@ -31,6 +31,7 @@ _HEADERS = {
     "Referrer-Policy": "same-origin",
 }
 _GZIP = re.compile(r"(?:^|[,\s])gzip\s*(?:,|$|;(?!\s*q\s*=\s*0(?:\.0*)?\s*(?:,|$)))")
+_BROWSERS = re.compile(r"text/html|\*/\*")
 _COMPRESSED = {".css", ".html", ".js", ".json", ".svg"}
 
 
@@ -57,7 +58,7 @@ def routes(prefix: str) -> list[web.RouteDef]:
 
 def _home(location: str) -> Handler:
     async def home(request: web.Request) -> web.Response:
-        if "text/html" not in request.headers.get("Accept", ""):  # who wants the API is wrong here
+        if not _BROWSERS.search(request.headers.get("Accept", "*/*")):  # who wants JSON is wrong here
             raise Hidden(no_such_path(request).detail)
         return web.Response(status=302, headers={"Location": location, "Vary": "Accept"})
 

@@ -9,7 +9,7 @@ from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
 from service_kit import signing
-from service_kit.http import metrics
+from service_kit.http import metrics, paths
 from service_kit.http.health import is_check
 from service_kit.http.identity import request_id_of
 from service_kit.http.timing import spans_of
@@ -131,5 +131,5 @@ def _event(one: _Answered) -> Event:
 
 
 def _is_a_check(route: str) -> bool:
-    """Whether machines request the route every few seconds, just to see whether the service responds."""
-    return route == metrics.PATH or is_check(route)
+    """Whether machines request the route every few seconds, just to see whether something is to be done or responds."""
+    return route in {metrics.PATH, paths.JOB_CLAIM} or is_check(route)

@@ -239,7 +239,9 @@ class PostgresStore:
                 return
             except (*FAILURES, NoPrimary) as error:
                 if not warned:
-                    logger.warning("waiting up to %g s for the metadata database: %r", _START_SECONDS, error)
+                    logger.warning(
+                        "waiting up to %g s for the metadata database: %s", _START_SECONDS, str(error) or "no answer"
+                    )
                 warned = True
             await asyncio.sleep(_AGAIN_SECONDS)
 

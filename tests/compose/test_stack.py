@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -173,6 +174,36 @@ _NOT_SERVING = {
     "administration.py", "backlog.py", "demand.py", "durations.py", "keys.py", "local.py", "sign.py", "spaces.py",
     "sweep.py", "trail.py", "webhooks.py",
 }  # fmt: skip
+
+
+def create_keys(folder: Path, settings: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of the container `keys` with its files in a folder."""
+    for name in ("database", "cache", "access", "redis"):
+        (folder / name).mkdir(exist_ok=True)
+    (folder / "settings.env").write_text(settings)
+    places = {"KEYS": str(folder), "DATABASE": str(folder / "none"), "SETTINGS": str(folder / "settings.env")}
+    command = ["sh", str(ROOT / "keys/create")]
+    path = {"PATH": os.environ["PATH"]}
+    return subprocess.run(command, env=path | places | environment, capture_output=True, text=True, check=False)
+
+
+def test_settings_that_would_have_no_effect_in_settings_env_are_refused(tmp_path: Path) -> None:
+    done = create_keys(tmp_path, "RENDER_SECONDS=10\nAUTH=keys\n")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "keys: AUTH is in settings.env, where it has no effect; put it into .env\n",
+    )
+    assert create_keys(tmp_path, "# AUTH=keys\nRENDER_SECONDS=10\n").returncode == 0
+
+
+def test_a_secret_that_is_replaced_is_kept(tmp_path: Path) -> None:
+    assert create_keys(tmp_path).stderr == ""
+    before = (tmp_path / "access/secret").read_text()
+    done = create_keys(tmp_path, ACCESS_SECRET="another one of at least 32 characters")
+    assert "ACCESS_SECRET replaces the value that was used until now" in done.stderr
+    assert (tmp_path / "access/secret.previous").read_text() == before
+    assert create_keys(tmp_path, ACCESS_SECRET="another one of at least 32 characters").stderr == ""
+    assert (tmp_path / "access/secret.previous").read_text() == before
 
 
 def test_development_reloads_on_every_module_of_the_worker_processes() -> None:

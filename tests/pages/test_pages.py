@@ -69,8 +69,8 @@ async def test_browsers_are_sent_to_a_page(
         assert (response.status, str(response.url)) == (200, f"{url}{location}")
 
 
-async def test_other_clients_are_told_where_the_api_is(url: str, http: aiohttp.ClientSession) -> None:
-    async with http.get(f"{url}/") as response:
+async def test_who_wants_json_is_told_where_the_api_is(url: str, http: aiohttp.ClientSession) -> None:
+    async with http.get(f"{url}/", headers={"Accept": "application/json"}) as response:
         assert response.status == 404
         assert "/v1/images" in (await response.json(content_type="application/problem+json"))["detail"]
 

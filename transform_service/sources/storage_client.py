@@ -76,7 +76,9 @@ class StorageClient:
 
     def __init__(self, base_url: str, seconds: float, places: BlobPlaces) -> None:
         self._session = aiohttp.ClientSession(
-            base_url, connector=bounded(aiohttp.TCPConnector()), timeout=aiohttp.ClientTimeout(total=seconds)
+            base_url,
+            connector=bounded(aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver())),
+            timeout=aiohttp.ClientTimeout(total=seconds),
         )
         self._places = places
         self._identities: TTLCache[str, Identity | Forbidden] = TTLCache(_REMEMBERED, _KNOWN_SECONDS)

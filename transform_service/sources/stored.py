@@ -46,7 +46,7 @@ class StoredSource(Source):
     async def start(self) -> None:
         """Open a session for object stores. It is unused if blobs are files."""
         timeout = aiohttp.ClientTimeout(total=self.tools.settings.blob_seconds)
-        connector = bounded(aiohttp.TCPConnector())
+        connector = bounded(aiohttp.TCPConnector(resolver=aiohttp.ThreadedResolver()))
         self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False)
 
     async def close(self) -> None:

@@ -84,11 +84,12 @@ class AsyncClient:
         json.loads(await self._transport.send(requests.Request("GET", "/images/healthcheck")))
 
     async def exists(self, image: Image | str) -> bool:
-        """Whether there is an image, which was not deleted."""
+        """Whether there is an image, which was not deleted. Raises ApiError if the key does not work."""
         try:
             await self._transport.send(requests.Request("HEAD", f"/images/{requests.image_id(image)}"))
         except ApiError as error:
             if error.status in requests.REFUSED_VIEWS:
+                await self._transport.send(requests.Request("GET", "/me"))  # the key may be what is refused
                 return True
             if error.status in requests.ABSENT:
                 return False

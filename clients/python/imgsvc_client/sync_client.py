@@ -84,11 +84,12 @@ class Client:
         json.loads(self._transport.send(requests.Request("GET", "/images/healthcheck")))
 
     def exists(self, image: Image | str) -> bool:
-        """Whether there is an image, which was not deleted."""
+        """Whether there is an image, which was not deleted. Raises ApiError if the key does not work."""
         try:
             self._transport.send(requests.Request("HEAD", f"/images/{requests.image_id(image)}"))
         except ApiError as error:
             if error.status in requests.REFUSED_VIEWS:
+                self._transport.send(requests.Request("GET", "/me"))  # the key may be what is refused
                 return True
             if error.status in requests.ABSENT:
                 return False
