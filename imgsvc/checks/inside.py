@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from imgsvc.checks.contradictions import contradictions
 from imgsvc.checks.findings import Finding, good, note, problem, warning
@@ -61,8 +61,11 @@ async def _database(settings: StorageSettings) -> AsyncIterator[Finding]:
     try:
         metadata = create_store(database_config(settings))
         await metadata.open(beside=True)
-    except (CannotStart, ServiceError, ValueError) as error:
+    except (CannotStart, ValueError) as error:
         yield problem("database", f"{where}: {error}", "start the service once, which creates and updates it")
+        return
+    except ServiceError as error:
+        yield problem("database", f"{where}: {error}", "start the database, and check DATABASE_URL")
         return
     try:
         ((images,),) = await metadata.fetch("SELECT count(*) FROM images WHERE deleted_at IS NULL")
@@ -78,6 +81,10 @@ async def _blobs(settings: StorageSettings) -> AsyncIterator[Finding]:
     if where.startswith("memory:"):
         return  # see contradictions
     try:
+        folder = Path(unquote(urlsplit(settings.blobs).path))
+        if where.startswith("file:") and not await in_thread(folder.is_dir):
+            yield problem("blobs", f"{where} does not exist", "set DATA_DIR or BLOB_URL to those of the service")
+            return
         blobs = Blobs(settings.blobs, settings.blob_seconds)
         probe, sha256 = await in_thread(_probe, blobs)
         await blobs.add(sha256, probe)
@@ -104,7 +111,9 @@ def _probe(blobs: Blobs) -> tuple[Path, str]:
 async def _cache(settings: TransformSettings) -> AsyncIterator[Finding]:
     url = settings.result_cache_url
     if not urlsplit(url).scheme.startswith("redis"):
-        yield note("redis", "results are cached in memory of one process", "several nodes share them in Redis")
+        yield note(
+            "redis", "with these settings, each process has a cache of its own", "several nodes share results in Redis"
+        )
         return
     from redis.asyncio import from_url  # noqa: PLC0415  # only this needs it
     from redis.exceptions import RedisError  # noqa: PLC0415

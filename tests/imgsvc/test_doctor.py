@@ -154,7 +154,7 @@ def test_from_inside_all_parts_are_reached(tmp_path: Path, redis_url: str) -> No
             {
                 "database": ["sqlite:///"],
                 "redis": ["redis://127.0.0.1:1 does not respond"],
-                "blobs": ["cannot write to file:///proc/nothing"],
+                "blobs": ["file:///proc/nothing does not exist"],
             },
         ),
     ],
