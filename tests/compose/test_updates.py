@@ -124,6 +124,20 @@ async def test_slow_transfers_survive_an_update_of_every_part(site: Stack, http:
     for part, containers in before.items():
         assert not set(containers) & set(site.containers(part)), part
     assert set(visitors.results) == {"downloaded", "uploaded"}
+    await _job_is_done(await visitors.node(), http)
+
+
+async def _job_is_done(url: str, http: aiohttp.ClientSession) -> None:
+    """Upload an image, and wait until a job has looked at it: the dispatcher has to find the new nodes."""
+    headers = {"Content-Type": "image/jpeg"}
+    async with http.post(f"{url}/v1/images", data=pictures.jpeg(), headers=headers) as answer:
+        image_id = (await answer.json())["image_id"]
+    async with asyncio.timeout(90):
+        while True:
+            async with http.get(f"{url}/v1/images/{image_id}/info") as answer:
+                if (await answer.json())["thumbhash"]:
+                    return
+            await asyncio.sleep(0.2)
 
 
 @pytest.mark.timeout(600)
