@@ -11,6 +11,7 @@ from imaging.geometry import Point
 from imaging.header import Header
 from imaging.levels import Level
 from imaging.looks import Look
+from service_kit.access import Visibility
 from service_kit.errors import ContentLost
 
 
@@ -55,6 +56,9 @@ class Located(BaseModel):
     path: Path | None = None
     url: str | None = None
     visibility: str
+    """`private` for a pending image: versions that do not know pending ones would send anything else as public."""
+    pending: bool = False
+    """Whether the image is pending."""
     space: str
     levels: tuple[Level, ...] | None = None
     """Those that are stored; None if storage keeps none."""
@@ -68,6 +72,11 @@ class Located(BaseModel):
     """Its focal point, upright; None: unknown."""
     expires_at: AwareDatetime | None = None
     """When the image is deleted; None: never."""
+
+    @property
+    def actual_visibility(self) -> str:
+        """Its visibility, also if it is pending."""
+        return Visibility.PENDING if self.pending else self.visibility
 
 
 class Locator(Protocol):

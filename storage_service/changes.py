@@ -89,9 +89,8 @@ def _check_rights(before: ImageRecord, change: Change, by: Identity) -> None:
     if releases and change.visibility != Visibility.PENDING and not by.may(Scope.MODERATE):
         raise _lacks(Scope.MODERATE, "releasing a pending image")
     if (labels or not releases) and not by.may(Scope.UPLOAD):
-        raise _lacks(
-            Scope.UPLOAD, "changing what is said about an image" if labels else "changing who may see an image"
-        )
+        what = "changing what is said about an image" if labels else "changing who may see an image"
+        raise Forbidden(f"{what} requires the scope `{Scope.UPLOAD}`; use a key that has it")
     if change.visibility is Visibility.PUBLIC and not releases and not by.may(Scope.READ):
         raise _lacks(Scope.READ, "making an image public")
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from service_kit.errors import NotFound
+from storage_service.emptying import fail_waiting, sweep
 from storage_service.events import GIVE_UP_MS, now_ms
 from storage_service.metadata.base import MetadataStore, Statement
 from storage_service.metrics import WEBHOOK_DELIVERIES, WEBHOOK_FAILED, WEBHOOK_OLDEST, WEBHOOKS_DISABLED
@@ -19,10 +20,6 @@ _LONGEST_REST_MS = 60_000
 """For which nothing is sent to a receiver that fails. One event is tried after that: the others keep their attempts."""
 _HOPELESS_MS = 3 * 86_400_000
 """A webhook is disabled when nothing has been confirmed for so long."""
-_MOST_WAITING = 100_000
-"""Events that may wait for one receiver. With more, it is disabled: the database must not fill."""
-_MOST_FAILED, _KEPT_MS = 10_000, 30 * 86_400_000
-"""Failures that are kept for each webhook, and how long."""
 _WEBHOOKS = f"SELECT {', '.join(Webhook.model_fields)} FROM webhooks"  # noqa: S608
 _WAITING = "webhook_id = $1 AND failed_at IS NULL"
 _NEXT = f"SELECT event_id, type, body, due_at, give_up_at, attempts FROM deliveries WHERE {_WAITING} ORDER BY due_at LIMIT $2"  # noqa: S608, E501
@@ -37,15 +34,6 @@ _RESTS = """
     WHERE webhook_id = $1
 """
 _DISABLE = "UPDATE webhooks SET disabled_at = $2, reason = $3 WHERE webhook_id = $1 AND disabled_at IS NULL"
-_FAIL_ALL = (
-    f"UPDATE deliveries SET failed_at = $2, reason = CASE reason WHEN '' THEN $3 ELSE reason END WHERE {_WAITING}"  # noqa: S608
-)
-_FAIL_LATE = """
-    UPDATE deliveries SET failed_at = $1, reason = $2 WHERE failed_at IS NULL AND webhook_id IN (
-        SELECT webhook_id FROM webhooks WHERE disabled_at IS NOT NULL
-    )
-"""
-"""Events of transactions that began before the webhook was disabled."""
 _RETRY = """
     UPDATE deliveries SET failed_at = NULL, attempts = 0, due_at = $3, give_up_at = $4
     WHERE webhook_id = $1 AND event_id = $2 AND failed_at IS NOT NULL
@@ -54,17 +42,6 @@ _FAILURES = """
     SELECT event_id, type, body, added_at, failed_at, attempts, status, reason, answer FROM deliveries
     WHERE webhook_id = $1 AND failed_at IS NOT NULL ORDER BY failed_at DESC, event_id LIMIT $2
 """
-_CROWDED = "SELECT webhook_id FROM deliveries WHERE failed_at IS NULL GROUP BY webhook_id HAVING count(*) > $1"
-_FORGET_OLD = "DELETE FROM deliveries WHERE failed_at < $1"
-_FORGET_MOST = """
-    DELETE FROM deliveries WHERE webhook_id = $1 AND failed_at < (
-        SELECT failed_at FROM deliveries WHERE webhook_id = $1 AND failed_at IS NOT NULL
-        ORDER BY failed_at DESC LIMIT 1 OFFSET $2
-    )
-"""
-_FORGET_LOST = (
-    "DELETE FROM deliveries WHERE NOT EXISTS (SELECT 1 FROM webhooks WHERE webhooks.webhook_id = deliveries.webhook_id)"
-)
 _COUNTS = """
     SELECT (SELECT min(added_at) FROM deliveries WHERE failed_at IS NULL),
         (SELECT count(*) FROM deliveries WHERE failed_at IS NOT NULL),
@@ -154,9 +131,10 @@ class Deliveries:
             await self.disable(webhook.webhook_id, f"nothing was confirmed for three days; at last, {answer.reason}")
 
     async def disable(self, webhook_id: str, reason: str) -> None:
-        """Disable a webhook. What waits for it has failed."""
+        """Disable a webhook. What waits for it fails."""
         logger.warning("webhook %s is disabled: %s", webhook_id, reason)
-        await self._metadata.change_together(*disabling(webhook_id, reason))
+        await self._metadata.change_together(disabling(webhook_id, reason))
+        await fail_waiting(self._metadata, webhook_id, reason)
 
     async def failures(self, webhook_id: str, limit: int) -> list[Failure]:
         """At most `limit` events that have failed for a receiver, newest first."""
@@ -171,14 +149,8 @@ class Deliveries:
             )
 
     async def sweep(self) -> None:
-        """Remove failures that are too old or too many, and disable receivers for whom too many events wait."""
-        for (webhook_id,) in await self._metadata.fetch(_CROWDED, _MOST_WAITING):
-            await self.disable(webhook_id, f"more than {_MOST_WAITING} events waited for the receiver")
-        await self._metadata.change(_FORGET_LOST)
-        await self._metadata.change(_FAIL_LATE, now_ms(), "the webhook is disabled")
-        await self._metadata.change(_FORGET_OLD, now_ms() - _KEPT_MS)
-        for (webhook_id,) in await self._metadata.fetch("SELECT webhook_id FROM webhooks"):
-            await self._metadata.change(_FORGET_MOST, webhook_id, _MOST_FAILED - 1)
+        """Keep the outbox small."""
+        await sweep(self._metadata)
 
     async def observe(self) -> None:
         """Update the gauges."""
@@ -188,10 +160,9 @@ class Deliveries:
         WEBHOOKS_DISABLED.set(disabled)
 
 
-def disabling(webhook_id: str, reason: str) -> tuple[Statement, Statement]:
-    """The statements that disable a webhook, unless it is: what waits for it has failed."""
-    now = now_ms()
-    return (_DISABLE, webhook_id, now, reason), (_FAIL_ALL, webhook_id, now, reason)
+def disabling(webhook_id: str, reason: str) -> Statement:
+    """The statement that disables a webhook, unless it is. What waits for it may be too much for one transaction."""
+    return _DISABLE, webhook_id, now_ms(), reason
 
 
 def webhook_of(row: Sequence[object]) -> Webhook:

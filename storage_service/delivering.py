@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import time
 
 from service_kit.errors import ServiceError
 from storage_service.deliveries import Deliveries, Delivery
@@ -31,7 +30,6 @@ class Delivering:
         self._sending: dict[str, set[asyncio.Task[None]]] = {}
         """Attempts in progress, by the ID of the webhook."""
         self._wake = asyncio.Event()
-        self._swept_at = time.monotonic()
         events.on_added = self._wake.set
 
     async def close(self) -> None:
@@ -44,12 +42,16 @@ class Delivering:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def run(self) -> None:
-        """Send each event when it is due, until cancelled."""
+        """Send each event when it is due, and sweep, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send())
+            group.create_task(self._sweep())
+
+    async def _send(self) -> None:
         while True:
             self._wake.clear()
             try:
                 sleep = await self._start_due()
-                await self._sweep()
             except ServiceError as error:
                 logger.warning("events are delayed: %s", error)
                 sleep = _DATABASE_PAUSE
@@ -100,7 +102,12 @@ class Delivering:
             logger.exception("webhook %s: event %s is sent again", webhook.webhook_id, delivery.event_id)
 
     async def _sweep(self) -> None:
-        if time.monotonic() < self._swept_at + _SWEPT_EVERY:
-            return
-        self._swept_at = time.monotonic()
-        await self._deliveries.sweep()
+        """Beside sending, which waits for no sweep: there may be a lot to remove."""
+        while True:
+            await asyncio.sleep(_SWEPT_EVERY)
+            try:
+                await self._deliveries.sweep()
+            except ServiceError as error:
+                logger.warning("events are swept later: %s", error)
+            except Exception:
+                logger.exception("events are swept later")  # go on

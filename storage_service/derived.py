@@ -44,7 +44,7 @@ class Derived:
 
     def job_for(self, record: ImageRecord) -> Statement:
         """The statement that adds the job for an upload."""
-        return job_for_upload(record.sha256)
+        return job_for_upload(record.sha256, record.created_at)
 
     async def variant_url(self, key: str) -> str:
         """A signed URL of a stored variant. Raises Unavailable if there is none."""

@@ -36,7 +36,7 @@ class EventType(StrEnum):
     PRECOMPUTED = "image.precomputed"
     """The job for an image is done: its levels and its precomputed variants are stored."""
     DELETED = "image.deleted"
-    """An image was deleted, or has expired."""
+    """An image was deleted or has expired."""
 
 
 TEST = "webhook.test"

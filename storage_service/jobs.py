@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 from service_kit.errors import InsufficientStorage
 from service_kit.jobs import DERIVE, Job, Outcome, Settlement
@@ -19,12 +20,13 @@ _MOST_ATTEMPTS = 8
 """The last one is two hours after the first."""
 _LONGEST_REASON = 500
 _TOLD = 100
-"""Images with the same content, about each of which there is an event."""
+"""Images with the same content about which there are events: this bounds a transaction. Each is told about once."""
 _TRIED_AT_ONCE = 8
 """Several dispatchers may want the same job. Those that come too late try the next one."""
 _ADD = """
-    INSERT INTO jobs (kind, sha256, added_at, due_at, attempts, reason) VALUES ($1, $2, $3, $3, 0, '')
-    ON CONFLICT (kind, sha256) DO UPDATE SET due_at = excluded.due_at, attempts = 0, failed_at = NULL, reason = ''
+    INSERT INTO jobs (kind, sha256, added_at, due_at, attempts, reason) VALUES ($1, $2, $3, $4, 0, '')
+    ON CONFLICT (kind, sha256) DO UPDATE SET due_at = excluded.due_at, attempts = 0, failed_at = NULL, reason = '',
+        added_at = CASE WHEN jobs.added_at < excluded.added_at THEN jobs.added_at ELSE excluded.added_at END
 """
 """Bytes may be uploaded again after their last image was deleted, while the job is in progress, or has failed."""
 _ADD_LATER = """
@@ -44,6 +46,10 @@ _FINISH = f"DELETE FROM jobs WHERE {_THIS}"  # noqa: S608
 _LATER = f"UPDATE jobs SET due_at = $4, attempts = attempts - 1 WHERE {_THIS}"  # noqa: S608
 _RETRY = f"UPDATE jobs SET due_at = $4, reason = $5 WHERE {_THIS}"  # noqa: S608
 _FAIL = f"UPDATE jobs SET failed_at = $4, reason = $5 WHERE {_THIS}"  # noqa: S608
+_NEW_IMAGES = """
+    SELECT image_id FROM images WHERE sha256 = $1 AND deleted_at IS NULL AND created_at >= $2
+    ORDER BY created_at, image_id LIMIT $3
+"""
 _FORGET_UNUSED = """
     DELETE FROM jobs WHERE NOT EXISTS (
         SELECT 1 FROM images WHERE images.sha256 = jobs.sha256 AND deleted_at IS NULL
@@ -51,9 +57,12 @@ _FORGET_UNUSED = """
 """
 
 
-def job_for_upload(sha256: str) -> tuple[object, ...]:
-    """The statement that adds the job to make what is derived from a content, unless there is one, and its values."""
-    return (_ADD, DERIVE, sha256, _now())
+def job_for_upload(sha256: str, created_at: datetime) -> tuple[object, ...]:
+    """The statement that adds the job to make what is derived from a content, unless there is one, and its values.
+
+    The job was added when its first image was created, by the clock of the same node.
+    """
+    return (_ADD, DERIVE, sha256, int(created_at.timestamp() * 1000), _now())
 
 
 class Jobs:
@@ -100,19 +109,23 @@ class Jobs:
                 await self._fail(job, reason)
 
     async def _events_about(self, job: Job) -> list[Statement]:
-        """For each image that has the content: all of them are shown faster now."""
+        """For each image that was created since the job was added. Others were told about, or were there before."""
         if not self._events or not await self._events.are_wanted():
             return []
-        found = [
-            await self._metadata.find(image_id) for image_id in await self._metadata.images_with(job.sha256, _TOLD)
-        ]
         chains = [*job.chains]
         return [
             statement
-            for record in found
-            if record
+            for image_id in await self._new_images(job)
+            if (record := await self._metadata.find(image_id))
             for statement in await self._events.about(EventType.PRECOMPUTED, record, chains=chains)
         ]
+
+    async def _new_images(self, job: Job) -> list[str]:
+        query = f"SELECT added_at FROM jobs WHERE {_THIS}"  # noqa: S608
+        for (added_at,) in await self._metadata.fetch(query, job.kind, job.sha256, job.claim):
+            since = datetime.fromtimestamp(added_at / 1000, UTC)
+            return [row[0] for row in await self._metadata.fetch(_NEW_IMAGES, job.sha256, since, _TOLD)]
+        return []
 
     async def _retry(self, job: Job, reason: str) -> None:
         query = f"SELECT attempts FROM jobs WHERE {_THIS}"  # noqa: S608

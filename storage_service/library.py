@@ -227,6 +227,7 @@ class Library:
         """
         record = await self.find_whole(image_id)
         known = await self._derived.of(record)
+        pending = record.visibility == Visibility.PENDING
         path = self._blobs.path(record.sha256)
         url = None if path else await self._blobs.presigned_url(record.sha256, _URL_LIFETIME) or fallback_url
         return Located(
@@ -236,7 +237,8 @@ class Library:
             header=record.header,
             path=path,
             url=url,
-            visibility=record.visibility,
+            visibility=Visibility.PRIVATE if pending else record.visibility,
+            pending=pending,
             space=record.space,
             levels=known.levels,
             variants=known.variants,

@@ -115,6 +115,8 @@ class Receivers:
 
     def check(self, text: str) -> str:
         """The URL, if it may be one of a receiver. Raises BadRequest, which says what is wrong."""
+        if " " in text or not text.isprintable():
+            raise BadRequest("the URL has a space, a line break or a control character; remove it, or write it as %XX")
         try:
             url = URL(text)
             host = url.host
@@ -122,6 +124,8 @@ class Receivers:
             raise BadRequest(f"{text[:200]!r} is not a valid URL; write it as https://host/path") from None
         if url.scheme not in {"http", "https"} or not host or len(text) > _LONGEST_URL:
             raise BadRequest(f"{text[:200]!r} is not the URL of a receiver; write it as https://host/path")
+        if url.port == 0:
+            raise BadRequest("the URL has the port 0; use the one at which the receiver listens, from 1 to 65535")
         if url.user or url.password:
             raise BadRequest("the URL has a user or a password, which lists would show; check the signature instead")
         try:
@@ -151,9 +155,7 @@ class Receivers:
         except TimeoutError:
             return 0, f"the receiver did not answer within {SECONDS:g} s", ""
         except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, AddressRefused):
-                return 0, "the URL leads to an address that is not public (WEBHOOK_ALLOWED_NETWORKS)", ""
-            return 0, "the receiver is unreachable", ""
+            return 0, _unreachable(error), ""
         except (aiohttp.ClientError, OSError, ValueError) as error:
             return 0, f"the receiver did not send a valid HTTP response ({type(error).__name__})", ""
 
@@ -168,6 +170,21 @@ class Receivers:
             "webhook-timestamp": str(now),
             "webhook-signature": " ".join(signature(secret, event_id, now, body) for secret in secrets),
         }
+
+
+def _unreachable(error: aiohttp.ClientConnectorError) -> str:
+    """Why there is no connection to a receiver, and what to do."""
+    if isinstance(error.os_error, AddressRefused):
+        return "the URL leads to an address that is not public (WEBHOOK_ALLOWED_NETWORKS)"
+    match error:
+        case aiohttp.ClientConnectorDNSError():
+            return f"the host name {error.host} was not found; check the URL, and the name servers of this machine"
+        case aiohttp.ClientConnectorCertificateError():
+            why = getattr(error.os_error, "verify_message", "") or "it is not valid"
+            return f"the certificate of {error.host} is not trusted ({why}); use one of a public certificate authority"
+        case aiohttp.ClientConnectorSSLError():
+            return f"{error.host}:{error.port} does not speak TLS as it should; check its port, or use http://"
+    return f"{error.host}:{error.port} accepts no connection; check that the receiver runs, its port and firewalls"
 
 
 async def _judged(response: aiohttp.ClientResponse) -> tuple[int, str, str]:

@@ -2,13 +2,15 @@
 
 import secrets
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
 from service_kit.access import check_space
-from service_kit.errors import BadRequest, NotFound
+from service_kit.errors import BadRequest, NotFound, ServiceError
 from storage_service.audit import COMMAND_LINE, Action, AuditTrail
 from storage_service.deliveries import Deliveries, Failure, disabling, webhook_of
+from storage_service.emptying import fail_waiting, forget
 from storage_service.events import TEST, Events, EventType, event_body, new_event_id, now_ms
 from storage_service.metadata.base import MetadataStore
 from storage_service.receivers import Answer, Receivers, Webhook
@@ -26,6 +28,7 @@ _ENABLE = """
     UPDATE webhooks SET disabled_at = NULL, reason = '', failures = 0, failing_since = NULL, paused_until = 0
     WHERE webhook_id = $1
 """
+_BY_HAND = "it was disabled by hand"
 _ROTATE = "UPDATE webhooks SET version = version + 1, previous_until = $3 WHERE webhook_id = $1 AND version = $2"
 
 
@@ -102,9 +105,12 @@ class Subscriptions:
         if change.enabled:
             statements.append((_ENABLE, webhook_id))
         elif change.enabled is False and not before.disabled_at:
-            statements += disabling(webhook_id, "it was disabled by hand")
+            statements.append(disabling(webhook_id, _BY_HAND))
         entry = self._audit.entry(by, Action.WEBHOOK_CHANGE, webhook_id, before.space)
         await self._metadata.change_together(*statements, entry=entry)
+        if change.enabled is False and not before.disabled_at:
+            with suppress(ServiceError):  # it is disabled, and the sweep goes on
+                await fail_waiting(self._metadata, webhook_id, _BY_HAND)
         self._look_again()
         return await self.find(webhook_id)
 
@@ -122,11 +128,9 @@ class Subscriptions:
         """Delete a webhook, with what waits for it, and its failures. Raises NotFound."""
         webhook = await self.find(webhook_id)
         entry = self._audit.entry(by, Action.WEBHOOK_DELETE, webhook_id, webhook.space)
-        await self._metadata.change_together(
-            ("DELETE FROM webhooks WHERE webhook_id = $1", webhook_id),
-            ("DELETE FROM deliveries WHERE webhook_id = $1", webhook_id),
-            entry=entry,
-        )
+        await self._metadata.change_together(("DELETE FROM webhooks WHERE webhook_id = $1", webhook_id), entry=entry)
+        with suppress(ServiceError):  # it is deleted, and the sweep goes on
+            await forget(self._metadata, webhook_id)
 
     async def test(self, webhook_id: str) -> Answer:
         """Send a test event now, even if the webhook is disabled. Raises NotFound."""

@@ -75,7 +75,8 @@ async def test_webhooks_are_managed_over_http(site: Site) -> None:
         _, answer = await site.json("POST", f"{path}/test", site.key)
         assert (answer["delivered"], answer["status"], answer["answer"]) == (False, 500, "on fire")
     _, answer = await site.json("POST", f"{path}/test", site.key)
-    assert (answer["status"], answer["reason"]) == (None, "the receiver is unreachable")
+    assert answer["status"] is None
+    assert re.fullmatch(r"127\.0\.0\.1:\d+ accepts no connection; check that .*", str(answer["reason"]))
     _, changed = await site.json("PATCH", path, site.key, {"enabled": False, "events": []})
     assert (changed["events"], changed["reason"]) == ([], "it was disabled by hand")
     _, changed = await site.json("PATCH", path, site.key, {"enabled": True})

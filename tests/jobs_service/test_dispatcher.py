@@ -74,7 +74,7 @@ async def queue(tmp_path: Path) -> AsyncIterator[Watched]:
     for number in range(2):
         image = record(number)
         async with store.lock_content(image.sha256) as content:
-            await content.add(image, None, [job_for_upload(image.sha256)])
+            await content.add(image, None, [job_for_upload(image.sha256, image.created_at)])
     yield Watched(store)
     await store.close()
 

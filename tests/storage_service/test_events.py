@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -17,10 +18,12 @@ from aiohttp import web
 from standardwebhooks import WebhookVerificationError
 
 from service_kit.access import EVERYTHING, Visibility
-from service_kit.errors import BadRequest, Forbidden, NotFound
+from service_kit.errors import BadRequest, Forbidden, NotFound, Unavailable
 from service_kit.http.server import Runner, listen
 from service_kit.jobs import Outcome, Settlement
 from storage_service import deliveries as deliveries_module
+from storage_service import delivering as delivering_module
+from storage_service import emptying as emptying_module
 from storage_service import events as events_module
 from storage_service import receivers as receivers_module
 from storage_service.app import describing
@@ -42,7 +45,8 @@ from storage_service.subscriptions import NewSecret, Subscriptions, WebhookChang
 from storage_service.validation import Validator
 from tests.receiver import Received, Receiver
 from tests.storage_service.conftest import derived
-from tests.storage_service.test_metadata import add, record, run_sql, store_config
+from tests.storage_service.test_metadata import NOW, add, record, run_sql, store_config
+from tests.tls.proxy import write_certificate
 
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 MASTER = b"a secret of the service, for tests"
@@ -211,7 +215,7 @@ async def test_the_use_cases_add_events(node: Node, receiver: Receiver, tmp_path
         await changes.apply(image.image_id, Change(Labels(), Visibility.PUBLIC), EVERYTHING)
         *_, released = await receiver.take(2)
         jobs = Jobs(node.store, node.events)
-        await node.store.change_together(job_for_upload(image.sha256))
+        await node.store.change_together(job_for_upload(image.sha256, image.created_at))
         job = await jobs.claim()
         assert job
         await jobs.settle(Settlement(job=job, outcome=Outcome.DONE))
@@ -229,6 +233,30 @@ async def test_the_use_cases_add_events(node: Node, receiver: Receiver, tmp_path
     assert received[-1].event["type"] == "image.deleted"
     assert len(received) == 4
     assert set(image_ids(received)) == {image.image_id}
+
+
+async def test_a_job_tells_about_the_images_that_were_created_since_it_was_added(node: Node) -> None:
+    """Otherwise, whoever uploads the same bytes again and again would flood all webhooks."""
+    await node.create("https://example.com/hook", "image.precomputed")
+    jobs = Jobs(node.store, node.events)
+    before = [record(created_at=NOW + timedelta(seconds=number)) for number in range(3)]
+    new = [record(created_at=NOW + timedelta(seconds=10 + number), space="other") for number in range(2)]
+    await add(node.store, *before, *new)
+    for image in reversed(new):  # their transactions may end in any order
+        await node.store.change_together(job_for_upload(image.sha256, image.created_at))
+    await _do(jobs)
+    told = [row[0] for row in await node.store.fetch("SELECT body FROM deliveries")]
+    assert {json.loads(body)["data"]["image"]["image_id"] for body in told} == {image.image_id for image in new}
+    await jobs.add_later([before[0].sha256], 0)  # as for a chain that is precomputed from now on
+    await _do(jobs)
+    assert len(await node.waiting()) == len(told) == 2
+
+
+async def _do(jobs: Jobs) -> None:
+    job = await jobs.claim()
+    assert job
+    await jobs.settle(Settlement(job=job, outcome=Outcome.DONE))
+    assert await jobs.claim() is None
 
 
 async def test_a_name_that_shows_another_image_is_an_event(node: Node, receiver: Receiver) -> None:
@@ -449,6 +477,11 @@ async def test_redirects_are_not_followed(node: Node, receiver: Receiver) -> Non
         ("http://example.com:99999/", "is not a valid URL"),
         ("https://user:secret@example.com/", "has a user or a password"),
         ("/hook", "is not the URL of a receiver"),
+        ("http://h/\0x", "has a space, a line break or a control character"),
+        ("http://a\r\nb/", "has a space, a line break or a control character"),
+        ("http://h/a b", "has a space, a line break or a control character"),
+        ("http://h/\ud800", "has a space, a line break or a control character"),
+        ("http://h:0/", "has the port 0"),
     ],
 )
 async def test_urls_that_are_no_receivers_are_refused(url: str, why: str) -> None:
@@ -465,6 +498,42 @@ async def test_a_name_that_leads_to_a_private_address_is_not_connected_to(
         answer = await strict.subscriptions.test(made.webhook.webhook_id)
     assert answer.reason == "the URL leads to an address that is not public (WEBHOOK_ALLOWED_NETWORKS)"
     assert not receiver.received
+
+
+async def test_what_keeps_a_receiver_from_being_reached_is_told(node: Node, tmp_path: Path) -> None:
+    write_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
+    secure = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0, ssl=context)
+    plain = await asyncio.start_server(lambda _, writer: _greet(writer), "127.0.0.1", 0)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port, plain_port = closed.getsockname()[1], plain.sockets[0].getsockname()[1]
+        reasons = {
+            f"https://127.0.0.1:{secure.sockets[0].getsockname()[1]}/": (
+                "the certificate of 127.0.0.1 is not trusted (self-signed certificate); use one of a public certificate"
+                " authority"
+            ),
+            "https://receiver.onion/": (  # which no name server knows (RFC 7686)
+                "the host name receiver.onion was not found; check the URL, and the name servers of this machine"
+            ),
+            f"http://127.0.0.1:{port}/": (
+                f"127.0.0.1:{port} accepts no connection; check that the receiver runs, its port and firewalls"
+            ),
+            f"https://127.0.0.1:{plain_port}/": (
+                f"127.0.0.1:{plain_port} does not speak TLS as it should; check its port, or use http://"
+            ),
+        }
+        for url, reason in reasons.items():
+            made = await node.create(url)
+            assert (await node.subscriptions.test(made.webhook.webhook_id)).reason == reason
+    secure.close()
+    plain.close()
+
+
+def _greet(writer: asyncio.StreamWriter) -> None:
+    writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    writer.close()
 
 
 async def test_an_endless_answer_is_not_read_to_its_end(node: Node) -> None:
@@ -515,25 +584,18 @@ async def test_a_test_says_what_the_receiver_said(node: Node, receiver: Receiver
     assert not await node.waiting()
 
 
-async def test_failures_and_waiting_events_are_bounded(
-    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(deliveries_module, "_MOST_WAITING", 5)
-    monkeypatch.setattr(deliveries_module, "_MOST_FAILED", 3)
+async def test_failures_are_bounded(node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(emptying_module, "_MOST_FAILED", 3)
     made = await node.create(receiver.url)
     webhook_id = made.webhook.webhook_id
-    await node.happen(5)
-    await node.deliveries.sweep()
-    assert len(await node.waiting()) == 5
-    await node.happen(1)
-    await node.deliveries.sweep()
-    webhook = await node.subscriptions.find(webhook_id)
-    assert webhook.reason == "more than 5 events waited for the receiver"
+    await node.happen(6)
+    await node.subscriptions.change(webhook_id, WebhookChange(enabled=False))
     failed = await node.subscriptions.failures(webhook_id, 99)
     for number, failure in enumerate(failed):
         await run_sql(
             node.store,
-            f"UPDATE deliveries SET failed_at = {webhook.created_at + number} WHERE event_id = '{failure.event_id}'",
+            f"UPDATE deliveries SET failed_at = {made.webhook.created_at + number}"
+            f" WHERE event_id = '{failure.event_id}'",
         )
     await node.deliveries.sweep()
     assert [each.event_id for each in await node.subscriptions.failures(webhook_id, 99)] == [
@@ -542,6 +604,135 @@ async def test_failures_and_waiting_events_are_bounded(
     await run_sql(node.store, "UPDATE deliveries SET failed_at = 5")
     await node.deliveries.sweep()
     assert not await node.subscriptions.failures(webhook_id, 99)
+
+
+async def test_what_is_too_much_for_a_receiver_fails_and_the_webhook_goes_on(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Deleting many images at once is no fault of a receiver that works."""
+    monkeypatch.setattr(emptying_module, "_MOST_WAITING", 5)
+    monkeypatch.setattr(emptying_module, "_BATCH", 2)
+    made = await node.create(receiver.url)
+    webhook_id = made.webhook.webhook_id
+    await node.happen(5)
+    await node.deliveries.sweep()
+    assert len(await node.waiting()) == 5
+    await run_sql(node.store, "UPDATE deliveries SET due_at = due_at - 1000")
+    newest = await node.happen(5)
+    await node.deliveries.sweep()
+    failed = await node.subscriptions.failures(webhook_id, 99)
+    assert {json.loads(each.body)["data"]["image"]["image_id"] for each in failed} == set(newest)
+    assert {each.reason for each in failed} == {"more than 5 events waited for the receiver"}
+    assert not await _disabled(node, webhook_id)
+    async with node.sending():
+        await receiver.take(5)
+        await node.until(lambda: _none(node.waiting()))
+
+
+@pytest.mark.parametrize("by_hand", [True, False])
+async def test_a_webhook_for_which_many_events_wait_can_be_disabled(
+    node: Node, receiver: Receiver, by_hand: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement about all of them may take longer than the database may."""
+    monkeypatch.setattr(emptying_module, "_BATCH", 2)
+    numbers, change = [], node.store.change
+
+    async def counted(statement: str, *values: object) -> int:
+        numbers.append(await change(statement, *values))
+        return numbers[-1]
+
+    monkeypatch.setattr(node.store, "change", counted)
+    webhook_id = (await node.create(receiver.url)).webhook.webhook_id
+    await node.happen(5)
+    if by_hand:
+        await node.subscriptions.change(webhook_id, WebhookChange(enabled=False))
+    else:
+        await node.deliveries.disable(webhook_id, "it was disabled by hand")
+    assert await _disabled(node, webhook_id)
+    assert len(await node.waiting()) == 3
+    await node.deliveries.sweep()
+    assert not await node.waiting()
+    failures = await node.subscriptions.failures(webhook_id, 9)
+    assert [each.reason for each in failures] == ["it was disabled by hand"] * 5
+    assert max(numbers) == 2
+
+
+async def test_a_webhook_is_disabled_even_if_what_waits_cannot_fail_now(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook_id = (await node.create(receiver.url)).webhook.webhook_id
+    await node.happen(2)
+    with monkeypatch.context() as broken:
+        _refuse(broken, node.store, "UPDATE deliveries")
+        webhook = await node.subscriptions.change(webhook_id, WebhookChange(enabled=False))
+    assert webhook.disabled_at
+    await node.subscriptions.change(webhook_id, WebhookChange(enabled=True))
+    await emptying_module.fail_waiting(node.store, webhook_id, "too late: it was enabled")
+    async with node.sending():
+        await receiver.take(2)
+        await node.until(lambda: _none(node.waiting()))
+
+
+async def test_a_part_of_the_sweep_that_fails_stops_no_other(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    crowded, other = await node.create(receiver.url, space="crowded"), await node.create(receiver.url, space="other")
+    await node.happen(2, "crowded")
+    await node.happen(2, "other")
+    await run_sql(node.store, "UPDATE deliveries SET failed_at = 5")
+    with monkeypatch.context() as broken:
+        _refuse(broken, node.store, "DELETE", crowded.webhook.webhook_id)
+        await node.deliveries.sweep()
+    assert len(await node.subscriptions.failures(crowded.webhook.webhook_id, 9)) == 2
+    assert not await node.subscriptions.failures(other.webhook.webhook_id, 9)
+    await node.deliveries.sweep()
+    assert not await node.subscriptions.failures(crowded.webhook.webhook_id, 9)
+
+
+def _refuse(monkeypatch: pytest.MonkeyPatch, store: MetadataStore, beginning: str, value: str | None = None) -> None:
+    """Let statements fail that begin so, and have the value, unless it is None."""
+    change = store.change
+
+    async def refused(statement: str, *values: object) -> int:
+        if statement.strip().startswith(beginning) and value in {None, *values}:
+            raise Unavailable("the database is too slow; retry later")
+        return await change(statement, *values)
+
+    monkeypatch.setattr(store, "change", refused)
+
+
+async def test_sweeps_repeat_whatever_happens(node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(delivering_module, "_SWEPT_EVERY", 0.01)
+    sweeps, again = 0, asyncio.Event()
+
+    async def sweep() -> None:
+        nonlocal sweeps
+        sweeps += 1
+        if sweeps == 1:
+            raise Unavailable("the database is too slow; retry later")
+        if sweeps == 2:
+            raise ZeroDivisionError
+        again.set()
+
+    monkeypatch.setattr(node.deliveries, "sweep", sweep)
+    await node.create(receiver.url)
+    async with node.sending(), asyncio.timeout(30):
+        await again.wait()
+        await node.happen()
+        await receiver.take(1)
+
+
+async def test_the_sweep_removes_what_a_deleted_webhook_leaves(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(emptying_module, "_BATCH", 2)
+    gone, kept = await node.create(receiver.url), await node.create(receiver.url)
+    await node.happen(5)
+    await node.subscriptions.delete(gone.webhook.webhook_id)
+    assert len(await node.waiting()) == 8
+    await node.deliveries.sweep()
+    query = "SELECT webhook_id FROM deliveries"
+    assert [row[0] for row in await node.store.fetch(query)] == [kept.webhook.webhook_id] * 5
 
 
 async def test_a_deleted_webhook_leaves_nothing(node: Node, receiver: Receiver) -> None:

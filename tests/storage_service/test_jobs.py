@@ -4,7 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -38,9 +38,9 @@ async def add(store: MetadataStore, *numbers: int) -> list[str]:
     """Upload images, each with a job."""
     images = []
     for number in numbers:
-        image = record(number)
+        image = record(number, created_at=datetime.fromtimestamp(jobs_module._now() / 1000, UTC))
         async with store.lock_content(image.sha256) as content:
-            await content.add(image, None, [job_for_upload(image.sha256)])
+            await content.add(image, None, [job_for_upload(image.sha256, image.created_at)])
         images.append(image.image_id)
     return images
 

@@ -10,12 +10,13 @@ from typing import Any
 import pytest
 
 from imaging.header import Header
+from service_kit.access import DEFAULT_SPACE, Visibility
 from service_kit.errors import ContentLost, Gone, Unavailable
 from service_kit.spool import Spool, Spooled
 from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches
-from storage_service.library import Library
+from storage_service.library import Library, Owner
 from storage_service.metadata.base import DatabaseConfig, ImageRecord, MetadataStore, create_store
 from storage_service.purging import Purger
 from storage_service.scrubbing import Scrubber
@@ -114,6 +115,24 @@ async def test_the_transform_service_gets_a_header_and_no_record(library: Librar
     assert type(located.header) is Header
     assert located.header.model_dump() == record.model_dump(include=set(Header.model_fields))
     await library.delete(record.image_id)
+
+
+async def test_a_pending_image_is_private_to_transform_nodes_that_do_not_know_pending_ones(
+    library: Library, blobs: Blobs
+) -> None:
+    """During an update, they would send a moderator's picture to public caches."""
+    shown = {}
+    for visibility in Visibility:
+        record = await library.add(upload(blobs), Owner("", DEFAULT_SPACE, visibility))
+        located = await library.locate(record.image_id, "")
+        shown[visibility] = (located.visibility, located.pending)
+        assert located.actual_visibility == visibility
+        await library.delete(record.image_id)
+    assert shown == {
+        Visibility.PUBLIC: ("public", False),
+        Visibility.PRIVATE: ("private", False),
+        Visibility.PENDING: ("private", True),
+    }
 
 
 @pytest.mark.parametrize("reading", [1, 2])

@@ -63,7 +63,7 @@ class CachedLocator:
             known = await self._known(image_id)
             if known is None:
                 raise
-            return known.visibility
+            return known.actual_visibility
 
     async def keep_look(self, image_id: str, look: Look) -> None:
         """See Locator."""

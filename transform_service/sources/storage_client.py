@@ -153,7 +153,7 @@ class StorageClient:
 
     async def confirm(self, image_id: str) -> str:
         """See Locator."""
-        return (await self.locate(image_id)).visibility
+        return (await self.locate(image_id)).actual_visibility
 
     async def keep_look(self, image_id: str, look: Look) -> None:
         """See Locator."""

@@ -65,7 +65,7 @@ class StoredSource(Source):
         image_id = checked_image_id(value)
         opened = time.monotonic()
         located = await self.tools.locator.locate(image_id)
-        check_view(viewer, image_id, located.visibility, located.space)
+        check_view(viewer, image_id, located.actual_visibility, located.space)
         if located.expires_at and located.expires_at <= datetime.now(UTC):  # the record may be some minutes old
             raise Gone(f"the image {image_id} has expired")
 
@@ -78,7 +78,7 @@ class StoredSource(Source):
                 await explain_missing(image_id, self.tools.locator.confirm)
 
         async def confirm() -> None:
-            if await self.tools.locator.confirm(image_id) != located.visibility:
+            if await self.tools.locator.confirm(image_id) != located.actual_visibility:
                 raise Unavailable(f"the visibility of image {image_id} has just changed; retry")
 
         caching = self.tools.settings.variant_caching
@@ -92,7 +92,7 @@ class StoredSource(Source):
             variants=None if located.variants is None else _Variants(self, located),
             keep_look=None if located.has_look else partial(self.tools.locator.keep_look, image_id),
             image_id=image_id,
-            guard=guard_of(located.visibility, located.space),
+            guard=guard_of(located.actual_visibility, located.space),
             expires_at=located.expires_at,
             focus=located.focus,
             stem=image_id,

@@ -88,3 +88,14 @@ async def test_a_newer_storage_service_may_say_more(answered: Answered) -> None:
     client, answers = answered
     answers.append(dumped(more="facts"))
     assert await client.locate(ID) == Located(**RIGHT.model_dump())
+
+
+async def test_a_pending_image_is_private_to_versions_that_do_not_know_pending_ones(answered: Answered) -> None:
+    client, answers = answered
+    records = CachedLocator(client, MemoryStore(1024**2), BlobPlaces(TransformSettings(blob_url="file:///blobs")))
+    answers.append(dumped(visibility="private", pending=True))
+    located = await records.locate(ID)
+    assert (located.visibility, located.actual_visibility) == ("private", "pending")
+    assert await records.confirm(ID) == "pending"
+    answers[0] = Unavailable("down")
+    assert await records.confirm(ID) == "pending"
