@@ -30,7 +30,8 @@ class Office:
     """The secret in ACCESS_SECRET_FILE."""
 
 
-Act = Callable[[Office, argparse.Namespace], Awaitable[None]]
+Act = Callable[[Office, argparse.Namespace], Awaitable[int | None]]
+"""What a command does. It returns its exit code; None: it is done."""
 
 
 def exit_codes(others: str = "") -> str:
@@ -60,11 +61,11 @@ async def _run(settings: StorageSettings, options: argparse.Namespace) -> int:
     act: Act = options.act
     try:
         master = access_secret(settings)
-        await act(Office(metadata, audit, Keyring(metadata, audit, master), settings, master), options)
+        code = await act(Office(metadata, audit, Keyring(metadata, audit, master), settings, master), options)
         await audit.trim()
     finally:
         await metadata.close()
-    return _DONE
+    return _DONE if code is None else code
 
 
 def _complain(error: Exception, code: int) -> int:

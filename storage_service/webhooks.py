@@ -128,7 +128,7 @@ async def _list(office: Office, options: argparse.Namespace) -> None:
     print_table([("ID", "URL", "EVENTS", "SPACE", "STATE"), *rows])
 
 
-async def _test(office: Office, options: argparse.Namespace) -> None:
+async def _test(office: Office, options: argparse.Namespace) -> int:
     async with _subscriptions(office) as subscriptions:
         answer = WebhookTest.of(await subscriptions.test(options.webhook_id))
     if options.json:
@@ -137,6 +137,7 @@ async def _test(office: Office, options: argparse.Namespace) -> None:
         print(f"delivered in {answer.milliseconds} ms (status {answer.status})")
     else:
         print(f"not delivered: {answer.reason}" + (f"\n{answer.answer}" if answer.answer else ""))
+    return 0 if answer.delivered else 1
 
 
 async def _failures(office: Office, options: argparse.Namespace) -> None:
