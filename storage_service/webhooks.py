@@ -30,7 +30,7 @@ Make, list, test and delete webhooks, next to running services. A secret is show
 EPILOG = f"""\
 events: {", ".join(EventType)}
 
-{exit_codes("1 the webhook or the event does not exist; ")}
+{exit_codes("1 it does not exist, or the receiver did not take the test; ")}
 """
 _MOST = 1000
 
