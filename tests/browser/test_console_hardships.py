@@ -378,3 +378,20 @@ async def test_a_picture_that_is_loaded_has_no_colour_behind_it(console: Console
     await console.open(f"#/images/{image_id}", key=key)
     shown = "document.querySelector('.stage img')"
     await console.until(f"{shown}?.naturalWidth && !{shown}.style.backgroundColor")
+
+
+async def test_who_needs_no_key_learns_how_to_make_one_and_signs_nothing(
+    browser: Browser, local: Site, closed: Site, console: Console
+) -> None:
+    open_console = Console(browser, local.url)
+    await open_console.open("#/sign-in")
+    assert "imgsvc keys create me --scope admin" in await console.text(".sign-in")
+    image_id = await local.upload(query="?visibility=private")
+    await open_console.open(f"#/images/{image_id}.webp?thumb=40")
+    await console.text(".copy-as .code")
+    assert "not public" not in await console.text(".copy-as")
+
+    key = closed.new_key(*EVERYTHING, space="no-signing")
+    image_id = await closed.upload(bearer(key), "?visibility=private")
+    await console.open(f"#/images/{image_id}.webp?thumb=40", key=key)
+    assert "a key with the scope sign" in await console.text(".copy-as .hint")

@@ -18,14 +18,14 @@ export function CopyAs({ image, variant, known, steps, quality, format, preview 
   const written = sizes.trim().replace(/(^|[\s,])(\d+)(?=\s*(,|$))/g, "$1$2px");
   const wrongSizes = !isLength(written);
   // Nothing is enlarged: a browser that is told of a wider one than there is shows it too small.
-  const result = preview.loading || preview.error ? 0 : preview.width;
+  const result = preview.url === variant.url(format) ? preview.width : 0;
   const candidates = [...new Set(list.map((width) => Math.min(width, result)))].sort((one, other) => one - other);
   const widest = candidates.at(-1);
-  const attributes = {
+  const onPage = {
     sizes: written || `(max-width: ${widest}px) 100vw, ${widest}px`, width: widest, height: Math.round((preview.height * widest) / result),
     alt: image.alt ?? "", loading: "lazy",
   };
-  const given = { image, variant, known, steps, quality, format, widths: candidates, attributes };
+  const given = { image, variant, known, steps, quality, format, widths: candidates, onPage };
   const text = kind === "signed" || (HTML.has(kind) && (wrong || wrongSizes || !result)) ? "" : texts[kind](given);
   return html`<section class="card copy-as" aria-labelledby="copy-title">
     <h2 id="copy-title">${t.copy.title}</h2>
@@ -35,7 +35,7 @@ export function CopyAs({ image, variant, known, steps, quality, format, preview 
     </div>
     ${HTML.has(kind) && html`<div class="two">
       <${Field} label=${t.copy.widths} hint=${t.copy.widthsHint} error=${wrong && t.copy.widthsWrong}>${(attributes) => html`<input ...${attributes} type="text" inputmode="numeric" value=${widths} onInput=${(event) => setWidths(event.target.value)} />`}<//>
-      <${Field} label=${t.copy.sizes} hint=${t.copy.sizesHint} error=${wrongSizes && t.copy.sizesWrong}>${(attributes) => html`<input ...${attributes} type="text" value=${sizes} placeholder=${result && widest ? attributes.sizes : ""} onInput=${(event) => setSizes(event.target.value)} />`}<//>
+      <${Field} label=${t.copy.sizes} hint=${t.copy.sizesHint} error=${wrongSizes && t.copy.sizesWrong}>${(attributes) => html`<input ...${attributes} type="text" value=${sizes} placeholder=${result && widest ? onPage.sizes : ""} onInput=${(event) => setSizes(event.target.value)} />`}<//>
     </div>`}
     ${kind === "signed" ? html`<${Signed} url=${variant.url(format)} />` : text && html`<${Code} text=${text} />`}
   </section>`;
@@ -69,8 +69,8 @@ const needsKey = ({ image }) => session.get().me.keys_required && image.visibili
 
 const texts = {
   url: ({ variant, format }) => variant.url(format),
-  srcset: (given) => given.variant.img(given.widths, given.format, given.attributes),
-  picture: (given) => given.variant.picture(given.widths, formats(given.format), given.attributes),
+  srcset: (given) => given.variant.img(given.widths, given.format, given.onPage),
+  picture: (given) => given.variant.picture(given.widths, formats(given.format), given.onPage),
   curl: (given) => `curl -f${needsKey(given) ? ' -H "Authorization: Bearer $KEY"' : ""} -o picture.${given.format === "auto" ? "img" : given.format} '${given.variant.url(given.format)}'`,
   python: (given) => [
     "from imgsvc_client import Client", "",

@@ -296,7 +296,7 @@ export default {
     as: "Copy as",
     kinds: { url: "URL", signed: "Signed URL", srcset: "<img srcset>", picture: "<picture>", curl: "curl", python: "Python", javascript: "JavaScript" },
     widths: "Widths",
-    widthsHint: "In pixels, separated by commas. Those wider than the result become as wide as it is.",
+    widthsHint: "In pixels, with commas. None is wider than the result.",
     widthsWrong: "Use whole numbers from 1 to 16383, such as 400, 800, 1600.",
     sizes: "Width on the page",
     sizesHint: "Such as 100vw for the whole width, 50vw for half, or 300px.",
