@@ -125,11 +125,13 @@ def chains() -> str:
 
 
 def _client_file(name: str) -> str:
-    return (FOLDER.parent / "clients/javascript/src" / name).read_text()
+    return _COMMENT.sub("", (FOLDER.parent / "clients/javascript/src" / name).read_text())
 
 
+_COMMENT = re.compile(r"^ */\*\* .* \*/\n", re.MULTILINE)
 _CONSOLE_LOADS = ("chains.js", "client.js", "errors.js", "index.js", "operations.js", "signing.js")
-"""Of the JavaScript client. Copied, so that the console is in the wheel and in the containers as it is."""
+"""Of the JavaScript client. Copied, without what describes its methods, so that the console is in the wheel and in the
+containers as it is."""
 
 
 def _with_notice(page: Callable[[], str]) -> Callable[[], str]:

@@ -1,9 +1,12 @@
 """The console when something is wrong: with a file, the line, the service, a key, or the texts of an image."""
 
+import json
+import re
 import shlex
 import sqlite3
 import subprocess
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 
 import aiohttp
@@ -13,7 +16,7 @@ from tests import pictures
 from tests.browser.chromium import Browser
 from tests.browser.console import Console
 from tests.browser.gate import Gate
-from tests.imgsvc.sites import Site, bearer, closed_site
+from tests.imgsvc.sites import JPEG, Site, bearer, closed_site
 from tests.servers import ROOT, program
 
 EVERYTHING = ("read", "upload", "list", "metadata", "delete")
@@ -282,3 +285,113 @@ async def test_the_code_to_copy_makes_the_same_url(console: Console, closed: Sit
     assert done.stdout.strip() == url
     assert code["picture"].count("<source ") == 2
     assert code["picture"].endswith('alt="" loading="lazy">\n</picture>')
+
+
+@pytest.mark.parametrize(
+    ("chain", "widths"),
+    [("resize=400x300,cover", [400]), ("resize=1000x", [400, 800, 1000]), ("", [400, 800, 1600])],
+    ids=["thumbnail", "between", "original"],
+)
+@pytest.mark.parametrize("kind", ["srcset", "picture"])
+async def test_each_width_in_the_html_is_that_of_its_picture(
+    kind: str, chain: str, widths: list[int], console: Console, closed: Site
+) -> None:
+    """Browsers divide by it: with a larger one, they show the picture too small."""
+    key = closed.new_key(*EVERYTHING, space=f"srcset-{kind}-{len(widths)}-{len(chain)}")
+    headers = {**JPEG, **bearer(key)}
+    _, answer = await closed.request("POST", "/v1/images", headers, pictures.jpeg(2000, 1500))
+    image_id = json.loads(answer)["image_id"]
+    await console.open(f"#/images/{image_id}.webp?{chain}", key=key)
+    await console.click(await console.element(f"//label[input/@value='{kind}']"))
+    code = unescape(await console.text(".copy-as .code"))
+    candidates = re.findall(r"(/v1/images/\S+) (\d+)w", code)
+    assert sorted({int(width) for _, width in candidates}) == widths
+    for url, width in candidates:
+        async with closed.http.get(f"{closed.url}{url}") as response:
+            picture = pictures.pyvips.Image.new_from_buffer(await response.read(), "")
+        assert picture.width == int(width), url
+    assert f'sizes="(max-width: {widths[-1]}px) 100vw, {widths[-1]}px" width="{widths[-1]}"' in code
+    assert f'height="{widths[-1] * 3 // 4}"' in code
+
+
+async def test_the_width_on_the_page_is_a_length(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="sizes")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}.webp?thumb=40", key=key)
+    await console.click(await console.element("//label[input/@value='srcset']"))
+    sizes = ".copy-as .two .field:last-child input"
+    await console.fill(sizes, "(max-width: 600px) 100vw, 300")
+    await console.until("document.querySelector('.copy-as .code').innerText.includes('100vw, 300px\"')")
+    for wrong in ("50%", "wide", "300xp"):
+        await console.fill(sizes, wrong)
+        await console.until("document.querySelector('.copy-as .mistake') && !document.querySelector('.copy-as .code')")
+
+
+async def test_a_mistake_in_the_address_is_explained_and_can_be_removed(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="mistakes")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}.webp?thum=300&blur=2", key=key)
+    assert "did you mean 'thumb'?" in await console.text(".stage-error")
+    assert not await console.run("document.querySelector('.stage .busy.on')")
+    assert "thum=300" in await console.text(".copy-as .code"), "what is shown is what is copied"
+    await console.click("Remove thum=300")
+    await console.until("location.hash.endsWith('.webp?blur=2')")
+    await console.until("!document.querySelector('.stage-error') && document.querySelector('.after')?.naturalWidth")
+    await console.open(f"#/images/{image_id}.heic", key=key)
+    await console.element(".stage-error")
+    assert await console.run("document.querySelector('.side select').selectedOptions[0].innerText") == "HEIC"
+
+
+async def test_labels_that_are_not_saved_are_not_lost_without_a_question(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="unsaved")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}", key=key)
+    await console.run("(window.asked = [], window.confirm = (text) => !asked.push(text))")
+    await console.fill('[name="title"]', "Sunset")
+    await console.click("All images")
+    await console.until("asked.length === 1 && location.hash.startsWith('#/images/')")
+    assert await console.run("document.querySelector('[name=title]').value") == "Sunset"
+    await console.click("Save")
+    await console.until("document.querySelector('.save-row').innerText.includes('Saved')")
+    await console.click("All images")
+    await console.until(f"{TILES} === 1 && asked.length === 1")
+
+
+async def test_names_of_files_that_failed_stay_readable(console: Console, closed: Site, tmp_path: Path) -> None:
+    """Also when their rows change places while they fail."""
+    files = []
+    for number in range(6):
+        files.append(tmp_path / f"notes {number}.jpg")
+        files[-1].write_text("no picture")
+    await console.open(key=closed.new_key(*EVERYTHING, space="many-wrong-files"))
+    await console.drop(photo(tmp_path), *files)
+    await console.until("document.querySelectorAll('.upload.failed').length === 6")
+    await console.until("document.querySelector('.upload.done')")
+    names = "[...document.querySelectorAll('.upload-name > :first-child')].map((each) => each.offsetWidth)"
+    assert min(await console.run(names)) > 40
+    assert await console.text(".uploads h2") == "Not all were added"
+
+
+async def test_a_picture_that_is_loaded_has_no_colour_behind_it(console: Console, closed: Site) -> None:
+    key = closed.new_key(*EVERYTHING, space="colours")
+    image_id = await closed.upload(bearer(key))
+    await console.open(f"#/images/{image_id}", key=key)
+    shown = "document.querySelector('.stage img')"
+    await console.until(f"{shown}?.naturalWidth && !{shown}.style.backgroundColor")
+
+
+async def test_who_needs_no_key_learns_how_to_make_one_and_signs_nothing(
+    browser: Browser, local: Site, closed: Site, console: Console
+) -> None:
+    open_console = Console(browser, local.url)
+    await open_console.open("#/sign-in")
+    assert "imgsvc keys create me --scope admin" in await console.text(".sign-in")
+    image_id = await local.upload(query="?visibility=private")
+    await open_console.open(f"#/images/{image_id}.webp?thumb=40")
+    await console.text(".copy-as .code")
+    assert "not public" not in await console.text(".copy-as")
+
+    key = closed.new_key(*EVERYTHING, space="no-signing")
+    image_id = await closed.upload(bearer(key), "?visibility=private")
+    await console.open(f"#/images/{image_id}.webp?thumb=40", key=key)
+    assert "a key with the scope sign" in await console.text(".copy-as .hint")

@@ -239,6 +239,7 @@ SCENES = {
     "builder-code": Scene(f"{_VERSION}?thumb=300", f"{SETTLED} && {PICTURES}", key="pages-many", act=_picture_code),
     "builder-mistake": Scene(f"{_VERSION}?thumb=900&blur=900", "document.querySelector('.mistake')", key="pages-many"),
     "builder-error": Scene(f"{_VERSION}?thumb=300", "document.querySelector('.stage-error')", key="pages-many", answers=((r"GET /v1/images/\w+\.webp\?thumb", *_BUSY),), complaints=1),
+    "builder-unknown": Scene(f"{_VERSION}?thum=300&blur=2", "document.querySelector('.stage-error')", key="pages-many", complaints=1),
     "builder-slow": Scene(f"{_VERSION}?thumb=300", "document.querySelector('.busy.on')", key="pages-many", holds=r"GET /v1/images/\w+\.webp\?thumb"),
     "usage": Scene("#/usage", f"document.querySelector('.plot rect') && {PICTURES}"),
     "usage-error": Scene("#/usage", "document.querySelector('.failure')", answers=((USAGE, *_BUSY),), complaints=1),
@@ -284,6 +285,7 @@ async def test_nothing_is_too_wide_hinders_somebody_or_fails(
                 await console.until(scene.still or scene.shown)
             await console.shot(f"{name}-{width}-{theme}")
             assert await console.overflow() <= 0, width
+            assert await console.run("document.querySelector('.reference').offsetWidth") > 0, width
             if (width, theme) in {(390, "dark"), (1440, "light")}:
                 assert await console.findings() == [], (width, theme)
         await _undo(console)

@@ -1,7 +1,7 @@
-// Makes a version of an image: steps, their controls, and what comes out.
+// Makes a variant of an image: steps, their controls, and what comes out.
 
 import {
-  Failure, Field, html, Icon, IconButton, Loading, nameOf, useEffect, useLoaded, useMemo, useRef, useState,
+  Failure, Field, formatName, html, Icon, IconButton, Loading, nameOf, useEffect, useLoaded, useMemo, useRef, useState,
 } from "./ui.js";
 import { applied, inWords, markedStep, mistake, newStep, operations, parse, toChain } from "./chain.js";
 import { ask, may, service } from "./session.js";
@@ -29,13 +29,14 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
   const first = useMemo(() => parse(known, firstQuery), []);
   const [steps, setSteps] = useState(first.steps);
   const [quality, setQuality] = useState(first.quality);
+  const [rest, setRest] = useState(first.rest);
   const [format, setFormat] = useState(firstFormat);
   const written = useRef(null);
 
   const mistakes = useMemo(() => new Map(steps.map((step) => [step.id, mistakesOf(known, step)])), [steps]);
   const valid = [...mistakes.values()].every((found) => found.size === 0);
-  const query = valid ? [toChain(known, steps, quality).toString(), ...first.rest].filter(Boolean).join("&") : null;
-  const variant = valid ? applied(service().image(image.image_id), known, steps, quality) : null;
+  const query = valid ? [toChain(known, steps, quality).toString(), ...rest].filter(Boolean).join("&") : null;
+  const variant = valid ? rest.reduce((made, pair) => made.then_(pair), applied(service().image(image.image_id), known, steps, quality)) : null;
   const preview = usePreview(image, query, format);
   const refused = preview.error ? markedStep(preview.error.detail ?? "", query ?? "") : -1;
 
@@ -44,12 +45,15 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
     written.current = query;
     replace(`/images/${image.image_id}.${format}${query ? `?${query}` : ""}`);
   }, [query, format]);
+  const show = (next) => {
+    setSteps(next.steps);
+    setQuality(next.quality);
+    setRest(next.rest);
+  };
   // The address was changed by hand, or by the way back.
   useEffect(() => {
     if (firstQuery === written.current || written.current === null) return;
-    const next = parse(known, firstQuery);
-    setSteps(next.steps);
-    setQuality(next.quality);
+    show(parse(known, firstQuery));
   }, [firstQuery]);
   useEffect(() => setFormat(firstFormat), [firstFormat]);
 
@@ -59,9 +63,7 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
     requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(`[data-step="${step.id}"]`)?.querySelector("input, select, [data-does]:not(:disabled)")?.focus()));
   };
   const begin = (preset) => {
-    const next = parse(known, preset.chain);
-    setSteps(next.steps);
-    setQuality(next.quality);
+    show(parse(known, preset.chain));
     setFormat(preset.format);
   };
   return html`<div class="page builder">
@@ -72,7 +74,7 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
     </div>
     <div class="columns">
       <div class="stage-column">
-        <${Preview} image=${image} preview=${preview} paused=${!valid || refused >= 0} />
+        <${Preview} image=${image} preview=${preview} paused=${!valid || (refused >= 0 && refused < steps.length)} />
         <${Result} image=${image} preview=${preview} query=${query} format=${format} known=${known} />
       </div>
       <div class="side">
@@ -81,16 +83,18 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
           ${steps.length === 0 && html`<p class="hint">${t.builder.noSteps}</p><div class="chips">
             ${t.presets.map((preset) => html`<button type="button" class="chip" onClick=${() => begin(preset)}>${preset.name}</button>`)}</div>`}
           <${StepList} image=${image} known=${known} steps=${steps} change=${setSteps} mistakes=${mistakes} refused=${refused} problem=${preview.error} />
+          ${rest.map((pair) => html`<div key=${pair} class="step"><div class="step-head"><h3><code>${pair}</code></h3>
+            <${IconButton} name="close" label=${t.builder.remove(pair)} onClick=${() => setRest(rest.filter((each) => each !== pair))} /></div></div>`)}
           <${AddStep} known=${known} add=${add} />
           ${steps.length > 0 && html`<${Palette} label=${t.builder.presets} icon="edit" options=${t.presets} choose=${begin} />`}
         </section>
         <section class="card" aria-labelledby="output-title">
           <h2 id="output-title">${t.builder.output}</h2>
           <${Field} label=${t.builder.format}>${(attributes) => html`<select ...${attributes} value=${format} onChange=${(event) => setFormat(event.target.value)}>
-            ${FORMATS.map((each) => html`<option value=${each} selected=${each === format}>${t.builder.formats[each]}</option>`)}</select>`}<//>
+            ${[...new Set([...FORMATS, format])].map((each) => html`<option value=${each} selected=${each === format}>${formatName(each)}</option>`)}</select>`}<//>
           <${Quality} value=${quality} change=${setQuality} schema=${known.get("compress").fields[0].schema} />
         </section>
-        ${variant && html`<${CopyAs} image=${image} variant=${variant} known=${known} steps=${steps} quality=${quality} format=${format} />`}
+        ${variant && html`<${CopyAs} image=${image} variant=${variant} known=${known} steps=${steps} quality=${quality} format=${format} preview=${preview} />`}
         <${Session} image=${image} known=${known} current=${preview.url} />
       </div>
     </div>

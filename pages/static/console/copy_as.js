@@ -1,4 +1,4 @@
-// The version for pages and programs: URLs, HTML, and code.
+// The variant for pages and programs: URLs, HTML, and code.
 
 import { CopyButton, explained, Field, html, useEffect, useState } from "./ui.js";
 import { ask, BASE, hasKey, may, session } from "./session.js";
@@ -8,24 +8,34 @@ import t from "./strings.js";
 const KINDS = ["url", "signed", "srcset", "picture", "curl", "python", "javascript"];
 const HTML = new Set(["srcset", "picture"]);
 
-export function CopyAs({ image, variant, known, steps, quality, format }) {
+export function CopyAs({ image, variant, known, steps, quality, format, preview }) {
   const [kind, setKind] = useState("url");
   const [widths, setWidths] = useState("400, 800, 1600");
-  const [sizes, setSizes] = useState("100vw");
+  const [sizes, setSizes] = useState("");
   const list = widths.split(/[\s,]+/).filter(Boolean).map(Number);
   const wrong = !list.length || list.some((width) => !Number.isInteger(width) || width < 1 || width > 16383);
   const kinds = KINDS.filter((each) => each !== "signed" || may("sign"));
-  const given = { image, variant, known, steps, quality, format, widths: list, sizes };
-  const text = kind === "signed" || (HTML.has(kind) && wrong) ? "" : texts[kind](given);
+  const written = sizes.trim().replace(/(^|[\s,])(\d+)(?=\s*(,|$))/g, "$1$2px");
+  const wrongSizes = !isLength(written);
+  // Nothing is enlarged: a browser that is told of a wider one than there is shows it too small.
+  const result = preview.url === variant.url(format) ? preview.width : 0;
+  const candidates = [...new Set(list.map((width) => Math.min(width, result)))].sort((one, other) => one - other);
+  const widest = candidates.at(-1);
+  const onPage = {
+    sizes: written || `(max-width: ${widest}px) 100vw, ${widest}px`, width: widest, height: Math.round((preview.height * widest) / result),
+    alt: image.alt ?? "", loading: "lazy",
+  };
+  const given = { image, variant, known, steps, quality, format, widths: candidates, onPage };
+  const text = kind === "signed" || (HTML.has(kind) && (wrong || wrongSizes || !result)) ? "" : texts[kind](given);
   return html`<section class="card copy-as" aria-labelledby="copy-title">
     <h2 id="copy-title">${t.copy.title}</h2>
-    ${image.visibility && image.visibility !== "public" && kind !== "signed" && html`<p class="hint">${t.copy.privateNote}</p>`}
+    ${image.visibility && image.visibility !== "public" && session.get().me.keys_required && kind !== "signed" && html`<p class="hint">${t.copy.privateNote} ${!may("sign") && t.copy.noSigning}</p>`}
     <div class="chips" role="radiogroup" aria-label=${t.copy.as}>
       ${kinds.map((each) => html`<label class="chip"><input type="radio" name="copy-as" value=${each} checked=${kind === each} onChange=${() => setKind(each)} />${t.copy.kinds[each]}</label>`)}
     </div>
     ${HTML.has(kind) && html`<div class="two">
       <${Field} label=${t.copy.widths} hint=${t.copy.widthsHint} error=${wrong && t.copy.widthsWrong}>${(attributes) => html`<input ...${attributes} type="text" inputmode="numeric" value=${widths} onInput=${(event) => setWidths(event.target.value)} />`}<//>
-      <${Field} label=${t.copy.sizes} hint=${t.copy.sizesHint}>${(attributes) => html`<input ...${attributes} type="text" value=${sizes} onInput=${(event) => setSizes(event.target.value)} />`}<//>
+      <${Field} label=${t.copy.sizes} hint=${t.copy.sizesHint} error=${wrongSizes && t.copy.sizesWrong}>${(attributes) => html`<input ...${attributes} type="text" value=${sizes} placeholder=${result && widest ? onPage.sizes : ""} onInput=${(event) => setSizes(event.target.value)} />`}<//>
     </div>`}
     ${kind === "signed" ? html`<${Signed} url=${variant.url(format)} />` : text && html`<${Code} text=${text} />`}
   </section>`;
@@ -53,14 +63,14 @@ function Signed({ url }) {
     ${state.signed ? html`<p class="hint">${t.copy.signed}</p><${Code} text=${state.signed} />` : html`<button type="button" class="primary" disabled=${state.busy} onClick=${sign}>${t.copy.sign}</button>`}`;
 }
 
-/** What a page says about a picture that it loads. */
-const attributes = ({ image, sizes }) => ({ sizes, alt: image.alt ?? "", loading: "lazy" });
+/** Whether each of some widths can be one. Those with functions or conditions are left to the browser. */
+const isLength = (sizes) => !sizes || (!sizes.includes("%") && (sizes.includes("(") || sizes.split(",").every((each) => CSS.supports("width", each.trim()))));
 const needsKey = ({ image }) => session.get().me.keys_required && image.visibility !== "public";
 
 const texts = {
   url: ({ variant, format }) => variant.url(format),
-  srcset: (given) => given.variant.img(given.widths, given.format, attributes(given)),
-  picture: (given) => given.variant.picture(given.widths, formats(given.format), attributes(given)),
+  srcset: (given) => given.variant.img(given.widths, given.format, given.onPage),
+  picture: (given) => given.variant.picture(given.widths, formats(given.format), given.onPage),
   curl: (given) => `curl -f${needsKey(given) ? ' -H "Authorization: Bearer $KEY"' : ""} -o picture.${given.format === "auto" ? "img" : given.format} '${given.variant.url(given.format)}'`,
   python: (given) => [
     "from imgsvc_client import Client", "",

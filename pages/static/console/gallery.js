@@ -1,7 +1,7 @@
 // The images: search, an endless grid of which only the visible part exists, and a selection.
 
 import {
-  explained, Failure, Field, html, Icon, IconButton, Loading, nameOf, store, useEffect, useLayoutEffect, useRef, useState, useStore,
+  explained, Failure, Field, formatName, html, Icon, IconButton, Loading, nameOf, store, useEffect, useLayoutEffect, useRef, useState, useStore,
 } from "./ui.js";
 import { Feed } from "./feed.js";
 import { Picture, thumbnail } from "./picture.js";
@@ -87,7 +87,7 @@ function Chooser({ primary, label = t.gallery.add }) {
 function Empty({ query }) {
   if (query) {
     return html`<div class="empty"><${Icon} name="search" /><h2>${t.gallery.noneTitle}</h2><p>${t.gallery.noneText}</p>
-      <a class="button" href="#/">${t.gallery.clear}</a></div>`;
+      <a class="button" href="#/">${/^q=[^&]*$/.test(query) ? t.gallery.clearWords : t.gallery.clear}</a></div>`;
   }
   if (!may("upload")) {
     const [title, text] = may("list") ? [t.gallery.noImages, t.gallery.noImagesText] : [t.gallery.mayNotList, t.gallery.mayNotAnything];
@@ -136,7 +136,7 @@ function Search({ query, cause, error }) {
     </form>
     ${cause === "q" && html`<p class="mistake" id="search-mistake" role="alert">${mistake("q")}</p>`}
     <div id="filters" class="filters" hidden=${!open}>
-      ${choice("format", t.gallery.format, FORMATS.map((format) => [format, format.toUpperCase()]))}
+      ${choice("format", t.gallery.format, FORMATS.map((format) => [format, formatName(format)]))}
       ${choice("colour", t.gallery.colour, Object.entries(t.colours))}
       ${entry("tags", t.gallery.tags, { placeholder: t.gallery.tagsHint })}
       ${entry("min_width", t.gallery.minWidth, { type: "number", min: 1, max: 1000000, inputmode: "numeric" })}
@@ -257,7 +257,7 @@ function Tile({ image, index, style, side, waits, isChosen, selecting }) {
         <${Picture} image=${image} make=${thumbnail} alt="" width=${side} height=${Math.round(side * 0.75)} waits=${waits} lazy=${false} />
       </span>
       <span class="tile-name">${name}</span>
-      <span class="tile-facts">${image.visibility !== "public" && html`<span title=${t.gallery.private_}><${Icon} name="lock" /><span class="visually-hidden">${t.gallery.private_}, </span></span>`}${t.gallery.facts(image)}</span>
+      <span class="tile-facts">${image.visibility !== "public" && html`<span title=${t.gallery.private_}><${Icon} name="lock" /><span class="visually-hidden">${t.gallery.private_}, </span></span>`}${t.gallery.facts(image, formatName(image.format))}</span>
     </a>
     ${may("delete") && html`<label class="tile-check"><input type="checkbox" checked=${isChosen} aria-label=${t.gallery.select(name)} onChange=${choose} /></label>`}
   </li>`;

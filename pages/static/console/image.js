@@ -1,15 +1,15 @@
-// One image: the picture, facts, labels, and the versions in use.
+// One image: the picture, facts, labels, and the variants in use.
 
-import { Failure, html, Icon, Loading, moment, nameOf, number, size, useLoaded, useState } from "./ui.js";
+import { CopyButton, Failure, formatName, html, Icon, Loading, moment, nameOf, number, size, useLoaded, useState } from "./ui.js";
 import { ask, may, service } from "./session.js";
 import { Picture, thumbnail, upright, whole } from "./picture.js";
 import { deleteSoon } from "./deletion.js";
-import { describe, versionsOf } from "./preview.js";
+import { describe, variantsOf } from "./preview.js";
 import { updated } from "./gallery.js";
 import { operations } from "./chain.js";
 import { Labels } from "./labels.js";
 import { Saver } from "./download.js";
-import { go } from "./routes.js";
+import { go, unsaved } from "./routes.js";
 import t from "./strings.js";
 
 export default function ImagePage({ id }) {
@@ -21,6 +21,7 @@ export default function ImagePage({ id }) {
   if (loaded.error) return html`<div class="page"><${Failure} error=${loaded.error} again=${loaded.again} /></div>`;
   if (!image) return html`<div class="page"><${Back} /><${Skeleton} /></div>`;
   const remove = () => {
+    unsaved("");
     deleteSoon([image]);
     go("/");
     requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector("[data-undo]")?.focus()));
@@ -34,6 +35,7 @@ export default function ImagePage({ id }) {
     <div class="title-row">
       <h1 tabindex="-1">${image.width ? nameOf(image) : image.image_id}</h1>
       <div class="actions">
+        <${CopyButton} text=${service().image(id).url()} label=${t.image.copyUrl} />
         <${Saver} image=${image} />
         ${may("delete") && html`<button type="button" class="danger" onClick=${remove}><${Icon} name="trash" />${t.image.delete}</button>`}
         <a class="button primary" href=${`#/images/${id}.webp`}><${Icon} name="edit" />${t.image.edit}</a>
@@ -43,7 +45,7 @@ export default function ImagePage({ id }) {
       <div class="stage-column">
         <${FocusStage} image=${image} focus=${focus} change=${setFocus} />
         ${image.width && html`<${Facts} image=${image} />`}
-        <${Versions} image=${image} />
+        <${Variants} image=${image} />
         ${may("list") && html`<${Similar} image=${image} />`}
       </div>
       ${image.width && html`<div class="side"><${Labels} image=${image} focus=${focus} setFocus=${setFocus} saved=${save} /></div>`}
@@ -82,7 +84,7 @@ function Facts({ image }) {
   const colours = [t.image.colourSpaces[image.colour_space] ?? image.colour_space, image.alpha && t.image.transparent, image.gain_map && t.image.hdr].filter(Boolean).join(", ");
   const facts = [
     [t.image.fact.name, image.original_filename],
-    [t.image.fact.format, image.format.toUpperCase()],
+    [t.image.fact.format, formatName(image.format)],
     [t.image.fact.size, `${image.width} × ${image.height}`],
     [t.image.fact.bytes, size(image.bytes)],
     [t.image.fact.colours, colours],
@@ -90,7 +92,7 @@ function Facts({ image }) {
     [t.image.fact.added, moment(image.created_at)],
     [t.image.fact.expires, image.expires_at && moment(image.expires_at)],
     [t.image.fact.space, image.space !== "default" && image.space],
-    [t.image.fact.id, html`<code>${image.image_id}</code>`],
+    [t.image.fact.id, html`<code>${image.image_id}</code> <${CopyButton} text=${image.image_id} label=${t.image.copyId} small />`],
     [t.image.fact.fingerprint, html`<code>${image.sha256}</code>`],
   ];
   return html`<section class="card" aria-labelledby="facts-title"><h2 id="facts-title">${t.image.facts}</h2>
@@ -107,17 +109,17 @@ function Similar({ image }) {
 }
 
 /** What visitors request, for administrators, and what was made in this tab. */
-function Versions({ image }) {
+function Variants({ image }) {
   const usage = useLoaded(() => (may("admin") ? ask("/usage?hours=24&limit=12") : Promise.resolve(null)), []);
   const known = useLoaded(operations, []);
-  const mine = versionsOf(image.image_id);
+  const mine = variantsOf(image.image_id);
   const requested = (usage.value?.chains ?? []).filter(({ chain }) => chain !== "other" && chain !== "original");
   const link = (chain) => `#/images/${image.image_id}.${chain.split("?")[0]}${chain.includes("?") ? `?${chain.split(/\?(.*)/s)[1]}` : ""}`;
   const shown = (format, query) => (known.value ? describe(known.value, { format, query }) : `${format}?${query}`);
-  return html`<section class="card" aria-labelledby="versions-title"><h2 id="versions-title">${t.image.versions}</h2>
-    <p class="hint">${may("admin") ? t.image.versionsText : t.image.sessionText}</p>
-    ${requested.length === 0 && mine.length === 0 && html`<p>${t.image.noVersions}</p>`}
-    <ul class="versions">
+  return html`<section class="card" aria-labelledby="variants-title"><h2 id="variants-title">${t.image.variants}</h2>
+    <p class="hint">${may("admin") ? t.image.variantsText : t.image.sessionText}</p>
+    ${requested.length === 0 && mine.length === 0 && html`<p>${t.image.noVariants}</p>`}
+    <ul class="variants">
       ${requested.map(({ chain, requests }) => {
         const [format, query = ""] = chain.split(/\?(.*)/s);
         return html`<li key=${chain}><a href=${link(chain)}><span>${shown(format, query)}</span><small>${t.image.requests(requests)}</small></a></li>`;

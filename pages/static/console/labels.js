@@ -1,7 +1,8 @@
 // What people say about an image. A refusal is shown at the control that caused it.
 
-import { explained, Field, html, useState } from "./ui.js";
+import { explained, Field, html, useEffect, useState } from "./ui.js";
 import { may, noting, service } from "./session.js";
+import { unsaved } from "./routes.js";
 import t from "./strings.js";
 
 const NAMES = ["title", "alt", "tags", "visibility", "metadata", "focus"];
@@ -13,6 +14,11 @@ export function Labels({ image, focus, setFocus, saved }) {
   const [state, setState] = useState("");
   const [focusChanged, setFocusChanged] = useState(false);
   const value = (name) => values[name] ?? known(name);
+  const isChanged = focusChanged || Object.keys(values).some((name) => values[name] !== known(name));
+  useEffect(() => {
+    unsaved(isChanged ? t.labels.unsaved : "");
+    return () => unsaved("");
+  }, [isChanged]);
   const put = (name) => (event) => {
     setValues({ ...values, [name]: event.target.value });
     setErrors({ ...errors, [name]: "" });
@@ -78,7 +84,7 @@ function Focus({ focus, known, change, error }) {
   const slider = (label, axis) => html`<${Field} label=${label}>${(attributes) => html`<div class="slider"><input ...${attributes} type="range" min="0" max="100" value=${Math.round(focus[axis] * 100)}
       onInput=${(event) => change({ ...focus, [axis]: Number(event.target.value) / 100 })} /><output>${Math.round(focus[axis] * 100)} %</output></div>`}<//>`;
   return html`<fieldset class="focus"><legend>${t.labels.focus}</legend>
-    <p class="hint">${t.labels.focusHint}</p>
+    <p class="hint">${t.labels.focusHint} ${focus && t.labels.focusHow}</p>
     ${focus ? html`${slider(t.labels.focusX, "x")}${slider(t.labels.focusY, "y")}` : null}
     <div class="row">
       ${!focus && html`<button type="button" onClick=${begin}>${known ? `${Math.round(known.x * 100)} %, ${Math.round(known.y * 100)} %` : t.labels.focusSet}</button>`}

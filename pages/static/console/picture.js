@@ -46,7 +46,7 @@ export function Picture({ image, make, alt, width, height, waits, lazy = true, c
   const attributes = withKey ? { src: source ?? undefined } : { src: url, srcset: `${url} 1x, ${make(image, 2)} 2x` };
   if (waits && !source) delete attributes.src, delete attributes.srcset;
   return html`<img ref=${element} key=${failed} class=${className} ...${attributes} alt=${alt} width=${width} height=${height}
-    loading=${lazy ? "lazy" : "eager"} decoding="async" style=${colour} onError=${attributes.src ? again : undefined} />`;
+    loading=${lazy ? "lazy" : "eager"} decoding="async" style=${colour} onLoad=${({ target }) => target.decode().then(() => (target.style.backgroundColor = ""), () => {})} onError=${attributes.src ? again : undefined} />`;
 }
 
 /** A thumbnail for a tile. */

@@ -1,7 +1,7 @@
 // What comes out of the steps: the picture, its size and time, where it came from, and how it is made.
 
 import {
-  duration, Failure, html, Icon, Loading, sentence, size, store, useEffect, useLoaded, useRef, useState, useStore,
+  duration, Failure, formatName, html, Icon, Loading, sentence, size, store, useEffect, useLoaded, useRef, useState, useStore,
 } from "./ui.js";
 import { ask, hasKey, headers, may, noted, service } from "./session.js";
 import { Picture, whole } from "./picture.js";
@@ -14,10 +14,10 @@ const KEPT = 20;
 /** Parts of a plan that are written like URLs. */
 const CODE = new Set(["as_written", "as_planned"]);
 
-/** The versions that were looked at, newest first: `{ url, image, query, format, bytes, time, width, height, from }`. */
+/** The variants that were looked at, newest first: `{ url, image, query, format, bytes, time, width, height, from }`. */
 const seen = store([]);
 
-/** The current version: `{ url, picture, bytes, time, made, from, width, height, loading, error }`. */
+/** The current variant: `{ url, picture, bytes, time, made, from, width, height, loading, error }`. */
 export function usePreview(image, query, format) {
   const [state, setState] = useState({ loading: true });
   const [attempt, setAttempt] = useState(0);
@@ -48,8 +48,8 @@ export function usePreview(image, query, format) {
   return { ...state, again: () => setAttempt(attempt + 1) };
 }
 
-function note(version) {
-  seen.set((all) => [version, ...all.filter((each) => each.url !== version.url)].slice(0, KEPT));
+function note(variant) {
+  seen.set((all) => [variant, ...all.filter((each) => each.url !== variant.url)].slice(0, KEPT));
 }
 
 /** Fetch a picture past the browser's own cache, to see what visitors would get. */
@@ -133,7 +133,7 @@ export function Result({ image, preview, query, format }) {
     <h2 id="result-title" class="visually-hidden">${t.builder.result}</h2>
     <dl class="figures">
       ${fact(t.builder.size, preview.bytes === undefined ? "–" : size(preview.bytes), share !== null && t.builder.share(share))}
-      ${fact(t.builder.pixels, preview.width ? `${preview.width} × ${preview.height}` : "–", preview.type?.replace("image/", "").toUpperCase())}
+      ${fact(t.builder.pixels, preview.width ? `${preview.width} × ${preview.height}` : "–", preview.type && formatName(preview.type.replace("image/", "")))}
       ${fact(t.builder.time, preview.time === undefined ? "–" : duration(preview.time), preview.made !== null && preview.made !== undefined && t.builder.made(duration(preview.made)))}
       ${fact(t.builder.cache, preview.from ?? "–")}
     </dl>
@@ -150,13 +150,13 @@ function Plan({ id, format, query }) {
     <dt>${label}</dt><dd>${CODE.has(name) ? html`<code>${plan.value[name]}</code>` : sentence(plan.value[name])}</dd>`)}</dl>`;
 }
 
-/** The versions of this image that were looked at in this tab. */
+/** The variants of this image that were looked at in this tab. */
 export function Session({ image, known, current }) {
   const all = useStore(seen).filter((each) => each.image === image.image_id);
   if (!all.length) return null;
   return html`<section class="card" aria-labelledby="session-title">
     <h2 id="session-title">${t.builder.session}</h2>
-    <ul class="versions">${all.map((each) => html`<li key=${each.url} class=${each.url === current ? "current" : ""}>
+    <ul class="variants">${all.map((each) => html`<li key=${each.url} class=${each.url === current ? "current" : ""}>
       <a href=${`#/images/${each.image}.${each.format}${each.query ? `?${each.query}` : ""}`}>
         <span>${describe(known, each)}</span>
         <small>${size(each.bytes)} · ${duration(each.time)} · ${each.from}</small></a>
@@ -164,11 +164,11 @@ export function Session({ image, known, current }) {
   </section>`;
 }
 
-export const versionsOf = (id) => seen.get().filter((each) => each.image === id);
+export const variantsOf = (id) => seen.get().filter((each) => each.image === id);
 
-/** A version in words, such as `WebP: Resize 800 × …, Blur 4`. */
+/** A variant in words, such as `WebP: Resize 800 × …, Blur 4`. */
 export function describe(known, { query, format }) {
   const { steps, quality, rest } = parse(known, query);
   const words = [...steps.map((step) => inWords(known, step)), ...(quality === null ? [] : [`${t.builder.quality} ${quality}`]), ...rest];
-  return `${t.builder.formats[format] ?? format}${words.length ? `: ${words.join(", ")}` : ""}`;
+  return `${formatName(format)}${words.length ? `: ${words.join(", ")}` : ""}`;
 }

@@ -13,7 +13,16 @@ function read() {
 }
 
 export const route = store(read());
-addEventListener("hashchange", () => route.set(read()));
+
+/** What people are asked before they leave, since they would lose it; empty if nothing. */
+let question = "";
+export const unsaved = (text) => (question = text);
+addEventListener("beforeunload", (event) => question && event.preventDefault());
+addEventListener("hashchange", ({ oldURL }) => {
+  if (question && !confirm(question)) return history.replaceState(null, "", oldURL);
+  question = "";
+  route.set(read());
+});
 
 export const go = (path) => (location.hash = path);
 

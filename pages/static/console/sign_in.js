@@ -29,7 +29,7 @@ export function SignIn({ ended, optional }) {
       <h1>${t.signIn.title}</h1>
       ${ended && html`<p class="notice" role="alert">${t.signIn.ended}</p>`}
       <p>${optional ? t.signIn.optional : t.signIn.text}</p>
-      <${Field} label=${t.signIn.key} hint=${t.signIn.hint} error=${error}>${(attributes) => html`
+      <${Field} label=${t.signIn.key} hint=${optional ? t.signIn.make : t.signIn.hint} error=${error}>${(attributes) => html`
         <input ...${attributes} type="password" name="key" autocomplete="current-password" spellcheck="false" autocapitalize="off" value=${key}
           onInput=${(event) => setKey(event.target.value)} />`}<//>
       <button class="primary" disabled=${busy}>${t.signIn.button}</button>

@@ -56,7 +56,6 @@ const ICONS = {
   chart: "M5 20V11m7 9V4m7 16v-6",
   check: "M5 12.5l4.5 4.5L19 7",
   close: "M6 6l12 12M18 6L6 18",
-  compare: "M12 3v18M4 7h5v10H4zm11 0h5v10h-5z",
   copy: "M9 9h11v11H9zM15 9V4H4v11h5",
   down: "M6 9l6 6 6-6",
   download: "M12 4v11m-5-4l5 5 5-5M5 20h14",
@@ -157,7 +156,7 @@ export async function copyText(text) {
   area.remove();
 }
 
-export function CopyButton({ text, label = t.copy.button, primary }) {
+export function CopyButton({ text, label = t.copy.button, primary, small }) {
   const [done, setDone] = useState(false);
   useEffect(() => {
     const timer = done && setTimeout(() => setDone(false), 2000);
@@ -167,8 +166,8 @@ export function CopyButton({ text, label = t.copy.button, primary }) {
     await copyText(text);
     setDone(true);
   };
-  return html`<button type="button" class=${primary ? "primary" : ""} onClick=${copy}>
-    <${Icon} name=${done ? "check" : "copy"} /><span aria-live="polite">${done ? t.copy.done : label}</span>
+  return html`<button type="button" class=${small ? "quiet icon-only" : primary ? "primary" : ""} title=${small ? label : undefined} onClick=${copy}>
+    <${Icon} name=${done ? "check" : "copy"} /><span aria-live="polite" class=${small ? "visually-hidden" : ""}>${done ? t.copy.done : label}</span>
   </button>`;
 }
 
@@ -187,6 +186,9 @@ export function size(bytes) {
 }
 
 export const duration = (milliseconds) => (milliseconds < 999.5 ? `${Math.round(milliseconds)} ms` : `${numbers.format(milliseconds / 1000)} s`);
+
+/** How people call a format. */
+export const formatName = (name) => t.builder.formats[name] ?? name.toUpperCase();
 
 /** How people call an image. */
 export const nameOf = (image) => image.title || image.original_filename || t.untitled;

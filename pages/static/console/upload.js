@@ -1,11 +1,13 @@
 // Adds images: a few at once, each with its progress, its errors, and a way to try again.
 
-import { html, Icon, IconButton, explained, store, useState, useStore } from "./ui.js";
+import { html, Icon, IconButton, explained, store, useEffect, useRef, useState, useStore } from "./ui.js";
 import { noted, service } from "./session.js";
 import t from "./strings.js";
 
 const AT_ONCE = 3;
 const LISTED = 200;
+/** How long the list stays when all is well, in milliseconds. */
+const STAYS = 8000;
 const ENDED = new Set(["done", "failed"]);
 /** What needs people comes first, and what needs nobody last. */
 const ORDER = ["failed", "checking", "sending", "waiting", "done"];
@@ -103,19 +105,27 @@ addEventListener("beforeunload", (event) => {
 export function Uploads() {
   const all = useStore(uploads);
   const [small, setSmall] = useState(false);
-  if (!all.length) return null;
+  const element = useRef();
   const done = all.filter((each) => ENDED.has(each.state)).length;
   const failed = all.filter((each) => each.state === "failed");
+  const isEnded = done === all.length;
+  const isFine = isEnded && !failed.length;
+  useEffect(() => {
+    if (!isFine) return undefined;
+    const timer = setInterval(() => element.current?.matches(":hover, :focus-within") || uploads.set([]), STAYS);
+    return () => clearInterval(timer);
+  }, [isFine]);
+  if (!all.length) return null;
   const again = failed.filter((each) => !each.final);
   const share = all.reduce((sum, each) => sum + (ENDED.has(each.state) ? 1 : each.sent * 0.95), 0) / all.length;
-  return html`<section class="uploads" aria-label=${t.upload.title}>
+  return html`<section ref=${element} class="uploads" aria-label=${t.upload.title}>
     <header>
       <div>
-        <h2>${t.upload.title}</h2>
-        <p role="status">${failed.length && done === all.length ? t.upload.failed(failed.length) : t.upload.progress(done, all.length)}</p>
+        <h2>${isFine ? t.upload.done : isEnded ? t.upload.incomplete : t.upload.title}</h2>
+        <p role="status">${failed.length && isEnded ? t.upload.failed(failed.length) : t.upload.progress(done, all.length)}</p>
       </div>
       <${IconButton} name=${small ? "up" : "down"} label=${small ? t.upload.more : t.upload.less} aria-expanded=${!small} onClick=${() => setSmall(!small)} />
-      ${done === all.length && html`<${IconButton} name="close" label=${t.upload.hide} onClick=${() => uploads.set([])} />`}
+      ${isEnded && html`<${IconButton} name="close" label=${t.upload.hide} onClick=${() => uploads.set([])} />`}
     </header>
     <progress class="all" max="1" value=${share} aria-label=${t.upload.title}></progress>
     <ul hidden=${small}>${again.length > 1 && html`<li class="retry-all"><button type="button" onClick=${() => again.forEach(retry)}>${t.upload.retryAll}</button></li>`}
@@ -124,6 +134,8 @@ export function Uploads() {
 }
 
 function Item({ item }) {
+  // Chromium misses a rule about the row when that gets another class and another place at once.
+  const failed = item.state === "failed" ? "failed" : "";
   const percent = Math.floor(item.sent * 100);
   const said = {
     waiting: t.upload.waiting,
@@ -133,9 +145,9 @@ function Item({ item }) {
     failed: item.error,
   }[item.state];
   return html`<li class=${`upload ${item.state}`}>
-    <div class="upload-name">
+    <div class=${`upload-name ${failed}`}>
       ${item.image ? html`<a href=${`#/images/${item.image.image_id}`} aria-label=${t.upload.open(item.name)}>${item.name}</a>` : html`<span>${item.name}</span>`}
-      <span class="upload-state">${item.state === "done" && html`<${Icon} name="check" />`}${said}</span>
+      <span class=${`upload-state ${failed}`}>${item.state === "done" && html`<${Icon} name="check" />`}${said}</span>
     </div>
     ${item.state === "failed" && !item.final && html`<button type="button" aria-label=${`${t.upload.retry}: ${item.name}`} onClick=${() => retry(item)}>${t.upload.retry}</button>`}
     ${!ENDED.has(item.state) && html`<${IconButton} name="close" label=${t.upload.stop(item.name)} onClick=${() => stop(item)} />`}

@@ -88,9 +88,9 @@ function Chains({ report, known }) {
     const [format, query = ""] = chain.split(/\?(.*)/s);
     return known ? describe(known, { format, query }) : chain;
   };
-  return html`<section class="card" aria-labelledby="chains-title"><h2 id="chains-title">${t.usage.versions}</h2>
+  return html`<section class="card" aria-labelledby="chains-title"><h2 id="chains-title">${t.usage.variants}</h2>
     <div class="table-wrap" tabindex="0" role="region" aria-labelledby="chains-title"><table>
-      <thead><tr><th scope="col">${t.usage.version}</th><th scope="col">${t.usage.requests}</th><th scope="col" class="number">${t.usage.share}</th>
+      <thead><tr><th scope="col">${t.usage.variant}</th><th scope="col">${t.usage.requests}</th><th scope="col" class="number">${t.usage.share}</th>
         <th scope="col" class="number">${t.usage.fromCache}</th><th scope="col" class="number">${t.usage.renders}</th><th scope="col" class="number">${t.usage.seconds}</th><th scope="col">${t.usage.advice}</th></tr></thead>
       <tbody>${report.chains.map((chain) => html`<tr key=${chain.chain}>
         <th scope="row" title=${chain.chain}>${title(chain.chain)}</th>

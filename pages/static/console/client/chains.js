@@ -1,7 +1,6 @@
 import { Operations } from "./operations.js";
 import { sign } from "./signing.js";
 
-/** Operations in the order in which they run: `new Chain().thumb(300).blur(2)`. Its text is a query. */
 export class Chain extends Operations {
   constructor(steps = []) {
     super();
@@ -18,7 +17,6 @@ export class Chain extends Operations {
   }
 }
 
-/** An image after some operations: `image.thumb(300).blur(2)`. */
 export class Variant extends Operations {
   constructor(original, chain = new Chain(), secret = null, isNamed = false) {
     super();
@@ -34,7 +32,6 @@ export class Variant extends Operations {
     return new Variant(this.original, this.chain.then_(step), this.secret, this.isNamed);
   }
 
-  /** The URL, in a format such as `webp` or `auto`, or in that of the image. */
   url(format = null, { width = null, download = null } = {}) {
     const pairs = [...this.chain.steps];
     if (width) pairs.push(`w=${width}`);
@@ -44,26 +41,22 @@ export class Variant extends Operations {
     return `${this.original}${extension}${pairs.length ? `?${pairs.join("&")}` : ""}`;
   }
 
-  /** A signed URL; needs the signing secret of the client. */
   async signedUrl(format = null, { expires = null, width = null, widths = [] } = {}) {
     if (this.isNamed) throw new TypeError("names are not signed; sign the URL of the image: client.image(…)");
     if (!this.secret) throw new TypeError("there is no signing secret; give one to the client: { signingSecret: 'sk_…' }");
     return sign(this.url(format, { width }), this.secret, { expires, widths });
   }
 
-  /** The value of `srcset`, for widths in pixels. */
   srcset(widths, format = null) {
     return widths.map((width) => `${this.url(format, { width })} ${width}w`).join(", ");
   }
 
-  /** An `<img>` with these attributes. */
   img(widths = [], format = null, attributes = {}) {
     const source = { src: this.url(format, { width: widths.at(-1) ?? null }) };
     if (widths.length) source.srcset = this.srcset(widths, format);
     return `<img ${html({ ...source, ...attributes })}>`;
   }
 
-  /** A `<picture>` with formats in the order of preference, and these attributes of its `<img>`. */
   picture(widths, formats = ["avif", "webp", "jpg"], attributes = {}) {
     const sizes = "sizes" in attributes ? { sizes: attributes.sizes } : {};
     const sources = formats

@@ -6,7 +6,6 @@ const RETRIED = new Set([429, 502, 503, 504]);
 const REFUSED = new Set([429, 503]);
 const LONGEST_PAUSE = 30;
 
-/** A stored image: the facts that the service knows, and all operations of a variant. */
 function asImage(answer, variant) {
   const image = Object.create(variant);
   // `url` is a method of variants.
@@ -15,7 +14,6 @@ function asImage(answer, variant) {
   return Object.freeze(image);
 }
 
-/** A service at `url`, such as `https://images.example.com`. */
 export class Client {
   #base;
   #headers = {};
@@ -35,7 +33,6 @@ export class Client {
     this.#secret = signingSecret;
   }
 
-  /** Store an image: a Blob, a File or bytes. */
   async upload(file, { name = file?.name ?? "image", space, visibility, idempotencyKey, progress, signal, ...labels } = {}) {
     const blob = asBlob(file);
     const form = new FormData();
@@ -51,22 +48,18 @@ export class Client {
     return this.#image(JSON.parse(answer));
   }
 
-  /** A stored image by its ID, for URLs. Sends nothing. */
   image(imageId) {
     return new Variant(`${this.#base}/images/${asId(imageId)}`, new Chain(), this.#secret);
   }
 
-  /** All that is known about an image. */
   async info(imageId) {
     return this.#image(JSON.parse(await this.#send(`/images/${asId(imageId)}/info`)));
   }
 
-  /** What a name shows, for URLs. Sends nothing. */
   named(name) {
     return new Variant(`${this.#base}/names/${asName(name)}`, new Chain(), null, true);
   }
 
-  /** Make a name show a file, an image that is stored already, or what it showed in a version. */
   async point(name, shown) {
     const path = `/names/${asName(name)}`;
     if (typeof shown === "number") return this.#pointed(await this.#json("PUT", path, { version: shown }, { repeats: false }));
@@ -82,13 +75,11 @@ export class Client {
     return this.#image(JSON.parse(answer).image);
   }
 
-  /** Images that look the same, most similar first, and in how many of 64 bits they differ. */
   async similar(imageId, limit = 20) {
     const answer = JSON.parse(await this.#send(`/images/${asId(imageId)}/similar${asQuery({ limit })}`));
     return answer.images.map(({ image, distance }) => ({ image: this.#image(image), distance }));
   }
 
-  /** All images that fit, newest first. Requests them in pages, as you read on. */
   async *images(options = {}) {
     if (typeof options !== "object") throw new TypeError('images takes an object, such as { q: "beach" }');
     const { page = 100, ...filters } = options;
@@ -100,22 +91,18 @@ export class Client {
     } while (cursor !== null);
   }
 
-  /** Change what is said about an image, or who may see it. */
   async change(imageId, values) {
     return this.#image(JSON.parse(await this.#json("PATCH", `/images/${asId(imageId)}`, values)));
   }
 
-  /** Delete an image, with all its variants. */
   async delete(imageId) {
     await this.#send(`/images/${asId(imageId)}`, { method: "DELETE" });
   }
 
-  /** The bytes of an image or a variant. */
   async download(picture, format = null) {
     return this.#send(picture.url(format).slice(this.#base.length), { bytes: true });
   }
 
-  /** The bytes of an image after some operations. The service does not store it. */
   async transform(file, chain, format = null) {
     const form = new FormData();
     form.append("image", asBlob(file), "image");
@@ -123,7 +110,6 @@ export class Client {
     return this.#send(`/transform${pairs.length ? `?${pairs.join("&")}` : ""}`, { method: "POST", body: form, bytes: true });
   }
 
-  /** A right to upload for a web page. */
   async uploadToken(values = {}) {
     return JSON.parse(await this.#json("POST", "/uploads", values, { repeats: false }));
   }
@@ -170,7 +156,6 @@ export class Client {
   }
 }
 
-/** In browsers, only XMLHttpRequest says how much of a body was sent. */
 function sendWithProgress(url, { method, headers, body, progress, signal }) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
@@ -192,7 +177,6 @@ function sendWithProgress(url, { method, headers, body, progress, signal }) {
   });
 }
 
-/** Elsewhere, the body is a stream that counts. */
 function counted(url, options, progress) {
   const whole = new Request(url, options);
   const total = options.body.get("image").size;
@@ -208,7 +192,6 @@ function counted(url, options, progress) {
   return { ...options, headers, body: whole.body.pipeThrough(counter), duplex: "half" };
 }
 
-/** Not crypto.randomUUID(), which pages without https do not have. */
 function unique() {
   return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
@@ -219,7 +202,6 @@ function asBlob(file) {
   throw new TypeError('an image is a Blob, a File or bytes; in Node.js: await openAsBlob("photo.jpg")');
 }
 
-/** The ID of an image, which may be the image itself. */
 function asId(image) {
   const id = String(image?.image_id ?? image);
   if (!/^[0-9a-f]{32}$/.test(id)) throw new TypeError(`${JSON.stringify(id)} is not an image or the ID of one`);

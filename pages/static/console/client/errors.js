@@ -1,4 +1,3 @@
-/** The service refused a request. */
 export class ApiError extends Error {
   constructor(status, detail, requestId = "", retryAfter = null) {
     super(`${status}: ${detail}`);
@@ -10,7 +9,6 @@ export class ApiError extends Error {
   }
 }
 
-/** The service did not answer, also after the retries. */
 export class ConnectionFailed extends Error {
   constructor(message, options) {
     super(message, options);

@@ -4,7 +4,6 @@ const SECRET = /^sk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
 const PICTURE = /^(.*?)(\/(?:v1\/)?(?:images?\/[^/?]+(?:\?.*)?|transform\?.*))$/;
 const SIGNED = /[?&](?:key|expires|signature|widths|presets)=/;
 
-/** The signed URL of a picture. */
 export async function sign(url, secret, { expires = null, widths = [], presets = [] } = {}) {
   const key = SECRET.exec(secret.trim());
   const match = PICTURE.exec(url);
