@@ -50,7 +50,9 @@ async def test_an_unknown_field_of_an_upload_is_refused(
     fields: list[tuple[str, bytes, str | None]] = [("image", GOOD, "x.jpg"), (field, b"1", filename)]
     newest = await _newest(service)
     detail = await _post(service, "/v1/images", fields[::-1] if first else fields)
-    assert f"the form has an unknown field {field!r}; {advice}" in detail
+    wanted = "put the file into `image`, as in `curl -F image=@photo.jpg`" if filename else advice
+    assert f"the form has an unknown field {field!r}; {wanted}" in detail
+    assert "?;" not in detail
     assert await _newest(service) == newest, "nothing was stored"
 
 
@@ -79,6 +81,14 @@ async def test_an_unknown_field_of_a_transform_is_refused(
     fields = {"image_id": image_id, field: "1"}
     async with service.http.post(f"{service.url}/v1/transform?thumb=9", data=fields) as response:  # urlencoded
         assert wanted in await refused(response, 400)
+
+
+@pytest.mark.parametrize("path", ["/v1/images", "/v1/transform?thumb=9"])
+async def test_the_name_of_a_file_is_no_file(service: Service, path: str) -> None:
+    form = aiohttp.FormData({"image": "fotos/möwe.jpg"}, default_to_multipart=True)
+    async with service.http.post(f"{service.url}{path}", data=form) as response:
+        detail = await refused(response, 415)
+    assert "the text 'fotos/möwe.jpg' and no file; write `curl -F image=@photo.jpg`" in detail
 
 
 async def test_a_file_where_text_belongs_is_refused(service: Service, image_id: str) -> None:
