@@ -118,7 +118,7 @@ async def test_an_empty_field_of_a_urlencoded_form_is_not_overlooked(service: Se
         ("GET", "/v1/images/{}/info?download", "unknown parameter 'download'; remove it"),
         ("GET", "/v1/images/{}/info?expires=1", "`expires` belongs to the end of a signed URL"),
         ("POST", "/v1/images?thumb=9", "unknown parameter 'thumb'; use one of: space, visibility"),
-        ("POST", "/v1/images?visibility=secret", "visibility='secret' is unknown; use public or private"),
+        ("POST", "/v1/images?visibility=secret", "visibility='secret' is unknown; use public, private, pending"),
         ("DELETE", "/v1/images/{}?thumb=9", "DELETE takes no query"),
         ("GET", "/v1/transform?image_id={}&image=x", "unknown operation 'image'"),
         ("GET", "/v1/images/{}?image_id={}", "unknown operation 'image_id'"),
