@@ -10,7 +10,7 @@ from imgsvc.cli import COMMANDS, program
 from imgsvc.terminal.failures import EXIT_CODES
 
 _ENVIRONMENT = {
-    "IMGSVC_URL": "The service. Default: http://127.0.0.1:8080.",
+    "IMGSVC_URL": "The service. Default: http://127.0.0.1:8080, or the port in PORT.",
     "IMGSVC_KEY": "The key that is sent.",
     "IMGSVC_PROFILE": "A profile in the file with profiles.",
     "SIGNING_SECRET": "What `sign` and `url \\-\\-signed` sign with.",

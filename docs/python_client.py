@@ -31,8 +31,23 @@ class Operations(Generic[Then]):
 
 METHODS
 
-def _box(width: int | None, height: int | None) -> str:
-    return f"{width or ''}x{height or ''}"
+def _box(name: str, width: int | None, height: int | None) -> str:
+    return f"{_whole(f'{name}: width', width) or ''}x{_whole(f'{name}: height', height) or ''}"
+
+
+def _number(name: str, value: float | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, not {value!r}") from None
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    if value is None:
+        return None
+    if not _text(value).isdecimal():
+        raise ValueError(f"{name} must be a whole number of 0 or more, not {value!r}")
+    return int(_text(value))
 
 
 def _step(name: str, *arguments: tuple[object, object]) -> str:
@@ -64,7 +79,7 @@ def _python_method(name: str, schema: Mapping[str, Any]) -> str:
     positional = [text for field in required for text in _python_parameter(field, fields[field])]
     named = [text for field in fields if field not in required for text in _python_parameter(field, fields[field])]
     signature = ", ".join(["self", *positional, *(["*", *named] if named else [])])
-    arguments = ", ".join(_python_argument(field, each) for field, each in fields.items())
+    arguments = ", ".join(_python_argument(name, field, each) for field, each in fields.items())
     head = f"    def {name}({signature}) -> Then:"
     if len(head) > 120:  # noqa: PLR2004
         head = f"    def {name}(\n        {signature}\n    ) -> Then:"
@@ -106,14 +121,14 @@ def _python_type(schema: Mapping[str, Any]) -> str:
     return {"integer": "int", "number": "float", "boolean": "bool", "string": "str"}[schema["type"]]
 
 
-def _python_argument(name: str, schema: Mapping[str, Any]) -> str:
+def _python_argument(operation: str, name: str, schema: Mapping[str, Any]) -> str:
     if name == "box":
-        return "(_box(width, height), None)"
+        return f'(_box("{operation}", width, height), None)'
     if schema.get("type") == "boolean":
         return f'("{name}" if {name} else None, None)'
-    value = f"float({name})" if schema.get("type") == "number" else name
-    if any(each.get("type") == "number" for each in schema.get("anyOf", ())):
-        value = f"{name} if {name} is None else float({name})"
+    types = {each.get("type") for each in schema.get("anyOf", [schema])}
+    check = "_number" if "number" in types else "_whole" if "integer" in types else None
+    value = f'{check}("{operation}: {name}", {name})' if check else name
     return f"({value}, {schema.get('default')!r})"
 
 

@@ -1,5 +1,6 @@
 """What an operator is told about the first key, once."""
 
+from service_kit import calling
 from storage_service.keyring import NewKey
 
 
@@ -10,24 +11,29 @@ class FirstKey:
         self._new = new
         self._is_shown = False
 
-    def text(self, url: str) -> str:
-        """The key, and how to use it at `url`, for the caller to show."""
+    def take(self) -> str:
+        """The key, for the caller to show."""
         self._is_shown = True
-        return _text(self._new, url)
+        return self._new.key
 
     def show(self, url: str) -> None:
         """Print it to the operator, and not to the log, unless it was shown."""
         if not self._is_shown:
-            print(self.text(url), flush=True)
+            print(f"{notice(self.take())}\n\n{_examples(self._new.key, url)}", flush=True)
 
 
-def _text(new: NewKey, url: str) -> str:
+def notice(key: str) -> str:
+    """What the operator has to know about the first key."""
     return f"""\
 Keys are required. This is the first one, with the scope `admin`. It is not shown again:
 
-  {new.key}
+  {key}
 
-  curl -fH 'Authorization: Bearer {new.key}' -F image=@photo.jpg {url}/v1/images
-  curl -fH 'Authorization: Bearer {new.key}' {url}/v1/images
+Make others with fewer scopes: {calling.imgsvc()} keys create --help"""
 
-Make others with fewer scopes: imgsvc keys create --help"""
+
+def _examples(key: str, url: str) -> str:
+    return f"""\
+Try it:
+  curl -fH 'Authorization: Bearer {key}' -F image=@photo.jpg {url}/v1/images
+  curl -fH 'Authorization: Bearer {key}' {url}/v1/images"""

@@ -14,7 +14,7 @@ sub access_recv {
     unset req.http.X-Signed;
     # For this cache, and not for clients.
     if (req.url ~ "^/internal/") {
-        return (synth(404, "this path does not exist; the API is under /v1/images and /v1/transform"));
+        return (synth(404, "this path does not exist; the API is under /v1/images and /v1/transform, its reference at /docs, and the console at /console"));
     }
     # Names are not signed: they may show another image at any time.
     if (req.url ~ "^[^?]*\?(?:.*&)?(?:key|expires|signature|widths|presets)=" && req.url !~ "^/(?:v1/)?names/") {

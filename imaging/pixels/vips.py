@@ -190,7 +190,7 @@ def decoding(what: str, *formats: Format) -> Iterator[None]:
             if any(_NO_MEMORY.search(text) for text in texts):
                 raise MemoryExceeded
             if any(fmt.reader.damaged(texts) for fmt in formats):
-                raise UnprocessableImage(f"{what} is corrupt or truncated: its decoder had to make up pixels")
+                raise UnprocessableImage(f"{what} is corrupt or truncated: parts of the picture are missing")
         except pyvips.Error as error:
             errors = error.detail.strip() or error.message
             if os.strerror(errno.ENOSPC) in errors:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from imgsvc.terminal import output
+from imgsvc.terminal.failures import complain
 from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_lines
 
@@ -71,7 +72,8 @@ def named(service: Service, given: dict[str, Any]) -> dict[str, Any]:
 def print_images(images: "Iterable[Image]", *, in_json: bool) -> None:
     """Print images, one per line, as they come."""
     if not in_json:
-        output.rows(map(_row, images), _HEADINGS, _WIDTHS)
+        if not output.rows(map(_row, images), _HEADINGS, _WIDTHS):
+            complain("no images match")
         return
     for image in images:
         click.echo(output.as_json(output.facts(image)))

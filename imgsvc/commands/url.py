@@ -53,6 +53,8 @@ def command(
     _check(variant)
     if expires and not signed:
         raise Failure("--expires is for signed URLs; add --signed", USAGE)
+    if signed and not variant.secret:
+        raise Failure("there is no signing secret; set SIGNING_SECRET, or `signing_secret` in a profile", USAGE)
     made = _made(variant, fmt, width=width, srcset=srcset, download=download, signed=signed, expires=expires)
     click.echo(as_json({"image_id": image_id, **made}) if in_json else made.get("srcset", made["url"]))
 

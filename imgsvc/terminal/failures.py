@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import traceback
 from typing import IO, Any
 
@@ -19,6 +20,7 @@ EXIT_CODES = {
     INTERRUPTED: "Ctrl-C",
     BROKEN_PIPE: "the program that reads the output has ended, as in `imgsvc list | head -1`",
 }
+_SEND_KEY = re.compile(r"send (it|the key|a key[^;]*) as `Authorization: Bearer KEY`")
 _CODES = {400: FAILED, 401: REFUSED, 403: REFUSED, 404: NOT_THERE, 410: NOT_THERE, 429: BUSY, 503: BUSY}
 
 
@@ -77,11 +79,19 @@ def _refusal(error: Any, url: str) -> Failure:
     detail, code = error.detail, _CODES.get(error.status, FAILED)
     if detail.lstrip().startswith("<"):
         return Failure(_not_imgsvc(url), NO_ANSWER)
-    if code == REFUSED:
+    if error.status == 401:  # noqa: PLR2004
+        detail = _SEND_KEY.sub(_set_key, detail)
+    elif code == REFUSED:
         detail += "; the key is that in IMGSVC_KEY, or of the profile"
     if code == BUSY and error.retry_after:
         detail += f"; try again in {error.retry_after:g} s"
     return Failure(detail, code)
+
+
+def _set_key(advice: re.Match[str]) -> str:
+    """What the service advises to those who write requests, for those who type commands."""
+    scope = f", to {advice[1]}" if advice[1].startswith("a key") else ""
+    return f"set IMGSVC_KEY, or `key` in a profile{scope}"
 
 
 def _no_answer(error: Exception, url: str) -> str:

@@ -38,12 +38,14 @@ def count(number: int, what: str) -> str:
     return f"{number:,} {what}{'s' * (number != 1)}"
 
 
-def rows(lines: Iterable[Sequence[str]], headings: Sequence[str], widths: Sequence[int]) -> None:
-    """Print lines in columns of given widths as they come. The headings appear with the first line."""
-    for number, line in enumerate(lines):
-        if number == 0:
+def rows(lines: Iterable[Sequence[str]], headings: Sequence[str], widths: Sequence[int]) -> int:
+    """Print lines in columns of given widths as they come. The headings appear with the first. Returns their number."""
+    number = 0
+    for number, line in enumerate(lines, 1):
+        if number == 1:
             _row(headings, widths)
         _row(line, widths)
+    return number
 
 
 def pairs(named: Mapping[str, object]) -> None:

@@ -12,7 +12,6 @@ from imgsvc.terminal.failures import USAGE, Failure, complain
 if TYPE_CHECKING:
     from imgsvc_client import Client
 
-DEFAULT_URL = "http://127.0.0.1:8080"
 _FIELDS = ("url", "key", "signing_secret", "space")
 
 
@@ -50,8 +49,14 @@ def service(url: str | None, profile: str | None) -> Service:
     key = chosen.get("key") if profile else environment.get("IMGSVC_KEY") or chosen.get("key")
     secret = environment.get("SIGNING_SECRET") or chosen.get("signing_secret")
     return Service(
-        given or chosen.get("url") or DEFAULT_URL, key or environment.get("IMGSVC_KEY"), secret, chosen.get("space")
+        given or chosen.get("url") or _local_url(), key or environment.get("IMGSVC_KEY"), secret, chosen.get("space")
     )
+
+
+def _local_url() -> str:
+    """The service that `imgsvc serve` starts with the same environment. With the port 0, it takes any."""
+    port = os.environ.get("PORT", "").strip()
+    return f"http://127.0.0.1:{port if port.strip('0') else 8080}"
 
 
 def profile_names() -> list[str]:

@@ -23,7 +23,9 @@ class ServiceCommand(click.Command):
     def __init__(self, *args: Any, **settings: Any) -> None:
         super().__init__(*args, **settings)
         self.params += [
-            click.Option(["--url"], metavar="URL", help="The service (IMGSVC_URL; default http://127.0.0.1:8080)."),
+            click.Option(
+                ["--url"], metavar="URL", help="The service (IMGSVC_URL; default http://127.0.0.1:PORT, or port 8080)."
+            ),
             click.Option(
                 ["--profile"], type=_Profile(), help="A profile in ~/.config/imgsvc/config.toml (IMGSVC_PROFILE)."
             ),

@@ -9,6 +9,7 @@ from collections.abc import Collection
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any
 
+import aiodns.error
 import aiohttp
 
 from service_kit.http.bounded import bounded
@@ -67,3 +68,9 @@ def guarded_connector(
         return socket.socket(family, kind, protocol)
 
     return bounded(aiohttp.TCPConnector(socket_factory=guarded_socket, keepalive_timeout=idle_seconds))
+
+
+def is_unknown(error: aiohttp.ClientConnectorError) -> bool:
+    """Whether the name servers say that there is no such host. They may also fail, or know no address of it."""
+    cause = error.os_error.__cause__
+    return isinstance(cause, aiodns.error.DNSError) and cause.args[:1] == (aiodns.error.ARES_ENOTFOUND,)

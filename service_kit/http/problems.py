@@ -58,5 +58,12 @@ def from_aiohttp(request: web.Request, error: web.HTTPException) -> ServiceError
 def no_such_path(request: web.Request) -> NotFound:
     """The error for a path outside the API."""
     prefix = request.app.get(PATH_PREFIX, "")
-    api = f"{prefix}/v1/images and {prefix}/v1/transform"
-    return NotFound(f"the path {request.path[:200]!r} does not exist; the API is at {api}")
+    path = request.path[:200]
+    if request.path.endswith("/"):
+        return NotFound(
+            f"the path {path!r} does not exist; remove the slash at its end, or see the reference at {prefix}/docs"
+        )
+    return NotFound(
+        f"the path {path!r} does not exist; the API is at {prefix}/v1/images and {prefix}/v1/transform, its reference"
+        f" at {prefix}/docs, and the console at {prefix}/console"
+    )

@@ -7,15 +7,17 @@ from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from service_kit.errors import BadRequest, UnsupportedEncoding
+from service_kit.errors import BadRequest, UnsupportedEncoding, UnsupportedImage
 from service_kit.http import _forms as forms
 from service_kit.http import media_types
 from service_kit.http._body import Body
 from service_kit.settings import CommonSettings
 from service_kit.spool import Spool, Spooled
 from service_kit.suggestions import hint
+from service_kit.threads import in_thread
 
 FILE_FIELD = "image"
+_LONGEST_PATH = 255
 _MAX_TEXT = 8192
 _MAX_AROUND = 1024**2
 """How many bytes larger than its file a form may be. nginx has the same limit (nginx/configure.sh)."""
@@ -115,29 +117,50 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
     )
 
 
-def _check_field(name: str, fields: Collection[str]) -> None:
+def _check_field(name: str, fields: Collection[str], *, is_file: bool = False) -> None:
     """Raise BadRequest for an unknown field, whose value would be ignored."""
-    if name not in fields:
-        advice = hint(name, [FILE_FIELD, *sorted({*fields} - {FILE_FIELD})])
+    if name in fields:
+        return
+    what = name[:64]
+    if is_file:
         raise BadRequest(
-            f"the form has an unknown field {name[:64]!r}; {advice}; anything else goes into the query of the URL"
+            f"the form has an unknown field {what!r}; put the file into `{FILE_FIELD}`, as in"
+            f" `curl -F {FILE_FIELD}=@photo.jpg`"
         )
+    advice = hint(name, [FILE_FIELD, *sorted({*fields} - {FILE_FIELD})])
+    if advice.endswith("?"):
+        raise BadRequest(f"the form has an unknown field {what!r}; {advice}")
+    raise BadRequest(f"the form has an unknown field {what!r}; {advice}; anything else goes into the query of the URL")
 
 
 async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver, fields: Collection[str]) -> Form:
     form = Form()
     async for part in parts:
         name = part.name
-        _check_field(name, fields)
+        _check_field(name, fields, is_file=bool(part.filename))
         if name in form.texts or (name == FILE_FIELD and form.file):
             raise BadRequest(f"the field {name[:64]!r} appears twice in the form; send each field once")
         if name == FILE_FIELD:
             form.file, form.filename = await saver.save(part.contents), part.filename or ""
+            if part.filename is None:
+                await in_thread(_refuse_path, form.file)
         elif part.filename is not None:
             raise BadRequest(f"the field {name!r} must be text, not a file; send files in the field {FILE_FIELD!r}")
         else:
             form.texts[name] = await _text(part)
     return form
+
+
+def _refuse_path(file: Spooled) -> None:
+    """Refuse the name of a file in place of the file. No image has so few bytes, all of which are printable."""
+    if file.bytes > _LONGEST_PATH:
+        return
+    text = file.path.read_bytes().decode(errors="replace")
+    if text.isprintable() and "\ufffd" not in text:
+        raise UnsupportedImage(
+            f"the field {FILE_FIELD!r} has the text {text[:64]!r} and no file; write `curl -F {FILE_FIELD}=@photo.jpg`:"
+            " the @ sends the file"
+        )
 
 
 async def _text(part: forms.Part) -> str:

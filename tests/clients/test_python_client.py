@@ -258,12 +258,18 @@ def test_mistakes_are_explained_before_anything_is_sent(tmp_path: Path) -> None:
             (lambda: client.upload(PHOTO, tags=["a,b"]), "has a comma"),
             (lambda: client.upload(PHOTO, focus=(1,)), "is not a focal point"),
             (lambda: client.upload(as_text), "open it with mode 'rb'"),
+            (lambda: picture.rotate("left"), "rotate: degrees must be a number, not 'left'"),
+            (lambda: picture.watermark("0" * 32, scale="big"), "watermark: scale must be a number, not 'big'"),
+            (lambda: picture.thumb("big"), "thumb: side must be a whole number of 0 or more, not 'big'"),
+            (lambda: picture.compress(-1), "compress: quality must be a whole number of 0 or more, not -1"),
+            (lambda: picture.resize(width=1.5), "resize: width must be a whole number of 0 or more, not 1.5"),
             (lambda: picture.signed_url(expires=3600), "is not a time in the future"),
             (lambda: picture.signed_url(expires="1h"), "is not a time in the future"),
             (lambda: picture.signed_url(expires=datetime(2999, 1, 1)), "has no time zone"),  # noqa: DTZ001
         ):
             with pytest.raises(ValueError, match=re.escape(text)):
                 mistake()
+        assert str(Chain().thumb(600 / 2).resize(width=8.0, height=9)) == "thumb=300&resize=8x9"
 
 
 def test_focal_points_may_be_written_in_any_form(served: servers.Served) -> None:

@@ -164,7 +164,7 @@ async def test_a_few_named_colours_are_those_of_pillow(service: Service, disc: s
 @pytest.mark.parametrize(
     ("query", "reason", "marked"),
     [
-        ("w=abc", "w: 'abc' is not a whole number without a sign; example: w=300", "abc"),
+        ("w=abc", "w: 'abc' is not a whole number of 0 or more; example: w=300", "abc"),
         ("width=0", "width: must be at least 1, not 0", "0"),
         ("w=300&h=", "h: '' is not a whole number", "h="),
         ("w=-5", "w: '-5' is not a whole number", "-5"),
@@ -181,8 +181,8 @@ async def test_a_few_named_colours_are_those_of_pillow(service: Service, disc: s
         ("w=9&fit=xyz", "fit: 'xyz' is not a fit; use one of: inside, outside", "xyz"),
         ("q=101", "q: quality must be at most 100, not 101; example: q=75", "101"),
         ("trim=10", "trim: takes no arguments, not 1; example: trim", "10"),
-        ("bg=oragne", "bg: colour 'oragne' is not a colour; did you mean 'orange'?", "oragne"),
-        ("bg=12345", "bg: colour '12345' is not a colour; write a CSS name, or RRGGBB", "12345"),
+        ("bg=oragne", "bg: 'oragne' is not a colour; did you mean 'orange'?", "oragne"),
+        ("bg=12345", "bg: '12345' is not a colour; write a CSS name, or RRGGBB", "12345"),
         ("heigth=9", "did you mean 'height'?", "heigth=9"),
         ("qualty=9", "did you mean 'quality'?", "qualty=9"),
         ("foo=1", "unknown operation 'foo'; use one of: autocrop", "foo=1"),

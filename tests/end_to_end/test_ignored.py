@@ -50,7 +50,9 @@ async def test_an_unknown_field_of_an_upload_is_refused(
     fields: list[tuple[str, bytes, str | None]] = [("image", GOOD, "x.jpg"), (field, b"1", filename)]
     newest = await _newest(service)
     detail = await _post(service, "/v1/images", fields[::-1] if first else fields)
-    assert f"the form has an unknown field {field!r}; {advice}" in detail
+    wanted = "put the file into `image`, as in `curl -F image=@photo.jpg`" if filename else advice
+    assert f"the form has an unknown field {field!r}; {wanted}" in detail
+    assert "?;" not in detail
     assert await _newest(service) == newest, "nothing was stored"
 
 
@@ -81,6 +83,14 @@ async def test_an_unknown_field_of_a_transform_is_refused(
         assert wanted in await refused(response, 400)
 
 
+@pytest.mark.parametrize("path", ["/v1/images", "/v1/transform?thumb=9"])
+async def test_the_name_of_a_file_is_no_file(service: Service, path: str) -> None:
+    form = aiohttp.FormData({"image": "fotos/möwe.jpg"}, default_to_multipart=True)
+    async with service.http.post(f"{service.url}{path}", data=form) as response:
+        detail = await refused(response, 415)
+    assert "the text 'fotos/möwe.jpg' and no file; write `curl -F image=@photo.jpg`" in detail
+
+
 async def test_a_file_where_text_belongs_is_refused(service: Service, image_id: str) -> None:
     for name in ("url", "image_id"):
         detail = await _post(service, "/v1/transform?thumb=9", [(name, image_id.encode(), "x.txt")])
@@ -108,7 +118,7 @@ async def test_an_empty_field_of_a_urlencoded_form_is_not_overlooked(service: Se
         ("GET", "/v1/images/{}/info?download", "unknown parameter 'download'; remove it"),
         ("GET", "/v1/images/{}/info?expires=1", "`expires` belongs to the end of a signed URL"),
         ("POST", "/v1/images?thumb=9", "unknown parameter 'thumb'; use one of: space, visibility"),
-        ("POST", "/v1/images?visibility=secret", "visibility='secret' is unknown; use public or private"),
+        ("POST", "/v1/images?visibility=secret", "visibility='secret' is unknown; use public, private, pending"),
         ("DELETE", "/v1/images/{}?thumb=9", "DELETE takes no query"),
         ("GET", "/v1/transform?image_id={}&image=x", "unknown operation 'image'"),
         ("GET", "/v1/images/{}?image_id={}", "unknown operation 'image_id'"),

@@ -5,6 +5,7 @@ import itertools
 import json
 import math
 import random
+import re
 import sqlite3
 import time
 from collections.abc import Iterator, Sequence
@@ -289,7 +290,12 @@ def test_mistakes_of_the_commands_are_explained(tmp_path: Path, http: aiohttp.Cl
 def test_the_first_key_is_shown_once(tmp_path: Path) -> None:
     for number in range(2):
         with servers.serve(tmp_path, HOST="0.0.0.0", AUTH="auto") as served:
-            assert len(set(KEY.findall(served.log.read_text()))) == (0 if number else 1)
+            printed = served.log.read_text()
+            assert len(set(KEY.findall(printed))) == (0 if number else 1)
+            assert printed.count("  curl ") == 3, "examples are there once"
+            assert printed.count("Bearer KEY") == (2 if number else 0)
+            assert f"imgsvc upload photo.jpg --url {served.url}\n" in printed
+            assert re.search(r"^Make others .*: \S.*imgsvc keys create --help$", printed, re.MULTILINE) or number
 
 
 async def test_an_open_service_has_to_be_asked_for(tmp_path: Path, http: aiohttp.ClientSession) -> None:

@@ -50,7 +50,9 @@ def test_an_image_is_found_described_and_deleted(shell: CommandLine, image_id: s
     assert image_id in shell.ok("list").out
     assert [each["image_id"] for each in shell.ok("list", "--tag", "sea", "--limit", "1", "--json").lines] == [image_id]
     assert shell.ok("search", "sunset", "se", "--limit", "1").out.splitlines()[1].startswith(image_id)
-    assert shell.ok("search", "nothing-has-this").out == ""
+    nothing = shell.ok("search", "nothing-has-this")
+    assert (nothing.out, nothing.err) == ("", "imgsvc: no images match\n")
+    assert shell.ok("list", "--tag", "nothing", "--json").err == ""
     shown = shell.ok("info", image_id).out
     assert "width              90\n" in shown
     assert "title              Sunset by the sea\n" in shown
@@ -72,6 +74,23 @@ def test_originals_and_variants_become_files_or_go_to_stdout(shell: CommandLine,
         2, f"imgsvc: {image_id}.jpg exists; use another name, or --force to replace it\n",
     )  # fmt: skip
     shell.ok("get", image_id, "--chain", "blur=2", "-o", "small.webp", "--force")
+    assert (tmp_path / "small.webp").read_bytes()[8:12] == b"WEBP"
+
+
+def test_the_name_of_the_file_chooses_the_format(shell: CommandLine, image_id: str, tmp_path: Path) -> None:
+    original = (tmp_path / "photo.jpg").read_bytes()
+    for image, name, head in (
+        (f"{image_id}?thumb=30", "a.PNG", b"\x89PNG"),
+        (f"{image_id}?thumb=30", "a.tif", b"II*\0"),
+        (f"{image_id}.gif?thumb=30", "b.png", b"GIF8"),
+        (f"{image_id}?thumb=30&format=gif", "c.png", b"GIF8"),
+        (image_id, "d.jpeg", original),
+        (image_id, "e.original", original),
+    ):
+        shell.ok("get", image, "-o", name)
+        assert (tmp_path / name).read_bytes().startswith(head), name
+    shell.ok("get", image_id, "--format", "webp", "-o", "f.png")
+    assert (tmp_path / "f.png").read_bytes()[8:12] == b"WEBP"
 
 
 def test_urls_are_made_without_asking_the_service(tmp_path: Path) -> None:
@@ -84,6 +103,9 @@ def test_urls_are_made_without_asking_the_service(tmp_path: Path) -> None:
     secret = "sk_0123456789ab_this-is-a-secret-for-tests_43-characters-ab"
     signed = nobody.ok("url", "a" * 32, "thumb=300", "--signed", "--expires", "1h", SIGNING_SECRET=secret).out
     assert signed.startswith(f"{base}?thumb=300&key=0123456789ab&expires=")
+    done = nobody.run("url", "a" * 32, "--signed", SIGNING_SECRET="")
+    said = "imgsvc: there is no signing secret; set SIGNING_SECRET, or `signing_secret` in a profile\n"
+    assert (done.code, done.err) == (2, said)
     done = nobody.run("url", "a" * 32, "thum=300")
     assert (done.code, done.err.splitlines()[0]) == (2, "imgsvc: unknown operation 'thum'; did you mean 'thumb'?")
 

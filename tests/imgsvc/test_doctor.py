@@ -57,7 +57,13 @@ async def test_keys_that_are_missing_wrong_or_too_weak_are_found(tmp_path: Path,
         shell.key = site.key
         assert found(shell, "--write")["write"][-1][0] == "good"
         done = CommandLine(tmp_path / "home", site.url).run("list")
-        assert (done.code, "; the key is that in IMGSVC_KEY, or of the profile" in done.err) == (4, True)
+        said = "imgsvc: this requires a key with the scope `list`; set IMGSVC_KEY, or `key` in a profile\n"
+        assert (done.code, done.err) == (4, said)
+        private = await site.upload(sites.bearer(site.key), query="?visibility=private")
+        done = CommandLine(tmp_path / "home", site.url).run("get", private)
+        assert "or set IMGSVC_KEY, or `key` in a profile, to a key with the scope `read`" in done.err
+        shell.key = site.new_key("read")
+        assert "; the key is that in IMGSVC_KEY, or of the profile" in shell.run("list").err
 
 
 def test_a_service_that_does_not_respond_or_is_no_imgsvc_is_a_problem(tmp_path: Path) -> None:

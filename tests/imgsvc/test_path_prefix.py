@@ -59,7 +59,10 @@ def test_nothing_is_anywhere_else(served: Served) -> None:
     ):
         status, body, _ = get(served.url + path)
         assert status == 404, path
-        assert f"the API is at {PREFIX}/v1/images and {PREFIX}/v1/transform" in json.loads(body)["detail"]
+        detail = json.loads(body)["detail"]
+        assert f"the API is at {PREFIX}/v1/images and {PREFIX}/v1/transform, its reference at {PREFIX}/docs" in detail
+    status, body, _ = get(f"{served.url}{PREFIX}/v1/images/")
+    assert (status, "; remove the slash at its end" in json.loads(body)["detail"]) == (404, True)
 
 
 def test_the_commands_that_it_prints_work(served: Served, tmp_path: Any) -> None:

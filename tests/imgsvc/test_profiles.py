@@ -40,6 +40,17 @@ def test_options_come_before_the_environment_and_that_before_the_default_profile
         assert (len(asked), len(elsewhere)) == (1, 5)
 
 
+def test_the_port_of_the_service_is_that_of_the_environment(tmp_path: Path) -> None:
+    shell = CommandLine(tmp_path)
+    with answering(_ANSWER) as (url, asked):
+        shell.ok("list", PORT=url.rpartition(":")[2])
+        assert asked[-1].startswith(b"GET /v1/images?limit=200 ")
+    image = f"/v1/images/{'0' * 32}"
+    for port in ("", "0"):
+        assert shell.ok("url", "0" * 32, PORT=port).out == f"http://127.0.0.1:8080{image}\n"
+    assert shell.ok("url", "0" * 32, PORT="9", IMGSVC_URL=url).out == f"{url}{image}\n"
+
+
 def test_a_file_that_others_can_read_is_warned_about(tmp_path: Path) -> None:
     with answering(_ANSWER) as (url, _):
         file = _write(tmp_path, f'default = "a"\n[profiles.a]\nurl = "{url}"\n')

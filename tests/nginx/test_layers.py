@@ -143,7 +143,8 @@ REFUSED = {
     "405 post": ("POST /v1/images/0123456789abcdef0123456789abcdef.webp?thumb=9", 405, "use one of: GET, HEAD"),
     "405 info": ("POST /v1/images/0123456789abcdef0123456789abcdef/info", 405, "use one of: GET, HEAD"),
     "405 health": ("POST /v1/transform/healthcheck", 405, "use one of: GET, HEAD"),
-    "404": ("POST /v1/nothing", 404, "does not exist"),
+    "404": ("POST /v1/nothing", 404, "its reference at /docs, and the console at /console"),
+    "404 slash": ("POST /v1/images/?limit=1", 404, "; remove the slash at its end, or see the reference at /docs"),
 }
 
 

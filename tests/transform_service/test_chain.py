@@ -55,7 +55,7 @@ def test_an_error_shows_the_query_and_marks_the_place() -> None:
     with pytest.raises(BadRequest) as raised:
         parse("rotate=90&thumb=abc&blur=2", max_operations=20)
     assert raised.value.detail == (
-        "thumb: side 'abc' is not a whole number without a sign; example: thumb=300\n"
+        "thumb: side 'abc' is not a whole number of 0 or more; example: thumb=300\n"
         "  rotate=90&thumb=abc&blur=2\n"
         "                  ^^^"
     )
@@ -113,7 +113,7 @@ def test_an_invalid_preset_is_reported(text: str) -> None:
         ("resize=9x9,cover,inside", "'inside' is a second fit; give only one"),
         ("resize", "`box` is missing"),
         ("crop=9x", "lacks a side"),
-        ("crop=9x9,up", "'up' is not a place; use one of: centre, north"),
+        ("crop=9x9,up", "crop: 'up' is not a place; use one of: centre, north"),
         ("crop=1,9x9", "is not a size"),
         ("crop=-1,2,9x9", "'-1' is not a whole number"),
         ("crop=1,2,9x9,north", "takes WxH, WxH,PLACE or X,Y,WxH"),

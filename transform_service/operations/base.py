@@ -199,4 +199,7 @@ def explained(error: ErrorDetails) -> str:
 def _reason(error: ValidationError) -> str:
     first = error.errors()[0]
     field = ".".join(str(part) for part in first["loc"])
-    return f"`{field}` is missing" if first["type"] == "missing" else f"{field} {explained(first)}"
+    if first["type"] == "missing":
+        return f"`{field}` is missing"
+    what = explained(first)
+    return what if f" is not a {field};" in what else f"{field} {what}"

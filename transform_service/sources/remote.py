@@ -12,8 +12,16 @@ from yarl import URL
 
 from service_kit.access import ANYBODY, Guard, Identity, Scope, is_among
 from service_kit.cache_control import Caching
-from service_kit.errors import BadGateway, BadRequest, Forbidden, GatewayTimeout, Unauthorized, Unavailable
-from service_kit.http.address_guard import AddressRefused, guarded_connector
+from service_kit.errors import (
+    BadGateway,
+    BadRequest,
+    Forbidden,
+    GatewayTimeout,
+    ServiceError,
+    Unauthorized,
+    Unavailable,
+)
+from service_kit.http.address_guard import AddressRefused, guarded_connector, is_unknown
 from service_kit.spool import Spooled, SpoolWriter
 from transform_service.scheduling.renderers import RenderSource
 from transform_service.sources.base import Source, SourceImage, source
@@ -89,9 +97,7 @@ class RemoteSource(Source):
                 f"the remote server did not send the image within {seconds:g} s; retry later, or post the file"
             ) from error
         except aiohttp.ClientConnectorError as error:
-            if isinstance(error.os_error, AddressRefused):
-                raise BadRequest(f"the url leads to {error.host!r}, which is refused: {error.os_error}") from error
-            raise BadGateway("the remote server is unreachable") from error
+            raise _unreachable(error) from error
         except aiohttp.InvalidURL as error:
             raise BadRequest(f"{str(url)[:200]!r} is not a valid URL") from error
         except (aiohttp.ClientError, ValueError) as error:
@@ -148,6 +154,14 @@ class RemoteSource(Source):
             allowed = ", ".join(map(str, sorted(self.tools.settings.remote_ports)))
             raise BadRequest(f"port {port} of {text[:200]!r} is not allowed; use one of: {allowed}")
         return url.with_user(None) if url.user else url
+
+
+def _unreachable(error: aiohttp.ClientConnectorError) -> ServiceError:
+    if isinstance(error.os_error, AddressRefused):
+        return BadRequest(f"the url leads to {error.host!r}, which is refused: {error.os_error}")
+    if is_unknown(error):
+        return BadGateway(f"there is no host {error.host!r}; check the url")
+    return BadGateway("the remote server is unreachable")
 
 
 def _guarded(viewer: Identity) -> Guard:

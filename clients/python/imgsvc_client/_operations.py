@@ -39,28 +39,28 @@ class Operations(Generic[Then]):
         Its tails are cut off below `cut` times the peak (default: 0.2, as in libvips). A lower cut is smoother and
         slower.
         """
-        return self._then(_step("blur", (float(radius), None), (float(cut), 0.2)))
+        return self._then(_step("blur", (_number("blur: radius", radius), None), (_number("blur: cut", cut), 0.2)))
 
     def brightness(self, factor: float) -> Then:
         """Multiply all colours by `factor`, as `brightness()` does in CSS.
 
         1 changes nothing, 0 is black.
         """
-        return self._then(_step("brightness", (float(factor), None)))
+        return self._then(_step("brightness", (_number("brightness: factor", factor), None)))
 
     def compress(self, quality: int) -> Then:
         """Encode with a `quality` from 0 to 100 (best).
 
         The lowest of several wins. PNG and GIF get fewer colours.
         """
-        return self._then(_step("compress", (quality, None)))
+        return self._then(_step("compress", (_whole("compress: quality", quality), None)))
 
     def contrast(self, factor: float) -> Then:
         """Multiply the distance of colours from mid-grey by `factor`, as `contrast()` does in CSS.
 
         1 changes nothing.
         """
-        return self._then(_step("contrast", (float(factor), None)))
+        return self._then(_step("contrast", (_number("contrast: factor", factor), None)))
 
     def crop(
         self,
@@ -89,7 +89,15 @@ class Operations(Generic[Then]):
         where the eye looks first (skin, saturation, edges), or focus: around the focal point of the image, and `smart`
         without one or behind `autocrop`. The box is clipped to the image.
         """
-        return self._then(_step("crop", (left, None), (top, None), (_box(width, height), None), (place, "centre")))
+        return self._then(
+            _step(
+                "crop",
+                (_whole("crop: left", left), None),
+                (_whole("crop: top", top), None),
+                (_box("crop", width, height), None),
+                (place, "centre"),
+            )
+        )
 
     def flip(self) -> Then:
         """Mirror vertically: swap top and bottom."""
@@ -108,18 +116,18 @@ class Operations(Generic[Then]):
 
         The margins are transparent or in the background's colour. Sides that are already larger do not change.
         """
-        return self._then(_step("pad", (_box(width, height), None)))
+        return self._then(_step("pad", (_box("pad", width, height), None)))
 
     def page(self, number: int) -> Then:
         """Take one frame of an animation or one page of a TIFF.
 
         `number` counts from 0.
         """
-        return self._then(_step("page", (number, None)))
+        return self._then(_step("page", (_whole("page: number", number), None)))
 
     def pixelate(self, side: int) -> Then:
         """Replace squares of `side` pixels with their mean colour."""
-        return self._then(_step("pixelate", (side, None)))
+        return self._then(_step("pixelate", (_whole("pixelate: side", side), None)))
 
     def profile(self, colours: Literal["srgb", "keep"]) -> Then:
         """Choose the `colours` of the result: `srgb` (default), or `keep` for those of the image, with its ICC profile.
@@ -145,7 +153,9 @@ class Operations(Generic[Then]):
         and ignores the aspect ratio. An omitted side follows from the aspect ratio.
         """
         return self._then(
-            _step("resize", (_box(width, height), None), (fit, "inside"), ("enlarge" if enlarge else None, None))
+            _step(
+                "resize", (_box("resize", width, height), None), (fit, "inside"), ("enlarge" if enlarge else None, None)
+            )
         )
 
     def rotate(self, degrees: float) -> Then:
@@ -153,28 +163,28 @@ class Operations(Generic[Then]):
 
         The canvas grows; its corners are transparent or in the background's colour.
         """
-        return self._then(_step("rotate", (float(degrees), None)))
+        return self._then(_step("rotate", (_number("rotate: degrees", degrees), None)))
 
     def saturation(self, factor: float) -> Then:
         """Multiply the distance of colours from their grey by `factor`, as `saturate()` does in CSS.
 
         1 changes nothing.
         """
-        return self._then(_step("saturation", (float(factor), None)))
+        return self._then(_step("saturation", (_number("saturation: factor", factor), None)))
 
     def sharpen(self, sigma: float) -> Then:
         """Sharpen the lightness with an unsharp mask of `sigma` pixels, as libvips does.
 
         Flat areas do not change.
         """
-        return self._then(_step("sharpen", (float(sigma), None)))
+        return self._then(_step("sharpen", (_number("sharpen: sigma", sigma), None)))
 
     def thumb(self, side: int) -> Then:
         """Fit inside a square of `side` pixels.
 
         Keeps the aspect ratio and never enlarges.
         """
-        return self._then(_step("thumb", (side, None)))
+        return self._then(_step("thumb", (_whole("thumb: side", side), None)))
 
     def watermark(
         self,
@@ -196,14 +206,29 @@ class Operations(Generic[Then]):
                 "watermark",
                 (image_id, None),
                 (place, "centre"),
-                (float(opacity), 1.0),
-                (scale if scale is None else float(scale), None),
+                (_number("watermark: opacity", opacity), 1.0),
+                (_number("watermark: scale", scale), None),
             )
         )
 
 
-def _box(width: int | None, height: int | None) -> str:
-    return f"{width or ''}x{height or ''}"
+def _box(name: str, width: int | None, height: int | None) -> str:
+    return f"{_whole(f'{name}: width', width) or ''}x{_whole(f'{name}: height', height) or ''}"
+
+
+def _number(name: str, value: float | None) -> float | None:
+    try:
+        return None if value is None else float(value)
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} must be a number, not {value!r}") from None
+
+
+def _whole(name: str, value: int | None) -> int | None:
+    if value is None:
+        return None
+    if not _text(value).isdecimal():
+        raise ValueError(f"{name} must be a whole number of 0 or more, not {value!r}")
+    return int(_text(value))
 
 
 def _step(name: str, *arguments: tuple[object, object]) -> str:

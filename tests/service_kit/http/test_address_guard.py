@@ -2,10 +2,11 @@
 
 from ipaddress import ip_address, ip_network
 
+import aiodns
 import aiohttp
 import pytest
 
-from service_kit.http.address_guard import AddressRefused, guarded_connector, is_public
+from service_kit.http.address_guard import AddressRefused, guarded_connector, is_public, is_unknown
 
 PUBLIC = ["1.1.1.1", "8.8.8.8", "93.184.215.14", "192.0.1.1", "198.17.255.255", "2606:4700::1111", "2a00:1450:4001::1"]
 REFUSED = """
@@ -44,6 +45,20 @@ async def test_no_socket_connects_to_a_refused_address(host: str) -> None:
 async def test_names_are_resolved_without_threads() -> None:
     async with guarded_connector({80}, ()) as connector:
         assert isinstance(connector._resolver, aiohttp.AsyncResolver)
+
+
+@pytest.mark.parametrize("code", [aiodns.error.ARES_ENOTFOUND, aiodns.error.ARES_ETIMEOUT])
+async def test_a_name_that_does_not_exist_is_told_from_a_lookup_that_failed(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answer(*_: object, **__: object) -> None:
+        raise aiodns.error.DNSError(code, "as c-ares says it")
+
+    monkeypatch.setattr(aiodns.DNSResolver, "getaddrinfo", answer)
+    async with aiohttp.ClientSession(connector=guarded_connector({80}, ())) as session:
+        with pytest.raises(aiohttp.ClientConnectorError) as raised:
+            await session.get("http://nowhere.example/")
+        assert is_unknown(raised.value) is (code == aiodns.error.ARES_ENOTFOUND)
 
 
 async def test_allowed_networks_still_refuse_other_ports(unused_tcp_port: int) -> None:
