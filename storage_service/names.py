@@ -1,9 +1,6 @@
 """Names: URLs that people choose. What a name shows can be replaced, and nobody sees the old picture afterwards."""
 
-import asyncio
-import contextlib
 import re
-import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,24 +9,13 @@ from pydantic import BaseModel, ConfigDict
 from service_kit.access import Identity
 from service_kit.errors import BadRequest, Forbidden, NotFound, Unavailable
 from storage_service.audit import Action, AuditTrail
-from storage_service.caches import Caches, PurgeOrder
+from storage_service.caches import Caches
 from storage_service.events import Events, EventType
 from storage_service.metadata.base import AuditEntry, ImageRecord, MetadataStore
+from storage_service.settling import Settling, now
 
 MOST_VERSIONS = 100
 """Older versions of a name are forgotten. Their images stay."""
-_SETTLE_SECONDS = 0.3
-"""After a mark, until no cache can keep an answer from before it any more: Varnish keeps only what it got within 0.1 s
-(varnish/names.vcl)."""
-_PURGE_SECONDS = 0.5
-_KEPT_SECONDS = 10.5
-"""After a mark, until no cache has an answer from before it any more, also if it could not be purged."""
-_AGAIN_SECONDS = 0.2
-_MARK_SECONDS = 16.0
-"""How long a mark lasts. Clocks of nodes may differ by the rest that a change leaves."""
-_CHANGE_SECONDS = 14.0
-KEPT_SECONDS = 10
-"""For how long Varnish keeps which image a name shows."""
 _LONGEST = 200
 _PART = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*"
 NAME_PATTERN = re.compile(f"{_PART}(?:/{_PART})*")
@@ -40,7 +26,6 @@ _LIST = f"SELECT {_COLUMNS}, changing_until FROM names WHERE name > $1 AND name 
 _LAST = b"\x7f"
 """Behind all characters of names."""
 _CREATE = f"INSERT INTO names ({_COLUMNS}) VALUES ($1, $2, $3, 1, $4) ON CONFLICT (name) DO NOTHING"  # noqa: S608
-_MARK = "UPDATE names SET changing_until = $2 WHERE name = $1 AND changing_until = $3"
 _REPLACE = """
     UPDATE names SET image_id = $2, version = version + 1, changed_at = $3,
     changing_until = CASE WHEN changing_until = $4 THEN $5 ELSE changing_until END WHERE name = $1 AND space = $6
@@ -75,7 +60,7 @@ class Name(BaseModel):
     @property
     def is_changing(self) -> bool:
         """Whether no cache may keep what it shows."""
-        return self.changing_until > _now()
+        return self.changing_until > now()
 
 
 class Version(BaseModel):
@@ -111,7 +96,7 @@ class Names:
 
     def __init__(self, metadata: MetadataStore, caches: Caches, audit: AuditTrail, events: Events) -> None:
         self._metadata = metadata
-        self._caches = caches
+        self._settling = Settling(metadata, caches)
         self._audit = audit
         self._events = events
 
@@ -168,26 +153,26 @@ class Names:
         """
         while True:
             before = await self.check(name, by, image.space)
-            now = datetime.now(UTC)
+            at = datetime.now(UTC)
             if before is None:
-                if await self._create(name, image, now, by):
+                if await self._create(name, image, at, by):
                     break
-            elif await self._replace(before, image, now, by):
+            elif await self._replace(before, image, at, by):
                 break
-        rows = await self._metadata.fetch(_MADE, name.encode(), image.image_id, now)
+        rows = await self._metadata.fetch(_MADE, name.encode(), image.image_id, at)
         version = int(rows[0][0]) if rows else 1  # it may have been removed meanwhile
-        shown = Name(name=name, space=image.space, image_id=image.image_id, version=version, changed_at=now)
+        shown = Name(name=name, space=image.space, image_id=image.image_id, version=version, changed_at=at)
         return Pointed(shown, before is None)
 
-    async def _create(self, name: str, image: ImageRecord, now: datetime, by: Identity) -> bool:
+    async def _create(self, name: str, image: ImageRecord, at: datetime, by: Identity) -> bool:
         """No cache keeps that a name does not exist, so nothing has to be purged. False if somebody was faster."""
-        create = (_CREATE, name.encode(), image.space, image.image_id, now)
+        create = (_CREATE, name.encode(), image.space, image.image_id, at)
         entry = self._entry(Action.NAME, name, image.space, by)
         return await self._metadata.change_together(create, (_REMEMBER, name.encode()), entry=entry)
 
-    async def _replace(self, before: Name, image: ImageRecord, now: datetime, by: Identity) -> bool:
+    async def _replace(self, before: Name, image: ImageRecord, at: datetime, by: Identity) -> bool:
         name = before.name.encode()
-        change = await self._prepare(before.name)
+        change = await self._settling.prepare(before.name)
         if change is None:
             return False
         if change.is_late:
@@ -199,85 +184,26 @@ class Names:
         events = await self._events.about(
             EventType.REPLACED, image, name=before.name, previous_image_id=before.image_id
         )
-        values = (image.image_id, now, change.mark, change.earlier, before.space)
+        values = (image.image_id, at, change.mark, change.earlier, before.space)
         others = ((_REMEMBER, name), (_FORGET_OLD, name, MOST_VERSIONS), *events)
         entry = self._entry(Action.NAME, before.name, before.space, by)
         if not await self._metadata.change_together((_REPLACE, name, *values), *others, entry=entry):
             return False
         self._events.added()
         if change.is_late:  # the database was slow, and the mark may have ended before the change
-            await self._settle(before.name)
+            await self._settling.settle(before.name)
         return True
 
     async def remove(self, name: str, by: Identity) -> None:
         """Remove a name. The images that it has shown stay. Raises NotFound."""
         found, key = await self.find(name, by.space), name.encode()
-        if change := await self._prepare(name):
+        if change := await self._settling.prepare(name):
             entry = self._entry(Action.NAME_REMOVE, name, found.space, by)
             if await self._metadata.change_together((_REMOVE, key, found.space), (_FORGET, key), entry=entry):
                 if change.is_late:
-                    await self._settle(name)
+                    await self._settling.settle(name)
                 return
         raise NotFound(f"the name {name} does not exist")
 
-    async def _prepare(self, name: str) -> "_Change | None":
-        """Begin a change: no cache keeps what the name shows now, nor will it keep an answer from before the change.
-
-        Returns None if the name does not exist.
-        """
-        change = await self._mark(name)
-        if change:
-            await self._settle(name)
-        return change
-
-    async def _settle(self, name: str) -> None:
-        """Wait until no cache keeps an answer from before this call, provided that no new one may be kept."""
-        if not self._caches.remote:
-            return
-        forgotten = time.monotonic() + _KEPT_SECONDS
-        await asyncio.sleep(_SETTLE_SECONDS)
-        # A cache tells nobody when it is back.
-        while not await self._purged(name) and time.monotonic() < forgotten:  # noqa: ASYNC110
-            await asyncio.sleep(_AGAIN_SECONDS)
-
-    async def _purged(self, name: str) -> bool:
-        """Whether every cache has forgotten what the name showed."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_PURGE_SECONDS):
-                return await self._caches.purge(PurgeOrder("", None, name=name))
-        return False
-
-    async def _mark(self, name: str) -> "_Change | None":
-        """Mark a name as changing. Others may change it at the same time, each with a mark of its own."""
-        while True:
-            latest = time.monotonic() + _CHANGE_SECONDS
-            found = await self._find(name)
-            if found is None:
-                return None
-            mark = max(found.changing_until + 1, _now() + int(_MARK_SECONDS * 1e6))
-            # Unless it has another mark by now: what this change restores at its end has to be the latest one.
-            if await self._metadata.change(_MARK, name.encode(), mark, found.changing_until):
-                return _Change(mark, found.changing_until, latest)
-
     def _entry(self, action: Action, name: str, space: str, by: Identity) -> AuditEntry | None:
         return self._audit.entry(by.key_id, action, name, space)
-
-
-@dataclass(frozen=True, slots=True)
-class _Change:
-    """A change that has begun."""
-
-    mark: int
-    earlier: int
-    """The mark before, whose change may still go on. It holds again when this one is over."""
-    latest: float
-    """When the change has to be made (time.monotonic)."""
-
-    @property
-    def is_late(self) -> bool:
-        """Whether caches may keep answers again, since the mark may have ended."""
-        return time.monotonic() > self.latest
-
-
-def _now() -> int:
-    return time.time_ns() // 1000

@@ -35,6 +35,7 @@ from storage_service.http.originals import send_original
 from storage_service.http.receiving import LIBRARY, OWN_SPACE, SETTINGS, UPLOAD_PARAMETERS, received, space_in
 from storage_service.metadata.base import ImageRecord
 from storage_service.names import Names, Pointed
+from storage_service.settling import KEPT_SECONDS
 
 NAMES = web.AppKey("NAMES", Names)
 
@@ -229,7 +230,7 @@ async def _check_conditions(request: web.Request, name: storage_service.names.Na
 async def resolve(request: web.Request) -> web.Response:
     """Which image a name shows, for Varnish in a header, and for the transform service in the body."""
     name = await request.app[NAMES].find(_name(request))
-    kept = "no-store" if name.is_changing else f"max-age={storage_service.names.KEPT_SECONDS}"
+    kept = "no-store" if name.is_changing else f"max-age={KEPT_SECONDS}"
     headers = {"Image-Id": name.image_id, KEYS_HEADER: name_key(name.name), "Cache-Control": kept}
     return web.Response(text=name.image_id, headers=headers)
 

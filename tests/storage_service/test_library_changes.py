@@ -19,10 +19,11 @@ from storage_service.events import Events
 from storage_service.library import Library
 from storage_service.looks import Looks
 from storage_service.metadata.base import ImageRecord, MetadataStore
-from storage_service.names import _MARK, MOST_VERSIONS, Names
+from storage_service.names import MOST_VERSIONS, Names
 from storage_service.purging import Purger
 from storage_service.search import Filters
 from storage_service.settings import StorageSettings
+from storage_service.settling import _MARK, Settling
 from storage_service.validation import Validator
 from tests.storage_service.conftest import derived
 from tests.storage_service.test_metadata import key, record
@@ -97,8 +98,10 @@ async def test_changes_of_a_name_at_once_get_a_version_each_and_leave_no_lasting
 async def test_a_change_that_is_overtaken_restores_the_mark_of_the_other(store: MetadataStore, names: Names) -> None:
     """Without it, caches could keep the old answer while the other change goes on."""
     await names.point("a", await add(store, 1), EVERYTHING)
-    one = await names._mark("a")  # two changes at the same time, in this order
-    two = await names._mark("a")
+    async with Caches(()) as caches:
+        settling = Settling(store, caches)
+    one = await settling.mark("a")  # two changes at the same time, in this order
+    two = await settling.mark("a")
     assert one
     assert two
     assert two.earlier == one.mark
