@@ -22,13 +22,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of the command."""
     parser.description, parser.epilog = DESCRIPTION, exit_codes()
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--hours", type=int, default=24, metavar="NUMBER", help="of the last hours (default 24)")
+    parser.add_argument(
+        "--hours", type=int, default=24, metavar="NUMBER", help="how many of the last hours to look at (default 24)"
+    )
     parser.add_argument(
         "--limit",
         type=int,
         default=20,
         metavar="NUMBER",
-        help="most chains, besides those that are precomputed (default 20)",
+        help="how many chains to show at most, besides those that are precomputed (default 20)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON, with the most requested images")
     parser.set_defaults(act=_show)
@@ -47,7 +49,7 @@ async def _show(office: Office, options: argparse.Namespace) -> None:
     number = f"{requests} request{'s' * (requests != 1)}"
     print(f"{number} in {options.hours} h, {report.render_seconds:.1f} s of renders")
     if requests and counted < options.hours - 1:
-        print(f"counted for {counted:.1f} h; advice takes the rest of a day to be the same")
+        print(f"requests were counted for {counted:.1f} h only; the advice settles after a day")
     if report.chains:
         headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "SECONDS", "MB", "PRECOMPUTE")
         print_table([headings, *(_row(chain) for chain in report.chains)])

@@ -46,7 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.description, parser.epilog = DESCRIPTION, EPILOG
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument(
-        "--age", type=duration, metavar="TIME", help="of blobs to remove, at least: 1h, 2d (default: SWEEP_SECONDS)"
+        "--age", type=duration, metavar="TIME", help="remove only blobs that are older: 1h, 2d (default: SWEEP_SECONDS)"
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
 

@@ -22,7 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--key", metavar="ID", help="only what was done with this key")
     parser.add_argument("--subject", metavar="ID", help="only what was done to this image, key, token or space")
-    parser.add_argument("--limit", type=int, default=100, metavar="NUMBER", help="most entries (default 100)")
+    parser.add_argument(
+        "--limit", type=int, default=100, metavar="NUMBER", help="how many entries to show at most (default 100)"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.set_defaults(act=_show)
 

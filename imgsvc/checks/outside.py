@@ -157,7 +157,7 @@ def _caching(service: Examined) -> Iterator[Finding]:
     listed = service.ask("GET", "/v1/images?limit=1&visibility=public")
     images = (listed.json or {}).get("images") if listed.status == http.HTTPStatus.OK else None
     if not images:
-        yield note("caching", "there is no public image to look at", "use --write, or upload one")
+        yield note("caching", "there is no public image to look at", "upload one")
         return
     yield from cached(service, images[0]["image_id"])
 

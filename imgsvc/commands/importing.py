@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from imgsvc.commands.upload import labels_of, shown_as
+from imgsvc.terminal import output
 from imgsvc.terminal.failures import DONE, FAILED, USAGE, Failure
 from imgsvc.terminal.output import as_json
 from imgsvc.terminal.profiles import Service
@@ -65,9 +66,9 @@ def command(
     """Store all images of a folder, an object store, a list of URLs, or a store of Imbo or thumbor."""
     given = labels_of(service, private=private, labels=labels)
     with service.client() as client:
-        client.check()
+        client.check("upload")
     with Manifest(manifest) as records, service.client() as client, bar("imported", *_count(where, kind)) as shown:
-        storing = Storing(client, given, shown.sent, Patience(), verify=verify)
+        storing = Storing(client, given, shown.sent, Patience(output.say), verify=verify)
         show = shown_as(shown, in_json=in_json, only_news=True)
         outcome = store(images_in(where, kind), storing, records, shown, parallel=parallel, show=show, url=service.url)
     _sum_up(outcome, manifest, in_json=in_json)

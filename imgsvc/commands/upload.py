@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from imgsvc.terminal import output
 from imgsvc.terminal.failures import DONE, FAILED, Failure, complain
 from imgsvc.terminal.kinds import JsonObject, Point
 from imgsvc.terminal.output import as_json
@@ -66,9 +67,9 @@ def command(
     given = labels_of(service, private=private, labels=labels)
     found = _look(sources)
     with service.client() as client:
-        client.check()
+        client.check("upload")
     with service.client() as client, bar("stored", found.files, found.bytes) as shown:
-        storing = Storing(client, given, shown.sent, Patience(), verify=True, again=again)
+        storing = Storing(client, given, shown.sent, Patience(output.say), verify=True, again=again)
         records = _remembered(_state(service, given))
         images = of_arguments(sources) if not labels["name"] else _named(sources, labels["name"])
         outcome = store(

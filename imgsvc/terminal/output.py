@@ -25,6 +25,11 @@ def facts(image: "Image") -> dict[str, Any]:
     return {"image_id": image.image_id, "url": image.url(), **found}
 
 
+def say(text: str) -> None:
+    """Tell people about what takes time."""
+    click.echo(f"imgsvc: {text}", err=True)
+
+
 def size(number: int) -> str:
     """A number of bytes, for people."""
     value, unit = float(number), 0

@@ -19,8 +19,11 @@ Result = TypeVar("Result")
 class Patience:
     """Repeats what fails because the service is busy or away. Threads share it."""
 
-    def __init__(self, seconds: float = _SECONDS) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda _: None, seconds: float = _SECONDS) -> None:
+        """`say` gets a sentence when the waiting begins."""
+        self._say = say
         self._seconds = seconds
+        self._is_waiting = False
         self._latest = time.monotonic()
         self._lock = threading.Lock()
 
@@ -33,12 +36,21 @@ class Patience:
             except (ApiError, ConnectionFailed) as error:
                 if not self._goes_on(error):
                     raise
+                self._tell(error)
                 time.sleep(_pause(error, attempt))
                 attempt += 1
             else:
                 with self._lock:
                     self._latest = time.monotonic()
+                    self._is_waiting = False
                 return result
+
+    def _tell(self, error: Exception) -> None:
+        with self._lock:
+            is_new, self._is_waiting = not self._is_waiting, True
+        if is_new:
+            why = error.detail if isinstance(error, ApiError) else "the service does not respond"
+            self._say(f"{why}; waiting for up to {self._seconds:.0f} s")
 
     def _goes_on(self, error: Exception) -> bool:
         if isinstance(error, ApiError) and error.status not in _BUSY:

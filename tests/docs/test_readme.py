@@ -55,7 +55,7 @@ def test_a_library_with_curl(tmp_path: Path) -> None:
 
 
 def test_what_the_console_asks_with_curl(tmp_path: Path) -> None:
-    commands = [_commands(heading, "docs/console.md") for heading in ("Sign in", "The plan of a version")]
+    commands = [_commands(heading, "docs/console.md") for heading in ("Sign in", "The plan of a variant")]
     (tmp_path / "photo.jpg").write_bytes(pictures.jpeg(800, 600))
     with servers.serve(tmp_path / "served", AUTH="auto") as served:
         environment = {**os.environ, "URL": f"{served.url}/v1"}

@@ -14,6 +14,7 @@ import urllib3
 
 from tests import pictures, servers
 from tests.imgsvc.command_line import CommandLine, numbered
+from tests.imgsvc.sites import Site
 
 LONG = bool(os.environ.get("LONG"))
 
@@ -276,3 +277,27 @@ def test_urls_stay_whole_on_terminals_and_go_where_stdout_goes(shell: CommandLin
     assert sorted(url.strip() for url in urls) == sorted(written)
     assert "stored 3 of 3" in it.text
     assert "http" not in it.text
+
+
+@pytest.mark.parametrize("command", ["upload", "import"])
+def test_a_key_that_cannot_upload_ends_it_before_the_first_file(closed: Site, tmp_path: Path, command: str) -> None:
+    numbered(tmp_path / "photos", 3)
+    for key, said in (
+        ("", "this requires a key with the scope `upload`"),
+        ("ik_000000000000_" + 43 * "x", "not valid"),
+        (closed.new_key("list"), "the key lacks the scope `upload`"),
+    ):
+        shell = CommandLine(tmp_path / "home", closed.url, key, tmp_path)
+        done = shell.run(command, tmp_path / "photos")
+        assert (done.code, done.err.count("\n")) == (4, 1), done.err
+        assert said in done.err or (not key and "IMGSVC_KEY" in done.err)
+
+
+def test_a_key_that_was_revoked_is_no_success_for_images_that_are_there(closed: Site, tmp_path: Path) -> None:
+    files = numbered(tmp_path / "photos", 1)
+    key = closed.new_key("upload")
+    shell = CommandLine(tmp_path / "home", closed.url, key)
+    shell.ok("upload", *files)
+    closed.keys("revoke", key.split("_")[1])
+    done = shell.run("upload", *files)
+    assert (done.code, "revoked" in done.err) == (4, True), done.err

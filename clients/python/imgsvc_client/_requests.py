@@ -70,6 +70,15 @@ def pause(attempt: int, error: Exception) -> float:
     return min(_LONGEST_PAUSE, asked if asked is not None else 0.2 * 2**attempt) * random.uniform(1, 1.25)
 
 
+def check_scope(me: Mapping[str, Any], scope: str | None) -> None:
+    """Raise ApiError if the service requires a key with this scope, and that in requests is another one."""
+    if scope is None or not me["keys_required"] or not {scope, "admin"}.isdisjoint(me["scopes"]):
+        return
+    advice = f"this requires a key with the scope `{scope}`; send it as `Authorization: Bearer KEY`"
+    refused = (401, advice) if me["name"] is None else (403, f"the key lacks the scope `{scope}`; use one that has it")
+    raise ApiError(*refused)
+
+
 def upload(
     file: File,
     name: str | None,

@@ -79,9 +79,16 @@ class AsyncClient:
         answer = await self._transport.send(requests.Request("GET", f"/images/{requests.image_id(image)}/info"))
         return ImageDetails.read(json.loads(answer), self._context)
 
-    async def check(self) -> None:
-        """Raise ConnectionFailed or ApiError unless the service responds."""
+    async def check(self, scope: str | None = None) -> None:
+        """Raise ConnectionFailed or ApiError unless the service responds, and the key works and has this scope."""
         json.loads(await self._transport.send(requests.Request("GET", "/images/healthcheck")))
+        try:
+            answer = await self._transport.send(requests.Request("GET", "/me"))
+        except ApiError as error:
+            if error.status in requests.ABSENT:  # an older service
+                return
+            raise
+        requests.check_scope(json.loads(answer), scope)
 
     async def exists(self, image: Image | str) -> bool:
         """Whether there is an image, which was not deleted. Raises ApiError if the key does not work."""
