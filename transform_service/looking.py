@@ -14,7 +14,8 @@ from transform_service.scheduling.renderers import Renderers
 from transform_service.sources.base import SourceImage
 from transform_service.transformer import Transformer
 
-_CHAIN = Chain("", (Resize(box=Box(SIDE, SIDE)),), {})
+_CHAIN = Chain(f"resize={SIDE}x{SIDE}", (Resize(box=Box(SIDE, SIDE)),), {})
+"""With its text, by which plans are remembered."""
 
 
 class Looking:

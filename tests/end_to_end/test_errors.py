@@ -336,7 +336,6 @@ async def test_a_format_that_is_not_supported_is_refused(service: Service, image
         ("DELETE", "/v1/images/{}?thumb=3", 400),
         ("GET", "/v2/images/{}", 404),
         ("GET", "/v1/v1/images/{}", 404),
-        ("GET", "/", 404),
         ("GET", "/v1", 404),
         ("GET", "/v1/images/{}/nothing", 404),
         ("GET", "/internal/images/{}", 404),

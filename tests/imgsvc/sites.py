@@ -44,6 +44,11 @@ class Site:
         ) as response:
             return response.status, (await response.read()).decode(errors="replace")
 
+    async def request_bytes(self, path: str) -> tuple[int, bytes]:
+        """Status and body of the response to a GET."""
+        async with self.http.get(f"{self.url}{path}") as response:
+            return response.status, await response.read()
+
     async def json(self, method: str, path: str, key: str = "", body: object = None) -> tuple[int, dict[str, object]]:
         """Status and JSON of the response to a request with a key and a JSON body."""
         headers = {**(bearer(key) if key else {}), "Content-Type": "application/json"}

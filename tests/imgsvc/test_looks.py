@@ -105,7 +105,12 @@ async def test_similar_images_of_other_spaces_do_not_exist(varnish: Site) -> Non
 )
 async def test_every_kind_of_image_is_looked_at(local: Site, body: bytes) -> None:
     image_id = await upload(local, body)
-    assert (await looked_at(local, image_id))["colour"]
+    info = await looked_at(local, image_id)
+    assert info["colour"]
+    # Not what the job looked at, although neither has operations in its query.
+    _, picture = await local.request_bytes(f"/v1/images/{image_id}.png")
+    shown = pyvips.Image.new_from_buffer(picture, "")
+    assert (shown.width, shown.height) == (info["width"], info["height"])
 
 
 async def test_a_wrong_colour_is_refused_with_the_right_ones(local: Site) -> None:
