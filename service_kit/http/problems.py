@@ -59,7 +59,7 @@ def no_such_path(request: web.Request) -> NotFound:
     """The error for a path outside the API."""
     prefix = request.app.get(PATH_PREFIX, "")
     path = request.path[:200]
-    if request.path.endswith("/"):
+    if request.path.endswith("/") and request.path != f"{prefix}/":
         return NotFound(
             f"the path {path!r} does not exist; remove the slash at its end, or see the reference at {prefix}/docs"
         )
