@@ -37,7 +37,7 @@ _INTRODUCTION = """\
 Errors are `application/problem+json` (RFC 9457). `detail` says what is wrong, where, and what to do instead;
 `request_id` finds the request in the logs. Programs should look at the status, since texts may change. 500 is a bug:
 report it with the `request_id`. Proxies and the network can cause errors as well: see
-[Troubleshooting](production.md#troubleshooting). In the messages below, `…` stands for what differs."""
+[Troubleshooting](production.md#troubleshooting). In these messages, `…` replaces what varies."""
 
 
 def _status(status: HTTPStatus, messages: list[str]) -> str:

@@ -20,7 +20,7 @@ _MOST_ATTEMPTS = 8
 """The last one is two hours after the first."""
 _LONGEST_REASON = 500
 _TOLD = 100
-"""Images with the same content about which there are events: this bounds a transaction. Each is told about once."""
+"""Images with the same content about which there are events: this bounds a transaction. Each gets one event."""
 _TRIED_AT_ONCE = 8
 """Several dispatchers may want the same job. Those that come too late try the next one."""
 _ADD = """

@@ -57,7 +57,7 @@ class Examined:
         content_type: str = "image/png",
         with_key: bool = True,
     ) -> Response:
-        """Send a request. Raises urllib3's HTTPError if there is no answer."""
+        """Send a request. Raises HTTPError (urllib3) if the service does not respond."""
         headers = {"User-Agent": "imgsvc-doctor"}
         if self.key and with_key:
             headers["Authorization"] = f"Bearer {self.key}"

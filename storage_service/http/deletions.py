@@ -45,7 +45,7 @@ class DeletionRequest(JsonRequest):
     created_before: AwareDatetime | None = None
     space: SpaceName | None = None
     all: bool = False
-    """Confirms that all images are to be deleted, if there is no filter."""
+    """Set it to delete all images without a filter."""
 
     def texts(self) -> dict[str, str]:
         """The filters as in a query."""

@@ -250,7 +250,7 @@ SCENES = {
     "keys-made": Scene("#/keys", "document.querySelector('.key')", act=_made_key),
     "missing": Scene("#/nowhere", "document.querySelector('.empty')"),
 }  # fmt: skip
-"""By name. IMAGE stands for the ID of an image."""
+"""By name. The ID of an image replaces IMAGE."""
 
 
 @pytest.fixture(scope="module")

@@ -148,7 +148,7 @@ def _tag(text: str) -> str:
 
 
 def named(name: str) -> str:
-    """A name. Raises ValueError if it cannot be one."""
+    """Check a name. Raises ValueError if it is not valid."""
     if not _NAME.fullmatch(name):
         raise ValueError(f"{name[:64]!r} is not a name; use letters, digits, `-`, `_`, `~`, `.` and `/`")
     return name
