@@ -73,7 +73,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/webhooks/{webhook_id}/failures"): Scope.ADMIN,
     ("POST", "/v1/webhooks/{webhook_id}/failures/{event_id}/retry"): Scope.ADMIN,
 }
-"""What each route of the API requires. None: it sends a picture, or says what a key may do. Others are for operators."""
+"""What each route of the API requires. None: it sends a picture, or says what a key may do. Others: for operators."""
 _ALSO = {("PATCH", "/v1/images/{image_id}"): Scope.MODERATE}
 """Scopes that lead to a handler as well, which looks closer at what is asked for."""
 _NAME = "/v1/names/{name}"
