@@ -12,7 +12,7 @@ DONE, FAILED, USAGE, NO_ANSWER, REFUSED, NOT_THERE, BUSY, INTERRUPTED, BROKEN_PI
 EXIT_CODES = {
     DONE: "done",
     FAILED: "it failed, or some of several images did",
-    USAGE: "wrong usage, settings or profile",
+    USAGE: "wrong usage, settings or profile (`serve` ends with 1 whenever it cannot start)",
     NO_ANSWER: "the service, the database or the blob store does not respond",
     REFUSED: "the service requires a key, or the key does not allow it (401, 403)",
     NOT_THERE: "the image does not exist, or was deleted (404, 410)",

@@ -141,6 +141,9 @@ class DiskCache:
 
     async def _fetch(self, file: _File, fetch: Fetch) -> bool:
         """Fetch and keep a file. Returns whether it was kept."""
+        # An earlier fetch may have ended after the caller had not found the file.
+        if await in_thread((self._folder / file.name).exists):
+            return True
         me = object()
         self._fetching[me] = max(file.bytes, _LEAST)
         try:

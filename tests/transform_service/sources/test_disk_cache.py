@@ -5,6 +5,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -85,6 +86,29 @@ async def test_simultaneous_requests_share_a_fetch(cache: DiskCache, store: Stor
     reading.pop(0).cancel()  # the one that started it hangs up
     store.going.set()
     assert await asyncio.gather(*reading) == [original(1)] * 49
+    assert store.fetches == [1]
+
+
+async def test_a_request_that_is_late_for_a_fetch_uses_its_file(
+    cache: DiskCache, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found_nothing, go_on, link = threading.Event(), threading.Event(), os.link
+
+    def slow_link(source: Path, target: Path) -> None:
+        try:
+            link(source, target)
+        except FileNotFoundError:
+            found_nothing.set()
+            go_on.wait()
+            raise
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "link", slow_link)
+        late = asyncio.create_task(read(cache, store, 1))
+        await asyncio.to_thread(found_nothing.wait)
+    assert await read(cache, store, 1) == original(1)
+    go_on.set()
+    assert await late == original(1)
     assert store.fetches == [1]
 
 
