@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Callable, Iterable
-from functools import partial
 from pathlib import Path
 
 from pydantic import ByteSize
@@ -124,14 +123,18 @@ def chains() -> str:
     return json.dumps(chain_schema(), indent=1) + "\n"
 
 
-def _client_file(name: str) -> str:
-    return _COMMENT.sub("", (FOLDER.parent / "clients/javascript/src" / name).read_text())
+def console_client() -> str:
+    """The JavaScript client in one file, for the console: so it is in the wheel and the containers, and is small.
+
+    Without comments, which are in clients/javascript.
+    """
+    folder = FOLDER.parent / "clients/javascript/src"
+    files = [_NOT_IN_ONE_FILE.sub("", (folder / name).read_text()).strip() for name in _IN_THEIR_ORDER]
+    return "\n\n".join(["// The JavaScript client. Written by `make docs`; do not edit.", *files]) + "\n"
 
 
-_COMMENT = re.compile(r"^ */\*\* .* \*/\n", re.MULTILINE)
-_CONSOLE_LOADS = ("chains.js", "client.js", "errors.js", "index.js", "operations.js", "signing.js")
-"""Of the JavaScript client. Copied, without what describes its methods, so that the console is in the wheel and in the
-containers as it is."""
+_NOT_IN_ONE_FILE = re.compile(r"^(?: */\*\* .* \*/|import .*| *//.*)\n", re.MULTILINE)
+_IN_THEIR_ORDER = ("errors.js", "signing.js", "operations.js", "chains.js", "client.js")
 
 
 def _with_notice(page: Callable[[], str]) -> Callable[[], str]:
@@ -150,7 +153,7 @@ DOCUMENTS = {
     "clients/python/imgsvc_client/sync_client.py": python_client,
     "clients/javascript/src/operations.js": javascript_operations,
     "clients/javascript/src/operations.d.ts": javascript_types,
-    **{f"pages/static/console/client/{name}": partial(_client_file, name) for name in _CONSOLE_LOADS},
+    "pages/static/console/client.js": console_client,
     "pages/static/openapi.json": openapi,
     "pages/static/chain.schema.json": chains,
 }

@@ -51,6 +51,7 @@ from storage_service.http import (
 )
 from storage_service.http import deletions as http_deletions
 from storage_service.http import looks as http_looks
+from storage_service.http import variants as http_variants
 from storage_service.http.images import Image
 from storage_service.jobs import Jobs
 from storage_service.keyring import Keyring
@@ -108,6 +109,7 @@ def public_routes() -> list[web.RouteDef]:
     return [
         *handlers.routes(),
         *http_looks.routes(),
+        *http_variants.routes(),
         *http_deletions.routes(),
         *names.routes(),
         *keys.routes(),
@@ -163,7 +165,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
             app[FIRST_KEY] = FirstKey(new)
             stack.push_async_callback(_show_first_key, app)  # the start may fail, and the next one makes no other key
         levels = Levels(metadata, blobs, settings.level_bytes)
-        variants = Variants(metadata, blobs, settings.variant_bytes)
+        variants = app[http_variants.VARIANTS] = Variants(metadata, blobs, settings.variant_bytes)
         precomputed = app[usage.PRECOMPUTED] = Precomputed(metadata)
         queue = app[jobs.JOBS] = Jobs(metadata, events)
         counts = app[usage.USAGE] = Usage(metadata)
@@ -178,7 +180,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         purging = asyncio.create_task(purger.run())
         stack.callback(purging.cancel)
         precomputing = Precomputing(
-            metadata, precomputed, variants, queue, counts,
+            metadata, precomputed, variants, queue, counts, looks,
             cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
         )  # fmt: skip
         stack.push_async_callback(precomputing.close)

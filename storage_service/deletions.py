@@ -30,8 +30,9 @@ _SELECT = f"SELECT {_COLUMNS} FROM deletions"  # noqa: S608
 _ADD = "INSERT INTO deletions (deletion_id, key_id, space, filters, added_at) VALUES ($1, $2, $3, $4, $5)"
 _ADVANCE = """
     UPDATE deletions SET deleted = deleted + $2, failed = failed + $3, place_at = $4, place_id = $5, turn = $6
-    WHERE deletion_id = $1 AND place_id = $7
+    WHERE deletion_id = $1 AND place_id = $7 AND (ended_at IS NULL OR stopped)
 """
+"""After a minute, another node may do the same page. Who comes second counts nothing."""
 _LATER = "UPDATE deletions SET turn = $2 WHERE deletion_id = $1"
 _PAUSE_MS = 60_000
 """After a page that failed. Others go on meanwhile."""

@@ -1,5 +1,7 @@
 """All that is derived from images: their levels, their stored variants, and the jobs that make these."""
 
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -7,12 +9,21 @@ from imaging.levels import Level
 from imaging.locator import NewVariant, Variant
 from service_kit.errors import Unavailable
 from service_kit.spool import Spooled
+from storage_service.derivatives import Row
 from storage_service.jobs import Jobs, job_for_upload
 from storage_service.levels import Levels
 from storage_service.looks import Looks
 from storage_service.metadata.base import ImageRecord, Statement
 from storage_service.precomputed import Precomputed
 from storage_service.variants import Variants
+
+
+_ROW = "name, bytes, digest, about, used_at"
+_ROWS = f"""
+    SELECT 'levels', {_ROW} FROM levels WHERE sha256 = $1 AND version = $2
+    UNION ALL SELECT 'variants', {_ROW} FROM variants WHERE sha256 = $1 AND version = $3
+    UNION ALL SELECT 'looks', '', 0, '', '', 0 FROM looks WHERE sha256 = $1
+"""  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +50,16 @@ class Derived:
     async def of(self, record: ImageRecord) -> Known:
         """What there is of an image, as it was some seconds ago."""
         chains = await self.precomputed.lately() if self.variants.limit else ()
-        has_look = bool(await self.looks.of([record]))
-        return Known(await self.levels.of(record), await self.variants.of(record, chains), chains, has_look)
+        rows = await self._rows(record.sha256)
+        levels = await self.levels.of(record, rows["levels"])
+        return Known(levels, self.variants.of(rows["variants"], chains), chains, bool(rows["looks"]))
+
+    async def _rows(self, sha256: str) -> Mapping[str, Sequence[Row]]:
+        """What there is of a content, by table, in one query: a render waits for it."""
+        rows: defaultdict[str, list[Row]] = defaultdict(list)
+        for table, *row in await self.levels.metadata.fetch(_ROWS, sha256, self.levels.version, self.variants.version):
+            rows[table].append(Row(*row))
+        return rows
 
     def job_for(self, record: ImageRecord) -> Statement:
         """The statement that adds the job for an upload."""

@@ -42,13 +42,13 @@ class Levels(Derivatives):
         """Whether an image with this header gets levels."""
         return bool(self.limit and sizes(header))
 
-    async def of(self, record: ImageRecord) -> tuple[Level, ...] | None:
-        """The levels of an image, smallest first; None if none are kept."""
+    async def of(self, record: ImageRecord, rows: Sequence[Row]) -> tuple[Level, ...] | None:
+        """The levels of an image, by the rows of its content, smallest first; None if none are kept."""
         if not self.limit:
             return None
         if not sizes(record.header):
             return ()
-        rows = [row for row in await self.rows(record.sha256) if row.name in self._blobs]
+        rows = [row for row in rows if row.name in self._blobs]
         await self.note_use_of(record.sha256, rows)
         found = [await self._level(record.sha256, row) for row in rows]
         return tuple(sorted(found, key=lambda level: level.side))

@@ -52,6 +52,15 @@ class Looks:
             for row in await self._metadata.fetch(query, *contents)
         }
 
+    async def missing(self, contents: Sequence[str]) -> list[str]:
+        """Those of some contents that nobody has looked at, and that no job is for, not even one that has failed."""
+        if not contents:
+            return []
+        marks = _places(len(contents))
+        query = f"SELECT sha256 FROM looks WHERE sha256 IN ({marks}) UNION SELECT sha256 FROM jobs WHERE sha256 IN ({marks})"  # noqa: S608
+        known = {row[0] for row in await self._metadata.fetch(query, *contents)}
+        return [sha256 for sha256 in contents if sha256 not in known]
+
     async def keep(self, sha256: str, look: Look) -> None:
         """Keep the look of a content, if an image has it."""
         bands = [None] * _BANDS if look.phash is None else _bands(look.phash)

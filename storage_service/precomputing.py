@@ -1,4 +1,7 @@
-"""Precomputing: gives earlier images their jobs, a few at a time, and removes variants of chains that were removed."""
+"""Precomputing: gives earlier images their jobs, a few at a time, and removes variants of chains that were removed.
+
+Images from before looks were kept get jobs, too.
+"""
 
 import asyncio
 import logging
@@ -12,6 +15,7 @@ from service_kit.errors import ServiceError
 from storage_service.advice import USUAL, Advice, Budget, Site, advise, choose
 from storage_service.jobs import Jobs
 from storage_service.leases import Lease
+from storage_service.looks import Looks
 from storage_service.metadata.base import MetadataStore
 from storage_service.precomputed import MOST_CHAINS, Precomputed, PrecomputedChain
 from storage_service.usage import Usage
@@ -20,6 +24,7 @@ from storage_service.variants import Variants
 _LOOK_SECONDS = 5.0
 _AT_ONCE, _MOST_WAITING = 100, 300
 """Contents that get jobs at once, and jobs that may be waiting then: those of new uploads are never far behind."""
+_LOOKED_AT_ONCE = 500
 _RECENT, _DAY = 2, 25
 """Hours by which chains are adopted, so that new demand is seen within the hour, and by which they are dropped."""
 _DECIDE_SECONDS, _TIMES = 600.0, 2
@@ -39,6 +44,7 @@ class Precomputing:
         variants: Variants,
         jobs: Jobs,
         usage: Usage,
+        looks: Looks,
         *,
         cores: float,
         automatic: bool = False,
@@ -49,6 +55,9 @@ class Precomputing:
         self._variants = variants
         self._jobs = jobs
         self._usage = usage
+        self._looks = looks
+        self._looked_until: str | None = ""
+        """The last content of which it is known whether it has a look; None: all are known."""
         self._cores = cores
         self._automatic = automatic
         self._decided = -_DECIDE_SECONDS
@@ -85,7 +94,7 @@ class Precomputing:
                 more |= await self._step(chain)
             except ServiceError as error:  # others may succeed
                 logger.warning("the chain %s is delayed: %s", chain.chain, error)
-        return more
+        return await self._look_back() or more
 
     async def _step(self, chain: PrecomputedChain) -> bool:
         if chain.leaving:
@@ -96,6 +105,17 @@ class Precomputing:
             await self._precomputed.begin_again(chain.chain, self._variants.version)
             return True
         return chain.place is not None and await self._continue(chain, chain.place)
+
+    async def _look_back(self) -> bool:
+        """Give jobs to the next contents that nobody has looked at."""
+        waiting, _ = await self._jobs.waiting()
+        if self._looked_until is None or waiting > _MOST_WAITING:
+            return False
+        contents = await self._metadata.contents(_LOOKED_AT_ONCE, self._looked_until)
+        missing = await self._looks.missing([content.sha256 for content in contents if not content.damaged])
+        await self._jobs.add_later(missing, USUAL.seconds / self._cores)
+        self._looked_until = contents[-1].sha256 if contents else None
+        return bool(contents)
 
     async def _remove(self, chain: PrecomputedChain) -> bool:
         if await self._variants.remove_about(chain.chain):

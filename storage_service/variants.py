@@ -10,7 +10,7 @@ from service_kit.errors import BadRequest
 from service_kit.spool import Spooled
 from service_kit.usage import LONGEST_CHAIN
 from storage_service.blobs import Blobs
-from storage_service.derivatives import URL_LIFETIME, Derivatives
+from storage_service.derivatives import URL_LIFETIME, Derivatives, Row
 from storage_service.metadata.base import ImageRecord, MetadataStore
 from storage_service.metrics import VARIANT_BYTES, VARIANT_LIMIT
 from storage_service.precomputed import MOST_CHAINS
@@ -46,14 +46,14 @@ class Variants(Derivatives):
         """See Derivatives."""
         return await self.with_rows("name", files)
 
-    async def of(self, record: ImageRecord, precomputed: Collection[str]) -> tuple[Variant, ...] | None:
-        """The variants of an image, those of precomputed chains first; None if none are kept."""
+    def of(self, rows: Sequence[Row], precomputed: Collection[str]) -> tuple[Variant, ...] | None:
+        """The variants in these rows, those of precomputed chains first, then last used; None if none are kept."""
         if not self.limit:
             return None
-        rows = sorted(await self.rows(record.sha256), key=lambda row: row.about not in precomputed)
+        first = sorted(rows, key=lambda row: (row.about not in precomputed, -row.used_at, row.name))
         return tuple(
             Variant(key=row.name, bytes=row.bytes, sha256=row.digest, path=self._blobs.path(row.name))
-            for row in rows[:_MOST]
+            for row in first[:_MOST]
         )
 
     async def url(self, key: str) -> str | None:

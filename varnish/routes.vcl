@@ -10,7 +10,7 @@ sub routes_recv {
     call nodes_routes;
     # Lists and /info change with every upload and deletion, and health and what administrators see at any
     # time.
-    if (req.url ~ "^/v1/(?:images(?:\?|$|/healthcheck|/[^/?]*/(?:info|similar|plan))|transform/healthcheck|keys|uploads|sign|spaces|audit|usage|me|deletions|names|webhooks)") {
+    if (req.url ~ "^/v1/(?:images(?:\?|$|/healthcheck|/[^/?]*/(?:info|similar|variants|plan))|transform/healthcheck|keys|uploads|sign|spaces|audit|usage|me|deletions|names|webhooks)") {
         call access_throttle;
         return (pass);
     }

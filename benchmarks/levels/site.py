@@ -22,6 +22,7 @@ from service_kit.usage import Outcome, header
 from storage_service import jobs, usage
 from storage_service.blobs import Blobs
 from storage_service.http.jobs import JOBS
+from storage_service.http.looks import LOOKS
 from storage_service.http.receiving import SETTINGS
 from storage_service.http.usage import PRECOMPUTED, USAGE
 from storage_service.precomputing import Precomputing
@@ -53,7 +54,7 @@ class Site:
         limit = app[SETTINGS].variant_bytes
         self._variants = Variants(metadata, Blobs(f"file://{folder}/blobs"), limit)
         self.precomputing = Precomputing(
-            metadata, app[PRECOMPUTED], self._variants, app[JOBS], app[USAGE], cores=1, automatic=True
+            metadata, app[PRECOMPUTED], self._variants, app[JOBS], app[USAGE], app[LOOKS], cores=1, automatic=True
         )
 
     async def upload(self, body: bytes) -> None:

@@ -38,6 +38,7 @@ _SCOPES: dict[tuple[str, str], Scope | None] = {
     ("GET", "/v1/images/{image_id}/info"): Scope.METADATA,
     ("GET", "/v1/images/{image_id}.{extension}/plan"): Scope.METADATA,
     ("GET", "/v1/images/{image_id}/similar"): Scope.LIST,
+    ("GET", "/v1/images/{image_id}/variants"): Scope.METADATA,
     ("DELETE", "/v1/images/{image_id}"): Scope.DELETE,
     ("PATCH", "/v1/images/{image_id}"): Scope.UPLOAD,
     ("POST", "/v1/uploads"): Scope.UPLOAD,

@@ -74,7 +74,7 @@ class Shelf:
 @pytest.fixture(scope="module")
 def closed(tmp_path_factory: pytest.TempPathFactory, http: aiohttp.ClientSession) -> Iterator[Site]:
     """A service of its own: usage shows what all tests request."""
-    with closed_site(tmp_path_factory.mktemp("pages"), http) as site:
+    with closed_site(tmp_path_factory.mktemp("pages"), http, WEBHOOK_ALLOWED_NETWORKS='["127.0.0.0/8"]') as site:
         yield site
 
 
@@ -206,6 +206,26 @@ async def _made_key(console: Console) -> None:
     await console.until("document.querySelector('.secret')")
 
 
+async def _new_webhook(console: Console) -> None:
+    await console.click("New webhook")
+    await console.until("document.querySelector('dialog[open]')")
+
+
+async def _tested_webhook(console: Console) -> None:
+    """One whose receiver is not there."""
+    await _new_webhook(console)
+    await console.fill("dialog input[name=url]", "http://127.0.0.1:9/hooks")
+    await console.click("Create webhook")
+    await console.click("I have copied it")
+    await console.click(await console.element(".key button"))
+    await console.until("document.querySelector('.key [role=status]').innerText.includes('connection')")
+
+
+async def _failures(console: Console) -> None:
+    await console.click(await console.element(".key button:nth-child(2)"))
+    await console.until("document.querySelector('dialog[open]')")
+
+
 _VERSION = "#/images/IMAGE.webp"
 _BUSY = (503, "the service is busy; try again in 5 seconds")
 SCENES = {
@@ -248,6 +268,11 @@ SCENES = {
     "keys": Scene("#/keys", "document.querySelector('.key')"),
     "keys-new": Scene("#/keys", "document.querySelector('.key')", act=_new_key),
     "keys-made": Scene("#/keys", "document.querySelector('.key')", act=_made_key),
+    "webhooks-none": Scene("#/webhooks", "document.querySelector('.empty')"),
+    "webhooks-new": Scene("#/webhooks", "document.querySelector('.empty')", act=_new_webhook),
+    "webhooks": Scene("#/webhooks", "document.querySelector('.empty')", act=_tested_webhook, still="document.querySelector('.key')"),
+    "webhooks-failures": Scene("#/webhooks", "document.querySelector('.key')", act=_failures),
+    "webhooks-not-allowed": Scene("#/webhooks", "document.querySelector('.empty')", key="pages-many"),
     "missing": Scene("#/nowhere", "document.querySelector('.empty')"),
 }  # fmt: skip
 """By name. The ID of an image replaces IMAGE."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import aiohttp
@@ -17,7 +18,7 @@ from service_kit.errors import Unavailable, UnprocessableImage
 from service_kit.jobs import DERIVE, Job
 from storage_service import variants as variants_module
 from storage_service.http.receiving import LIBRARY
-from storage_service.http.usage import USAGE
+from storage_service.http.usage import PRECOMPUTED, USAGE
 from storage_service.settings import StorageSettings
 from tests import pictures
 from tests.imgsvc.test_levels import Service, embedded, running_app
@@ -90,6 +91,29 @@ async def test_what_is_rendered_again_is_stored_and_found_before_any_render(serv
         assert await get(service, image_id) == (first, "imgsvc; hit")
         assert (await get(service, image_id, ".webp?blur=0&t=1&thumb=300&blur=2.0"))[0] == first, "the same plan"
     assert files(service)[0].read_bytes() == first
+
+
+async def test_the_stored_variants_of_an_image_are_listed(service: Service) -> None:
+    image_id, other = [await service.upload(pictures.jpeg(900, 700 + n)) for n in range(2)]
+    await precompute(service, image_id, "jpg?thumb=100")
+    for _ in range(2):
+        picture, _ = await get(service, image_id)
+    await service.apps[0][LIBRARY]._derived.precomputed.add("jpg?thumb=100")
+    await service.apps[0][PRECOMPUTED].chains()
+
+    async def listed(image_id: str) -> list[dict[str, object]]:
+        async with service.http.get(f"{service.url}/v1/images/{image_id}/variants") as response:
+            assert response.status == 200
+            return list((await response.json())["variants"])
+
+    found = {each.pop("chain"): each for each in await listed(image_id)}
+    assert found.keys() == {CHAIN, "jpg?thumb=100"}
+    assert all(datetime.fromisoformat(str(each.pop("used_at"))) <= datetime.now(UTC) for each in found.values())
+    assert found[CHAIN] == {"url": f"/v1/images/{image_id}{URL}", "bytes": len(picture), "precomputed": False}
+    assert found["jpg?thumb=100"]["precomputed"]
+    assert await listed(other) == []
+    async with service.http.get(f"{service.url}/v1/images/{'0' * 32}/variants") as response:
+        assert response.status == 404
 
 
 async def test_a_precomputed_variant_needs_no_render_and_is_the_same(service: Service) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from imaging.header import Header
+from imaging.levels import Level
 from service_kit.errors import BadRequest, Gone, InsufficientStorage
 from service_kit.spool import Spool, Spooled
 from storage_service import derivatives as derivatives_module
@@ -58,18 +59,23 @@ def kept(store: MetadataStore, tmp_path: Path) -> Kept:
     return Kept(store, tmp_path / "blobs", 10 * len(BODY))
 
 
+async def of(levels: Levels, image: ImageRecord) -> tuple[Level, ...] | None:
+    """The levels of an image."""
+    return await levels.of(image, await levels.rows(image.sha256))
+
+
 async def test_a_level_is_found_until_its_content_is_gone(kept: Kept) -> None:
     image = await kept.image(1)
-    assert await kept.levels.of(image) == ()
+    assert await of(kept.levels, image) == ()
     await kept.keep(image)
-    (level,) = await kept.levels.of(image) or ()
+    (level,) = await of(kept.levels, image) or ()
     assert (level.side, level.header, level.bytes) == (960, HEADER, len(BODY))
     assert level.sha256 == hashlib.sha256(BODY).hexdigest()
     assert level.path
     assert level.path.read_bytes() == BODY
     async with kept.store.lock_content(image.sha256):
         await kept.levels.forget(image.sha256)
-    assert await kept.levels.of(image) == ()
+    assert await of(kept.levels, image) == ()
     assert kept.files() == []
 
 
@@ -79,14 +85,14 @@ async def test_a_level_is_stored_once_until_it_is_dropped(kept: Kept) -> None:
     digest = hashlib.sha256(BODY).hexdigest()
     await kept.keep(image)
     await kept.keep(image, other)  # another node made it, too
-    (level,) = await kept.levels.of(image) or ()
+    (level,) = await of(kept.levels, image) or ()
     assert level.sha256 == digest
     await kept.levels.drop(image.sha256, "960", hashlib.sha256(other).hexdigest())
-    assert await kept.levels.of(image) == (level,), "another one than was lost"
+    assert await of(kept.levels, image) == (level,), "another one than was lost"
     await kept.levels.drop(image.sha256, "960", digest)
-    assert (await kept.levels.of(image), kept.files()) == ((), [])
+    assert (await of(kept.levels, image), kept.files()) == ((), [])
     await kept.keep(image, other)
-    (level,) = await kept.levels.of(image) or ()
+    (level,) = await of(kept.levels, image) or ()
     assert level.path
     assert level.path.read_bytes() == other
 
@@ -95,9 +101,9 @@ async def test_levels_of_another_version_are_not_used(kept: Kept, monkeypatch: p
     image = await kept.image(1)
     await kept.keep(image)
     monkeypatch.setattr(levels_module, "VERSION", levels_module.VERSION + 1)
-    assert await kept.levels.of(image) == ()
+    assert await of(kept.levels, image) == ()
     await kept.keep(image)
-    assert len(await kept.levels.of(image) or ()) == 1
+    assert len(await of(kept.levels, image) or ()) == 1
 
 
 async def test_the_least_used_levels_go_first_and_those_of_another_version_before_them(
@@ -109,12 +115,12 @@ async def test_the_least_used_levels_go_first_and_those_of_another_version_befor
         monkeypatch.setattr(levels_module, "VERSION", 1 if age == 3 else 2)
         await kept.keep(image)
         await kept.store.change("UPDATE levels SET used_at = $1 WHERE sha256 = $2", now - age * 10_000, image.sha256)
-    await kept.levels.of(images[11])  # now it is the one used last
+    await of(kept.levels, images[11])  # now it is the one used last
     await kept.fit()
     left = set(kept.files())
     gone = [age for age, image in enumerate(images) if image.sha256 not in left]
     assert gone == [3, 9, 10]  # 9 of 12 fit, with a sixteenth to spare
-    assert await kept.levels.of(images[9]) == ()
+    assert await of(kept.levels, images[9]) == ()
 
 
 async def test_levels_give_way_on_a_disk_that_is_almost_full(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +178,9 @@ async def test_the_sweep_removes_files_that_no_row_knows(kept: Kept) -> None:
 
 async def test_a_blob_store_that_nobody_else_can_read_has_no_levels(store: MetadataStore) -> None:
     levels = Levels(store, Blobs("memory://"), 1000)
-    assert await levels.of(record(1, **FACTS)) is None
+    assert await of(levels, record(1, **FACTS)) is None
 
 
 async def test_levels_of_animations_do_not_exist(kept: Kept) -> None:
     image = record(1, **{**FACTS, "format": "gif", "frames": 2})
-    assert await kept.levels.of(image) == ()
+    assert await of(kept.levels, image) == ()

@@ -2,11 +2,12 @@
 
 import contextlib
 import hashlib
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from imaging.looks import Look
 from service_kit.errors import Unavailable
 from service_kit.jobs import Outcome, Settlement
 from service_kit.spool import Spool, Spooled
@@ -19,6 +20,7 @@ from storage_service import variants as variants_module
 from storage_service.blobs import Blobs
 from storage_service.jobs import Jobs
 from storage_service.leases import Lease
+from storage_service.looks import Looks
 from storage_service.metadata.base import MetadataStore
 from storage_service.precomputed import Precomputed
 from storage_service.precomputing import Precomputing
@@ -46,7 +48,16 @@ def variants(store: MetadataStore, tmp_path: Path) -> Variants:
 
 @pytest.fixture
 def precomputing(store: MetadataStore, variants: Variants) -> Precomputing:
-    return Precomputing(store, Precomputed(store), variants, Jobs(store), Usage(store), cores=0.5, automatic=True)
+    """With a look of all images, except in the test of that."""
+    made = new(store, variants)
+    made._looked_until = None
+    return made
+
+
+def new(store: MetadataStore, variants: Variants) -> Precomputing:
+    """As in a process that starts."""
+    looks, jobs, usage = Looks(store), Jobs(store), Usage(store)
+    return Precomputing(store, Precomputed(store), variants, jobs, usage, looks, cores=0.5, automatic=True)
 
 
 async def done(jobs: Jobs, clock: list[int]) -> list[tuple[str, tuple[str, ...]]]:
@@ -76,6 +87,29 @@ async def test_earlier_images_get_jobs_in_parts_at_the_pace_of_the_setting(
     found = await done(Jobs(store), clock)
     assert sorted(found) == sorted((image.sha256, (CHAIN,)) for image in images)
     assert not await precomputing.step()
+    assert await Jobs(store).waiting() == (0, None)
+
+
+async def test_images_from_before_looks_were_kept_get_jobs_once(
+    store: MetadataStore, variants: Variants, clock: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOKED_AT_ONCE", 3)
+    images = [record(number) for number in range(8)]
+    for image in images:
+        await add(store, image)
+    await Looks(store).keep(images[0].sha256, Look(colour=0, colours=0, thumbhash="", phash=None))
+    await Jobs(store).add_later([images[1].sha256], 0)
+    job = await Jobs(store).claim()
+    assert job
+    await Jobs(store).settle(Settlement(job=job, outcome=Outcome.FAILED, reason="it cannot be decoded"))
+    async with store.lock_content(images[2].sha256) as content:
+        await content.mark_damaged(datetime.now(UTC))
+    started = new(store, variants)
+    while await started.step():
+        pass
+    found = await done(Jobs(store), clock)
+    assert sorted(sha256 for sha256, _ in found) == sorted(image.sha256 for image in images[3:])
+    assert not await started.step(), "once in the life of a process"
     assert await Jobs(store).waiting() == (0, None)
 
 

@@ -13,10 +13,11 @@ import t from "./strings.js";
 
 /** Pages that are loaded when somebody opens them. */
 const LATER = {
-  image: () => import("./image.js"),
-  builder: () => import("./builder.js"),
-  usage: () => import("./usage.js"),
-  keys: () => import("./keys.js"),
+  image: async () => (await import("./image.js")).default,
+  builder: async () => (await import("./builder.js")).default,
+  usage: async () => (await import("./usage.js")).default,
+  keys: async () => (await import("./admin.js")).KeysPage,
+  webhooks: async () => (await import("./admin.js")).WebhooksPage,
 };
 
 function App() {
@@ -56,17 +57,17 @@ function App() {
 }
 
 function titleOf(page) {
-  const titles = { gallery: t.gallery.title, image: t.gallery.title, builder: t.builder.title, usage: t.usage.title, keys: t.keys.title, signIn: t.signIn.title };
+  const titles = { gallery: t.gallery.title, image: t.gallery.title, builder: t.builder.title, usage: t.usage.title, keys: t.keys.title, webhooks: t.webhooks.title, signIn: t.signIn.title };
   return titles[page] ?? t.missing.title;
 }
 
 function Page({ shown }) {
   const { page } = shown;
-  const [module, setModule] = useState(null);
+  const [Shown, setShown] = useState(null);
   const [error, setError] = useState(null);
   const load = () => {
     setError(null);
-    LATER[page]?.().then((found) => setModule(found), setError);
+    LATER[page]?.().then((found) => setShown(() => found), setError);
   };
   useEffect(load, [page]);
   if (page === "gallery") return html`<${Gallery} />`;
@@ -74,8 +75,8 @@ function Page({ shown }) {
     return html`<div class="page"><div class="empty"><h1>${t.missing.title}</h1><p>${t.missing.text}</p><a class="button" href="#/">${t.missing.link}</a></div></div>`;
   }
   if (error) return html`<div class="page"><${Failure} error=${error} again=${load} /></div>`;
-  if (!module) return html`<div class="page"><${Loading} /></div>`;
-  return html`<${module.default} ...${shown} />`;
+  if (!Shown) return html`<div class="page"><${Loading} /></div>`;
+  return html`<${Shown} ...${shown} />`;
 }
 
 function Menu({ me, page, locked }) {
@@ -87,7 +88,8 @@ function Menu({ me, page, locked }) {
       ${me && !locked && html`
         ${link("#/", t.menu.images, "image", images)}
         ${may("admin") && link("#/usage", t.menu.usage, "chart", page === "usage")}
-        ${may("admin") && link("#/keys", t.menu.keys, "key", page === "keys")}`}
+        ${may("admin") && link("#/keys", t.menu.keys, "key", page === "keys")}
+        ${may("admin") && link("#/webhooks", t.menu.webhooks, "bell", page === "webhooks")}`}
     </nav>
     <a class="quiet reference" href="../docs/">${t.menu.reference}</a>
     <${ThemeButton} />

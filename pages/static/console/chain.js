@@ -1,6 +1,6 @@
 // Steps of a chain: what /chain.schema.json says about operations, as controls; to a URL, and back.
 
-import { Chain } from "./client/index.js";
+import { Chain } from "./client.js";
 import t from "./strings.js";
 
 /** Where a slider ends, if the range of the schema is too wide for one. Typing goes beyond it. */

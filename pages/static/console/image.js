@@ -108,22 +108,24 @@ function Similar({ image }) {
       <${Picture} image=${each} make=${thumbnail} alt=${nameOf(each)} width="96" height="72" /></a></li>`)}</ul></section>`;
 }
 
-/** What visitors request, for administrators, and what was made in this tab. */
+/** What is stored of this image, what was made in this tab, and what visitors request most, for administrators. */
 function Variants({ image }) {
-  const usage = useLoaded(() => (may("admin") ? ask("/usage?hours=24&limit=12") : Promise.resolve(null)), []);
+  const id = image.image_id;
+  const loaded = (path, scope, inputs) => useLoaded((signal) => (may(scope) ? ask(path, { signal }) : Promise.resolve(null)), inputs);
+  const kept = loaded(`/images/${id}/variants`, "metadata", [id]).value?.variants ?? [];
+  const usage = loaded("/usage?hours=24&limit=12", "admin", []).value?.chains ?? [];
   const known = useLoaded(operations, []);
-  const mine = variantsOf(image.image_id);
-  const requested = (usage.value?.chains ?? []).filter(({ chain }) => chain !== "other" && chain !== "original");
-  const link = (chain) => `#/images/${image.image_id}.${chain.split("?")[0]}${chain.includes("?") ? `?${chain.split(/\?(.*)/s)[1]}` : ""}`;
-  const shown = (format, query) => (known.value ? describe(known.value, { format, query }) : `${format}?${query}`);
+  const rows = new Map();
+  const add = (chain, text) => rows.has(chain) || rows.set(chain, text);
+  for (const { chain, bytes, precomputed } of kept) add(chain, `${size(bytes)} · ${precomputed ? t.image.precomputed : t.image.stored}`);
+  for (const { format, query, bytes, from } of variantsOf(id)) add(query ? `${format}?${query}` : format, `${size(bytes)} · ${from}`);
+  for (const { chain, requests } of usage) if (!["other", "original"].includes(chain)) add(chain, t.image.requests(requests));
+  const shown = (chain) => {
+    const [format, query = ""] = chain.split(/\?(.*)/s);
+    return known.value ? describe(known.value, { format, query }) : chain;
+  };
   return html`<section class="card" aria-labelledby="variants-title"><h2 id="variants-title">${t.image.variants}</h2>
     <p class="hint">${may("admin") ? t.image.variantsText : t.image.sessionText}</p>
-    ${requested.length === 0 && mine.length === 0 && html`<p>${t.image.noVariants}</p>`}
-    <ul class="variants">
-      ${requested.map(({ chain, requests }) => {
-        const [format, query = ""] = chain.split(/\?(.*)/s);
-        return html`<li key=${chain}><a href=${link(chain)}><span>${shown(format, query)}</span><small>${t.image.requests(requests)}</small></a></li>`;
-      })}
-      ${mine.map((each) => html`<li key=${each.url}><a href=${link(`${each.format}?${each.query}`)}><span>${shown(each.format, each.query)}</span><small>${size(each.bytes)} · ${each.from}</small></a></li>`)}
-    </ul></section>`;
+    ${!rows.size && html`<p>${t.image.noVariants}</p>`}
+    <ul class="variants">${[...rows].map(([chain, text]) => html`<li key=${chain}><a href=${`#/images/${id}.${chain}`}><span>${shown(chain)}</span><small>${text}</small></a></li>`)}</ul></section>`;
 }

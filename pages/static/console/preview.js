@@ -6,7 +6,7 @@ import {
 import { ask, hasKey, headers, may, noted, service } from "./session.js";
 import { Picture, whole } from "./picture.js";
 import { inWords, parse } from "./chain.js";
-import { ApiError } from "./client/index.js";
+import { ApiError } from "./client.js";
 import t from "./strings.js";
 
 const PAUSE = 180;

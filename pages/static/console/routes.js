@@ -1,4 +1,4 @@
-// Which page the address shows: `#/`, `#/images/ID`, `#/images/ID.webp?OPERATIONS`, `#/usage`, `#/keys`, `#/sign-in`.
+// Which page the address shows: `#/`, `#/images/ID`, `#/images/ID.webp?OPERATIONS`, `#/usage`, `#/keys`, `#/webhooks`, `#/sign-in`.
 
 import { store } from "./ui.js";
 
@@ -8,7 +8,7 @@ function read() {
   const [path, query = ""] = location.hash.slice(1).split(/\?(.*)/s);
   const image = IMAGE.exec(path);
   if (image) return { page: image[2] ? "builder" : "image", id: image[1], format: image[2], query };
-  const page = { "/": "gallery", "": "gallery", "/usage": "usage", "/keys": "keys", "/sign-in": "signIn" }[path];
+  const page = { "/": "gallery", "": "gallery", "/usage": "usage", "/keys": "keys", "/webhooks": "webhooks", "/sign-in": "signIn" }[path];
   return { page: page ?? "missing", query };
 }
 

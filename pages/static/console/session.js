@@ -1,6 +1,6 @@
 // Whose key the requests have, what it may do, and the requests themselves.
 
-import { ApiError, Client } from "./client/index.js";
+import { ApiError, Client } from "./client.js";
 import { store } from "./ui.js";
 
 export const BASE = new URL("..", location.href.split("#")[0]).href.replace(/\/$/, "");
@@ -98,11 +98,12 @@ export async function request(path, { method = "GET", body, signal, keepalive, c
   throw new ApiError(response.status, detail, response.headers.get("X-Request-ID") ?? "", after || null);
 }
 
-/** The JSON of a response; null without one. */
+/** The JSON of a response; null without a body. */
 export async function ask(path, options) {
   try {
     const response = await request(path, options);
-    return response.status === 204 ? null : await response.json();
+    const text = await response.text();
+    return text ? JSON.parse(text) : null;
   } catch (error) {
     throw path === "/me" ? error : noted(error);
   }

@@ -53,6 +53,7 @@ export function useLoaded(load, inputs) {
 const ICONS = {
   alert: "M12 8v5m0 3.2v.1M12 3 2.5 20h19z",
   back: "M15 5l-7 7 7 7",
+  bell: "M6 17h12l-1.5-2.5V10a4.5 4.5 0 0 0-9 0v4.5zm4.5 0a1.5 1.5 0 0 0 3 0",
   chart: "M5 20V11m7 9V4m7 16v-6",
   check: "M5 12.5l4.5 4.5L19 7",
   close: "M6 6l12 12M18 6L6 18",

@@ -1,14 +1,276 @@
-import { Chain, Variant } from "./chains.js";
-import { ConnectionFailed, fromResponse } from "./errors.js";
+// The JavaScript client. Written by `make docs`; do not edit.
+
+export class ApiError extends Error {
+  constructor(status, detail, requestId = "", retryAfter = null) {
+    super(`${status}: ${detail}`);
+    this.name = "ApiError";
+    this.status = status;
+    this.detail = detail;
+    this.requestId = requestId;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export class ConnectionFailed extends Error {
+  constructor(message, options) {
+    super(message, options);
+    this.name = "ConnectionFailed";
+  }
+}
+
+export function fromResponse(status, header, text) {
+  let detail = text.slice(0, 200).trim() || "the response has no body";
+  try {
+    detail = JSON.parse(text).detail ?? detail;
+  } catch {
+  }
+  const after = header("Retry-After") ?? "";
+  return new ApiError(status, detail, header("X-Request-ID") ?? "", /^\d+$/.test(after) ? Number(after) : null);
+}
+
+const SECRET = /^sk_([0-9a-f]{12})_([A-Za-z0-9_-]{43})$/;
+const PICTURE = /^(.*?)(\/(?:v1\/)?(?:images?\/[^/?]+(?:\?.*)?|transform\?.*))$/;
+const SIGNED = /[?&](?:key|expires|signature|widths|presets)=/;
+
+export async function sign(url, secret, { expires = null, widths = [], presets = [] } = {}) {
+  const key = SECRET.exec(secret.trim());
+  const match = PICTURE.exec(url);
+  if (!key) throw new TypeError("the secret is not a signing secret; it begins with sk_");
+  if (!match || url.includes("#")) {
+    throw new TypeError(`${JSON.stringify(url)} is not the URL of a picture, such as https://HOST/v1/images/ID.webp?thumb=300`);
+  }
+  if (SIGNED.test(url)) throw new TypeError("the URL is signed already, or has a parameter of signed URLs; remove it");
+  const [, base, target] = match;
+  const ends = [];
+  if (widths.length) ends.push(`widths=${widths.join(",")}`);
+  if (presets.length) ends.push(`presets=${presets.join(",")}`);
+  ends.push(`key=${key[1]}`);
+  if (expires !== null) ends.push(`expires=${seconds(expires)}`);
+  const signed = `${target}${target.includes("?") ? "&" : "?"}${ends.join("&")}`;
+  let text = signed.replace(/^\/(?:v1\/)?transform\?/, "/v1/transform?").replace(/^\/(?:v1\/)?images?\//, "/v1/images/");
+  if (widths.length) text = covered(text, /([?&](?:thumb|w|width)=)[^&]*/g, "width");
+  if (presets.length) text = covered(text, /([?&]preset=)[^&]*/g, "preset");
+  return `${base}${signed}&signature=${await hmac(key[2], text)}`;
+}
+
+function seconds(expires) {
+  const found = expires instanceof Date ? Math.floor(expires / 1000) : expires;
+  if (!Number.isInteger(found) || found * 1000 <= Date.now()) {
+    throw new TypeError(`expires: ${expires} is not a time in the future; use new Date(Date.now() + 3_600_000), for example`);
+  }
+  return found;
+}
+
+function covered(text, pattern, what) {
+  if ((text.match(pattern) ?? []).length !== 1) {
+    throw new TypeError(`the URL needs one ${what}, since the signature is for several`);
+  }
+  return text.replace(pattern, "$1*");
+}
+
+async function hmac(secret, text) {
+  const bytes = new TextEncoder();
+  const key = await crypto.subtle.importKey("raw", bytes.encode(secret), { name: "HMAC", hash: "SHA-256" }, false, ["sign"]);
+  const digest = new Uint8Array(await crypto.subtle.sign("HMAC", key, bytes.encode(text)));
+  return btoa(String.fromCharCode(...digest)).replaceAll("+", "-").replaceAll("/", "_").replace(/=+$/, "");
+}
+
+export class Operations {
+  preset(name) {
+    return this.then_(`preset=${encodeURIComponent(name)}`);
+  }
+
+  autocrop() {
+    return this.then_(step("autocrop"));
+  }
+
+  background(colour) {
+    return this.then_(step("background", [colour, null]));
+  }
+
+  blur(radius, given = {}) {
+    const { cut = 0.2 } = options("blur", given, "cut");
+    return this.then_(step("blur", [radius, null], [cut, 0.2]));
+  }
+
+  brightness(factor) {
+    return this.then_(step("brightness", [factor, null]));
+  }
+
+  compress(quality) {
+    return this.then_(step("compress", [quality, null]));
+  }
+
+  contrast(factor) {
+    return this.then_(step("contrast", [factor, null]));
+  }
+
+  crop(width, height, given = {}) {
+    const { left = null, top = null, place = "centre" } = options("crop", given, "left", "top", "place");
+    return this.then_(step("crop", [left, null], [top, null], [box(width, height), null], [place, "centre"]));
+  }
+
+  flip() {
+    return this.then_(step("flip"));
+  }
+
+  flop() {
+    return this.then_(step("flop"));
+  }
+
+  grayscale() {
+    return this.then_(step("grayscale"));
+  }
+
+  pad(width, height) {
+    return this.then_(step("pad", [box(width, height), null]));
+  }
+
+  page(number) {
+    return this.then_(step("page", [number, null]));
+  }
+
+  pixelate(side) {
+    return this.then_(step("pixelate", [side, null]));
+  }
+
+  profile(colours) {
+    return this.then_(step("profile", [colours, null]));
+  }
+
+  resize(width = null, height = null, given = {}) {
+    const { fit = "inside", enlarge = false } = options("resize", given, "fit", "enlarge");
+    return this.then_(step("resize", [box(width, height), null], [fit, "inside"], [enlarge ? "enlarge" : null, null]));
+  }
+
+  rotate(degrees) {
+    return this.then_(step("rotate", [degrees, null]));
+  }
+
+  saturation(factor) {
+    return this.then_(step("saturation", [factor, null]));
+  }
+
+  sharpen(sigma) {
+    return this.then_(step("sharpen", [sigma, null]));
+  }
+
+  thumb(side) {
+    return this.then_(step("thumb", [side, null]));
+  }
+
+  watermark(image_id, given = {}) {
+    const { place = "centre", opacity = 1.0, scale = null } = options("watermark", given, "place", "opacity", "scale");
+    return this.then_(step("watermark", [image_id, null], [place, "centre"], [opacity, 1.0], [scale, null]));
+  }
+}
+
+function options(operation, given, ...known) {
+  if (typeof given !== "object" || given === null) {
+    throw new TypeError(`${operation} takes options behind its arguments, such as { ${known[0]}: … }`);
+  }
+  for (const name of Object.keys(given)) {
+    if (!known.includes(name)) throw new TypeError(`${operation} has no option ${name}; use ${known.join(", ")}`);
+  }
+  return given;
+}
+
+function box(width, height) {
+  return `${width ?? ""}x${height ?? ""}`;
+}
+
+function step(name, ...pairs) {
+  const given = [...pairs];
+  while (given.length && given.at(-1)[0] === given.at(-1)[1]) given.pop();
+  const texts = given.map(([value]) => value).filter((value) => value !== null);
+  return texts.length ? `${name}=${texts.map(text).join(",")}` : name;
+}
+
+function text(value) {
+  if (value === undefined) throw new TypeError("an argument is missing");
+  if (typeof value !== "number") return encodeURIComponent(value);
+  if (!Number.isFinite(value)) throw new TypeError(`${value} is not a number for a picture`);
+  return Number.isInteger(value) ? String(value) : value.toFixed(15).replace(/0+$/, "");
+}
+
+export class Chain extends Operations {
+  constructor(steps = []) {
+    super();
+    this.steps = Object.freeze([...steps]);
+    Object.freeze(this);
+  }
+
+  then_(step) {
+    return new Chain([...this.steps, step]);
+  }
+
+  toString() {
+    return this.steps.join("&");
+  }
+}
+
+export class Variant extends Operations {
+  constructor(original, chain = new Chain(), secret = null, isNamed = false) {
+    super();
+    this.original = original;
+    this.chain = chain;
+    Object.defineProperty(this, "isNamed", { value: isNamed });
+    Object.defineProperty(this, "secret", { value: secret });
+    Object.freeze(this);
+  }
+
+  then_(step) {
+    return new Variant(this.original, this.chain.then_(step), this.secret, this.isNamed);
+  }
+
+  url(format = null, { width = null, download = null } = {}) {
+    const pairs = [...this.chain.steps];
+    if (width) pairs.push(`w=${width}`);
+    if (download) pairs.push(download === true ? "download" : `download=${encodeURIComponent(download)}`);
+    if (format && this.isNamed) pairs.push(`format=${format}`);
+    const extension = format && !this.isNamed ? `.${format}` : "";
+    return `${this.original}${extension}${pairs.length ? `?${pairs.join("&")}` : ""}`;
+  }
+
+  async signedUrl(format = null, { expires = null, width = null, widths = [] } = {}) {
+    if (this.isNamed) throw new TypeError("names are not signed; sign the URL of the image: client.image(…)");
+    if (!this.secret) throw new TypeError("there is no signing secret; give one to the client: { signingSecret: 'sk_…' }");
+    return sign(this.url(format, { width }), this.secret, { expires, widths });
+  }
+
+  srcset(widths, format = null) {
+    return widths.map((width) => `${this.url(format, { width })} ${width}w`).join(", ");
+  }
+
+  img(widths = [], format = null, attributes = {}) {
+    const source = { src: this.url(format, { width: widths.at(-1) ?? null }) };
+    if (widths.length) source.srcset = this.srcset(widths, format);
+    return `<img ${html({ ...source, ...attributes })}>`;
+  }
+
+  picture(widths, formats = ["avif", "webp", "jpg"], attributes = {}) {
+    const sizes = "sizes" in attributes ? { sizes: attributes.sizes } : {};
+    const sources = formats
+      .slice(0, -1)
+      .map((format) => `  <source ${html({ type: `image/${format}`, srcset: this.srcset(widths, format), ...sizes })}>`);
+    return ["<picture>", ...sources, `  ${this.img(widths, formats.at(-1), attributes)}`, "</picture>"].join("\n");
+  }
+}
+
+const ESCAPED = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;" };
+
+function html(attributes) {
+  return Object.entries(attributes)
+    .map(([name, value]) => `${name}="${String(value).replace(/[&<>"']/g, (char) => ESCAPED[char])}"`)
+    .join(" ");
+}
 
 const RETRIED = new Set([429, 502, 503, 504]);
-// Those of them after which a request has not arrived.
 const REFUSED = new Set([429, 503]);
 const LONGEST_PAUSE = 30;
 
 function asImage(answer, variant) {
   const image = Object.create(variant);
-  // `url` is a method of variants.
   const { url: _, ...facts } = answer;
   Object.assign(image, facts);
   return Object.freeze(image);
@@ -41,7 +303,6 @@ export class Client {
     }
     form.append("image", blob, name);
     const query = asQuery({ space, visibility });
-    // With it, an upload that is sent again is still one image. Tokens count their uploads themselves.
     const headers = this.#isToken ? {} : { "Idempotency-Key": idempotencyKey ?? unique() };
     const request = { method: "POST", body: form, headers, progress, signal, repeats: !this.#isToken };
     const answer = await this.#send(`/images${query}`, request);

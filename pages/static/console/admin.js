@@ -1,11 +1,13 @@
-// Keys: making, replacing and revoking them. A new one is shown once.
+// Keys and webhooks: making, replacing, testing and deleting them. Secrets are shown once.
 
 import { CopyButton, Dialog, explained, Failure, Field, html, Icon, Loading, moment, useLoaded, useState } from "./ui.js";
-import { ask, may, noted, session } from "./session.js";
+import { ask, may, session } from "./session.js";
 import { ForAdmins } from "./usage.js";
 import t from "./strings.js";
 
-export default function KeysPage() {
+const HOOKS = "/webhooks";
+
+export function KeysPage() {
   const loaded = useLoaded((signal) => (may("admin") ? ask("/keys", { signal }) : Promise.resolve(null)), []);
   const [dialog, setDialog] = useState(null);
   const [showOld, setShowOld] = useState(false);
@@ -25,7 +27,7 @@ export default function KeysPage() {
     ${!loaded.value && !loaded.error && html`<${Loading} />`}
     <ul class="key-list">${keys.filter((key) => showOld || works(key)).map((key) => html`<${Key} key=${key.key_id} about=${key} works=${works(key)} open=${setDialog} />`)}</ul>
     ${old.length > 0 && !showOld && html`<button type="button" class="quiet" onClick=${() => setShowOld(true)}>${t.keys.showOld(old.length)}</button>`}
-    ${dialog && html`<${{ create: Create, made: Made, revoke: Revoke, rotate: Rotate }[dialog.kind]} ...${dialog} close=${done} show=${(made) => setDialog({ kind: "made", made })} />`}
+    ${dialog && html`<${{ create: CreateKey, made: Made, revoke: Revoke, rotate: Rotate }[dialog.kind]} ...${dialog} close=${done} show=${(made) => setDialog({ kind: "made", made })} />`}
   </div>`;
 }
 
@@ -40,7 +42,7 @@ function Key({ about, works, open }) {
   </li>`;
 }
 
-function Create({ close, show }) {
+function CreateKey({ close, show }) {
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState(["list", "metadata"]);
   const [expires, setExpires] = useState("");
@@ -74,11 +76,13 @@ function Create({ close, show }) {
   </form><//>`;
 }
 
+/** The secrets of a new key or webhook. */
 function Made({ made, close }) {
   const secret = (label, text) => html`<div class="secret"><h3>${label}</h3><pre class="code" tabindex="0"><code>${text}</code></pre><${CopyButton} text=${text} /></div>`;
   return html`<${Dialog} title=${t.keys.newTitle} close=${close}>
     <p>${t.keys.newText}</p>
-    ${secret(t.keys.key, made.key)}
+    ${made.key && secret(t.keys.key, made.key)}
+    ${made.secret && secret(t.keys.secret, made.secret)}
     ${made.signing_secret && secret(t.keys.secret, made.signing_secret)}
     <div class="row end"><button type="button" class="primary" onClick=${close}>${t.keys.done}</button></div>
   <//>`;
@@ -116,5 +120,120 @@ function Rotate({ about, close, show }) {
     <${Field} label=${t.keys.rotateText} error=${error}>${(attributes) => html`<select ...${attributes} value=${overlap} onChange=${(event) => setOverlap(Number(event.target.value))}>
       ${t.keys.overlaps.map(([seconds, text]) => html`<option value=${seconds} selected=${seconds === overlap}>${text}</option>`)}</select>`}<//>
     <div class="row end"><button type="button" onClick=${close}>${t.cancel}</button><button type="button" class="primary" onClick=${rotate}>${t.keys.rotate}</button></div>
+  <//>`;
+}
+
+export function WebhooksPage() {
+  const loaded = useLoaded((signal) => (may("admin") ? ask(HOOKS, { signal }) : Promise.resolve(null)), []);
+  const [dialog, setDialog] = useState(null);
+  if (!may("admin")) return html`<${ForAdmins} title=${t.webhooks.signIn} text=${t.webhooks.signInText} />`;
+  const done = () => {
+    setDialog(null);
+    loaded.again();
+  };
+  const webhooks = loaded.value?.webhooks;
+  return html`<div class="page keys">
+    <div class="title-row"><h1 tabindex="-1">${t.webhooks.title}</h1>
+      <button type="button" class="primary" onClick=${() => setDialog({ show: CreateHook })}><${Icon} name="plus" />${t.webhooks.create}</button></div>
+    <p class="lead">${t.webhooks.text}</p>
+    ${loaded.error && html`<${Failure} error=${loaded.error} again=${loaded.again} />`}
+    ${!webhooks && !loaded.error && html`<${Loading} />`}
+    ${webhooks?.length === 0 && html`<div class="empty"><${Icon} name="bell" /><h2>${t.webhooks.none}</h2></div>`}
+    <ul class="key-list">${webhooks?.map((each) => html`<${Hook} key=${each.webhook_id} about=${each} open=${setDialog} again=${loaded.again} />`)}</ul>
+    ${dialog && html`<${dialog.show} ...${dialog} close=${done} made=${dialog.made} open=${setDialog} />`}
+  </div>`;
+}
+
+function Hook({ about, open, again }) {
+  const [said, setSaid] = useState("");
+  const [error, setError] = useState(null);
+  const path = `${HOOKS}/${about.webhook_id}`;
+  const run = async (work) => {
+    setError(null);
+    setSaid("");
+    try {
+      await work();
+    } catch (refused) {
+      setError(refused);
+    }
+  };
+  const test = () => run(async () => {
+    setSaid(t.webhooks.testing);
+    const answer = await ask(`${path}/test`, { method: "POST" });
+    setSaid(answer.delivered ? t.webhooks.delivered(answer.status, answer.milliseconds) : t.webhooks.refused(`${answer.reason} ${answer.answer}`.trim()));
+  });
+  const enable = () => run(async () => {
+    await ask(path, { method: "PATCH", body: { enabled: true } });
+    again();
+  });
+  const state = about.disabled_at ? t.webhooks.disabled : about.failing_since ? t.webhooks.failing : t.keys.active;
+  const button = (text, act, style = "") => html`<button type="button" class=${style} aria-label=${`${text}: ${about.url}`} onClick=${act}>${text}</button>`;
+  return html`<li class=${`card key ${about.disabled_at ? "old" : ""}`}>
+    <div class="key-head"><h2>${about.url}</h2><span class="badge">${state}</span>${about.space && html`<span class="badge">${about.space}</span>`}</div>
+    <p class="rights">${about.events.map((event) => t.webhooks.events[event] ?? event).join(" · ") || t.webhooks.all}</p>
+    <p class="hint">${t.keys.created} ${moment(about.created_at)}${about.failing_since && ` · ${t.webhooks.since(moment(about.failing_since))}`}${about.reason && ` · ${about.reason}`}</p>
+    <div class="row">${button(t.webhooks.test, test)}
+      ${button(t.webhooks.failures, () => open({ show: Failures, path }))}
+      ${about.disabled_at && button(t.webhooks.enable, enable)}
+      ${button(t.gallery.delete, () => open({ show: Remove, about, path }), "danger")}</div>
+    <p role="status">${said}</p>
+    ${error && html`<${Failure} error=${error} small />`}
+  </li>`;
+}
+
+function CreateHook({ close, open }) {
+  const [url, setUrl] = useState("");
+  const [events, setEvents] = useState([]);
+  const [space, setSpace] = useState("");
+  const [errors, setErrors] = useState({});
+  const submit = async (event) => {
+    event.preventDefault();
+    if (!url.trim()) return setErrors({ url: t.webhooks.urlMissing });
+    try {
+      const body = { url: url.trim(), events, ...(space.trim() ? { space: space.trim() } : {}) };
+      open({ show: Made, made: await ask(HOOKS, { method: "POST", body }) });
+    } catch (error) {
+      setErrors({ [/^space/.test(error.detail) ? "space" : "url"]: explained(error, { atControl: true }) });
+    }
+  };
+  const toggle = (name) => setEvents(events.includes(name) ? events.filter((each) => each !== name) : [...events, name]);
+  return html`<${Dialog} title=${t.webhooks.create} close=${close}><form onSubmit=${submit} novalidate>
+    <${Field} label="URL" hint=${t.webhooks.urlHint} error=${errors.url}>${(attributes) => html`<input ...${attributes} type="text" inputmode="url" name="url" value=${url} onInput=${(event) => setUrl(event.target.value)} />`}<//>
+    <fieldset class="scopes"><legend>${t.webhooks.when}</legend>
+      ${Object.entries(t.webhooks.events).map(([name, text]) => html`<label class="check"><input type="checkbox" name=${name} checked=${events.includes(name)} onChange=${() => toggle(name)} /><span>${text}</span></label>`)}</fieldset>
+    <${Field} label=${t.keys.space} hint=${t.webhooks.spaceHint} error=${errors.space}>${(attributes) => html`<input ...${attributes} type="text" value=${space} onInput=${(event) => setSpace(event.target.value)} />`}<//>
+    <div class="row end"><button class="primary">${t.webhooks.make}</button></div>
+  </form><//>`;
+}
+
+function Failures({ path, close }) {
+  const loaded = useLoaded((signal) => ask(`${path}/failures`, { signal }), [path]);
+  const [error, setError] = useState(null);
+  const retry = async ({ event_id: id }) => {
+    try {
+      await ask(`${path}/failures/${id}/retry`, { method: "POST" });
+      loaded.again();
+    } catch (refused) {
+      setError(refused);
+    }
+  };
+  const failed = loaded.error ?? error;
+  return html`<${Dialog} title=${t.webhooks.failures} close=${close}>
+    ${failed && html`<${Failure} error=${failed} again=${loaded.again} small />`}
+    ${!loaded.value && !failed && html`<${Loading} />`}
+    ${loaded.value?.failures.length === 0 && html`<p>${t.webhooks.noFailures}</p>`}
+    <ul class="key-list">${loaded.value?.failures.map((each) => html`<li key=${each.event_id} class="card">
+      <h3>${t.webhooks.events[each.type] ?? each.type}</h3><p class="hint">${moment(each.created_at)} · ${each.reason} ${each.answer}</p>
+      <button type="button" onClick=${() => retry(each)}>${t.webhooks.retry}</button></li>`)}</ul>
+  <//>`;
+}
+
+function Remove({ about, path, close }) {
+  const [error, setError] = useState(null);
+  const remove = () => ask(path, { method: "DELETE" }).then(close, setError);
+  return html`<${Dialog} title=${t.webhooks.removeTitle} close=${close}>
+    <p>${t.webhooks.removeText(about.url)}</p>
+    ${error && html`<${Failure} error=${error} small />`}
+    <div class="row end"><button type="button" onClick=${close}>${t.cancel}</button><button type="button" class="danger solid" onClick=${remove}>${t.gallery.delete}</button></div>
   <//>`;
 }
