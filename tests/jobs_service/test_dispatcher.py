@@ -36,8 +36,8 @@ from tests import pictures, servers
 from tests.servers import ROOT
 from tests.storage_service.test_metadata import record
 
-KILLS = 50 if os.environ.get("LONG") else 8
-IMAGES = 60 if os.environ.get("LONG") else 16
+KILLS = 50 if os.environ.get("LONG") else 5
+IMAGES = 60 if os.environ.get("LONG") else 10
 
 
 @dataclass
