@@ -180,8 +180,8 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         purging = asyncio.create_task(purger.run())
         stack.callback(purging.cancel)
         precomputing = Precomputing(
-            metadata, precomputed, variants, queue, counts, looks,
-            cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
+            metadata, precomputed, variants, queue, counts,
+            looks=looks, cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
         )  # fmt: skip
         stack.push_async_callback(precomputing.close)
         expiry = Expiry(metadata, library)

@@ -17,7 +17,6 @@ from storage_service.metadata.base import ImageRecord, Statement
 from storage_service.precomputed import Precomputed
 from storage_service.variants import Variants
 
-
 _ROW = "name, bytes, digest, about, used_at"
 _ROWS = f"""
     SELECT 'levels', {_ROW} FROM levels WHERE sha256 = $1 AND version = $2

@@ -57,8 +57,8 @@ class Looks:
         if not contents:
             return []
         marks = _places(len(contents))
-        query = f"SELECT sha256 FROM looks WHERE sha256 IN ({marks}) UNION SELECT sha256 FROM jobs WHERE sha256 IN ({marks})"  # noqa: S608
-        known = {row[0] for row in await self._metadata.fetch(query, *contents)}
+        parts = [f"SELECT sha256 FROM {table} WHERE sha256 IN ({marks})" for table in ("looks", "jobs")]  # noqa: S608
+        known = {row[0] for row in await self._metadata.fetch(" UNION ".join(parts), *contents)}
         return [sha256 for sha256 in contents if sha256 not in known]
 
     async def keep(self, sha256: str, look: Look) -> None:

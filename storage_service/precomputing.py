@@ -44,8 +44,8 @@ class Precomputing:
         variants: Variants,
         jobs: Jobs,
         usage: Usage,
-        looks: Looks,
         *,
+        looks: Looks,
         cores: float,
         automatic: bool = False,
     ) -> None:

@@ -54,7 +54,7 @@ class Site:
         limit = app[SETTINGS].variant_bytes
         self._variants = Variants(metadata, Blobs(f"file://{folder}/blobs"), limit)
         self.precomputing = Precomputing(
-            metadata, app[PRECOMPUTED], self._variants, app[JOBS], app[USAGE], app[LOOKS], cores=1, automatic=True
+            metadata, app[PRECOMPUTED], self._variants, app[JOBS], app[USAGE], looks=app[LOOKS], cores=1, automatic=True
         )
 
     async def upload(self, body: bytes) -> None:

@@ -13,6 +13,8 @@ from tests.browser.console import Console
 from tests.imgsvc.sites import Site, bearer, closed_site
 from tests.receiver import Receiver
 
+SAID = "document.querySelector('.key [role=status]').innerText"
+
 
 @pytest.fixture
 def site(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Site]:
@@ -38,7 +40,7 @@ async def test_a_webhook_is_made_tested_and_deleted(browser: Browser, site: Site
         async with Receiver().running() as receiver:
             secret = await _made(console, receiver.url)
             await console.click(await console.element(f"//button[@aria-label='Send a test: {receiver.url}']"))
-            await console.until("document.querySelector('.key [role=status]').innerText.startsWith('The test arrived: 204')")
+            await console.until(f"{SAID}.startsWith('The test arrived: 204')")
             (tested,) = await receiver.take(1)
             assert tested.verified(secret)["type"] == "webhook.test"
             image_id = await site.upload(bearer(site.key))
@@ -46,7 +48,7 @@ async def test_a_webhook_is_made_tested_and_deleted(browser: Browser, site: Site
             assert (await receiver.take(2))[1].event["type"] == "image.deleted", "it is not told of the upload"
             receiver.status, receiver.answer = 500, b"on fire"
             await console.click(f"Send a test: {receiver.url}")
-            await console.until("document.querySelector('.key [role=status]').innerText.includes('on fire')")
+            await console.until(f"{SAID}.includes('on fire')")
             receiver.status = 204
             _failed(site, (await site.json("GET", "/v1/webhooks", site.key))[1]["webhooks"][0]["webhook_id"])  # type: ignore[index]
             await console.click(f"Failures: {receiver.url}")

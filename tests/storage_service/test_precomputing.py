@@ -57,7 +57,7 @@ def precomputing(store: MetadataStore, variants: Variants) -> Precomputing:
 def new(store: MetadataStore, variants: Variants) -> Precomputing:
     """As in a process that starts."""
     looks, jobs, usage = Looks(store), Jobs(store), Usage(store)
-    return Precomputing(store, Precomputed(store), variants, jobs, usage, looks, cores=0.5, automatic=True)
+    return Precomputing(store, Precomputed(store), variants, jobs, usage, looks=looks, cores=0.5, automatic=True)
 
 
 async def done(jobs: Jobs, clock: list[int]) -> list[tuple[str, tuple[str, ...]]]:
