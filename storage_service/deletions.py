@@ -30,9 +30,8 @@ _SELECT = f"SELECT {_COLUMNS} FROM deletions"  # noqa: S608
 _ADD = "INSERT INTO deletions (deletion_id, key_id, space, filters, added_at) VALUES ($1, $2, $3, $4, $5)"
 _ADVANCE = """
     UPDATE deletions SET deleted = deleted + $2, failed = failed + $3, place_at = $4, place_id = $5, turn = $6
-    WHERE deletion_id = $1 AND place_id = $7 AND (ended_at IS NULL OR stopped)
+    WHERE deletion_id = $1 AND place_id = $7
 """
-"""After a minute, another node may do the same page. Who comes second counts nothing."""
 _LATER = "UPDATE deletions SET turn = $2 WHERE deletion_id = $1"
 _PAUSE_MS = 60_000
 """After a page that failed. Others go on meanwhile."""
@@ -124,7 +123,7 @@ class Deletions:
         while True:
             self._wake.clear()
             try:
-                while await self._lease.take() and await self.step():
+                while await self._lease.take() and await self._long_step():
                     pass
             except ServiceError as error:
                 logger.warning("deletions are delayed: %s", error)
@@ -138,6 +137,11 @@ class Deletions:
         """Let another process go on at once. Call it when `run` has ended."""
         with suppress(ServiceError):
             await self._lease.release()
+
+    async def _long_step(self) -> bool:
+        """A step that may take longer than the lease, in a slow blob store."""
+        async with self._lease.renewed():
+            return await self.step()
 
     async def step(self) -> bool:
         """Delete the next page of the deletion whose turn it is. Returns whether there was one."""

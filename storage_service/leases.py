@@ -1,8 +1,13 @@
 """Leases: what only one process of all nodes should do at a time."""
 
+import asyncio
+import logging
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from uuid import uuid4
 
+from service_kit.errors import ServiceError
 from storage_service.metadata.base import MetadataStore
 
 _TAKE = """
@@ -10,9 +15,11 @@ _TAKE = """
     ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, until = excluded.until
     WHERE held.holder = excluded.holder OR held.until < $4
 """
-
-
 _RELEASE = "DELETE FROM leases WHERE name = $1 AND holder = $2"
+_RENEWALS = 4
+"""How often a lease is renewed in its time."""
+
+logger = logging.getLogger(__name__)
 
 
 class Lease:
@@ -28,6 +35,23 @@ class Lease:
         """Take or renew the lease. Returns False if another process has it."""
         now = int(time.time())
         return await self._metadata.change(_TAKE, self._name, self._holder, now + self._seconds, now) > 0
+
+    @asynccontextmanager
+    async def renewed(self) -> AsyncIterator[None]:
+        """A context for work that may take longer than the lease, which is renewed meanwhile."""
+        renewing = asyncio.create_task(self._renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(self._seconds / _RENEWALS)
+            try:
+                await self.take()
+            except ServiceError as error:
+                logger.warning("the lease %s was not renewed: %s", self._name, error)
 
     async def release(self) -> None:
         """Give the lease back, if this process has it, so that another one need not wait."""

@@ -1,6 +1,7 @@
 """Blobs in an object store that is slow, fails, lies or is down."""
 
 import asyncio
+import hashlib
 import io
 import json
 import os
@@ -26,6 +27,7 @@ LARGE = bytes(pictures.noise(1200, 900).pngsave_buffer())
 _BLOB_SECONDS = 1
 _MOST_SECONDS = 12
 """For five attempts to store, and the rest."""
+_LOOK_SECONDS = 30
 _FAILED = {502, 503, 504}
 
 
@@ -50,6 +52,22 @@ class Site:
         form.add_field("image", io.BytesIO(body), filename="x")
         async with self.http.post(f"{self.url}/v1/images", data=form) as answer:
             return answer.status, (await answer.json(content_type=None)).get("image_id", "")
+
+    async def cold(self, *bodies: bytes) -> list[str]:
+        """The IDs of new images that a job has looked at, and that no disk cache has any more."""
+        ids = [(await self.upload(body))[1] for body in bodies]
+        async with asyncio.timeout(_LOOK_SECONDS):
+            for image_id in ids:
+                while not json.loads((await self.get(f"{image_id}/info"))[1])["thumbhash"]:
+                    await asyncio.sleep(0.02)
+        for body in bodies:
+            (self.sources / hashlib.sha256(body).hexdigest()).unlink()
+        return ids
+
+    @property
+    def sources(self) -> Path:
+        """The folder of the disk cache."""
+        return Path(self.environment["DATA_DIR"]).parent / "spool" / "sources"
 
     async def get(self, path: str) -> tuple[int, bytes]:
         """Status and body; status 0 if the answer was broken off."""
@@ -99,7 +117,7 @@ async def in_time(task: "asyncio.Future[tuple[int, object]]") -> tuple[int, obje
 @pytest.mark.parametrize("fault", [*faults.SLOW, *faults.FAILING, *faults.LYING], ids=lambda fault: fault.__name__)
 async def test_reads_fail_in_time_and_never_show_wrong_bytes(site: Site, fault: Callable[..., object]) -> None:
     bodies = [site.body(SMALL), site.body(LARGE)]
-    ids = [(await site.upload(body))[1] for body in bodies]
+    ids = await site.cold(*bodies)
     site.proxy.fault = fault
     try:
         paths = ["{}", "{}?thumb=30", "{}.webp", "{}.jpg" if fault != faults.corrupting else "{}?rotate=90"]
@@ -175,19 +193,21 @@ async def test_what_the_disk_cache_has_needs_no_store(site: Site) -> None:
 
 
 async def test_an_original_is_fetched_once_for_many_variants(site: Site) -> None:
-    _, image_id = await site.upload(site.body(LARGE))
+    body = site.body(LARGE)
+    (image_id,) = await site.cold(body)
     site.proxy.requests.clear()
     results = await asyncio.gather(*(site.get(f"{image_id}?thumb={size}") for size in range(20, 60)))
     assert {status for status, _ in results} == {200}
-    assert len([line for line in site.proxy.requests if line.startswith("GET")]) == 1
+    path = hashlib.sha256(body).hexdigest()
+    assert len([line for line in site.proxy.requests if line.startswith("GET") and path in line]) == 1
 
 
 async def test_a_deleted_original_leaves_the_disk_cache(site: Site) -> None:
-    _, image_id = await site.upload(site.body())
-    folder = Path(site.environment["DATA_DIR"]).parent / "spool" / "sources"
-    before = set(folder.iterdir())
+    body = site.body()
+    (image_id,) = await site.cold(body)
     assert (await site.get(f"{image_id}?thumb=30"))[0] == 200
-    (cached,) = set(folder.iterdir()) - before
+    cached = site.sources / hashlib.sha256(body).hexdigest()
+    assert cached.exists()
     async with site.http.delete(f"{site.url}/v1/images/{image_id}") as answer:
         assert answer.status == 204
     assert not cached.exists()

@@ -1,5 +1,6 @@
 """Precomputing in both databases: earlier images get their jobs, chains that are removed leave nothing."""
 
+import asyncio
 import contextlib
 import hashlib
 from datetime import UTC, datetime, timedelta
@@ -226,6 +227,28 @@ async def test_one_process_at_a_time_has_a_lease(store: MetadataStore, monkeypat
     assert not await first.take(), "it was not its own"
     await second.release()
     assert await first.take()
+
+
+async def test_a_lease_is_renewed_during_long_work(store: MetadataStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = [1_800_000_000.0]
+    monkeypatch.setattr(leases.time, "time", lambda: now[0])
+    monkeypatch.setattr(leases, "_RENEWALS", 60_000)  # each millisecond
+    first, second = Lease(store, "x", 60), Lease(store, "x", 60)
+    assert await first.take()
+
+    async def until() -> int:
+        ((moment,),) = await store.fetch("SELECT until FROM leases WHERE name = 'x'")
+        return int(moment)
+
+    async with first.renewed():
+        for _ in range(3):
+            now[0] += 50
+            async with asyncio.timeout(10):
+                while await until() < now[0] + 60:
+                    await asyncio.sleep(0.001)
+            assert not await second.take()
+    now[0] += 61
+    assert await second.take(), "it is not renewed afterwards"
 
 
 async def test_the_service_does_not_take_over_what_an_operator_adds(store: MetadataStore) -> None:

@@ -59,6 +59,11 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
 
   const add = (operation) => {
     const step = newStep(operation);
+    if (operation.name === "pad" && preview.width) {
+      // Larger than what is there, so that there are margins to see.
+      const side = Math.round(Math.max(preview.width, preview.height) * 1.1);
+      step.values.box = [side, side];
+    }
     setSteps([...steps, step]);
     requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(`[data-step="${step.id}"]`)?.querySelector("input, select, [data-does]:not(:disabled)")?.focus()));
   };
