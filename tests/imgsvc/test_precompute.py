@@ -45,18 +45,18 @@ async def test_a_chain_is_rendered_for_earlier_and_for_new_images_until_it_is_re
     assert (await command(service, "add", "webp?w=300"))[1].startswith("webp?resize=300x is precomputed already")
     async with asyncio.timeout(40):
         while await status(service) != {"webp?resize=300x": 1}:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
         await service.upload(pictures.jpeg(900, 701))
         while await status(service) != {"webp?resize=300x": 2}:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
         while (await command(service, "status"))[1].splitlines()[1].split()[:3] != ["webp?resize=300x", "100%", "2"]:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
     assert await command(service, "remove", "webp?resize=300x") == (
         0, "webp?resize=300x is not precomputed any more; its variants are removed soon\n",
     )  # fmt: skip
     async with asyncio.timeout(40):
         while await status(service):
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.3)
     assert not [path for path in (service.folder / "blobs" / "variants").rglob("*") if path.is_file()]
 
 
