@@ -20,7 +20,6 @@ run: $(VENV)/.runtime  ## set up and start the service (PORT=, HOST=, DATA_DIR=)
 
 .PHONY: test
 test: $(VENV)/.development packages  ## set up and run every check: lint, types, imports, tests
-	$(MAKE) --no-print-directory lint
 	@scripts/run-tests
 
 .PHONY: lint

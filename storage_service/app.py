@@ -181,7 +181,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         stack.callback(purging.cancel)
         precomputing = Precomputing(
             metadata, precomputed, variants, queue, counts,
-            looks=looks, cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
+            looks=looks, levels=levels, cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
         )  # fmt: skip
         stack.push_async_callback(precomputing.close)
         expiry = Expiry(metadata, library)

@@ -44,6 +44,7 @@ class Lease:
             yield
         finally:
             renewing.cancel()
+            await asyncio.wait([renewing])
 
     async def _renew(self) -> None:
         while True:
@@ -52,6 +53,8 @@ class Lease:
                 await self.take()
             except ServiceError as error:
                 logger.warning("the lease %s was not renewed: %s", self._name, error)
+            except Exception:
+                logger.exception("the lease %s was not renewed", self._name)  # go on: the next time may succeed
 
     async def release(self) -> None:
         """Give the lease back, if this process has it, so that another one need not wait."""

@@ -15,6 +15,7 @@ from service_kit.errors import ServiceError
 from storage_service.advice import USUAL, Advice, Budget, Site, advise, choose
 from storage_service.jobs import Jobs
 from storage_service.leases import Lease
+from storage_service.levels import Levels
 from storage_service.looks import Looks
 from storage_service.metadata.base import MetadataStore
 from storage_service.precomputed import MOST_CHAINS, Precomputed, PrecomputedChain
@@ -24,7 +25,8 @@ from storage_service.variants import Variants
 _LOOK_SECONDS = 5.0
 _AT_ONCE, _MOST_WAITING = 100, 300
 """Contents that get jobs at once, and jobs that may be waiting then: those of new uploads are never far behind."""
-_LOOKED_AT_ONCE = 500
+_LOOK_COST = 0.25
+"""Seconds of a core for the job of an image from before looks were kept, which makes its levels, too."""
 _RECENT, _DAY = 2, 25
 """Hours by which chains are adopted, so that new demand is seen within the hour, and by which they are dropped."""
 _DECIDE_SECONDS, _TIMES = 600.0, 2
@@ -46,6 +48,7 @@ class Precomputing:
         usage: Usage,
         *,
         looks: Looks,
+        levels: Levels,
         cores: float,
         automatic: bool = False,
     ) -> None:
@@ -56,8 +59,11 @@ class Precomputing:
         self._jobs = jobs
         self._usage = usage
         self._looks = looks
+        self._levels = levels
         self._looked_until: str | None = ""
-        """The last content of which it is known whether it has a look; None: all are known."""
+        """The last content of which it is known whether it has a look; None: all have one."""
+        self._some_had_none = False
+        """Whether some had none in this pass. Then another one follows: an older node may have done their jobs."""
         self._cores = cores
         self._automatic = automatic
         self._decided = -_DECIDE_SECONDS
@@ -94,7 +100,11 @@ class Precomputing:
                 more |= await self._step(chain)
             except ServiceError as error:  # others may succeed
                 logger.warning("the chain %s is delayed: %s", chain.chain, error)
-        return await self._look_back() or more
+        try:
+            more |= await self._look_back()
+        except ServiceError as error:
+            logger.warning("looks of earlier images are delayed: %s", error)
+        return more
 
     async def _step(self, chain: PrecomputedChain) -> bool:
         if chain.leaving:
@@ -107,14 +117,21 @@ class Precomputing:
         return chain.place is not None and await self._continue(chain, chain.place)
 
     async def _look_back(self) -> bool:
-        """Give jobs to the next contents that nobody has looked at."""
-        waiting, _ = await self._jobs.waiting()
-        if self._looked_until is None or waiting > _MOST_WAITING:
+        """Give jobs to the next contents that nobody has looked at, while there is room for the levels they make."""
+        if self._looked_until is None:
             return False
-        contents = await self._metadata.contents(_LOOKED_AT_ONCE, self._looked_until)
+        is_another_pass = self._some_had_none and not self._looked_until
+        waiting, _ = await self._jobs.waiting()
+        if waiting > (_AT_ONCE if is_another_pass else _MOST_WAITING) or await self._levels.is_full():
+            return False
+        if is_another_pass:
+            self._some_had_none = False
+        contents = await self._metadata.contents(_AT_ONCE, self._looked_until)
         missing = await self._looks.missing([content.sha256 for content in contents if not content.damaged])
-        await self._jobs.add_later(missing, USUAL.seconds / self._cores)
-        self._looked_until = contents[-1].sha256 if contents else None
+        await self._jobs.add_later(missing, _LOOK_COST / self._cores)
+        self._some_had_none |= bool(missing)
+        end = "" if self._some_had_none else None
+        self._looked_until = contents[-1].sha256 if contents else end
         return bool(contents)
 
     async def _remove(self, chain: PrecomputedChain) -> bool:

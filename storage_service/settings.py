@@ -97,7 +97,7 @@ class StorageSettings(CommonSettings):
         description="Whether the service chooses by itself which chains to precompute, from what viewers request.",
     )
     precompute_cpu: float = Field(
-        0.25, gt=0, le=64, description="Cores that precomputing variants of earlier images may take, such as 0.25."
+        0.25, gt=0, le=64, description="Cores that variants and looks of earlier images may take, such as 0.25."
     )
     validators: int = Field(1, gt=0, description="Validator processes, which read the headers of uploads.")
     validation_queue: int = Field(256, gt=0, description="Uploads that may wait for a validator; more are refused.")

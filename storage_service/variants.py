@@ -50,11 +50,17 @@ class Variants(Derivatives):
         """The variants in these rows, those of precomputed chains first, then last used; None if none are kept."""
         if not self.limit:
             return None
-        first = sorted(rows, key=lambda row: (row.about not in precomputed, -row.used_at, row.name))
         return tuple(
             Variant(key=row.name, bytes=row.bytes, sha256=row.digest, path=self._blobs.path(row.name))
-            for row in first[:_MOST]
+            for row in _in_order(rows, precomputed)
         )
+
+    async def listed(self, sha256: str, precomputed: Collection[str]) -> Sequence[Row]:
+        """Those of a content of which the transform service is told, one for each chain, in that order."""
+        if not self.limit:
+            return ()
+        rows = _in_order(await self.rows(sha256), precomputed)
+        return tuple({row.about: row for row in reversed(rows)}.values())[::-1]
 
     async def url(self, key: str) -> str | None:
         """A signed URL of the variant with this key; None if the store signs none."""
@@ -72,3 +78,8 @@ class Variants(Derivatives):
         if not 0 < len(chain) <= LONGEST_CHAIN:
             raise BadRequest(f"the chain is empty or longer than {LONGEST_CHAIN} characters")
         await self.store(record, key, upload, chain)
+
+
+def _in_order(rows: Sequence[Row], precomputed: Collection[str]) -> list[Row]:
+    """As many as the transform service is told of: those of precomputed chains first, then last used."""
+    return sorted(rows, key=lambda row: (row.about not in precomputed, -row.used_at, row.name))[:_MOST]

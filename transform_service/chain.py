@@ -147,10 +147,19 @@ def _operation(pair: Pair) -> Operation:
         return cls.parse(pair.value)
     except BadArgument as error:
         example = cls.examples[0].replace(pair.name, pair.written, 1)
-        raise pair.error(f"{pair.written}: {error}; example: {example}", value_only=True) from error
+        said = str(error) if str(error).startswith(f"{pair.written} ") else f"{pair.written}: {error}"
+        raise pair.error(f"{said}; example: {example}", value_only=True) from error
 
 
 def _advice(name: str) -> str:
     """The name that was meant, of any kind; without one, all operations."""
+    if name in _AUTOMATIC:
+        return "write format=auto"
     meant = closest(name, [*OPERATIONS, PRESET, *RESERVED, *aliases.NAMES])
-    return f"did you mean {meant!r}?" if meant else hint("", sorted([*OPERATIONS, PRESET]))
+    if meant:
+        return f"did you mean {meant!r}?"
+    return f"{hint('', sorted([*OPERATIONS, PRESET]))}, or an alias: {', '.join(sorted(aliases.NAMES))}"
+
+
+_AUTOMATIC = {"auto", "f_auto"}
+"""How other services spell it."""

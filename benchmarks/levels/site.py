@@ -25,6 +25,7 @@ from storage_service.http.jobs import JOBS
 from storage_service.http.looks import LOOKS
 from storage_service.http.receiving import SETTINGS
 from storage_service.http.usage import PRECOMPUTED, USAGE
+from storage_service.levels import Levels
 from storage_service.precomputing import Precomputing
 from storage_service.settings import StorageSettings
 from storage_service.variants import Variants
@@ -53,8 +54,17 @@ class Site:
         self._metadata = metadata
         limit = app[SETTINGS].variant_bytes
         self._variants = Variants(metadata, Blobs(f"file://{folder}/blobs"), limit)
+        levels = Levels(metadata, Blobs(f"file://{folder}/blobs"), app[SETTINGS].level_bytes)
         self.precomputing = Precomputing(
-            metadata, app[PRECOMPUTED], self._variants, app[JOBS], app[USAGE], looks=app[LOOKS], cores=1, automatic=True
+            metadata,
+            app[PRECOMPUTED],
+            self._variants,
+            app[JOBS],
+            app[USAGE],
+            looks=app[LOOKS],
+            levels=levels,
+            cores=1,
+            automatic=True,
         )
 
     async def upload(self, body: bytes) -> None:

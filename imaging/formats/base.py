@@ -19,6 +19,7 @@ from imaging.readable import Readable
 from imaging.scaling import scale
 from imaging.types import Image, Target
 from service_kit.errors import NotAcceptable
+from service_kit.suggestions import hint
 
 if TYPE_CHECKING:
     from imaging.header import Header
@@ -254,7 +255,7 @@ class Format:
         """The writer. Raises NotAcceptable if the service does not write this format."""
         if self.writer is None:
             raise NotAcceptable(
-                f"{self.name} images can be read but not written; use one of: {' '.join(writable_extensions())}"
+                f"{self.name} images can be read but not written; use one of: {', '.join(writable_extensions())}"
             )
         return self.writer
 
@@ -283,13 +284,16 @@ def sniff(head: bytes) -> Format | None:
     return next((fmt for fmt in FORMATS.values() if fmt.signature.match(head)), None)
 
 
-def by_extension(extension: str) -> Format:
-    """The format that an extension in a URL or `format=` names. Raises NotAcceptable if it is unknown."""
+def by_extension(extension: str, *others: str) -> Format:
+    """The format that an extension in a URL or `format=` names. Raises NotAcceptable if it is unknown.
+
+    `others` are names that the caller knows besides.
+    """
     try:
         return EXTENSIONS[extension.lower()]
     except KeyError:
-        offered = " ".join(writable_extensions())
-        raise NotAcceptable(f"the format {extension!r} is not supported; use one of: {offered}") from None
+        advice = hint(extension, [*writable_extensions(), *others])
+        raise NotAcceptable(f"the format {extension!r} is not supported; {advice}") from None
 
 
 def writable_extensions() -> Iterator[str]:

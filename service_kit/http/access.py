@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from service_kit import signing
+from service_kit import calling, signing
 from service_kit.access import (
     ANYBODY,
     EVERYTHING,
@@ -134,7 +134,7 @@ class _Gate:
             self._check_origin(request)
         identity = request[_IDENTITY] = await self._identify(request, scope)
         if scope is not None and not identity.may(scope) and not identity.may(_ALSO.get(route, scope)):
-            raise _refusal(identity, scope)
+            raise _refusal(identity, scope, self._mode)
         return await handler(request)
 
     def check_host(self, request: web.Request) -> None:
@@ -231,7 +231,13 @@ def _preflight(request: web.Request) -> web.Response | None:
     return web.Response(status=204, headers=headers)
 
 
-def _refusal(identity: Identity, scope: Scope) -> Exception:
+def _refusal(identity: Identity, scope: Scope, mode: Mode) -> Exception:
+    if identity is ANYBODY and mode is Mode.LOCAL:  # whoever asks can make one
+        command = f"{calling.imgsvc()} keys create NAME --scope {scope}"
+        return Unauthorized(
+            f"this requires a key with the scope `{scope}`; make one with `{command}`, and send it as"
+            " `Authorization: Bearer KEY`"
+        )
     if identity is ANYBODY:
         return Unauthorized(f"this requires a key with the scope `{scope}`; send it as `Authorization: Bearer KEY`")
     return Forbidden(f"the key lacks the scope `{scope}`; use one that has it")

@@ -19,21 +19,21 @@ VARIANTS = web.AppKey("VARIANTS", Variants)
 
 
 class StoredVariant(JsonAnswer):
-    """A variant that is stored, so that the next request for it needs no render."""
+    """A variant that is stored, so that requests for it need no render."""
 
     chain: str
     """The format and the operations, as usage counts them: `webp?thumb=300`."""
     url: str
     """A path, or absolute if the service has a PUBLIC_URL."""
     bytes: Annotated[int, Field(ge=0)]
-    used_at: Moment
-    """When it was stored, or last sent since."""
+    used_at: Moment | None
+    """When it was stored, or last sent since; null for keys of a space."""
     precomputed: bool
     """Whether its chain is precomputed; otherwise, it was rendered again and again."""
 
 
 class StoredVariants(JsonAnswer):
-    """The stored variants of an image, last used first."""
+    """The stored variants of an image, precomputed ones first, then last used."""
 
     variants: list[StoredVariant]
 
@@ -46,29 +46,32 @@ def routes() -> list[web.RouteDef]:
 @endpoint(
     "list_stored_variants",
     "List the stored variants of an image",
-    {200: Answer("The stored variants, last used first.", StoredVariants)},
+    {200: Answer("The stored variants, precomputed ones first, then last used.", StoredVariants)},
     NotFound,
     Gone,
     text="Those are what is precomputed, and what was rendered again and again. All other variants are rendered when"
-    " somebody requests them, and kept by caches only.",
+    " somebody requests them, and kept by caches only. Keys of a space see precomputed ones only: images of other"
+    " spaces may have the same bytes, and what their visitors request is theirs.",
 )
 async def list_variants(request: web.Request) -> web.Response:
     """The stored variants of an image."""
     queries.parameters(request)
     app = request.app
     with spans.during("record"):
-        record = await app[LIBRARY].find(request.match_info["image_id"], access.identity_of(request).space)
+        space = access.identity_of(request).space
+        record = await app[LIBRARY].find(request.match_info["image_id"], space)
         precomputed = await app[PRECOMPUTED].lately()
-        rows = await app[VARIANTS].rows(record.sha256)
+        rows = await app[VARIANTS].listed(record.sha256, precomputed)
     images = f"{app[SETTINGS].link_base}/v1/images"
     variants = [
         StoredVariant(
             chain=row.about,
             url=f"{images}/{record.image_id}.{row.about}",
             bytes=row.bytes,
-            used_at=datetime.fromtimestamp(row.used_at, UTC),
+            used_at=datetime.fromtimestamp(row.used_at, UTC) if space is None else None,
             precomputed=row.about in precomputed,
         )
         for row in rows
+        if space is None or row.about in precomputed
     ]
     return json_answer(StoredVariants(variants=variants))

@@ -204,7 +204,7 @@ async def test_any_number_of_images_takes_no_more_memory_than_a_few(console: Con
     """And no more elements: those out of sight do not exist. With LONG=1, there are 100,000."""
     key = closed.new_key(*EVERYTHING, space="many")
     image_id = await closed.upload(bearer(key))
-    many = 100_000 if LONG else 20_000
+    many = 100_000 if LONG else 10_000
     with sqlite3.connect(closed.folder / "images.sqlite3") as database:
         names = [row[1] for row in database.execute("PRAGMA table_info(images)")]
         values = {name: name for name in names}

@@ -25,11 +25,19 @@ def site(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Site]:
 def _failed(site: Site, webhook_id: str) -> None:
     """An event that was not confirmed within a day."""
     with closing(sqlite3.connect(site.folder / "images.sqlite3")) as database:
-        database.execute(
-            "INSERT INTO deliveries VALUES"
-            " (?, 'evt_1', 'image.deleted', '{\"type\": \"image.deleted\"}', 0, 0, 0, 9, 0, 500, 'it broke', '')",
-            [webhook_id],
-        )
+        values = {
+            "webhook_id": webhook_id,
+            "event_id": "evt_1",
+            "type": "image.deleted",
+            "body": '{"type": "image.deleted"}',
+            **dict.fromkeys(("added_at", "due_at", "give_up_at", "failed_at"), 0),
+            "attempts": 9,
+            "status": 500,
+            "reason": "it broke",
+            "answer": "",
+        }
+        marks = ", ".join(f":{name}" for name in values)
+        database.execute(f"INSERT INTO deliveries ({', '.join(values)}) VALUES ({marks})", values)
         database.commit()
 
 
@@ -73,6 +81,10 @@ async def _made(console: Console, url: str) -> str:
     assert "is not a public address" in await console.text(".field:has(input[name=url]) .mistake")
     assert await console.findings() == []
     await console.fill("dialog input[name=url]", url)
+    await console.fill("dialog input:not([name])", "My Shop")
+    await console.click("Create webhook")
+    assert "is not a name for a space" in await console.text(".field:has(input:not([name])) .mistake")
+    await console.fill("dialog input:not([name])", "")
     await console.click(await console.element("dialog input[name='image.deleted']"))
     await console.click("Create webhook")
     secret = await console.text(".secret code")

@@ -16,7 +16,7 @@ from tests import edge
 from tests.imgsvc.sites import KEY, Site, bearer
 from tests.servers import ROOT
 
-EXAMPLES = 500 if os.environ.get("LONG") else 15
+EXAMPLES = 500 if os.environ.get("LONG") else 8
 DOCUMENT = ROOT / "pages/static/openapi.json"
 
 

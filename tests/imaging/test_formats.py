@@ -26,5 +26,5 @@ def test_other_files_are_not_recognised(head: bytes) -> None:
 
 def test_extensions_ignore_case() -> None:
     assert by_extension("JPG") is by_extension("jpeg") is FORMATS["jpeg"]
-    with pytest.raises(NotAcceptable, match="use one of: avif gif jpg jpeg png tiff tif webp"):
+    with pytest.raises(NotAcceptable, match="use one of: avif, gif, jpg, jpeg, png, tiff, tif, webp"):
         by_extension("bmp")

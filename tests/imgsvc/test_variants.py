@@ -1,8 +1,9 @@
 """Stored variants in the whole service: precomputed ones and hot ones, found before any render, gone with the image."""
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from storage_service.http.receiving import LIBRARY
 from storage_service.http.usage import PRECOMPUTED, USAGE
 from storage_service.settings import StorageSettings
 from tests import pictures
+from tests.imgsvc.sites import Site, bearer
 from tests.imgsvc.test_levels import Service, embedded, running_app
 from transform_service.http import handlers
 from transform_service.metrics import VARIANTS
@@ -304,3 +306,23 @@ async def test_usage_says_what_a_stored_variant_is(service: Service) -> None:
     await counting.add(service.apps[0])
     (chain,) = await service.apps[0][USAGE].chains(1)
     assert (chain.chain, chain.outcomes) == (CHAIN, {"variant": 1})
+
+
+async def test_a_key_of_a_space_does_not_learn_what_visitors_of_another_one_request(closed: Site) -> None:
+    """Images with the same bytes share their variants."""
+    keys = {space: closed.new_key("upload", "metadata", space=space) for space in ("mine", "theirs")}
+    ids = {space: await closed.upload(bearer(key)) for space, key in keys.items()}
+    _, info = await closed.json("GET", f"/v1/images/{ids['mine']}/info", closed.key)
+    with closing(sqlite3.connect(closed.folder / "images.sqlite3")) as database:
+        for used_at, chain in enumerate(("webp", "jpg", "jpg")):
+            database.execute(
+                "INSERT INTO variants (sha256, name, version, bytes, digest, about, used_at)"
+                " VALUES (?, ?, ?, 9, '', ?, ?)",
+                [info["sha256"], str(used_at) * 64, encoding.VERSION, chain, used_at],
+            )
+        database.commit()
+    path = f"/v1/images/{ids['mine']}/variants"
+    _, found = await closed.json("GET", path, closed.key)
+    assert [each["chain"] for each in found["variants"]] == ["jpg", "webp"]  # type: ignore[attr-defined]
+    assert await closed.json("GET", path, keys["mine"]) == (200, {"variants": []})
+    assert (await closed.json("GET", path, keys["theirs"]))[0] == 404

@@ -17,7 +17,8 @@ def requested_format(extension: str | None, parameter: str | None) -> Format | s
 
     Raises BadRequest if they differ, and NotAcceptable for an unknown one.
     """
-    requested = {AUTO if text == AUTO else by_extension(text) for text in (extension, parameter) if text is not None}
+    given = [text for text in (extension, parameter) if text is not None]
+    requested = {AUTO if text == AUTO else by_extension(text, AUTO) for text in given}
     if len(requested) > 1:
         raise BadRequest(f"the path says {extension}, but the query says {parameter}; use only one of them")
     return next(iter(requested), None)

@@ -43,6 +43,7 @@ function Key({ about, works, open }) {
 }
 
 function CreateKey({ close, show }) {
+  const [busy, setBusy] = useState(false);
   const [name, setName] = useState("");
   const [scopes, setScopes] = useState(["list", "metadata"]);
   const [expires, setExpires] = useState("");
@@ -53,6 +54,8 @@ function CreateKey({ close, show }) {
     event.preventDefault();
     if (!name.trim()) return setErrors({ name: t.keys.nameMissing });
     if (!scopes.length) return setErrors({ scopes: t.keys.rightsMissing });
+    if (busy) return;
+    setBusy(true);
     const body = { name: name.trim(), scopes, ...(expires ? { expires_at: new Date(expires).toISOString() } : {}), ...(space.trim() ? { space: space.trim() } : {}) };
     try {
       show(await ask("/keys", { method: "POST", body }));
@@ -60,6 +63,7 @@ function CreateKey({ close, show }) {
       const detail = error.detail ?? "";
       const cause = [["expires_at", /expir/], ["space", /space/], ["scopes", /scope/], ["name", /name/]].find(([, words]) => words.test(detail));
       setErrors({ [cause?.[0] ?? "all"]: explained(error) });
+      setBusy(false);
     }
   };
   return html`<${Dialog} title=${t.keys.create} close=${close}><form onSubmit=${submit} novalidate>
@@ -140,7 +144,7 @@ export function WebhooksPage() {
     ${!webhooks && !loaded.error && html`<${Loading} />`}
     ${webhooks?.length === 0 && html`<div class="empty"><${Icon} name="bell" /><h2>${t.webhooks.none}</h2></div>`}
     <ul class="key-list">${webhooks?.map((each) => html`<${Hook} key=${each.webhook_id} about=${each} open=${setDialog} again=${loaded.again} />`)}</ul>
-    ${dialog && html`<${dialog.show} ...${dialog} close=${done} made=${dialog.made} open=${setDialog} />`}
+    ${dialog && html`<${dialog.show} ...${dialog} close=${done} open=${setDialog} />`}
   </div>`;
 }
 
@@ -182,6 +186,7 @@ function Hook({ about, open, again }) {
 }
 
 function CreateHook({ close, open }) {
+  const [busy, setBusy] = useState(false);
   const [url, setUrl] = useState("");
   const [events, setEvents] = useState([]);
   const [space, setSpace] = useState("");
@@ -189,11 +194,14 @@ function CreateHook({ close, open }) {
   const submit = async (event) => {
     event.preventDefault();
     if (!url.trim()) return setErrors({ url: t.webhooks.urlMissing });
+    if (busy) return;
+    setBusy(true);
     try {
       const body = { url: url.trim(), events, ...(space.trim() ? { space: space.trim() } : {}) };
       open({ show: Made, made: await ask(HOOKS, { method: "POST", body }) });
     } catch (error) {
-      setErrors({ [/^space/.test(error.detail) ? "space" : "url"]: explained(error, { atControl: true }) });
+      setErrors({ [/is not a name for a space/.test(error.detail) ? "space" : "url"]: explained(error, { atControl: true }) });
+      setBusy(false);
     }
   };
   const toggle = (name) => setEvents(events.includes(name) ? events.filter((each) => each !== name) : [...events, name]);
@@ -209,7 +217,12 @@ function CreateHook({ close, open }) {
 function Failures({ path, close }) {
   const loaded = useLoaded((signal) => ask(`${path}/failures`, { signal }), [path]);
   const [error, setError] = useState(null);
+  const again = () => {
+    setError(null);
+    loaded.again();
+  };
   const retry = async ({ event_id: id }) => {
+    setError(null);
     try {
       await ask(`${path}/failures/${id}/retry`, { method: "POST" });
       loaded.again();
@@ -219,12 +232,12 @@ function Failures({ path, close }) {
   };
   const failed = loaded.error ?? error;
   return html`<${Dialog} title=${t.webhooks.failures} close=${close}>
-    ${failed && html`<${Failure} error=${failed} again=${loaded.again} small />`}
+    ${failed && html`<${Failure} error=${failed} again=${again} small />`}
     ${!loaded.value && !failed && html`<${Loading} />`}
-    ${loaded.value?.failures.length === 0 && html`<p>${t.webhooks.noFailures}</p>`}
+    ${loaded.value?.failures.length === 0 && html`<p role="status">${t.webhooks.noFailures}</p>`}
     <ul class="key-list">${loaded.value?.failures.map((each) => html`<li key=${each.event_id} class="card">
       <h3>${t.webhooks.events[each.type] ?? each.type}</h3><p class="hint">${moment(each.created_at)} · ${each.reason} ${each.answer}</p>
-      <button type="button" onClick=${() => retry(each)}>${t.webhooks.retry}</button></li>`)}</ul>
+      <button type="button" aria-label=${`${t.webhooks.retry}: ${t.webhooks.events[each.type] ?? each.type}, ${moment(each.created_at)}`} onClick=${() => retry(each)}>${t.webhooks.retry}</button></li>`)}</ul>
   <//>`;
 }
 

@@ -80,7 +80,7 @@ function Page({ shown }) {
 }
 
 function Menu({ me, page, locked }) {
-  const link = (to, name, icon, current) => html`<a href=${to} aria-current=${current ? "page" : undefined}><${Icon} name=${icon} /><span>${name}</span></a>`;
+  const link = (to, name, icon, current) => html`<a href=${to} title=${name} aria-current=${current ? "page" : undefined}><${Icon} name=${icon} /><span>${name}</span></a>`;
   const images = ["gallery", "image", "builder"].includes(page);
   return html`<header class="menu">
     <a class="brand" href="#/" aria-label=${t.product}><img src="../icon.svg" alt="" width="28" height="28" /><span>${t.product}</span></a>

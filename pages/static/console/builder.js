@@ -61,8 +61,7 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
     const step = newStep(operation);
     if (operation.name === "pad" && preview.width) {
       // Larger than what is there, so that there are margins to see.
-      const side = Math.round(Math.max(preview.width, preview.height) * 1.1);
-      step.values.box = [side, side];
+      step.values.box = [preview.width, preview.height].map((side) => Math.min(16383, Math.round(side * 1.1)));
     }
     setSteps([...steps, step]);
     requestAnimationFrame(() => requestAnimationFrame(() => document.querySelector(`[data-step="${step.id}"]`)?.querySelector("input, select, [data-does]:not(:disabled)")?.focus()));

@@ -112,7 +112,8 @@ function Similar({ image }) {
 function Variants({ image }) {
   const id = image.image_id;
   const loaded = (path, scope, inputs) => useLoaded((signal) => (may(scope) ? ask(path, { signal }) : Promise.resolve(null)), inputs);
-  const kept = loaded(`/images/${id}/variants`, "metadata", [id]).value?.variants ?? [];
+  const stored = loaded(`/images/${id}/variants`, "metadata", [id]);
+  const kept = stored.value?.variants ?? [];
   const usage = loaded("/usage?hours=24&limit=12", "admin", []).value?.chains ?? [];
   const known = useLoaded(operations, []);
   const rows = new Map();
@@ -126,6 +127,7 @@ function Variants({ image }) {
   };
   return html`<section class="card" aria-labelledby="variants-title"><h2 id="variants-title">${t.image.variants}</h2>
     <p class="hint">${may("admin") ? t.image.variantsText : t.image.sessionText}</p>
-    ${!rows.size && html`<p>${t.image.noVariants}</p>`}
+    ${stored.error && html`<${Failure} error=${stored.error} again=${stored.again} small />`}
+    ${!rows.size && !stored.error && !stored.loading && html`<p>${t.image.noVariants}</p>`}
     <ul class="variants">${[...rows].map(([chain, text]) => html`<li key=${chain}><a href=${`#/images/${id}.${chain}`}><span>${shown(chain)}</span><small>${text}</small></a></li>`)}</ul></section>`;
 }

@@ -362,7 +362,7 @@ export default {
       delete: ["Delete images", ""],
       moderate: ["Release images", "that wait for it"],
       sign: ["Sign URLs", "so that visitors see private images"],
-      admin: ["Everything", "including keys and usage"],
+      admin: ["Everything", "including keys, usage and webhooks"],
     },
     expires: "Works until",
     expiresHint: "Leave it empty for a key that does not end.",

@@ -99,13 +99,13 @@ async def test_a_request_that_is_late_for_a_fetch_uses_its_file(
             link(source, target)
         except FileNotFoundError:
             found_nothing.set()
-            go_on.wait()
+            go_on.wait(10)
             raise
 
     with monkeypatch.context() as patched:
         patched.setattr(os, "link", slow_link)
         late = asyncio.create_task(read(cache, store, 1))
-        await asyncio.to_thread(found_nothing.wait)
+        assert await asyncio.to_thread(found_nothing.wait, 10)
     assert await read(cache, store, 1) == original(1)
     go_on.set()
     assert await late == original(1)
