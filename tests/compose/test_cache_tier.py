@@ -119,9 +119,9 @@ async def test_precomputed_variants_refill_an_empty_cache_without_a_render(
     assert nodes.counted("transform", "imgsvc_renders_total") == before
     async with http.delete(f"{urls[0]}/v1/images/{first}") as deleted:
         assert deleted.status == 204
-    await until(int(contents))
+    await until(contents)
     await asyncio.to_thread(precompute, "remove", chain)
-    await until(-1)
+    await until(0)
 
 
 def spellings(url: str, image_id: str) -> list[str]:
