@@ -385,6 +385,7 @@ async def test_cache_nodes_are_restarted_one_by_one_behind_a_health_check(
     assert balancer.left == set(restarted), "each failed its health check before it stopped"
 
 
+@pytest.mark.skipif(not LONG, reason="it takes long; LONG=1 runs it")
 def test_load_tests_can_slow_down_the_disk(nodes: Stack) -> None:
     (postgres,) = nodes.containers("postgres")
     own = loadtests.stack.Stack(nodes.url, "docker", (postgres,), nodes.project)

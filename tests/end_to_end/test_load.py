@@ -10,6 +10,7 @@ from loadtests import corpus, photos, thresholds
 from loadtests import ledger as ledgers
 from loadtests.ledger import LATE
 from tests.end_to_end.conftest import Service
+from tests.faults.length import LONG
 from tests.loadtests.running import interrupted, loadtests
 
 LIMITS = """\
@@ -74,6 +75,7 @@ def test_a_broken_threshold_is_one_line_and_exit_code_1(short: tuple[object, ...
     assert counted.summary("viewers", *counted.span).hit_ratio is None, "Varnish does not run here"
 
 
+@pytest.mark.skipif(not LONG, reason="it takes long; LONG=1 runs it")
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
 def test_a_run_without_varnish_cannot_check_thresholds_of_hits(short: tuple[object, ...], tmp_path: Path) -> None:
@@ -84,6 +86,7 @@ def test_a_run_without_varnish_cannot_check_thresholds_of_hits(short: tuple[obje
     assert list((tmp_path / "reports").glob("*-steady/report.html"))
 
 
+@pytest.mark.skipif(not LONG, reason="it takes long; LONG=1 runs it")
 @pytest.mark.parametrize("running", ["embedded"], indirect=True, scope="session")
 @pytest.mark.usefixtures("wallpapers")
 def test_a_run_interrupted_during_its_warm_up_measures_nothing(short: tuple[object, ...], tmp_path: Path) -> None:
