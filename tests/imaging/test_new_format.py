@@ -126,7 +126,7 @@ async def test_a_format_may_be_read_but_not_written(http: aiohttp.ClientSession,
         assert (await get(http, url))[:2] == (200, "image/jpeg"), url
     status, media_type, body = await get(http, f"{image}.csv?thumb=100")
     assert (status, media_type) == (406, "application/problem+json")
-    assert b"csv images can be read but not written; use one of: avif gif jpg" in body
+    assert b"csv images can be read but not written; use one of: avif, gif, jpg" in body
     status, _, body = await get(http, f"{image}.bmp")
     assert status == 406
-    assert b"use one of: avif gif jpg jpeg png tiff tif webp" in body
+    assert b"use one of: avif, gif, jpg, jpeg, png, tiff, tif, webp" in body
