@@ -17,7 +17,7 @@ from tests.fidelity.corpus.listed import UNEXPLAINED, Line
 from tests.fidelity.corpus.verdict import Kind, Verdict
 from tests.packages import Package, fetch, packages
 
-_SHARE = 1 if os.environ.get("LONG") else 8
+_SHARE = 1 if os.environ.get("LONG") else 16
 """One file in so many is judged, and each that differs."""
 _NUMBERS = re.compile(r"up to (\d+), ([\d.]+) on average")
 _SPREAD = 1.2
