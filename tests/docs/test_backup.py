@@ -22,9 +22,10 @@ case "$1 $2 $3 $4" in
   "compose up -d --build") exit ;;
   "compose exec -T postgres") shift 4; exec "$@" ;;
   "compose exec -T storage") shift 4
-    [ "$*" != "cat /run/access/secret" ] || exec cat "$DATA_DIR/access_secret"
     [ "$1" = python ] || exit 2; shift; exec "$IMGSVC_PYTHON" "$@" ;;
-  "compose run --rm --no-deps") [ "$5 $6" = "-T storage" ] || exit 2; shift 6; exec "${@//\\/data/$DATA_DIR}" ;;
+  "compose run --rm --no-deps") [ "$5 $6" = "-T storage" ] || exit 2; shift 6
+    [ "$*" != "cat /run/access/secret" ] || exec cat "$DATA_DIR/access_secret"
+    exec "${@//\\/data/$DATA_DIR}" ;;
 esac
 echo "docker $*: not here" >&2
 exit 2
