@@ -56,11 +56,13 @@ class Variants(Derivatives):
         )
 
     async def listed(self, sha256: str, precomputed: Collection[str]) -> Sequence[Row]:
-        """Those of a content of which the transform service is told, one for each chain, in that order."""
+        """The rows that `of` would use for a content, at most one per chain, in the same order."""
         if not self.limit:
             return ()
-        rows = _in_order(await self.rows(sha256), precomputed)
-        return tuple({row.about: row for row in reversed(rows)}.values())[::-1]
+        by_chain: dict[str, Row] = {}
+        for row in _in_order(await self.rows(sha256), precomputed):
+            by_chain.setdefault(row.about, row)
+        return tuple(by_chain.values())
 
     async def url(self, key: str) -> str | None:
         """A signed URL of the variant with this key; None if the store signs none."""
@@ -81,5 +83,5 @@ class Variants(Derivatives):
 
 
 def _in_order(rows: Sequence[Row], precomputed: Collection[str]) -> list[Row]:
-    """As many as the transform service is told of: those of precomputed chains first, then last used."""
+    """The first `_MOST` rows: precomputed chains first, then the most recently used."""
     return sorted(rows, key=lambda row: (row.about not in precomputed, -row.used_at, row.name))[:_MOST]

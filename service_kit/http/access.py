@@ -232,7 +232,7 @@ def _preflight(request: web.Request) -> web.Response | None:
 
 
 def _refusal(identity: Identity, scope: Scope, mode: Mode) -> Exception:
-    if identity is ANYBODY and mode is Mode.LOCAL:  # whoever asks can make one
+    if identity is ANYBODY and mode is Mode.LOCAL:  # the caller can create a key
         command = f"{calling.imgsvc()} keys create NAME --scope {scope}"
         return Unauthorized(
             f"this requires a key with the scope `{scope}`; make one with `{command}`, and send it as"

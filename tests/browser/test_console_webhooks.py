@@ -74,7 +74,7 @@ async def test_a_webhook_is_made_tested_and_deleted(browser: Browser, site: Site
 
 
 async def _made(console: Console, url: str) -> str:
-    """The secret of a webhook that is told of deletions, after a mistake."""
+    """Create a webhook for deletions, after two mistakes, and return its secret."""
     await console.click("New webhook")
     await console.fill("dialog input[name=url]", "http://10.0.0.1/")
     await console.click("Create webhook")

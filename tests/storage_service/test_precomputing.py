@@ -106,7 +106,7 @@ async def test_images_from_before_looks_were_kept_get_jobs_once(
     await Jobs(store).add_later([images[1].sha256], 0)
     job = await Jobs(store).claim()
     assert job
-    await Jobs(store).settle(Settlement(job=job, outcome=Outcome.FAILED, reason="it cannot be decoded"))
+    await Jobs(store).settle(Settlement(job=job, outcome=Outcome.FAILED, reason="decoding failed"))
     async with store.lock_content(images[2].sha256) as content:
         await content.mark_damaged(datetime.now(UTC))
     started = new(store, variants)

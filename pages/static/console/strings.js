@@ -400,7 +400,7 @@ export default {
     text: "A webhook tells another program what happens to your images.",
     create: "New webhook",
     make: "Create webhook",
-    none: "There are no webhooks yet",
+    none: "No webhooks yet",
     urlHint: "Where the program takes events, such as: https://shop.example.com/hooks",
     urlMissing: "Enter a URL.",
     when: "Tell it when an image is (choose none for all)",
