@@ -137,6 +137,19 @@ _NOT_IN_ONE_FILE = re.compile(r"^(?: */\*\* .* \*/|import .*| *//.*)\n", re.MULT
 _IN_THEIR_ORDER = ("errors.js", "signing.js", "operations.js", "chains.js", "client.js")
 
 
+def names_of_settings() -> str:
+    """What may be in .env, and which settings belong in settings.env, for the container that looks for mistakes."""
+    files = "".join(path.read_text() for path in sorted(FOLDER.parent.glob("docker-compose*.yml")))
+    here = {*re.findall(r"\$\{([A-Z_]+)", files), *_OF_COMPOSE}
+    classes = (CommonSettings, StorageSettings, TransformSettings, JobsSettings)
+    services = {name.upper() for cls in classes for name in cls.model_fields} - here
+    names = [*(f"env {name}" for name in sorted(here)), *(f"settings {name}" for name in sorted(services))]
+    return "\n".join(names) + "\n"
+
+
+_OF_COMPOSE = ("APP_ENV", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "PORT")
+
+
 def _with_notice(page: Callable[[], str]) -> Callable[[], str]:
     return lambda: f"{_NOTICE}\n\n{page()}"
 
@@ -154,6 +167,7 @@ DOCUMENTS = {
     "clients/javascript/src/operations.js": javascript_operations,
     "clients/javascript/src/operations.d.ts": javascript_types,
     "pages/static/console/client.js": console_client,
+    "keys/names": names_of_settings,
     "pages/static/openapi.json": openapi,
     "pages/static/chain.schema.json": chains,
 }

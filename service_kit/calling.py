@@ -12,7 +12,9 @@ def imgsvc() -> str:
     """What to type for `imgsvc` where this program was started: the command next to its interpreter, if any."""
     script = Path(sys.executable).with_name("imgsvc")
     if not script.exists():
-        return "docker compose exec storage python -m imgsvc" if _CONTAINER.exists() else "python -m imgsvc"
+        return (
+            "docker compose run --rm --no-deps storage python -m imgsvc" if _CONTAINER.exists() else "python -m imgsvc"
+        )
     found = shutil.which("imgsvc")
     if found and script.samefile(found):
         return "imgsvc"

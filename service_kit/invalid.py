@@ -12,6 +12,8 @@ _WORDS = {
     "float_parsing": "must be a number",
     "literal_error": "must be {expected}",
     "value_error": "{error}",
+    "byte_size": "must be a number of bytes, such as 67108864, 64MiB or 100MB",
+    "byte_size_unit": "has no unit of bytes, such as in 64MiB or 100MB",
     "missing": "is missing",
     "extra_forbidden": "is unknown",
     "string_type": "must be text",

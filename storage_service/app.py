@@ -23,6 +23,7 @@ from service_kit.processes import worker
 from service_kit.settings import secret_in
 from service_kit.spool import Spool
 from service_kit.urls import for_each_host, parts_of
+from storage_service import secret_changes
 from storage_service.audit import AuditTrail
 from storage_service.blobs import Blobs
 from storage_service.caches import Caches, PurgeableCache
@@ -157,6 +158,8 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         audit = app[audits.AUDIT] = AuditTrail(metadata, settings.audit_entries)
         stack.push_async_callback(audit.close)
         master = access_secret(settings, keys_required=app[access.MODE] is Mode.KEYS)
+        stack.callback(asyncio.create_task(blobs.look_for_mistakes()).cancel)
+        await secret_changes.note(metadata, audit, master)
         keyring = app[keys.KEYRING] = app[access.AUTHORITY] = Keyring(metadata, audit, master)
         events = await _events(app, stack, metadata, audit, master)
         app[receiving.TOKENS] = UploadTokens(metadata, keyring, audit)
@@ -176,9 +179,6 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         app[names.NAMES] = Names(metadata, caches, audit, events)
         app[handlers.CHANGES] = Changes(metadata, library, purger, audit, events)
         sweeper = Sweeper(metadata, library, spool, settings.sweep_seconds)
-        stack.callback(asyncio.create_task(sweeper.run()).cancel)
-        purging = asyncio.create_task(purger.run())
-        stack.callback(purging.cancel)
         precomputing = Precomputing(
             metadata, precomputed, variants, queue, counts,
             looks=looks, levels=levels, cores=settings.precompute_cpu, automatic=settings.precompute_automatically,
@@ -187,7 +187,7 @@ async def _library(app: web.Application, own_caches: Sequence[PurgeableCache]) -
         expiry = Expiry(metadata, library)
         deletions = app[http_deletions.DELETIONS] = Deletions(metadata, library)
         stack.push_async_callback(deletions.close)
-        work = (deletions, levels, variants, precomputing, expiry)
+        work = (sweeper, purger, deletions, levels, variants, precomputing, expiry)
         for each in work:
             stack.callback(asyncio.create_task(each.run()).cancel)
         yield

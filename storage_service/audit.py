@@ -39,6 +39,7 @@ class Action(StrEnum):
     WEBHOOK_RETRY = "webhook-retry"
     NAME = "name"
     NAME_REMOVE = "name-remove"
+    ACCESS_SECRET = "access-secret"  # noqa: S105
 
 
 class AuditTrail:

@@ -103,8 +103,8 @@ class Command(Generic[Report, Finding]):
             report: Any = job.report
             print(json.dumps({**asdict(report), "trouble": trouble or None}, indent=2))
         else:
-            end = [f"not finished: {trouble}"] if trouble else []
-            print("\n".join([*self.summary(job.report), *end]))
+            begin = [f"not finished: {trouble}"] if trouble else []
+            print("\n".join([*begin, *self.summary(job.report)]))
         return code
 
 

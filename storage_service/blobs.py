@@ -2,6 +2,7 @@
 
 import asyncio
 import copy
+import logging
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,10 +13,10 @@ from typing import TYPE_CHECKING, Self, cast
 from urllib.parse import unquote, urlsplit
 
 import obstore
-from obstore.exceptions import BaseError
+from obstore.exceptions import BaseError, PermissionDeniedError, UnauthenticatedError
 from obstore.store import LocalStore, MemoryStore, from_url
 
-from service_kit.errors import GatewayTimeout, Unavailable
+from service_kit.errors import GatewayTimeout, ServiceError, Unavailable
 from service_kit.settings import scratch_directory
 from service_kit.threads import in_thread
 from service_kit.urls import parts_of, redacted
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 _PREFIX = "sha256"
 _NAME = re.compile("[0-9a-f]{64}")
+_QUERY = re.compile(r"\?\S*")
+"""May have secrets."""
+_KEYS_OF_MACHINE = "169.254.169.254"
+"""Where obstore asks for keys, if there are none among the settings."""
 _CHUNK = 256 * 1024
 _LIST_BATCH = 500
 _SIGNING_SCHEMES = {"s3", "s3a", "gs", "az", "azure", "abfs", "abfss", "https"}
@@ -40,6 +45,8 @@ _STORING = 5
 chunk. By default that makes 25 s: below nginx's patience (30 s), so that clients get our answer."""
 _RETRIES: "RetryConfig" = {"max_retries": 2, "retry_timeout": timedelta(seconds=5)}
 """By default, obstore retries for three minutes, longer than any client waits."""
+
+logger = logging.getLogger(__name__)
 
 
 class BlobMissing(Exception):
@@ -127,6 +134,17 @@ class Blobs:
             await obstore.put_async(self._store, self.key(sha256), source)
         if not await self.exists(sha256, size):
             raise Unavailable("the blob store confirmed the image but does not have it; retry later")
+
+    async def look_for_mistakes(self) -> None:
+        """Write an ERROR into the log if an object store does not answer: a setting may be wrong. Raises nothing."""
+        if self._root:
+            return
+        try:
+            await self.size("0" * 64)
+        except ServiceError as error:
+            cause = _QUERY.sub("", next(iter(str(error.__cause__).splitlines()), ""))
+            hint = "; there are no keys, such as AWS_ACCESS_KEY_ID" if _KEYS_OF_MACHINE in cause else ""
+            logger.error("%s; uploads fail until then%s (%.300s)", error, hint, cause)  # noqa: TRY400  # no traceback
 
     async def size(self, sha256: str) -> int | None:
         """The bytes that the store has of a blob; None if it has none."""
@@ -244,5 +262,9 @@ def _remote_store(url: str) -> "ObjectStore":
 def _translated() -> Iterator[None]:
     try:
         yield
+    except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
+        raise Unavailable(
+            "the blob store does not let the service in; an operator has to check its keys and permissions"
+        ) from error
     except (BaseError, OSError) as error:
         raise Unavailable("the blob store does not respond; retry later") from error

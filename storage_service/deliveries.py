@@ -42,6 +42,10 @@ _FAILURES = """
     SELECT event_id, type, body, added_at, failed_at, attempts, status, reason, answer FROM deliveries
     WHERE webhook_id = $1 AND failed_at IS NOT NULL ORDER BY failed_at DESC, event_id LIMIT $2
 """
+_HURRY = f"UPDATE deliveries SET due_at = $2 WHERE {_WAITING} AND attempts > 0 AND due_at > $3"  # noqa: S608
+_GO_ON = "UPDATE webhooks SET paused_until = 0 WHERE webhook_id = $1"
+_HOW_MANY = f"SELECT count(*) FROM deliveries WHERE {_WAITING}"  # noqa: S608
+_LAST = f"SELECT reason FROM deliveries WHERE {_WAITING} AND reason <> '' ORDER BY due_at DESC LIMIT 1"  # noqa: S608
 _COUNTS = """
     SELECT (SELECT min(added_at) FROM deliveries WHERE failed_at IS NULL),
         (SELECT count(*) FROM deliveries WHERE failed_at IS NOT NULL),
@@ -147,6 +151,18 @@ class Deliveries:
             raise NotFound(
                 f"no event {event_id[:64]!r} has failed for this webhook; list its failures to see their IDs"
             )
+
+    async def waiting(self, webhook_id: str) -> tuple[int, str]:
+        """How many events wait for a receiver, and why one of them was not delivered yet; empty: none was tried."""
+        ((number,),) = await self._metadata.fetch(_HOW_MANY, webhook_id)
+        reasons = [reason for (reason,) in await self._metadata.fetch(_LAST, webhook_id)]
+        return number, reasons[0] if reasons else ""
+
+    async def hurry(self, webhook_id: str) -> None:
+        """Make what waits for a receiver due now. What is due soon stays as it is: it may be on its way."""
+        now = now_ms()
+        await self._metadata.change(_HURRY, webhook_id, now, now + _CLAIM_MS)
+        await self._metadata.change(_GO_ON, webhook_id)
 
     async def sweep(self) -> None:
         """Keep the outbox small."""

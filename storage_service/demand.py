@@ -49,7 +49,8 @@ async def _show(office: Office, options: argparse.Namespace) -> None:
     number = f"{requests} request{'s' * (requests != 1)}"
     print(f"{number} in {options.hours} h, {report.render_seconds:.1f} s of renders")
     if requests and counted < options.hours - 1:
-        print(f"requests were counted for {counted:.1f} h only; the advice settles after a day")
+        time = "at most an hour" if counted <= 1 else f"{counted:.1f} h only"
+        print(f"requests were counted for {time}; the advice settles after a day")
     if report.chains:
         headings = ("CHAIN", "REQUESTS", "SHARE", "HITS", "RENDERS", "SECONDS", "MB", "PRECOMPUTE")
         print_table([headings, *(_row(chain) for chain in report.chains)])

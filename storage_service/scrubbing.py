@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal
@@ -88,7 +88,6 @@ class Scrubber:
         self._metadata = metadata
         self._blobs = blobs
         self._pace = Pace(rate)
-        self._unreadable = 0
         self.report = Report()
         self.share = 0.0
         """How much of the work is done, from 0 to 1. Hashes are spread evenly, so the place in their order shows it."""
@@ -99,21 +98,35 @@ class Scrubber:
         Raises ServiceError if the database does not respond, StoreUnusable if the blob store does not.
         """
         started = time.monotonic()
+        held: list[Finding] = []
         try:
             async for content in self._contents():
                 finding = await self._compare(content)
-                self.report.blobs += 1
                 self.report.seconds = time.monotonic() - started
                 self.share = int(content.sha256[:8], 16) / 0xFFFFFFFF
-                if finding:
-                    self.report.damaged += 1
-                    _keep(self.report.findings, finding)
-                    found(finding)
+                if finding and finding.damage == "unreadable":
+                    held.append(finding)  # until the store sends another blob: the fault may be its own
+                    if len(held) == _GIVE_UP:
+                        raise StoreUnusable(f"the last {_GIVE_UP} blobs could not be read; check the blob store")
+                    continue
+                self._add([*held, finding] if finding else held, 1 + len(held), found)
+                held.clear()
+            if held and not self.report.blobs:
+                raise StoreUnusable("no blob could be read; check the blob store")
+            self._add(held, len(held), found)
             self.share = 1.0
             await self._list_orphans()
             self.report.complete = True
         finally:
             self.report.seconds = time.monotonic() - started
+
+    def _add(self, findings: Iterable[Finding], blobs: int, found: Callable[[Finding], None]) -> None:
+        """Add to the report what `blobs` blobs have led to."""
+        self.report.blobs += blobs
+        for finding in findings:
+            self.report.damaged += 1
+            _keep(self.report.findings, finding)
+            found(finding)
 
     async def _contents(self) -> AsyncIterator[StoredContent]:
         page = await self._metadata.contents(_PAGE, "")
@@ -127,14 +140,6 @@ class Scrubber:
         damage = await self._damage(content, self._pace)
         if damage or content.damaged:
             damage = await self._mark(content)
-        if damage == "unreadable":
-            self._unreadable += 1
-            if self._unreadable == _GIVE_UP:
-                raise StoreUnusable(
-                    f"the last {_GIVE_UP} blobs could not be read; check the blob store ({content.sha256} was the last)"
-                )
-        else:
-            self._unreadable = 0
         images = await self._metadata.images_with(content.sha256, _IMAGES) if damage else None
         if damage and images:  # else whole, or deleted meanwhile
             return Finding(content.sha256, damage, content.bytes, self._blobs.key(content.sha256), images)

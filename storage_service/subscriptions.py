@@ -152,6 +152,15 @@ class Subscriptions:
         await self._audit.add(by, Action.WEBHOOK_RETRY, webhook_id, webhook.space)
         self._events.added()
 
+    async def waiting(self, webhook_id: str) -> tuple[int, str]:
+        """How many events wait for a receiver, and why one of them was not delivered yet; empty: none was tried."""
+        return await self._deliveries.waiting(webhook_id)
+
+    async def hurry(self, webhook_id: str) -> None:
+        """Send what waits for a receiver now, and not when it is due."""
+        await self._deliveries.hurry(webhook_id)
+        self._events.added()
+
     def _look_again(self) -> None:
         self._events.look_again()
         self._events.added()

@@ -62,8 +62,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--overlap", type=duration, default=duration("1d"), metavar="TIME", help="how long both are used (default 1d)"
     )
     rotate.set_defaults(act=_rotate)
-    _of_one(commands, "failures", "show events that have failed").set_defaults(act=_failures)
-    retry = _of_one(commands, "retry", "send events again that have failed")
+    _of_one(commands, "failures", "show events that have failed, and how many wait").set_defaults(act=_failures)
+    retry = _of_one(commands, "retry", "send what has failed again, and what waits now")
     retry.add_argument("event_ids", nargs="*", metavar="EVENT", help="as `failures` shows it; default all")
     retry.set_defaults(act=_retry)
     for command in commands.choices.values():
@@ -143,11 +143,16 @@ async def _test(office: Office, options: argparse.Namespace) -> int:
 async def _failures(office: Office, options: argparse.Namespace) -> None:
     async with _subscriptions(office) as subscriptions:
         found = [FailedEvent.of(each) for each in await subscriptions.failures(options.webhook_id, _MOST)]
+        waiting, reason = await subscriptions.waiting(options.webhook_id)
     if options.json:
-        print(FailedEvents(failures=found).model_dump_json(indent=2))
+        report = FailedEvents(failures=found, waiting=waiting, waiting_reason=reason)
+        print(report.model_dump_json(indent=2))
         return
+    if waiting:
+        wait = f"{waiting} event{'s' * (waiting != 1)} wait{'s' * (waiting == 1)} for the receiver"
+        print(f"{wait}: {reason}" if reason else wait, file=sys.stderr)
     if not found:
-        print("no events have failed", file=sys.stderr)
+        print("no events have failed for good", file=sys.stderr)
         return
     rows = [(each.event_id, each.type, _minute(each.failed_at), str(each.attempts), each.reason) for each in found]
     print_table([("EVENT", "TYPE", "FAILED", "ATTEMPTS", "REASON"), *rows])
@@ -159,7 +164,14 @@ async def _retry(office: Office, options: argparse.Namespace) -> None:
         event_ids = options.event_ids or [failure.event_id for failure in known]
         for event_id in event_ids:
             await subscriptions.retry(options.webhook_id, event_id)
-    print(json.dumps({"retried": event_ids}) if options.json else f"{len(event_ids)} events are sent again")
+        if not options.event_ids:
+            await subscriptions.hurry(options.webhook_id)
+        waiting, _ = await subscriptions.waiting(options.webhook_id)
+    if options.json:
+        print(json.dumps({"retried": event_ids, "waiting": waiting}))
+    else:
+        number = len(event_ids) if options.event_ids else waiting
+        print(f"{number} event{'s are' if number != 1 else ' is'} sent now")
 
 
 def _state(webhook: Webhook) -> str:

@@ -18,6 +18,7 @@ from service_kit.errors import CannotStart, ServiceError
 from service_kit.settings import read_settings
 from service_kit.threads import in_thread
 from service_kit.urls import redacted
+from storage_service import secret_changes
 from storage_service.app import database_config
 from storage_service.blobs import Blobs
 from storage_service.metadata.base import create_store
@@ -43,7 +44,7 @@ async def look() -> AsyncIterator[Finding]:
         yield finding
     async for finding in _blobs(storage):
         yield finding
-    async for finding in _cache(transform):
+    async for finding in _cache(storage, transform):
         yield finding
     for finding in _disks(storage, transform):
         yield finding
@@ -70,6 +71,11 @@ async def _database(settings: StorageSettings) -> AsyncIterator[Finding]:
     try:
         ((images,),) = await metadata.fetch("SELECT count(*) FROM images WHERE deleted_at IS NULL")
         yield good("database", f"{where} responds, is up to date, and has {int(images):,} images")
+        if replaced := await secret_changes.replaced_at(metadata):
+            moment = f"{replaced:%Y-%m-%d %H:%M} UTC"
+            text = f"the access secret was replaced on {moment}: URLs that were signed before answer 403"
+            advice = "restore the old one from a backup, or sign again, and rotate webhooks"
+            yield warning("access secret", text, advice)
     except ServiceError as error:
         yield problem("database", f"{where}: {error}", "look at the log of the database")
     finally:
@@ -108,8 +114,12 @@ def _probe(blobs: Blobs) -> tuple[Path, str]:
     return file, hashlib.sha256(content).hexdigest()
 
 
-async def _cache(settings: TransformSettings) -> AsyncIterator[Finding]:
+async def _cache(storage: StorageSettings, settings: TransformSettings) -> AsyncIterator[Finding]:
     url = settings.result_cache_url
+    if not urlsplit(url).scheme.startswith("redis") and storage.purge_urls:
+        advice = "the log of transform says if it does not respond; it costs renders only"
+        yield note("redis", "only the transform nodes reach it, so it is not looked at from here", advice)
+        return
     if not urlsplit(url).scheme.startswith("redis"):
         yield note(
             "redis", "with these settings, each process has a cache of its own", "several nodes share results in Redis"

@@ -17,6 +17,9 @@ from imgsvc.terminal.output import size
 
 _SLOW_SECONDS, _SKEW_SECONDS, _WRONG_SECONDS = 1.0, 5.0, 60.0
 _DAYS_LEFT = 14
+_TRIED = 5
+"""Images that are looked at, if the newest ones cannot be decoded."""
+_WHERE = "do what it says; the logs of storage and transform say more"
 _LIMIT = re.compile(r"(\d{4,}) bytes")
 
 
@@ -66,8 +69,7 @@ def _health(service: Examined, storage: Response) -> Iterator[Finding]:
             advice = "check the URL: something else answers there"
             yield problem("health", f"{service.base}{path} answers {answer.status} without JSON", advice)
         elif answer.status != http.HTTPStatus.OK:
-            detail = answer.json.get("detail", "")
-            yield problem("health", f"{name} answers {answer.status}: {detail}", f"look at the log of {name}")
+            yield problem("health", f"{name} answers {answer.status}{_detail(answer)}", f"look at the log of {name}")
         elif answer.seconds > _SLOW_SECONDS:
             advice = "look at the load of the machine, and at docs/performance.md"
             yield warning("health", f"{name} takes {answer.seconds:.1f} s to answer", advice)
@@ -110,7 +112,7 @@ def _access(service: Examined) -> Iterator[Finding]:
     elif answer.status in {401, 403}:
         yield from _key(service)
     else:
-        yield problem("keys", f"the list of images answers {answer.status}", "look at the log of the storage service")
+        yield problem("keys", f"the list of images answers {answer.status}{_detail(answer)}", _WHERE)
 
 
 def _key(service: Examined) -> Iterator[Finding]:
@@ -154,22 +156,29 @@ def _errors(service: Examined) -> Iterator[Finding]:
 
 
 def _caching(service: Examined) -> Iterator[Finding]:
-    listed = service.ask("GET", "/v1/images?limit=1&visibility=public")
-    images = (listed.json or {}).get("images") if listed.status == http.HTTPStatus.OK else None
+    listed = service.ask("GET", f"/v1/images?limit={_TRIED}&visibility=public")
+    if listed.status != http.HTTPStatus.OK:
+        return  # another check has said so
+    images = (listed.json or {}).get("images")
     if not images:
         yield note("caching", "there is no public image to look at", "upload one")
-        return
-    yield from cached(service, images[0]["image_id"])
+    for image in images or ():
+        found = [*cached(service, image["image_id"])]
+        if found:
+            yield from found
+            return
+    if images:
+        yield note("caching", "the newest images cannot be decoded, so they have no variants", "upload another")
 
 
 def cached(service: Examined, image_id: str) -> Iterator[Finding]:
-    """Whether the second request for a variant is answered by a cache."""
+    """Whether the second request for a variant is answered by a cache. Nothing if the image cannot be decoded."""
     path = f"/v1/images/{image_id}.webp?thumb=32"
     first, second = (service.ask("GET", path, with_key=False) for _ in range(2))
+    if second.status == http.HTTPStatus.UNPROCESSABLE_ENTITY:
+        return
     if second.status != http.HTTPStatus.OK:
-        detail = (second.json or {}).get("detail", "")
-        advice = "look at the log of the transform service"
-        yield problem("caching", f"a variant answers {second.status}: {detail}", advice)
+        yield problem("caching", f"a variant answers {second.status}{_detail(second)}", _WHERE)
     elif "X-Cache" not in second.headers:
         yield note("caching", "there is no Varnish in front: the service answers everything", "see docs/production.md")
     elif second.headers["X-Cache"] == "MISS":
@@ -178,3 +187,8 @@ def cached(service: Examined, image_id: str) -> Iterator[Finding]:
     else:
         times = f"{first.seconds * 1000:.0f} ms, then {second.seconds * 1000:.0f} ms"
         yield good("caching", f"the second request for a variant is a hit ({times})")
+
+
+def _detail(answer: Response) -> str:
+    detail = answer.json.get("detail") if isinstance(answer.json, dict) else None
+    return f": {detail}" if detail else ""

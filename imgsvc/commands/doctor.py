@@ -17,7 +17,8 @@ _COLOURS = {Level.GOOD: "green", Level.NOTE: None, Level.WARNING: "yellow", Leve
 EPILOG = """\
 From outside, it looks at health, version, TLS, clock, keys, limits of uploads, errors and caching. From inside, with
 the settings of the service in the environment, at the settings themselves, the database, the blob store, Redis, free
-disk, the sandbox and libvips. In containers: `docker compose exec storage python -m imgsvc doctor --inside`.
+disk, the sandbox and libvips. In containers:
+`docker compose run --rm --no-deps storage python -m imgsvc doctor --inside`.
 
 exit code: 0 no problems, perhaps warnings; 1 problems.
 """

@@ -14,7 +14,8 @@ from imgsvc.terminal.services import ServiceCommand, json_lines
 from imgsvc.transfers.bars import NoBar, bar
 from imgsvc.transfers.manifest import Manifest
 from imgsvc.transfers.patience import Patience
-from imgsvc.transfers.run import Outcome, store, summary
+from imgsvc.transfers.run import Outcome, left_out, store, summary
+from imgsvc.transfers.sources import Found
 from imgsvc.transfers.stores import KINDS, images_in
 from imgsvc.transfers.storing import Storing
 
@@ -67,29 +68,33 @@ def command(
     given = labels_of(service, private=private, labels=labels)
     with service.client() as client:
         client.check("upload")
-    with Manifest(manifest) as records, service.client() as client, bar("imported", *_count(where, kind)) as shown:
+    found = _count(where, kind)
+    with Manifest(manifest) as records, service.client() as client, bar("imported", found.files, found.bytes) as shown:
         storing = Storing(client, given, shown.sent, Patience(output.say), verify=verify)
         show = shown_as(shown, in_json=in_json, only_news=True)
         outcome = store(images_in(where, kind), storing, records, shown, parallel=parallel, show=show, url=service.url)
-    _sum_up(outcome, manifest, in_json=in_json)
+    _sum_up(outcome, found, manifest, in_json=in_json)
     return FAILED if outcome.failed else DONE
 
 
-def _count(where: str, kind: str | None) -> tuple[int, int]:
-    files = size = 0
-    for source in images_in(where, kind):
-        files += 1
-        size += source.size or 0
-    if not files:
-        raise Failure(f"there are no images in {where}; see --kind", USAGE)
-    return files, size
+def _count(where: str, kind: str | None) -> Found:
+    found = Found()
+    for source in images_in(where, kind, found):
+        found.files += 1
+        found.bytes += source.size or 0
+    if not found.files:
+        others = f" ({found.others:,} other files)" if found.others else ""
+        raise Failure(f"there are no images in {where}{others}; see --kind", USAGE)
+    return found
 
 
-def _sum_up(outcome: Outcome, manifest: Path, *, in_json: bool) -> None:
+def _sum_up(outcome: Outcome, found: Found, manifest: Path, *, in_json: bool) -> None:
     if in_json:
-        done = {"stored": outcome.stored, "known": outcome.known, "failed": outcome.failed}
+        done = {"stored": outcome.stored, "known": outcome.known, "failed": outcome.failed, "left_out": found.others}
         click.echo(as_json(done | {"manifest": str(manifest)}))
         return
     for line in summary(outcome, "imported"):
         NoBar().say(line)
+    if found.others:
+        NoBar().say(left_out(found))
     NoBar().say(f"what went where: {manifest}")

@@ -18,7 +18,7 @@ from imgsvc.terminal.services import ServiceCommand, json_lines
 from imgsvc.transfers.bars import Bar, NoBar, bar
 from imgsvc.transfers.index import Index, Record
 from imgsvc.transfers.patience import Patience
-from imgsvc.transfers.run import Outcome, store, summary
+from imgsvc.transfers.run import Outcome, left_out, store, summary
 from imgsvc.transfers.sources import EXTENSIONS, Found, Source, of_arguments
 from imgsvc.transfers.storing import Storing
 
@@ -145,6 +145,6 @@ def _sum_up(outcome: Outcome, found: Found) -> None:
         return
     lines = [*summary(outcome, "stored")]
     if found.others:
-        lines.append(f"left out of folders, since their names are not those of images: {found.others:,}")
+        lines.append(left_out(found))
     for line in lines:
         NoBar().say(line)

@@ -13,10 +13,10 @@ EXIT_CODES = {
     DONE: "done",
     FAILED: "it failed, or some of several images did",
     USAGE: "wrong usage, settings or profile (`serve` ends with 1 whenever it cannot start)",
-    NO_ANSWER: "the service, the database or the blob store does not respond",
+    NO_ANSWER: "the service does not respond; of commands next to it, the database or the blob store",
     REFUSED: "the service requires a key, or the key does not allow it (401, 403)",
     NOT_THERE: "the image does not exist, or was deleted (404, 410)",
-    BUSY: "the service is busy, also after some attempts; try again later (429, 503)",
+    BUSY: "the service is busy or lacks its database, also after some attempts; try again later (429, 503)",
     INTERRUPTED: "Ctrl-C",
     BROKEN_PIPE: "the program that reads the output has ended, as in `imgsvc list | head -1`",
 }
@@ -84,7 +84,7 @@ def _refusal(error: Any, url: str) -> Failure:
     elif code == REFUSED:
         detail += "; the key is that in IMGSVC_KEY, or of the profile"
     if code == BUSY and error.retry_after:
-        detail += f"; try again in {error.retry_after:g} s"
+        detail = f"{detail.removesuffix('; retry later')}; try again in {error.retry_after:g} s"
     return Failure(detail, code)
 
 

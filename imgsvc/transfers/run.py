@@ -8,7 +8,7 @@ from imgsvc.terminal.failures import BUSY, NO_ANSWER, Failure, failure
 from imgsvc.transfers.bars import Bar
 from imgsvc.transfers.index import Record
 from imgsvc.transfers.pool import Pool
-from imgsvc.transfers.sources import Source
+from imgsvc.transfers.sources import Found, Source
 from imgsvc.transfers.storing import Task
 
 _SHOWN = 20
@@ -70,6 +70,11 @@ def summary(outcome: Outcome, what: str) -> Iterator[str]:
     yield f"{outcome.stored:,} {what}, {outcome.known:,} already there, {outcome.failed:,} failed"
     if outcome.failed > _SHOWN:
         yield f"{outcome.failed - _SHOWN:,} failures are not shown; --json shows all"
+
+
+def left_out(found: Found) -> str:
+    """The line about files that are not taken for images."""
+    return f"left out of folders, since their names are not those of images: {found.others:,}"
 
 
 def _record(source: Source, result: Record | Exception, url: str) -> Record:

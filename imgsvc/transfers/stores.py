@@ -8,7 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from imgsvc.terminal.failures import NO_ANSWER, USAGE, Failure
-from imgsvc.transfers.sources import EXTENSIONS, Source, of_file, of_url, temporary, walk
+from imgsvc.transfers.sources import EXTENSIONS, Found, Source, of_file, of_url, temporary, walk
 
 _SHA1 = re.compile("[0-9a-f]{2}/[0-9a-f]{38}")
 _S3_PAGE = 500
@@ -17,9 +17,9 @@ EXPORTED = "manifest.jsonl"
 _LABELS = ("title", "alt", "tags", "metadata", "focus", "visibility")
 
 
-def images_in(where: str, kind: str | None) -> Iterator[Source]:
-    """All images in a place. `kind` is one of KINDS; None: see `kind_of`."""
-    return KINDS[kind or kind_of(where)](where)
+def images_in(where: str, kind: str | None, found: Found | None = None) -> Iterator[Source]:
+    """All images in a place. `kind` is one of KINDS; None: see `kind_of`. `found` counts files that are left out."""
+    return KINDS[kind or kind_of(where)](where, found or Found())
 
 
 def kind_of(where: str) -> str:
@@ -34,13 +34,15 @@ def kind_of(where: str) -> str:
     raise Failure(f"{where} does not exist; name a folder, a file with URLs, or s3://BUCKET/PREFIX", USAGE)
 
 
-def _folder(where: str) -> Iterator[Source]:
+def _folder(where: str, found: Found) -> Iterator[Source]:
     for entry in walk(Path(where)):
         if Path(entry.name).suffix.lower() in EXTENSIONS:
             yield of_file(Path(entry.path))
+        else:
+            found.others += 1
 
 
-def _export(where: str) -> Iterator[Source]:
+def _export(where: str, _: Found) -> Iterator[Source]:
     """What `imgsvc export` has written: files, and a manifest with their labels."""
     with (Path(where) / EXPORTED).open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, 1):
@@ -55,7 +57,7 @@ def _export(where: str) -> Iterator[Source]:
             yield of_file(file, f"export:{said['image_id']}", about, labels)
 
 
-def _urls(where: str) -> Iterator[Source]:
+def _urls(where: str, _: Found) -> Iterator[Source]:
     with Path(where).open(encoding="utf-8", errors="replace") as file:
         for number, line in enumerate(file, 1):
             url = line.strip()
@@ -66,7 +68,7 @@ def _urls(where: str) -> Iterator[Source]:
             yield of_url(url)
 
 
-def _imbo(where: str) -> Iterator[Source]:
+def _imbo(where: str, _: Found) -> Iterator[Source]:
     """Imbo's Filesystem adapter: u/s/e/user/i/d/e/identifier, with short names filled up with zeros."""
     for entry in walk(Path(where)):
         parts = Path(entry.path).relative_to(where).parts
@@ -77,7 +79,7 @@ def _imbo(where: str) -> Iterator[Source]:
             )
 
 
-def _thumbor(where: str) -> Iterator[Source]:
+def _thumbor(where: str, _: Found) -> Iterator[Source]:
     """Thumbor's file storage: the SHA-1 of what it was asked for. Other files there have extensions."""
     for entry in walk(Path(where)):
         name = Path(entry.path).relative_to(where).as_posix()
@@ -86,7 +88,7 @@ def _thumbor(where: str) -> Iterator[Source]:
             yield of_file(Path(entry.path), f"thumbor:{digest}", {"thumbor_sha1": digest})
 
 
-def _object_store(where: str) -> Iterator[Source]:
+def _object_store(where: str, found: Found) -> Iterator[Source]:
     from obstore.exceptions import BaseError  # noqa: PLC0415  # only this needs it
     from obstore.store import from_url  # noqa: PLC0415
 
@@ -96,6 +98,8 @@ def _object_store(where: str) -> Iterator[Source]:
             for each in page:
                 if Path(each["path"]).suffix.lower() in EXTENSIONS:
                     yield _object(store, where, each["path"], each["size"])
+                else:
+                    found.others += 1
     except BaseError as error:
         reason = str(error).splitlines()[0]
         raise Failure(
@@ -115,7 +119,7 @@ def _object(store: object, where: str, path: str, size: int) -> Source:
     return Source(f"{where.rstrip('/')}/{path}", Path(path).name, opened, size)
 
 
-KINDS: dict[str, Callable[[str], Iterator[Source]]] = {
+KINDS: dict[str, Callable[[str, Found], Iterator[Source]]] = {
     "folder": _folder,
     "export": _export,
     "urls": _urls,

@@ -153,6 +153,10 @@ class FailedEvents(JsonAnswer):
     """Events that have failed, newest first."""
 
     failures: list[FailedEvent]
+    waiting: int
+    """Events that are not confirmed yet, and sent again by themselves."""
+    waiting_reason: str
+    """Why one of them was not delivered at its last attempt; empty: none was tried."""
 
 
 def _moment(milliseconds: int) -> datetime:

@@ -139,8 +139,10 @@ async def failures(request: web.Request) -> web.Response:
     """Events that have failed."""
     given = queries.parameters(request, ["limit"])
     limit = queries.whole_number(given, "limit", _PAGE, _LONGEST_PAGE)
-    found = await request.app[SUBSCRIPTIONS].failures(request.match_info["webhook_id"], limit)
-    return json_answer(FailedEvents(failures=[FailedEvent.of(failure) for failure in found]))
+    webhook_id, subscriptions = request.match_info["webhook_id"], request.app[SUBSCRIPTIONS]
+    found = [FailedEvent.of(failure) for failure in await subscriptions.failures(webhook_id, limit)]
+    waiting, reason = await subscriptions.waiting(webhook_id)
+    return json_answer(FailedEvents(failures=found, waiting=waiting, waiting_reason=reason))
 
 
 @endpoint(

@@ -176,12 +176,16 @@ _NOT_SERVING = {
 }  # fmt: skip
 
 
-def create_keys(folder: Path, settings: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+def create_keys(
+    folder: Path, settings: str = "", env: str = "", **environment: str
+) -> subprocess.CompletedProcess[str]:
     """Run the script of the container `keys` with its files in a folder."""
     for name in ("database", "cache", "access", "redis"):
         (folder / name).mkdir(exist_ok=True)
     (folder / "settings.env").write_text(settings)
+    (folder / "env").write_text(env)
     places = {"KEYS": str(folder), "DATABASE": str(folder / "none"), "SETTINGS": str(folder / "settings.env")}
+    places |= {"ENV": str(folder / "env"), "NAMES": str(ROOT / "keys/names")}
     command = ["sh", str(ROOT / "keys/create")]
     path = {"PATH": os.environ["PATH"]}
     return subprocess.run(command, env=path | places | environment, capture_output=True, text=True, check=False)
@@ -194,6 +198,31 @@ def test_settings_that_would_have_no_effect_in_settings_env_are_refused(tmp_path
         "keys: AUTH is in settings.env, where it has no effect; put it into .env\n",
     )
     assert create_keys(tmp_path, "# AUTH=keys\nRENDER_SECONDS=10\n").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("env", "said"),
+    [
+        ("AUHT=keys", "AUHT in .env is not a setting; did you mean AUTH?"),
+        ("export PUBLSH = 0.0.0.0:80", "PUBLSH in .env is not a setting; did you mean PUBLISH?"),
+        ("VARNISH_SIZES=1g", "VARNISH_SIZES in .env is not a setting; did you mean VARNISH_SIZE?"),
+        ("MAX_PIXEL=9", "MAX_PIXEL in .env is not a setting; did you mean MAX_PIXELS?"),
+        ("RENDER_SECONDS=10", "RENDER_SECONDS is in .env, where it has no effect; put it into settings.env"),
+    ],
+)
+def test_names_in_env_that_have_no_effect_are_refused(tmp_path: Path, env: str, said: str) -> None:
+    done = create_keys(tmp_path, env=f"# RENDER_SECOND=1\nAUTH=keys\n{env}\n")
+    assert (done.returncode, done.stderr) == (1, f"keys: {said}\n")
+    assert not (tmp_path / "access/secret").exists()
+    own = create_keys(tmp_path, env=env, COMPOSE_FILE="docker-compose.yml:mine.yml")
+    assert own.returncode == 0, "a file of the operator's own may use it"
+
+
+def test_the_names_in_env_as_it_comes_are_right(tmp_path: Path) -> None:
+    env = (ROOT / ".env").read_text() + "MY_COMPANY_TAG=1\nAWS_REGION=eu-west-1\n"
+    (files,) = re.findall("COMPOSE_FILE=(.*)", env)
+    assert create_keys(tmp_path, env=env, COMPOSE_FILE=files).stderr == ""
+    assert "did you mean AUTH?" in create_keys(tmp_path, env=f"{env}AUHT=keys\n", COMPOSE_FILE=files).stderr
 
 
 def test_a_secret_that_is_replaced_is_kept(tmp_path: Path) -> None:

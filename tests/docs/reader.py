@@ -35,10 +35,10 @@ done
 _DOCKER = """\
 #!/bin/bash
 # Commands in the container of the storage service run here, and nothing else does.
-[ "$1 $2" = 'compose exec' ] || { echo "docker $*: name the test that runs this" >&2; exit 2; }
+[ "$1 $2" = 'compose run' ] || { echo "docker $*: name the test that runs this" >&2; exit 2; }
 shift 2
 while [[ $1 = -* ]]; do [ "$1" != -e ] || shift; shift; done
-[ "$1 $2" = 'storage python' ] || { echo "docker compose exec $*: name the test that runs this" >&2; exit 2; }
+[ "$1 $2" = 'storage python' ] || { echo "docker compose run $*: name the test that runs this" >&2; exit 2; }
 shift 2
 exec "$IMGSVC_PYTHON" "$@"
 """

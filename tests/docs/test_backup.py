@@ -21,9 +21,10 @@ _DOCKER = """\
 case "$1 $2 $3 $4" in
   "compose up -d --build") exit ;;
   "compose exec -T postgres") shift 4; exec "$@" ;;
-  "compose exec -T storage") shift 4
-    [ "$1" = python ] || exit 2; shift; exec "$IMGSVC_PYTHON" "$@" ;;
-  "compose run --rm --no-deps") [ "$5 $6" = "-T storage" ] || exit 2; shift 6
+  "compose run --rm --no-deps") shift 4
+    [ "$1" != -T ] || shift
+    [ "$1" = storage ] || exit 2; shift
+    [ "$1" != python ] || { shift; exec "$IMGSVC_PYTHON" "$@"; }
     [ "$*" != "cat /run/access/secret" ] || exec cat "$DATA_DIR/access_secret"
     exec "${@//\\/data/$DATA_DIR}" ;;
 esac

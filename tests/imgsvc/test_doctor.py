@@ -11,7 +11,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests import edge, servers
+from tests import edge, pictures, servers
 from tests.imgsvc import sites
 from tests.imgsvc.command_line import CommandLine
 from tests.imgsvc.test_commands import answering
@@ -132,6 +132,35 @@ def test_from_inside_all_parts_are_reached(tmp_path: Path, redis_url: str) -> No
     assert {"settings", "database", "blobs", "redis", "disk", "sandbox", "libvips"} == findings.keys()
     assert findings["redis"][0][0] == findings["database"][0][0] == findings["blobs"][0][0] == "good"
     assert not [path for path in (tmp_path / "data/blobs/incoming").iterdir() if "doctor" in path.name]
+
+
+def test_another_access_secret_than_before_is_found(tmp_path: Path) -> None:
+    shell, secret = CommandLine(tmp_path), tmp_path / "data/access_secret"
+    settings = {"DATA_DIR": str(tmp_path / "data")}
+    with servers.serve(tmp_path):
+        first = secret.read_text()
+    secret.unlink()
+    with servers.serve(tmp_path) as served:
+        assert "ERROR" in served.log.read_text()
+        assert "the access secret is not the one that was used before" in served.log.read_text()
+    ((level, text),) = found(shell, "--inside", **settings)["access secret"]
+    assert (level, text.endswith("URLs that were signed before answer 403")) == ("warning", True)
+    assert "access-secret" in shell.ok("audit", **settings).out
+    secret.write_text(first)
+    with servers.serve(tmp_path) as served:
+        assert "the access secret" not in served.log.read_text()
+    assert "access secret" not in found(shell, "--inside", **settings)
+
+
+def test_a_stored_image_that_cannot_be_decoded_is_no_problem(behind_varnish: edge.Edge, tmp_path: Path) -> None:
+    shell = CommandLine(tmp_path, behind_varnish.url("varnish"))
+    (tmp_path / "whole.jpg").write_bytes(pictures.jpeg(400, 300))
+    (tmp_path / "damaged.png").write_bytes(pictures.png_header(400, 300))
+    shell.ok("upload", tmp_path / "whole.jpg")
+    (record,) = shell.ok("upload", tmp_path / "damaged.png", "--json").lines
+    assert shell.run("get", f"{record['image_id']}.webp?thumb=32").code == 1, "it is damaged"
+    assert found(shell)["caching"][-1][1].startswith("the second request for a variant is a hit")
+    shell.ok("delete", record["image_id"], "--yes")
 
 
 @pytest.mark.parametrize(

@@ -76,15 +76,17 @@ def test_labels_and_failures_are_in_the_manifest_and_failures_are_tried_again(
 ) -> None:
     numbered(tmp_path / "photos", 3)
     (tmp_path / "photos/bad.jpg").write_text("no image")
+    (tmp_path / "photos/notes.txt").write_text("no image by its name")
     done = shell.run("import", "photos", "--manifest", "went.jsonl", "--tag", "archive", "--private", "--json")
-    assert (done.code, done.lines[-1]) == (1, {"stored": 3, "known": 0, "failed": 1, "manifest": "went.jsonl"})
+    said = {"stored": 3, "known": 0, "failed": 1, "left_out": 1, "manifest": "went.jsonl"}
+    assert (done.code, done.lines[-1]) == (1, said)
     lines = {str(line["source"]): line for line in manifest(tmp_path / "went.jsonl")}
     assert "not an image" in str(lines[f"{tmp_path}/photos/bad.jpg"]["error"])
     found = shell.ok("list", "--tag", "archive", "--visibility", "private", "--json").lines
     assert {image["image_id"] for image in found} == {line["image_id"] for line in lines.values() if "url" in line}
     (tmp_path / "photos/bad.jpg").write_bytes(pictures.jpeg())
     done = shell.ok("import", "photos", "--manifest", "went.jsonl", "--json")
-    assert done.lines[-1] == {"stored": 1, "known": 3, "failed": 0, "manifest": "went.jsonl"}
+    assert done.lines[-1] == said | {"stored": 1, "known": 3, "failed": 0}
 
 
 def test_an_export_is_imported_with_its_labels(shell: CommandLine, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_the_command_is_the_one_next_to_the_interpreter(tmp_path: Path, monkeypa
     monkeypatch.chdir(tmp_path)
     assert calling.imgsvc() == "python -m imgsvc"
     monkeypatch.setattr(calling, "_CONTAINER", tmp_path)
-    assert calling.imgsvc() == "docker compose exec storage python -m imgsvc"
+    assert calling.imgsvc() == "docker compose run --rm --no-deps storage python -m imgsvc"
     script.touch(0o755)
     assert calling.imgsvc() == "'my env/bin/imgsvc'"
     monkeypatch.chdir("/usr")

@@ -1,5 +1,6 @@
 """`imgsvc scrub`, next to a service that uses the same database and blobs."""
 
+import asyncio
 import hashlib
 import io
 import json
@@ -263,3 +264,24 @@ def test_wrong_usage_is_exit_code_2(tmp_path: Path, options: list[str], environm
     assert done.returncode == 2
     assert text in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def test_a_store_that_lets_nobody_in_is_not_taken_for_damage(tmp_path: Path, http: aiohttp.ClientSession) -> None:
+    with servers.s3(tmp_path, "rclone") as store:
+        settings = store | {"DATA_DIR": str(tmp_path / "data"), "BLOB_URL": "s3://bucket/images"}
+        with servers.serve(tmp_path, **settings) as served:
+            site = Site(served.url, {**os.environ, **settings}, Blobs("memory://"), http, served.process)
+            for number in range(3):
+                await site.upload(numbered(number))
+            site.environment["AWS_SECRET_ACCESS_KEY"] = "another"
+            done = site.scrub()
+        assert done.returncode == 3
+        first, second = done.stdout.splitlines()
+        assert first == "not finished: no blob could be read; check the blob store"
+        assert ": 0 damaged" in second
+        said = "the blob store does not let the service in; an operator has to check its keys and permissions"
+        with servers.serve(tmp_path, **settings | {"AWS_SECRET_ACCESS_KEY": "another"}) as served:
+            deadline = time.monotonic() + 20
+            while said not in served.log.read_text():
+                assert time.monotonic() < deadline, served.log.read_text()
+                await asyncio.sleep(0.05)

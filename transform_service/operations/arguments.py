@@ -24,7 +24,7 @@ def _number(text: object) -> float:
 
 def _whole(text: object) -> int:
     if isinstance(text, str) and not _WHOLE.fullmatch(text):
-        raise ValueError(f"{text!r} is not a whole number of 0 or more")
+        raise ValueError(f"{text!r} is not a whole number such as 300")
     return int(str(text))
 
 

@@ -1,5 +1,6 @@
 """Locates images, and recognises keys, by asking the storage service over HTTP."""
 
+import contextlib
 import hashlib
 import io
 import json
@@ -125,7 +126,7 @@ class StorageClient:
             kind, text = _KNOWN[answer.status]
             raise kind(text.format(image_id))
         if answer.status != HTTPStatus.OK:
-            raise Unavailable("the storage service reported an error; retry later")
+            raise _trouble(answer)
         try:
             located = Located.model_validate_json(answer.body)
         except ValidationError as error:
@@ -148,7 +149,7 @@ class StorageClient:
         if answer.status in _OF_NAMES and answer.is_ours:
             raise _OF_NAMES[answer.status](str(json.loads(answer.body)["detail"]))
         if answer.status != HTTPStatus.OK:
-            raise Unavailable("the storage service reported an error; retry later")
+            raise _trouble(answer)
         return answer.body.decode("ascii", "replace")
 
     async def confirm(self, image_id: str) -> str:
@@ -260,7 +261,15 @@ def _read(answer: _Answer, read: Callable[[bytes], T]) -> T | Forbidden:
             return read(answer.body)
     except (ValueError, KeyError, TypeError) as error:
         raise Unavailable("the storage service sent an answer of another version; retry later") from error
-    raise Unavailable("the storage service reported an error; retry later")
+    raise _trouble(answer)
+
+
+def _trouble(answer: _Answer) -> Unavailable:
+    """What a client is told when the storage service cannot answer: its own reason, if it gave one."""
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.is_ours:
+            return Unavailable(str(json.loads(answer.body)["detail"]))
+    return Unavailable("the storage service reported an error; retry later")
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
