@@ -450,6 +450,28 @@ async def test_an_event_fails_after_a_day_and_can_be_sent_again(node: Node, rece
     assert not await node.subscriptions.failures(webhook_id, 9)
 
 
+async def test_what_waits_for_hours_can_be_sent_now(
+    node: Node, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deliveries_module, "_FIRST_PAUSE_MS", 3_600_000)
+    webhook_id = (await node.create(receiver.url)).webhook.webhook_id
+    receiver.status = 500
+    assert await node.subscriptions.waiting(webhook_id) == (0, "")
+    async with node.sending():
+        await node.happen(2)
+        await node.until(lambda: _tried(node, 1))
+        number, reason = await node.subscriptions.waiting(webhook_id)
+        assert (number, reason) == (2, "the receiver answered 500")
+        receiver.status = 200
+        await node.subscriptions.hurry(webhook_id)
+        await node.until(lambda: _none(node.waiting()))
+
+
+async def _tried(node: Node, number: int) -> bool:
+    """Whether so many attempts have ended."""
+    return len([reason for *_, reason in await node.waiting() if reason]) >= number
+
+
 async def test_pauses_grow_to_hours_and_end_within_a_day() -> None:
     pauses = [deliveries_module._pause(attempts) / 1000 for attempts in range(1, 20)]
     assert 1.6 <= pauses[0] <= 2.4
