@@ -155,6 +155,11 @@ def size(number: int) -> str:
     return ByteSize(number).human_readable(decimal=False)
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, for people."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
 def duration(seconds: float) -> str:
     """A number of seconds, for people."""
     minutes, rest = divmod(int(seconds), 60)

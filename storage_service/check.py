@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Sequence
 
 from service_kit.leaving import leave
-from storage_service.beside import Command, duration, size
+from storage_service.beside import Command, counted, duration, size
 from storage_service.checking import Checker, Finding, Report
 
 DESCRIPTION = """\
@@ -40,13 +40,13 @@ def _rate(text: str) -> int:
 
 
 def _progress(report: Report) -> str:
-    return f"{report.blobs} blobs, {report.contents} with a record, {_faults(report)}"
+    return f"{counted(report.blobs, 'blob')}, {report.contents} with a record, {_faults(report)}"
 
 
 def _faults(report: Report) -> str:
     return (
-        f"{report.without_blob} images' blobs missing, {report.wrong_size} of wrong size,"
-        f" {report.without_record} blobs without a record"
+        f"{counted(report.without_blob, 'blob')} missing, {report.wrong_size} of wrong size,"
+        f" {counted(report.without_record, 'blob')} without a record"
     )
 
 
@@ -56,7 +56,8 @@ def _line(finding: Finding) -> str:
 
 
 def _summary(report: Report) -> list[str]:
-    compared = f"compared {report.blobs} blobs with {report.contents} contents in {duration(report.seconds)}"
+    blobs, contents = counted(report.blobs, "blob"), counted(report.contents, "content")
+    compared = f"compared {blobs} with {contents} in {duration(report.seconds)}"
     lines = [f"{compared}: {_faults(report)} ({size(report.without_record_bytes)})"]
     if report.findings:
         lines.append("what to do: docs/production.md, section Check")

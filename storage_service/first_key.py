@@ -19,7 +19,7 @@ class FirstKey:
     def show(self, url: str) -> None:
         """Print it to the operator, and not to the log, unless it was shown."""
         if not self._is_shown:
-            print(f"{notice(self.take())}\n\n{_examples(self._new.key, url)}", flush=True)
+            print(f"{notice(self.take())}\n\n{_examples(url)}", flush=True)
 
 
 def notice(key: str) -> str:
@@ -32,8 +32,8 @@ Keys are required. This is the first one, with the scope `admin`. It is not show
 Make others with fewer scopes: {calling.imgsvc()} keys create --help"""
 
 
-def _examples(key: str, url: str) -> str:
+def _examples(url: str) -> str:
     return f"""\
-Try it:
-  curl -fH 'Authorization: Bearer {key}' -F image=@photo.jpg {url}/v1/images
-  curl -fH 'Authorization: Bearer {key}' {url}/v1/images"""
+Try it, after KEY=… with this key:
+  curl -fH "Authorization: Bearer $KEY" -F image=@photo.jpg {url}/v1/images
+  curl -fH "Authorization: Bearer $KEY" {url}/v1/images"""

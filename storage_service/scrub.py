@@ -7,7 +7,7 @@ from pydantic import ByteSize, TypeAdapter, ValidationError
 
 from service_kit.leaving import leave
 from service_kit.settings import Bytes
-from storage_service.beside import Command, duration, size
+from storage_service.beside import Command, counted, duration, size
 from storage_service.scrubbing import Finding, Report, Scrubber
 
 DESCRIPTION = """\
@@ -47,7 +47,7 @@ def _rate(text: str) -> int:
 
 
 def _progress(report: Report) -> str:
-    return f"{report.blobs} blobs, {size(report.bytes)}, {report.damaged} damaged"
+    return f"{counted(report.blobs, 'blob')}, {size(report.bytes)}, {report.damaged} damaged"
 
 
 def _line(finding: Finding) -> str:
@@ -55,12 +55,13 @@ def _line(finding: Finding) -> str:
 
 
 def _summary(report: Report) -> list[str]:
-    compared = f"compared {report.blobs} blobs ({size(report.bytes)}) in {duration(report.seconds)}"
+    compared = f"compared {counted(report.blobs, 'blob')} ({size(report.bytes)}) in {duration(report.seconds)}"
     lines = [f"{compared}: {report.damaged} damaged, {report.repaired} repaired since the last scrub"]
     if report.damaged:
         lines.append("what to do about damaged blobs: docs/production.md, section Scrub")
     if report.orphans:
-        lines.append(f"{report.orphans} blobs without a record, which the sweeper removes when they are old enough:")
+        orphans = counted(report.orphans, "blob")
+        lines.append(f"{orphans} without a record, to be removed by the sweeper when old enough:")
         lines += [f"  {name}" for name in report.orphan_names[:_SHOWN]]
         lines += [f"  and {report.orphans - _SHOWN} more"] if report.orphans > _SHOWN else []
     return lines

@@ -10,6 +10,7 @@ from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
 from storage_service.audit import COMMAND_LINE, Action
+from storage_service.beside import size
 from storage_service.http import spaces as answers
 from storage_service.metadata.base import Space
 
@@ -61,7 +62,7 @@ async def _list(office: Office, options: argparse.Namespace) -> None:
             )
         )
         return
-    headings = ("SPACE", "IMAGES", "OF", "BYTES", "OF", "UPLOADS A MINUTE")
+    headings = ("SPACE", "IMAGES", "QUOTA", "SIZE", "QUOTA", "UPLOADS A MINUTE")
     print_table(
         [
             headings,
@@ -70,8 +71,8 @@ async def _list(office: Office, options: argparse.Namespace) -> None:
                     space.space,
                     str(space.images),
                     _or_any(space.max_images),
-                    str(space.bytes),
-                    _or_any(space.max_bytes),
+                    size(space.bytes),
+                    "any" if space.max_bytes is None else size(space.max_bytes),
                     _or_any(space.max_uploads),
                 )
                 for space in found
@@ -94,8 +95,9 @@ async def _set(office: Office, options: argparse.Namespace) -> None:
     if options.json:
         print(answers.Space.of(space).model_dump_json(indent=2))
         return
-    quotas = {"bytes": space.max_bytes, "images": space.max_images, "uploads a minute": space.max_uploads}
-    print(f"{space.space} may have: " + ", ".join(f"{what} {_or_any(most)}" for what, most in quotas.items()))
+    most = "any size" if space.max_bytes is None else size(space.max_bytes)
+    images, uploads = _or_any(space.max_images), _or_any(space.max_uploads)
+    print(f"{space.space} may have: {most}, images {images}, uploads a minute {uploads}")
 
 
 def _or_any(number: int | None) -> str:

@@ -97,6 +97,6 @@ async def test_a_backup_restores_every_image_on_another_machine(
             async with http.get(f"{served.url}/v1/images/{image_id}") as response:
                 assert await response.read() == photo_on_disk
             checked = machine.follow(check, tmp_path)
-            assert "with 1 contents" in checked
-            assert "0 images' blobs missing" in checked
+            assert "compared 1 blob with 1 content in" in checked
+            assert "0 blobs missing" in checked
             assert "(0 rows)" in machine.follow(outbox, tmp_path)

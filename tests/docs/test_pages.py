@@ -142,7 +142,7 @@ async def test_the_urls_in_the_text_of_a_page_work(page: Path, closed: Site, ima
                 await _works(closed, image_id, path)
 
 
-@pytest.mark.parametrize("name", ["from-thumbor", "from-imgproxy", "from-imbo"])
+@pytest.mark.parametrize("name", ["from-cloudinary", "from-thumbor", "from-imgproxy", "from-imbo"])
 async def test_a_url_of_another_service_becomes_one_with_that_size(name: str, closed: Site, image_id: str) -> None:
     """Tables of the guides say how large the result is for the photo."""
     rows = [line for line in (ROOT / f"docs/how-to/{name}.md").read_text().splitlines() if _SIDES.search(line)]

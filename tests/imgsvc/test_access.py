@@ -284,7 +284,7 @@ def test_mistakes_of_the_commands_are_explained(tmp_path: Path, http: aiohttp.Cl
         ):
             assert text in site.command(*command, code=2, SIGNING_SECRET=f"sk_0123456789ab_{'x' * 43}"), command
         assert "no entries match" in site.command("audit", "--key", "nobody")
-        assert "acme may have: bytes 1024, images any" in site.command("spaces", "set", "acme", "--max-bytes", "1KiB")
+        assert "acme may have: 1.0KiB, images any" in site.command("spaces", "set", "acme", "--max-bytes", "1KiB")
 
 
 def test_the_first_key_is_shown_once(tmp_path: Path) -> None:

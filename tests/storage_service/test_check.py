@@ -104,7 +104,7 @@ async def test_the_text_names_each_finding_and_the_rate_is_limited(site: Site) -
     lines = done.stdout.splitlines()
     assert lines[0] == f"no blob: {key} ({len(bodies[3])} bytes), images: {ids[3]}"
     assert lines[1].startswith("compared 19 blobs with 20 contents in ")
-    assert "1 images' blobs missing, 0 of wrong size, 0 blobs without a record" in lines[1]
+    assert "1 blob missing, 0 of wrong size, 0 blobs without a record" in lines[1]
     assert "Traceback" not in done.stderr
 
 
