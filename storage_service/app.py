@@ -5,7 +5,7 @@ import contextlib
 import functools
 import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -259,6 +259,20 @@ def _created_secret(file: Path) -> Path:
     return file
 
 
+def _password_in(file: Path | None) -> Callable[[], str] | None:
+    """What reads the file again each time; None without a file. If that fails later, the password is what it was."""
+    if (known := secret_in("DATABASE_PASSWORD_FILE", file)) is None:
+        return None
+
+    def read() -> str:
+        nonlocal known
+        with contextlib.suppress(CannotStart):
+            known = secret_in("DATABASE_PASSWORD_FILE", file)
+        return known or ""
+
+    return read
+
+
 def database_config(settings: StorageSettings) -> DatabaseConfig:
     """How to connect to the database. A password in its URL comes first: Compose always sets the file.
 
@@ -266,10 +280,10 @@ def database_config(settings: StorageSettings) -> DatabaseConfig:
     """
     parts = parts_of("DATABASE_URL", for_each_host(settings.database)[0])
     in_url = parts.password or "password" in parse_qs(parts.query)
-    password = None if in_url else secret_in("DATABASE_PASSWORD_FILE", settings.database_password_file)
+    file = None if in_url else settings.database_password_file
     return DatabaseConfig(
         settings.database,
-        password,
+        _password_in(file),
         settings.database_pool,
         settings.database_lock_pool,
         prepared_statements=settings.database_prepared_statements,

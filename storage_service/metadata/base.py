@@ -357,7 +357,8 @@ class DatabaseConfig:
     """How to connect to a database."""
 
     url: str
-    password: str | None
+    password: Callable[[], str] | None
+    """Asked for each connection, since it may change; None: that in the URL, if any."""
     pool: int
     lock_pool: int = 4
     """Connections for storing and removing content."""

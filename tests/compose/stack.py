@@ -8,6 +8,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ from types import MappingProxyType
 import pytest
 
 from tests import remote
+from tests.docs.pages import Block
 from tests.servers import ROOT, free_port, missing
 
 PROJECT = "imgsvc-test"
@@ -101,6 +103,30 @@ class Stack:
         named = {"COMPOSE_FILE": self._files, "COMPOSE_PROJECT_NAME": self.project}
         command = [str(self._folder / "scripts/rolling-update"), *services]
         return subprocess.run(command, env=self.environment | named, capture_output=True, text=True, check=False)
+
+    def follow(self, block: Block, replacements: Mapping[str, str] = NONE) -> str:
+        """Run a block of the documentation in the folder of this stack, and return what it prints.
+
+        `docker compose` is the one that this machine has, with this project and its files.
+        """
+        with tempfile.TemporaryDirectory() as programs:
+            docker = shutil.which("docker", path=self.environment["PATH"])
+            compose = " ".join(compose_command())
+            wrapper = Path(programs, "docker")
+            wrapper.write_text(f'#!/bin/bash\n[ "$1" = compose ] && shift && exec {compose} "$@"\nexec {docker} "$@"\n')
+            wrapper.chmod(0o755)
+            named = {"COMPOSE_FILE": self._files, "COMPOSE_PROJECT_NAME": self.project}
+            environment = {**self.environment, **named, "PATH": f"{programs}:{self.environment['PATH']}"}
+            text = block.text
+            for old, new in replacements.items():
+                assert old in text, f"{block} has no {old}"
+                text = text.replace(old, new)
+            command = ["bash", "-euo", "pipefail", "-c", text]
+            done = subprocess.run(
+                command, cwd=self._folder, env=environment, capture_output=True, text=True, check=False
+            )
+        assert done.returncode == 0, f"{block} failed:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        return done.stdout
 
     def scale_to(self, service: str, number: int) -> None:
         """Run this number of containers of a service, and leave everything else as it is."""

@@ -62,6 +62,12 @@ def _block(page: Path, text: str, found: re.Match[str]) -> Block:
     return Block(page, text.count("\n", 0, found.start("language")) + 1, found["language"], code, **mark)
 
 
+def the_block(page: str, containing: str) -> Block:
+    """The only block of a page that contains this text."""
+    (found,) = [block for block in blocks(ROOT / page) if containing in block.text]
+    return found
+
+
 def inline_code(page: Path) -> list[str]:
     """What stands between backticks in the text of a page."""
     return [code.replace("\\|", "|") for code in _CODE.findall(_FENCE.sub("", page.read_text()))]

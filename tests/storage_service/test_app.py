@@ -23,7 +23,14 @@ def test_the_password_file_is_used_only_if_the_url_has_no_password(
     file = tmp_path / "password"
     file.write_text("from the file\n")
     settings = StorageSettings(database_url=url, database_password_file=file)
-    assert database_config(settings).password == password
-    file.unlink()
+    read = database_config(settings).password
     if password is None:
-        assert database_config(settings).password is None
+        file.unlink()
+        assert read is database_config(settings).password is None
+        return
+    assert read
+    assert read() == password
+    file.write_text("another one\n")
+    assert read() == "another one", "without a restart"
+    file.unlink()
+    assert read() == "another one"
