@@ -22,6 +22,7 @@ from tests import pictures
 from tests.compose import stack
 from tests.compose.load import Balancer, Hammer, is_200
 from tests.compose.stack import Stack
+from tests.docs.pages import the_block
 
 LONG = bool(os.environ.get("LONG"))
 """Test with the durations and numbers that the docs promise (ten minutes), not with those for CI."""
@@ -32,8 +33,10 @@ NODES = {"varnish": 2, "nginx": 2, "transform": 2, "storage": 2}
 @pytest.fixture(scope="module")
 def nodes() -> Iterator[Stack]:
     with stack.up(project="imgsvc-test-nodes", scale=NODES) as started:
-        for service, number in NODES.items():
-            assert len(started.containers(service)) == number
+        started.follow(
+            the_block("docs/production.md", "--scale varnish=2"), {"10.0.0.7:8080-8082": started.environment["PUBLISH"]}
+        )
+        assert {service: len(started.containers(service)) for service in NODES} == NODES
         yield started
 
 

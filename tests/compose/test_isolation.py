@@ -2,12 +2,15 @@
 
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
 import yaml
 
 from tests.compose import stack
+from tests.docs.pages import the_block
 from tests.servers import ROOT
 
 PORTS = {
@@ -57,7 +60,26 @@ class Running:
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
     with stack.up(project="imgsvc-test-isolation") as started:
+        started.follow(the_block("docs/production.md", "--retry 30"), {"http://127.0.0.1:8080": started.url})
         yield Running(started)
+
+
+def test_logs_are_found_as_the_documents_say(running: Running) -> None:
+    url = f"{running.stack.url}/v1/images?limit=1"
+    with urllib.request.urlopen(url, timeout=30) as answer:
+        request_id = answer.headers["X-Request-ID"]
+    logs = running.stack.follow(the_block("docs/observability.md", "docker compose logs varnish nginx storage"))
+    assert f'"request_id": "{request_id}"' in logs
+    varnish = running.stack.follow(the_block("docs/production.md", "varnishlog"), {"…": request_id})
+    assert f"X-Request-ID: {request_id}" in varnish
+    for part in ("stop", "start"):
+        running.stack.run(part, *(("-t", "1") if part == "stop" else ()), "storage")
+        if part == "stop":
+            with pytest.raises(urllib.error.HTTPError):
+                urllib.request.urlopen(url, timeout=30)
+    running.stack.wait()
+    refused = running.stack.follow(the_block("docs/observability.md", "--since 1h"))
+    assert "/v1/images?limit=1" in refused
 
 
 @pytest.mark.parametrize("service", REACHES)

@@ -222,7 +222,10 @@ def test_the_names_in_env_as_it_comes_are_right(tmp_path: Path) -> None:
     env = (ROOT / ".env").read_text() + "MY_COMPANY_TAG=1\nAWS_REGION=eu-west-1\n"
     (files,) = re.findall("COMPOSE_FILE=(.*)", env)
     assert create_keys(tmp_path, env=env, COMPOSE_FILE=files).stderr == ""
+    files += "".join(f":{path.name}" for path in ROOT.glob("docker-compose*.yml"))
     assert "did you mean AUTH?" in create_keys(tmp_path, env=f"{env}AUHT=keys\n", COMPOSE_FILE=files).stderr
+    files += ":docker-compose.override.yml"
+    assert create_keys(tmp_path, env=f"{env}AUHT=keys\n", COMPOSE_FILE=files).stderr == ""
 
 
 def test_a_secret_that_is_replaced_is_kept(tmp_path: Path) -> None:

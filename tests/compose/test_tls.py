@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import subprocess
 import tempfile
@@ -17,24 +16,27 @@ from tests import pictures
 from tests.compose import stack
 from tests.compose.load import Hammer, is_200
 from tests.compose.stack import OVERRIDE, Stack
+from tests.docs.pages import the_block
 from tests.servers import ROOT, free_port, program
 from tests.tls.proxy import write_certificate
 
 FILES = ("docker-compose.yml", "docker-compose.tls.yml", "docker-compose.prod.yml", str(OVERRIDE))
 PROJECT = "imgsvc-test-tls"
+PAGE = "docs/production.md"
 
 
 @pytest.fixture(scope="module")
 def certificates() -> Iterator[Path]:
+    """As an operator begins: a certificate that nobody knows."""
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
-        write_certificate(Path(folder))
-        os.chown(Path(folder, "privkey.pem"), 10001, -1)
+        text = the_block(PAGE, "openssl req").text.replace("certificates/", f"{folder}/")
+        subprocess.run(["bash", "-euc", text], check=True, capture_output=True)
         yield Path(folder)
 
 
 @pytest.fixture(scope="module")
-def tls(certificates: Path) -> Iterator[Stack]:
+def tls(certificates: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     settings = {
         "CERTIFICATES": str(certificates),
         "HTTP_PORT": str(free_port()),
@@ -43,6 +45,18 @@ def tls(certificates: Path) -> Iterator[Stack]:
         "TEST_SURROGATE_KEY_HEADER": "Cache-Tag",
     }
     with stack.up(project=PROJECT, settings=settings, entrance="tls") as started:
+        new = tmp_path_factory.mktemp("certificate")
+        write_certificate(new)
+        printed = started.follow(
+            the_block(PAGE, "install -d certificates\n"),
+            {
+                "certificates": str(certificates),
+                "…/": f"{new}/",
+                "curl ": f"curl --retry 30 --retry-delay 1 --retry-all-errors --cacert {new}/fullchain.pem ",
+                "https://images.example.com": started.url,
+            },
+        )
+        assert printed.endswith("2 200\n"), "with the new certificate"
         yield started
 
 
