@@ -22,12 +22,12 @@ def site(tmp_path: Path, http: aiohttp.ClientSession) -> Iterator[Site]:
         yield site
 
 
-def _failed(site: Site, webhook_id: str) -> None:
-    """An event that was not confirmed within a day."""
+def _failed(site: Site, webhook_id: str, event_id: str = "evt_1", **others: object) -> None:
+    """An event that was not confirmed within a day, or that waits."""
     with closing(sqlite3.connect(site.folder / "images.sqlite3")) as database:
         values = {
             "webhook_id": webhook_id,
-            "event_id": "evt_1",
+            "event_id": event_id,
             "type": "image.deleted",
             "body": '{"type": "image.deleted"}',
             **dict.fromkeys(("added_at", "due_at", "give_up_at", "failed_at"), 0),
@@ -35,6 +35,7 @@ def _failed(site: Site, webhook_id: str) -> None:
             "status": 500,
             "reason": "it broke",
             "answer": "",
+            **others,
         }
         marks = ", ".join(f":{name}" for name in values)
         database.execute(f"INSERT INTO deliveries ({', '.join(values)}) VALUES ({marks})", values)
@@ -58,9 +59,12 @@ async def test_a_webhook_is_made_tested_and_deleted(browser: Browser, site: Site
             await console.click(f"Send a test: {receiver.url}")
             await console.until(f"{SAID}.includes('on fire')")
             receiver.status = 204
-            _failed(site, (await site.json("GET", "/v1/webhooks", site.key))[1]["webhooks"][0]["webhook_id"])  # type: ignore[index]
+            webhook_id = (await site.json("GET", "/v1/webhooks", site.key))[1]["webhooks"][0]["webhook_id"]  # type: ignore[index]
+            _failed(site, webhook_id)
+            _failed(site, webhook_id, "evt_2", failed_at=None, due_at=2**42, reason="it is slow")
             await console.click(f"Failures: {receiver.url}")
             assert "it broke" in await console.text("dialog .card")
+            assert await console.text("dialog p") == "1 event waits: it is slow"
             assert await console.findings() == []
             await console.click("Send again")
             await console.until("document.querySelector('dialog').innerText.includes('No event has failed')")

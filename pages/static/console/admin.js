@@ -234,6 +234,7 @@ function Failures({ path, close }) {
   return html`<${Dialog} title=${t.webhooks.failures} close=${close}>
     ${failed && html`<${Failure} error=${failed} again=${again} small />`}
     ${!loaded.value && !failed && html`<${Loading} />`}
+    ${loaded.value?.waiting > 0 && html`<p>${t.webhooks.waiting(loaded.value.waiting)}${loaded.value.waiting_reason && `: ${loaded.value.waiting_reason}`}</p>`}
     ${loaded.value?.failures.length === 0 && html`<p role="status">${t.webhooks.noFailures}</p>`}
     <ul class="key-list">${loaded.value?.failures.map((each) => html`<li key=${each.event_id} class="card">
       <h3>${t.webhooks.events[each.type] ?? each.type}</h3><p class="hint">${moment(each.created_at)} · ${each.reason} ${each.answer}</p>

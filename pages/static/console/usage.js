@@ -46,7 +46,7 @@ function Figures({ report }) {
   const figure = (label, value, more) => html`<div><dt>${label}</dt><dd>${value}${more && html`<small>${more}</small>`}</dd></div>`;
   return html`<dl class="figures card">
     ${figure(t.usage.requests, number(report.requests))}
-    ${figure(t.usage.hits, hits, !cached && report.requests > 0 && t.usage.noCache)}
+    ${figure(t.usage.fromCache, hits, !cached && report.requests > 0 && t.usage.noCache)}
     ${figure(t.usage.sent, size(report.bytes))}
     ${figure(t.usage.work, duration(report.render_seconds * 1000))}
   </dl>`;
