@@ -1,6 +1,7 @@
 """The command line: names all commands, runs one, and turns what goes wrong into a sentence and an exit code."""
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -137,7 +138,17 @@ def _said(error: click.UsageError) -> str:
         meant = closest(error.option_name, [name for name in known if name.startswith("--")])
         return f"there is no option {error.option_name!r}" + (f"; did you mean {meant!r}?" if meant else "")
     message = error.format_message()
+    for pattern, words in _WORDS:
+        message = pattern.sub(words, message)
     return f"{message[:1].lower()}{message[1:].rstrip('.')}"
+
+
+_WORDS = (
+    (re.compile(r"is not a valid integer(?: range)?"), "is not a whole number"),
+    (re.compile(r"is not in the range (\S+?)<=x<=(\S+?)\.?$"), r"is not from \1 to \2"),
+    (re.compile(r"is not in the range x>=(\S+?)\.?$"), r"is less than \1"),
+)
+"""What click says about numbers, and what we say."""
 
 
 def _version(ctx: click.Context) -> None:

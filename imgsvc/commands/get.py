@@ -10,7 +10,7 @@ from imgsvc.terminal.failures import USAGE, Failure
 from imgsvc.terminal.output import as_json
 from imgsvc.terminal.profiles import Service
 from imgsvc.terminal.services import ServiceCommand, json_option
-from imgsvc.transfers.files import extension_of, write
+from imgsvc.transfers.files import check_target, extension_of, write
 from imgsvc.transfers.naming import named
 
 _EXTENSIONS = frozenset({"jpg", "jpeg", "png", "webp", "avif", "gif", "tif", "tiff"})
@@ -39,8 +39,8 @@ def command(
     fmt = fmt or _format_of(output or "", variant)
     if output == "-" and sys.stdout.isatty():
         raise Failure("stdout is a terminal, which cannot show an image; use -o FILE", USAGE)
-    if output not in {None, "-"} and Path(str(output)).exists() and not force:
-        raise Failure(f"{output} exists; use another name, or --force to replace it", USAGE)
+    if output not in {None, "-"}:
+        check_target(Path(str(output)), force=force)
     with service.client() as client:
         content = client.download(variant, fmt)
     if output == "-":

@@ -11,6 +11,7 @@ import click
 from imgsvc.terminal.failures import DONE, FAILED, USAGE, Failure, complain
 from imgsvc.terminal.output import as_json
 from imgsvc.terminal.services import json_lines
+from imgsvc.transfers.files import check_target
 from service_kit.errors import CannotStart, ServiceError
 from service_kit.observing.logging import configure_logging
 from service_kit.settings import read_settings
@@ -95,8 +96,7 @@ def _extension(chain: str, target: Path | str, fmt: str | None, *, force: bool) 
     """The format that the option or the name of the result asks for."""
     if isinstance(target, str):
         return fmt
-    if target.exists() and not force:
-        raise Failure(f"{target} exists; use another name, or --force to replace it", USAGE)
+    check_target(target, force=force)
     is_said = fmt or "format=" in chain or "fm=" in chain
     return fmt if is_said else target.suffix.lstrip(".").lower() or None
 

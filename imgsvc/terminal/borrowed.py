@@ -42,7 +42,7 @@ class _Converted(click.ParamType[Any]):
         except argparse.ArgumentTypeError as error:
             self.fail(str(error), param, ctx)
         except (TypeError, ValueError):
-            self.fail(f"{value!r} is not valid", param, ctx)
+            self.fail(f"{value!r} is not {'a whole number' if self._convert is int else 'valid'}", param, ctx)
 
 
 def borrowed(name: str, options_of: str, run_of: str) -> click.Command:

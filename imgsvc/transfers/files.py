@@ -24,10 +24,19 @@ def extension_of(content: bytes) -> str:
     return next((end for at, sign, end in _SIGNATURES if content[at : at + len(sign)] == sign), "")
 
 
-def write(file: Path, content: bytes, *, force: bool = False) -> None:
-    """Write a file, which appears when it is complete."""
+def check_target(file: Path, *, force: bool) -> None:
+    """Raise Failure unless a file can be written there. `force`: it may replace another one."""
+    if file.is_dir():
+        raise Failure(f"{file} is a folder; name a file in it", USAGE)
     if file.exists() and not force:
         raise Failure(f"{file} exists; use another name, or --force to replace it", USAGE)
+    if not file.parent.is_dir():
+        raise Failure(f"the folder {file.parent} does not exist; make it first, or use another one", USAGE)
+
+
+def write(file: Path, content: bytes, *, force: bool = False) -> None:
+    """Write a file, which appears when it is complete."""
+    check_target(file, force=force)
     partial = file.with_name(f".{file.name[:200]}.{secrets.token_hex(4)}")
     try:
         partial.write_bytes(content)

@@ -82,7 +82,8 @@ def _record(source: Source, result: Record | Exception, url: str) -> Record:
         return result
     found = failure(result, url)
     code = found.exit_code if isinstance(found, Failure) else 1
-    return {"source": source.name, "error": found.message, "code": code, **source.about}
+    known = f"{result.filename}: " if isinstance(result, OSError) else ""  # the source says it
+    return {"source": source.name, "error": found.message.removeprefix(known), "code": code, **source.about}
 
 
 def _count(outcome: Outcome, record: Record) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import glob
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,10 +17,11 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 
-from imgsvc.terminal.failures import USAGE, Failure
+from imgsvc.terminal.failures import USAGE, Failure, complain, reason
 
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".avif", ".gif", ".tif", ".tiff"})
 """Of files in folders that are taken for images."""
+_SCHEME = re.compile("[a-z][a-z0-9+.-]*://")
 _CHUNK = 256 * 1024
 _SECONDS = 60.0
 _LARGEST = 1 << 30
@@ -91,15 +93,34 @@ def of_url(url: str) -> Source:
 
 
 def walk(folder: Path) -> Iterator[os.DirEntry[str]]:
-    """All files below a folder, in no order, without hidden ones."""
+    """All files below a folder, in no order, without hidden ones. A folder below it that is unreadable is left out.
+
+    What may be a file, such as a link in a circle, is listed: opening it says what is wrong.
+    """
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                yield from walk(Path(entry.path))
-            elif entry.is_file():
+                try:
+                    yield from walk(Path(entry.path))
+                except OSError as error:
+                    _left_out(printable(entry.path), str(error.strerror))
+            elif _may_be_a_file(entry):
                 yield entry
+
+
+def _may_be_a_file(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_file()
+    except OSError:
+        return True
+
+
+@functools.cache
+def _left_out(path: str, why: str) -> None:
+    """Say so, once: folders are listed twice, first to count."""
+    complain(f"{path} is left out: {why}")
 
 
 def _of_argument(argument: str, found: Found) -> Iterator[Source]:
@@ -107,6 +128,8 @@ def _of_argument(argument: str, found: Found) -> Iterator[Source]:
         yield Source("-", "image", lambda: nullcontext(Path(_stdin().name)))
     elif argument.startswith(("http://", "https://")):
         yield of_url(argument)
+    elif _SCHEME.match(argument):
+        raise Failure(f"{argument} is not a URL of http or https; `imgsvc import` takes s3://", USAGE)
     elif Path(argument).is_dir():
         yield from _of_folder(Path(argument), found)
     elif not Path(argument).exists() and glob.has_magic(argument):
@@ -148,7 +171,7 @@ def _downloaded(url: str) -> Iterator[Path]:
                         raise Failure(f"the server sends more than {_LARGEST >> 30} GiB, which is no image")
                     file.write(chunk)
         except urllib3.exceptions.HTTPError as error:
-            raise Failure(f"the server does not respond: {error}") from error
+            raise Failure(f"the server does not respond ({reason(error)})") from error
         file.flush()
         yield path
 

@@ -74,6 +74,12 @@ def test_originals_and_variants_become_files_or_go_to_stdout(shell: CommandLine,
         2, f"imgsvc: {image_id}.jpg exists; use another name, or --force to replace it\n",
     )  # fmt: skip
     shell.ok("get", image_id, "--chain", "blur=2", "-o", "small.webp", "--force")
+    (tmp_path / "folder").mkdir()
+    mistakes = (("folder", "is a folder; name a file in it"), ("none/x.webp", "the folder none does not exist"))
+    for target, said in mistakes:
+        for command in (("get", image_id), ("transform", "thumb=20", "photo.jpg")):
+            done = shell.run(*command, "-o", target, "--force")
+            assert (done.code in {1, 2}, said in done.err) == (True, True), done.err
     assert (tmp_path / "small.webp").read_bytes()[8:12] == b"WEBP"
 
 

@@ -85,6 +85,16 @@ def test_a_file_that_is_no_image_does_not_stop_the_others(shell: CommandLine, tm
     assert "left out of folders, since their names are not those of images: 1" in done.err
 
 
+def test_a_link_in_a_circle_and_a_folder_that_cannot_be_read_stop_nothing(shell: CommandLine, tmp_path: Path) -> None:
+    numbered(tmp_path / "photos", 2)
+    (tmp_path / "photos/circle.jpg").symlink_to("circle.jpg")
+    (tmp_path / "photos/nothing.jpg").symlink_to("nowhere.jpg")
+    done = shell.run("upload", tmp_path / "photos")
+    assert (done.code, len(done.out.splitlines())) == (1, 2), done.err
+    assert f"imgsvc: {tmp_path}/photos/circle.jpg: Too many levels of symbolic links\n" in done.err
+    assert "2 stored, 0 already there, 1 failed" in done.err
+
+
 def test_labels_reach_the_service(shell: CommandLine, tmp_path: Path) -> None:
     (file,) = numbered(tmp_path / "one", 1)
     options = ["--title", "Sunset", "--alt", "the sea", "--tag", "sea", "--tag", "france", "--private", "--ttl", "900"]
@@ -133,17 +143,19 @@ def test_what_was_deleted_or_has_changed_is_stored_again(shell: CommandLine, tmp
     [
         (("missing.jpg",), 1, "imgsvc: missing.jpg: No such file or directory\n"),
         (("empty",), 1, "imgsvc: there are no images in empty (1 other files); images end with .apng"),
+        (("one.jpg", "--parallel", "x"), 2, "imgsvc: invalid value for '--parallel': 'x' is not a whole number; see"),
+        (("s3://bucket/one.jpg",), 2, "imgsvc: s3://bucket/one.jpg is not a URL of http or https; `imgsvc import`"),
         (("*.webp",), 2, "imgsvc: no file fits *.webp; write a pattern such as 'photos/**/*.jpg'\n"),
         ((), 2, "imgsvc: missing argument 'FILE|FOLDER|PATTERN|URL|-...'; see `imgsvc upload --help`\n"),
         (("one.jpg", "--tga", "x"), 2, "imgsvc: there is no option '--tga'; did you mean '--tag'?\n"),
-        (("one.jpg", "--parallel", "99"), 2, "imgsvc: invalid value for '--parallel': 99 is not in the range"),
+        (("one.jpg", "--parallel", "99"), 2, "imgsvc: invalid value for '--parallel': 99 is not from 1 to 16; see"),
         (
             ("one.jpg", "--focus", "2,0"),
             2,
             "imgsvc: invalid value for '--focus': '2,0' is not a focal point; write it as",
         ),
         (("one.jpg", "--metadata", "[1]"), 2, "imgsvc: invalid value for '--metadata': '[1]' is not a JSON object"),
-        (("http://127.0.0.1:1/a.jpg",), 1, "imgsvc: http://127.0.0.1:1/a.jpg: the server does not respond:"),
+        (("http://127.0.0.1:1/a.jpg",), 1, "imgsvc: http://127.0.0.1:1/a.jpg: the server does not respond (nothing"),
     ],
 )
 def test_what_cannot_be_uploaded_is_explained(

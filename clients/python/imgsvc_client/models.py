@@ -141,7 +141,11 @@ class UploadToken:
 
 def base_of(url: str) -> str:
     """The URL of version 1 of the API, for the URL of a service. Raises ValueError for anything else."""
-    parts = urlsplit(url)
+    wrong = ValueError(f"{url!r} is not the URL of a service, such as https://images.example.com")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise wrong from None
     if parts.scheme not in {"http", "https"} or not parts.netloc or parts.query or parts.fragment:
-        raise ValueError(f"{url!r} is not the URL of a service, such as https://images.example.com")
+        raise wrong
     return url.rstrip("/").removesuffix("/v1") + "/v1"
