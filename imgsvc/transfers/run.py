@@ -82,8 +82,10 @@ def _record(source: Source, result: Record | Exception, url: str) -> Record:
         return result
     found = failure(result, url)
     code = found.exit_code if isinstance(found, Failure) else 1
-    known = f"{result.filename}: " if isinstance(result, OSError) else ""  # the source says it
-    return {"source": source.name, "error": found.message.removeprefix(known), "code": code, **source.about}
+    message = found.message
+    if isinstance(result, OSError) and source.name.endswith(str(result.filename)):
+        message = message.removeprefix(f"{result.filename}: ")
+    return {"source": source.name, "error": message, "code": code, **source.about}
 
 
 def _count(outcome: Outcome, record: Record) -> None:
