@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import yaml
 from pydantic import ByteSize
 from pydantic_settings import BaseSettings
 
@@ -138,13 +139,17 @@ _IN_THEIR_ORDER = ("errors.js", "signing.js", "operations.js", "chains.js", "cli
 
 
 def names_of_settings() -> str:
-    """What may be in .env, and which settings belong in settings.env, for the container that looks for mistakes."""
-    files = "".join(path.read_text() for path in sorted(FOLDER.parent.glob("docker-compose*.yml")))
-    here = {*re.findall(r"\$\{([A-Z_]+)", files), *_OF_COMPOSE}
-    classes = (CommonSettings, StorageSettings, TransformSettings, JobsSettings)
-    services = {name.upper() for cls in classes for name in cls.model_fields} - here
-    names = [*(f"env {name}" for name in sorted(here)), *(f"settings {name}" for name in sorted(services))]
-    return "\n".join(names) + "\n"
+    """What has an effect in .env (`env`), in settings.env (`settings`) and in neither (`fixed`), for keys/create."""
+    files = [path for path in sorted(FOLDER.parent.glob("docker-compose*.yml")) if "override" not in path.name]
+    env = {*re.findall(r"\$\{([A-Z0-9_]+)", "".join(file.read_text() for file in files)), *_OF_COMPOSE}
+    services = yaml.safe_load((FOLDER.parent / "docker-compose.yml").read_text())["services"]
+    settings, known = set(), {name.upper() for name in JobsSettings.model_fields}
+    for cls, service in ((StorageSettings, "storage"), (TransformSettings, "transform")):
+        fields = {name.upper() for name in cls.model_fields}
+        settings |= fields - {*services[service]["environment"]}
+        known |= fields
+    kinds = (("env", env), ("settings", settings), ("fixed", known - env - settings))
+    return "".join(f"{kind} {name}\n" for kind, names in kinds for name in sorted(names))
 
 
 _OF_COMPOSE = ("APP_ENV", "COMPOSE_FILE", "COMPOSE_PATH_SEPARATOR", "COMPOSE_PROFILES", "COMPOSE_PROJECT_NAME", "PORT")

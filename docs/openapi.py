@@ -25,7 +25,7 @@ from transform_service.sources.base import load_sources
 
 Json = dict[str, Any]
 
-_SERVERS = [{"url": "v1", "description": "This service, with the version of the API."}]
+_SERVERS = [{"url": "v1", "description": "This service."}]
 """Relative to the document, so that it is right below any path."""
 _PATH_PARAMETERS = {
     "image_id": ("The ID that the upload returned.", {"type": "string", "pattern": IMAGE_ID_PATTERN}),

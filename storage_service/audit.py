@@ -14,6 +14,8 @@ _TRIMMED_EVERY = 1000
 """Entries by one process. The table has at most so many more than it may, for each process."""
 COMMAND_LINE = "cli"
 """In place of the ID of a key, for commands next to the service."""
+SERVICE = "service"
+"""In place of the ID of a key, for what the service does by itself."""
 
 
 logger = logging.getLogger(__name__)

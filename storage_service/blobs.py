@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 _PREFIX = "sha256"
 _NAME = re.compile("[0-9a-f]{64}")
-_QUERY = re.compile(r"\?\S*")
-"""May have secrets."""
+_SECRET = re.compile(r"\?\S*|(?<=//)[^/@\s]*@")
+"""What may be one in a URL: the query, and a user with a password."""
 _KEYS_OF_MACHINE = "169.254.169.254"
 """Where obstore asks for keys, if there are none among the settings."""
 _CHUNK = 256 * 1024
@@ -136,15 +136,18 @@ class Blobs:
             raise Unavailable("the blob store confirmed the image but does not have it; retry later")
 
     async def look_for_mistakes(self) -> None:
-        """Write an ERROR into the log if an object store does not answer: a setting may be wrong. Raises nothing."""
+        """Write an ERROR into the log if an object store cannot be listed: a setting may be wrong. Raises nothing."""
         if self._root:
             return
         try:
-            await self.size("0" * 64)
+            async with self._asked():
+                await self.size("0" * 64)  # only this says that credentials are wrong
+                await anext(obstore.list(self._store, self._prefix, chunk_size=1), None)
         except ServiceError as error:
-            cause = _QUERY.sub("", next(iter(str(error.__cause__).splitlines()), ""))
-            hint = "; there are no keys, such as AWS_ACCESS_KEY_ID" if _KEYS_OF_MACHINE in cause else ""
-            logger.error("%s; uploads fail until then%s (%.300s)", error, hint, cause)  # noqa: TRY400  # no traceback
+            cause = _SECRET.sub("", next(iter(str(error.__cause__).splitlines()), "")) or "no answer"
+            hint = "; it found no keys, such as AWS_ACCESS_KEY_ID" if _KEYS_OF_MACHINE in cause else ""
+            said = str(error).removesuffix("; retry later")
+            logger.error("BLOB_URL: %s, so uploads fail%s (%.300s)", said, hint, cause)  # noqa: TRY400  # no traceback
 
     async def size(self, sha256: str) -> int | None:
         """The bytes that the store has of a blob; None if it has none."""
@@ -264,7 +267,7 @@ def _translated() -> Iterator[None]:
         yield
     except (PermissionDeniedError, UnauthenticatedError, PermissionError) as error:
         raise Unavailable(
-            "the blob store does not let the service in; an operator has to check its keys and permissions"
+            "the blob store refuses the service; an operator has to check the credentials and their permissions"
         ) from error
     except (BaseError, OSError) as error:
         raise Unavailable("the blob store does not respond; retry later") from error

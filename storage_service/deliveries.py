@@ -44,7 +44,7 @@ _FAILURES = """
 """
 _HURRY = f"UPDATE deliveries SET due_at = $2 WHERE {_WAITING} AND attempts > 0 AND due_at > $3"  # noqa: S608
 _GO_ON = "UPDATE webhooks SET paused_until = 0 WHERE webhook_id = $1"
-_HOW_MANY = f"SELECT count(*) FROM deliveries WHERE {_WAITING}"  # noqa: S608
+_HOW_MANY = f"SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {_WAITING} LIMIT 10001) AS waiting"  # noqa: S608
 _LAST = f"SELECT reason FROM deliveries WHERE {_WAITING} AND reason <> '' ORDER BY due_at DESC LIMIT 1"  # noqa: S608
 _COUNTS = """
     SELECT (SELECT min(added_at) FROM deliveries WHERE failed_at IS NULL),
@@ -153,7 +153,10 @@ class Deliveries:
             )
 
     async def waiting(self, webhook_id: str) -> tuple[int, str]:
-        """How many events wait for a receiver, and why one of them was not delivered yet; empty: none was tried."""
+        """How many events wait for a receiver, and why one of them was not delivered yet; empty: none was tried.
+
+        10,001 stands for any larger number.
+        """
         ((number,),) = await self._metadata.fetch(_HOW_MANY, webhook_id)
         reasons = [reason for (reason,) in await self._metadata.fetch(_LAST, webhook_id)]
         return number, reasons[0] if reasons else ""

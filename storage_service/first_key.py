@@ -34,6 +34,6 @@ Make others with fewer scopes: {calling.imgsvc()} keys create --help"""
 
 def _examples(url: str) -> str:
     return f"""\
-Try it, after KEY=… with this key:
+Set KEY to this key, and try it:
   curl -fH "Authorization: Bearer $KEY" -F image=@photo.jpg {url}/v1/images
   curl -fH "Authorization: Bearer $KEY" {url}/v1/images"""

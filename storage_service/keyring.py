@@ -172,7 +172,7 @@ class Keyring:
         record = await self._metadata.find_key(match[1]) if match else None
         is_key = is_right(match[2] if match else None, record.digest if record else None)
         if record is None or not is_key:
-            return WrongCredential("the key is not valid")
+            return WrongCredential("the key is not valid; check that all of it was copied")
         now = datetime.now(UTC)
         if fault := _fault(record, now):
             return Forbidden(fault)

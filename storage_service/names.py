@@ -18,6 +18,7 @@ MOST_VERSIONS = 100
 """Older versions of a name are forgotten. Their images stay."""
 _LONGEST = 200
 _PART = "[A-Za-z0-9_~-][A-Za-z0-9._~-]*"
+_TWO_ENDS = re.compile(r"\.\w{2,5}\.\w{2,5}$")
 NAME_PATTERN = re.compile(f"{_PART}(?:/{_PART})*")
 
 _COLUMNS = "name, space, image_id, version, changed_at"
@@ -91,6 +92,11 @@ def checked_name(text: str) -> str:
     return text
 
 
+def _unknown(name: str) -> NotFound:
+    advice = "; a name has one extension, and `?format=webp` asks for another format" if _TWO_ENDS.search(name) else ""
+    return NotFound(f"the name {name} does not exist{advice}")
+
+
 class Names:
     """All names. A change takes 0.3 s if there are caches: first none may keep the old answer, then it changes."""
 
@@ -104,7 +110,7 @@ class Names:
         """What a name shows. Unless `space` is None, names of other spaces do not exist. Raises NotFound."""
         found = await self._find(checked_name(name))
         if found is None or space not in {None, found.space}:
-            raise NotFound(f"the name {name} does not exist")
+            raise _unknown(name)
         return found
 
     async def _find(self, name: str) -> Name | None:
@@ -203,7 +209,7 @@ class Names:
                 if change.is_late:
                     await self._settling.settle(name)
                 return
-        raise NotFound(f"the name {name} does not exist")
+        raise _unknown(name)
 
     def _entry(self, action: Action, name: str, space: str, by: Identity) -> AuditEntry | None:
         return self._audit.entry(by.key_id, action, name, space)

@@ -56,7 +56,7 @@ def _line(finding: Finding) -> str:
 
 def _summary(report: Report) -> list[str]:
     compared = f"compared {counted(report.blobs, 'blob')} ({size(report.bytes)}) in {duration(report.seconds)}"
-    lines = [f"{compared}: {report.damaged} damaged, {report.repaired} repaired since the last scrub"]
+    lines = [f"{compared}: {report.damaged} damaged, {report.repaired} marked as damaged that are whole again"]
     if report.damaged:
         lines.append("what to do about damaged blobs: docs/production.md, section Scrub")
     if report.orphans:

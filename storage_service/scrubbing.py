@@ -99,6 +99,7 @@ class Scrubber:
         """
         started = time.monotonic()
         held: list[Finding] = []
+        whole: StoredContent | None = None
         try:
             async for content in self._contents():
                 finding = await self._compare(content)
@@ -111,8 +112,9 @@ class Scrubber:
                     continue
                 self._add([*held, finding] if finding else held, 1 + len(held), found)
                 held.clear()
-            if held and not self.report.blobs:
-                raise StoreUnusable("no blob could be read; check the blob store")
+                whole = whole if finding else content
+            if held and (whole is None or await self._damage(whole, Pace(0)) == "unreadable"):
+                raise StoreUnusable(f"the last {len(held)} blobs could not be read; check the blob store")
             self._add(held, len(held), found)
             self.share = 1.0
             await self._list_orphans()

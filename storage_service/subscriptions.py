@@ -145,9 +145,7 @@ class Subscriptions:
 
     async def retry(self, webhook_id: str, event_id: str, by: str = COMMAND_LINE) -> None:
         """Send an event again that has failed. Raises NotFound, and BadRequest if the webhook is disabled."""
-        webhook = await self.find(webhook_id)
-        if webhook.disabled_at:
-            raise BadRequest(f"the webhook {webhook_id} is disabled; enable it first")
+        webhook = await self._enabled(webhook_id)
         await self._deliveries.retry(webhook_id, event_id)
         await self._audit.add(by, Action.WEBHOOK_RETRY, webhook_id, webhook.space)
         self._events.added()
@@ -156,10 +154,18 @@ class Subscriptions:
         """How many events wait for a receiver, and why one of them was not delivered yet; empty: none was tried."""
         return await self._deliveries.waiting(webhook_id)
 
-    async def hurry(self, webhook_id: str) -> None:
-        """Send what waits for a receiver now, and not when it is due."""
+    async def hurry(self, webhook_id: str, by: str = COMMAND_LINE) -> None:
+        """Send what waits for a receiver now, and not when it is due. Raises as `retry` does."""
+        webhook = await self._enabled(webhook_id)
         await self._deliveries.hurry(webhook_id)
+        await self._audit.add(by, Action.WEBHOOK_RETRY, webhook_id, webhook.space)
         self._events.added()
+
+    async def _enabled(self, webhook_id: str) -> Webhook:
+        webhook = await self.find(webhook_id)
+        if webhook.disabled_at:
+            raise BadRequest(f"the webhook {webhook_id} is disabled; enable it first")
+        return webhook
 
     def _look_again(self) -> None:
         self._events.look_again()

@@ -63,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     rotate.set_defaults(act=_rotate)
     _of_one(commands, "failures", "show events that have failed, and how many wait").set_defaults(act=_failures)
-    retry = _of_one(commands, "retry", "send what has failed again, and what waits now")
+    retry = _of_one(commands, "retry", "send failed events again, and waiting events now")
     retry.add_argument("event_ids", nargs="*", metavar="EVENT", help="as `failures` shows it; default all")
     retry.set_defaults(act=_retry)
     for command in commands.choices.values():

@@ -292,7 +292,10 @@ def by_extension(extension: str, *others: str) -> Format:
     try:
         return EXTENSIONS[extension.lower()]
     except KeyError:
-        advice = hint(extension, [*writable_extensions(), *others])
+        known = [*writable_extensions(), *others]
+        advice = hint(extension, known)
+        if advice.endswith("?"):
+            advice += f" There are: {', '.join(known)}"
         raise NotAcceptable(f"the format {extension!r} is not supported; {advice}") from None
 
 

@@ -37,7 +37,7 @@ async def look() -> AsyncIterator[Finding]:
         for line in str(error).splitlines():
             yield problem("settings", line, "correct it; docs/configuration.md describes all settings")
         return
-    yield good("settings", "all settings are valid")
+    yield good("settings", "all settings are valid" + (" that this container has" if storage.purge_urls else ""))
     for finding in contradictions(serve, storage, transform):
         yield finding
     async for finding in _database(storage):
@@ -74,7 +74,7 @@ async def _database(settings: StorageSettings) -> AsyncIterator[Finding]:
         if replaced := await secret_changes.replaced_at(metadata):
             moment = f"{replaced:%Y-%m-%d %H:%M} UTC"
             text = f"the access secret was replaced on {moment}: URLs that were signed before answer 403"
-            advice = "restore the old one from a backup, or sign again, and rotate webhooks"
+            advice = "restore the old one from a backup (docs/production.md), or sign again, and rotate webhooks"
             yield warning("access secret", text, advice)
     except ServiceError as error:
         yield problem("database", f"{where}: {error}", "look at the log of the database")
@@ -117,8 +117,8 @@ def _probe(blobs: Blobs) -> tuple[Path, str]:
 async def _cache(storage: StorageSettings, settings: TransformSettings) -> AsyncIterator[Finding]:
     url = settings.result_cache_url
     if not urlsplit(url).scheme.startswith("redis") and storage.purge_urls:
-        advice = "the log of transform says if it does not respond; it costs renders only"
-        yield note("redis", "only the transform nodes reach it, so it is not looked at from here", advice)
+        advice = "if the transform service has one, its log says whether it responds"
+        yield note("redis", "the storage service uses none, so it is not looked at from here", advice)
         return
     if not urlsplit(url).scheme.startswith("redis"):
         yield note(

@@ -69,7 +69,8 @@ def _health(service: Examined, storage: Response) -> Iterator[Finding]:
             advice = "check the URL: something else answers there"
             yield problem("health", f"{service.base}{path} answers {answer.status} without JSON", advice)
         elif answer.status != http.HTTPStatus.OK:
-            yield problem("health", f"{name} answers {answer.status}{_detail(answer)}", f"look at the log of {name}")
+            advice = f"see whether {name} and nginx run, and then look at their logs"
+            yield problem("health", f"{name} answers {answer.status}{_detail(answer)}", advice)
         elif answer.seconds > _SLOW_SECONDS:
             advice = "look at the load of the machine, and at docs/performance.md"
             yield warning("health", f"{name} takes {answer.seconds:.1f} s to answer", advice)
@@ -126,8 +127,10 @@ def _key(service: Examined) -> Iterator[Finding]:
         yield good("keys", "keys are required, and this one may list images")
     elif "scope" in detail:
         yield note("keys", "keys are required, and this one may not list images", "use one with the scope `list`")
+    elif answer.status in {401, 403}:
+        yield problem("keys", detail, "make another: imgsvc keys")
     else:
-        yield problem("keys", detail or f"a request with the key answers {answer.status}", "make another: imgsvc keys")
+        yield problem("keys", f"the list of images answers {answer.status}{_detail(answer)}", _WHERE)
 
 
 def _uploads(service: Examined) -> Iterator[Finding]:
@@ -135,6 +138,8 @@ def _uploads(service: Examined) -> Iterator[Finding]:
         answer = service.promise("/v1/images")
     except (OSError, http.client.HTTPException) as error:
         advice = "let the proxy in front pass answers to requests that it has not read"
+        if isinstance(error, TimeoutError):
+            return  # the service is slow, or a part of it is down, which other checks say
         yield warning("uploads", f"an upload that is too large gets no answer ({error or 'closed'})", advice)
         return
     if answer.status == http.HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
@@ -168,7 +173,8 @@ def _caching(service: Examined) -> Iterator[Finding]:
             yield from found
             return
     if images:
-        yield note("caching", "the newest images cannot be decoded, so they have no variants", "upload another")
+        advice = "look at the log of transform, and at MAX_PIXELS; if only these files are damaged, upload another one"
+        yield warning("caching", f"none of the {len(images)} newest images can be decoded", advice)
 
 
 def cached(service: Examined, image_id: str) -> Iterator[Finding]:

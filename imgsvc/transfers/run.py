@@ -74,7 +74,7 @@ def summary(outcome: Outcome, what: str) -> Iterator[str]:
 
 def left_out(found: Found) -> str:
     """The line about files that are not taken for images."""
-    return f"left out of folders, since their names are not those of images: {found.others:,}"
+    return f"left out, since their names are not those of images: {found.others:,}"
 
 
 def _record(source: Source, result: Record | Exception, url: str) -> Record:

@@ -134,7 +134,7 @@ class _Gate:
             self._check_origin(request)
         identity = request[_IDENTITY] = await self._identify(request, scope)
         if scope is not None and not identity.may(scope) and not identity.may(_ALSO.get(route, scope)):
-            raise _refusal(identity, scope, self._mode)
+            raise refusal(identity, scope, self._mode)
         return await handler(request)
 
     def check_host(self, request: web.Request) -> None:
@@ -231,7 +231,8 @@ def _preflight(request: web.Request) -> web.Response | None:
     return web.Response(status=204, headers=headers)
 
 
-def _refusal(identity: Identity, scope: Scope, mode: Mode) -> Exception:
+def refusal(identity: Identity, scope: Scope, mode: Mode) -> Exception:
+    """Why an identity may not do what needs this scope."""
     if identity is ANYBODY and mode is Mode.LOCAL:  # the caller can create a key
         command = f"{calling.imgsvc()} keys create NAME --scope {scope}"
         return Unauthorized(
@@ -261,7 +262,7 @@ def key_of(request: web.Request) -> str:
     elif scheme.lower() != "bearer":
         raise WrongCredential("the Authorization header is not valid; send `Authorization: Bearer KEY`")
     if len(value) > _LONGEST_KEY:
-        raise WrongCredential("the key is not valid")
+        raise WrongCredential("the key is not valid; check that all of it was copied")
     return value
 
 

@@ -12,6 +12,7 @@ from service_kit.http import media_types
 from service_kit.http._body import Body
 from service_kit.invalid import reason
 from service_kit.settings import CommonSettings
+from service_kit.suggestions import hint
 
 _LARGEST = 16 * 1024
 Model = TypeVar("Model", bound=BaseModel)
@@ -68,7 +69,11 @@ async def read_json(request: web.Request, settings: CommonSettings, model: type[
 
 def explained(error: ValidationError, model: type[BaseModel]) -> str:
     """The first of the mistakes, with the place of the value."""
-    problem = error.errors()[0]
+    problems = error.errors()
+    # A misspelt field is also missing.
+    problem = next((each for each in problems if each["type"] == "extra_forbidden"), problems[0])
     place = ".".join(str(part) for part in problem["loc"])
-    hint = f"; use {', '.join(model.model_fields)}" if problem["type"] == "extra_forbidden" else ""
-    return f"{place or 'the body'}: {reason(problem)}{hint}"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown field {place[:64]!r}; {hint(place, model.model_fields)}"
+    colon = ":" if problem["type"] == "value_error" else ""  # such an error is a sentence of its own
+    return f"{place or 'the body'}{colon} {reason(problem)}"

@@ -117,6 +117,10 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
     )
 
 
+_OF_THE_QUERY = {"visibility", "space"}
+"""They decide who may upload, before anything is read."""
+
+
 def _check_field(name: str, fields: Collection[str], *, is_file: bool = False) -> None:
     """Raise BadRequest for an unknown field, whose value would be ignored."""
     if name in fields:
@@ -127,6 +131,8 @@ def _check_field(name: str, fields: Collection[str], *, is_file: bool = False) -
             f"the form has an unknown field {what!r}; put the file into `{FILE_FIELD}`, as in"
             f" `curl -F {FILE_FIELD}=@photo.jpg`"
         )
+    if name in _OF_THE_QUERY:
+        raise BadRequest(f"{name!r} goes into the query of the URL, as in `?{name}=…`, and not into the form")
     advice = hint(name, [FILE_FIELD, *sorted({*fields} - {FILE_FIELD})])
     if advice.endswith("?"):
         raise BadRequest(f"the form has an unknown field {what!r}; {advice}")

@@ -67,7 +67,7 @@ async def sign(request: web.Request) -> web.Response:
     if not identity.key_id and hdrs.AUTHORIZATION in request.headers:  # where nobody needs a key
         identity = await request.app[KEYRING].identify(access.key_of(request))
     if not identity.key_id:
-        raise Forbidden("URLs are signed with a key; make one with the scope `sign`, and send it as a Bearer token")
+        raise access.refusal(identity, Scope.SIGN, request.app[access.MODE])
     secret = request.app[KEYRING].signing_secret(identity.key_id)
     if not identity.may(Scope.SIGN):
         raise Forbidden(f"the key lacks the scope `{Scope.SIGN}`; use one that has it")

@@ -154,7 +154,7 @@ class FailedEvents(JsonAnswer):
 
     failures: list[FailedEvent]
     waiting: int
-    """Events that are not confirmed yet, and sent again by themselves."""
+    """How many events are not confirmed yet, and sent again by themselves; 10001: more than 10000."""
     waiting_reason: str
     """Why one of them was not delivered at its last attempt; empty: none was tried."""
 

@@ -285,7 +285,7 @@ async def test_the_code_to_copy_makes_the_same_url(console: Console, closed: Sit
     done = subprocess.run([program("node"), tmp_path / "main.mjs"], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == url
     assert code["picture"].count("<source ") == 2
-    assert code["picture"].endswith('alt="" loading="lazy">\n</picture>')
+    assert code["picture"].endswith('alt="" loading="lazy" style="max-width: 100%; height: auto">\n</picture>')
 
 
 @pytest.mark.parametrize(
@@ -396,3 +396,39 @@ async def test_who_needs_no_key_learns_how_to_make_one_and_signs_nothing(
     image_id = await closed.upload(bearer(key), "?visibility=private")
     await console.open(f"#/images/{image_id}.webp?thumb=40", key=key)
     assert "a key with the scope sign" in await console.text(".copy-as .hint")
+
+
+_FAST = """(async () => {
+    const address = new Set();
+    const input = document.querySelector(%s);
+    for (const value of %s) {
+        input.value = value;
+        input.dispatchEvent(new Event("input", { bubbles: true }));
+        await new Promise((done) => (Math.random() < 0.5 ? queueMicrotask(done) : setTimeout(done)));
+    }
+    for (let frame = 0; frame < 40; frame++) {
+        await new Promise(requestAnimationFrame);
+        if (frame > 20) address.add(location.hash.split("?")[1]);
+    }
+    return [...address];
+})()"""
+"""Change a value faster than the page is drawn, and say which operations its address then has."""
+
+
+@pytest.mark.parametrize(
+    ("field", "values"),
+    [(".step [type=range]", [*range(41, 61)]), (".step input:not([type=range])", ["1", "12", "123", "1", "15"])],
+    ids=["slider", "box"],
+)
+async def test_the_last_value_wins_however_fast_it_changes(
+    console: Console, closed: Site, field: str, values: list[object]
+) -> None:
+    image_id = await closed.upload(bearer(closed.key))
+    chain = "blur=2&grayscale"
+    for _ in range(3):
+        await console.open(
+            f"#/images/{image_id}.webp?thumb=40&{chain}", closed.key, "!!document.querySelector('.stage img')"
+        )
+        addresses = await console.run(_FAST % (json.dumps(field), json.dumps(values)))
+        assert addresses == [f"thumb={values[-1]}&{chain}"]
+        assert await console.run(f"document.querySelector({json.dumps(field)}).value") == str(values[-1])

@@ -145,7 +145,7 @@ async def _job_is_done(url: str, http: aiohttp.ClientSession) -> None:
 async def test_a_backup_is_restored_over_the_site_and_passwords_change(
     site: Stack, sources: Path, http: aiohttp.ClientSession
 ) -> None:
-    """As an operator does it, after an update, when no container has the number 1 any more."""
+    """As an operator does it. After the test above, no container has the number 1 any more."""
     visitors = Visitors(site, http, b"")
     before, after = (bytes(pictures.noise(30, 20 + number).pngsave_buffer()) for number in range(2))
     kept = await _upload(await visitors.node(), http, before)

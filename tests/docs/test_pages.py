@@ -33,7 +33,7 @@ _A_KEY = f"${{A_KEY:=$({_NEW_KEY})}}"
 _PLACEHOLDERS = {
     "docs/access.md": {
         "Bearer $KEY": "Bearer $(imgsvc keys create test --scope upload | head -1)",
-        "storage_service.sign URL": "storage_service.sign /v1/images/0123456789abcdef0123456789abcdef",
+        "imgsvc sign URL": "imgsvc sign /v1/images/0123456789abcdef0123456789abcdef",
         "keys rotate ID": f"keys rotate {_A_KEY}",
         "keys revoke ID": f"keys revoke {_A_KEY}",
         "--key ID": f"--key {_A_KEY}",

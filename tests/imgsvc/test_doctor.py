@@ -49,7 +49,7 @@ async def test_keys_that_are_missing_wrong_or_too_weak_are_found(tmp_path: Path,
         shell = CommandLine(tmp_path / "home", site.url)
         assert found(shell)["keys"] == [("note", "keys are required, and there is none")]
         shell.key = "ik_0123456789ab_" + "a" * 43
-        assert found(shell, code=1)["keys"] == [("problem", "the key is not valid")]
+        assert found(shell, code=1)["keys"] == [("problem", "the key is not valid; check that all of it was copied")]
         shell.key = site.new_key("list")
         findings = found(shell, "--write", code=1)
         assert findings["keys"] == [("good", "keys are required, and this one may list images")]
@@ -146,10 +146,12 @@ def test_another_access_secret_than_before_is_found(tmp_path: Path) -> None:
     ((level, text),) = found(shell, "--inside", **settings)["access secret"]
     assert (level, text.endswith("URLs that were signed before answer 403")) == ("warning", True)
     assert "access-secret" in shell.ok("audit", **settings).out
+    with servers.serve(tmp_path) as served:
+        assert "the access secret" not in served.log.read_text(), "it is the same as before"
     secret.write_text(first)
     with servers.serve(tmp_path) as served:
-        assert "the access secret" not in served.log.read_text()
-    assert "access secret" not in found(shell, "--inside", **settings)
+        assert "the access secret is not the one that was used before" in served.log.read_text(), "also the way back"
+    assert shell.ok("audit", **settings).out.count("access-secret") == 2
 
 
 def test_a_stored_image_that_cannot_be_decoded_is_no_problem(behind_varnish: edge.Edge, tmp_path: Path) -> None:

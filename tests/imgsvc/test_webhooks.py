@@ -99,7 +99,7 @@ async def test_webhooks_are_managed_over_http(site: Site) -> None:
         ({"url": "shop.example.com"}, "is not the URL of a receiver; write it as https://host/path"),
         ({"url": "https://example.com/", "events": ["image.eaten"]}, "is not an event; use image.created, image"),
         ({"url": "https://example.com/", "space": "A B"}, "is not a name for a space"),
-        ({"events": []}, "url: is missing"),
+        ({"events": []}, "url is missing"),
     ],
 )
 async def test_a_wrong_webhook_is_explained(site: Site, body: dict[str, object], text: str) -> None:

@@ -277,11 +277,16 @@ async def test_a_store_that_lets_nobody_in_is_not_taken_for_damage(tmp_path: Pat
             done = site.scrub()
         assert done.returncode == 3
         first, second = done.stdout.splitlines()
-        assert first == "not finished: no blob could be read; check the blob store"
+        assert first == "not finished: the last 3 blobs could not be read; check the blob store"
         assert ": 0 damaged" in second
-        said = "the blob store does not let the service in; an operator has to check its keys and permissions"
+        said = "the blob store refuses the service; an operator has to check the credentials and their permissions"
         with servers.serve(tmp_path, **settings | {"AWS_SECRET_ACCESS_KEY": "another"}) as served:
             deadline = time.monotonic() + 20
             while said not in served.log.read_text():
+                assert time.monotonic() < deadline, served.log.read_text()
+                await asyncio.sleep(0.05)
+        with servers.serve(tmp_path, **settings | {"BLOB_URL": "s3://bucke/images"}) as served:
+            deadline = time.monotonic() + 20
+            while "BLOB_URL: the blob store does not respond, so uploads fail" not in served.log.read_text():
                 assert time.monotonic() < deadline, served.log.read_text()
                 await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ from imaging.geometry import PLACES, Box
 
 MAX_SIDE = 16_383
 _NUMBER = re.compile(r"[+-]?([0-9]{1,15}(\.[0-9]{0,15})?|\.[0-9]{1,15})")
-_WHOLE = re.compile(r"[0-9]{1,9}")
+_WHOLE = re.compile(r"[0-9]{1,18}")
 _BOX = re.compile(r"([0-9]{0,9})[xX]([0-9]{0,9})|([0-9]{1,9})")
 _SIDES = {"top": "north", "bottom": "south", "left": "west", "right": "east"}
 """As in CSS and in other services."""

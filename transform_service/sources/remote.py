@@ -146,7 +146,9 @@ class RemoteSource(Source):
             url.host  # noqa: B018  # fails if it has no readable form
         except ValueError as error:
             raise BadRequest(f"{text[:200]!r} is not a valid URL") from error
-        if url.scheme not in {"http", "https"} or not host:
+        if host and url.scheme not in {"http", "https"}:
+            raise BadRequest(f"{text[:200]!r} is not a URL of http or https; use one of them")
+        if not host:
             raise BadRequest(f"{text[:200]!r} is not a complete URL; write https://host/path")
         if not (_NAME.fullmatch(host) or _is_ipv6(host)):
             raise BadRequest(f"the host in {text[:200]!r} is not valid; write a name or an address")

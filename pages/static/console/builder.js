@@ -9,7 +9,7 @@ import { CopyAs } from "./copy_as.js";
 import { Preview, Result, Session, usePreview } from "./preview.js";
 import { Control } from "./controls.js";
 import { StepList } from "./step_list.js";
-import { replace } from "./routes.js";
+import { replace, route } from "./routes.js";
 import { Gone } from "./image.js";
 import t from "./strings.js";
 
@@ -31,7 +31,6 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
   const [quality, setQuality] = useState(first.quality);
   const [rest, setRest] = useState(first.rest);
   const [format, setFormat] = useState(firstFormat);
-  const written = useRef(null);
 
   const mistakes = useMemo(() => new Map(steps.map((step) => [step.id, mistakesOf(known, step)])), [steps]);
   const valid = [...mistakes.values()].every((found) => found.size === 0);
@@ -41,21 +40,24 @@ function Editor({ image, known, format: firstFormat, query: firstQuery }) {
   const refused = preview.error ? markedStep(preview.error.detail ?? "", query ?? "") : -1;
 
   useEffect(() => {
-    if (query === null) return;
-    written.current = query;
-    replace(`/images/${image.image_id}.${format}${query ? `?${query}` : ""}`);
+    if (query !== null) replace(`/images/${image.image_id}.${format}${query ? `?${query}` : ""}`);
   }, [query, format]);
   const show = (next) => {
     setSteps(next.steps);
     setQuality(next.quality);
     setRest(next.rest);
   };
-  // The address was changed by hand, or by the way back.
+  // The address was changed by hand, by a link, or by the way back, and not by `replace`.
   useEffect(() => {
-    if (firstQuery === written.current || written.current === null) return;
-    show(parse(known, firstQuery));
-  }, [firstQuery]);
-  useEffect(() => setFormat(firstFormat), [firstFormat]);
+    const follow = () => {
+      const next = route.get();
+      if (next.id !== image.image_id || !next.format) return;
+      show(parse(known, next.query));
+      setFormat(next.format);
+    };
+    addEventListener("hashchange", follow);
+    return () => removeEventListener("hashchange", follow);
+  }, []);
 
   const add = (operation) => {
     const step = newStep(operation);

@@ -6,6 +6,7 @@ import t from "./strings.js";
 /** Where a slider ends, if the range of the schema is too wide for one. Typing goes beyond it. */
 const SLIDERS = {
   "blur.radius": [0, 40, 0.5],
+  "blur.cut": [0.05, 1, 0.05],
   "brightness.factor": [0, 2, 0.05],
   "contrast.factor": [0, 2, 0.05],
   "saturation.factor": [0, 3, 0.05],

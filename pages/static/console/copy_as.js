@@ -23,7 +23,7 @@ export function CopyAs({ image, variant, known, steps, quality, format, preview 
   const widest = candidates.at(-1);
   const onPage = {
     sizes: written || `(max-width: ${widest}px) 100vw, ${widest}px`, width: widest, height: Math.round((preview.height * widest) / result),
-    alt: image.alt ?? "", loading: "lazy",
+    alt: image.alt ?? "", loading: "lazy", style: "max-width: 100%; height: auto",
   };
   const given = { image, variant, known, steps, quality, format, widths: candidates, onPage };
   const text = kind === "signed" || (HTML.has(kind) && (wrong || wrongSizes || !result)) ? "" : texts[kind](given);

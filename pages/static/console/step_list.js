@@ -73,7 +73,7 @@ export function StepList({ image, known, steps, change, mistakes, refused, probl
       const isRefused = index === refused;
       return html`<li key=${step.id} data-step=${step.id} class=${`step ${dragged === step.id ? "dragged" : ""} ${isRefused || wrong.size ? "wrong" : ""}`} aria-label=${inWords(known, step)}>
         <div class="step-head">
-          <span class="handle" title=${t.builder.drag(operation.title)} onPointerDown=${(event) => grab(event, step.id)} onPointerMove=${drag} onPointerUp=${drop} onPointerCancel=${drop}>
+          <span class="handle" aria-hidden="true" title=${t.builder.drag(operation.title)} onPointerDown=${(event) => grab(event, step.id)} onPointerMove=${drag} onPointerUp=${drop} onPointerCancel=${drop}>
             <svg class="icon" viewBox="0 0 24 24" aria-hidden="true" fill="currentColor"><path d="M8 5h3v3H8zm5 0h3v3h-3zM8 10.5h3v3H8zm5 0h3v3h-3zM8 16h3v3H8zm5 0h3v3h-3z" /></svg>
           </span>
           <h3>${operation.title}</h3>

@@ -2,6 +2,7 @@
 
 import { html, Icon, IconButton, explained, store, useEffect, useRef, useState, useStore } from "./ui.js";
 import { noted, service } from "./session.js";
+import { route } from "./routes.js";
 import t from "./strings.js";
 
 const AT_ONCE = 3;
@@ -110,6 +111,8 @@ export function Uploads() {
   const failed = all.filter((each) => each.state === "failed");
   const isEnded = done === all.length;
   const isFine = isEnded && !failed.length;
+  const { page, id } = useStore(route);
+  useEffect(() => all.length && isEnded && setSmall(true), [page, id]);
   useEffect(() => {
     if (!isFine) return undefined;
     const timer = setInterval(() => element.current?.matches(":hover, :focus-within") || uploads.set([]), STAYS);

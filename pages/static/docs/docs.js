@@ -1,4 +1,5 @@
 // Shows the OpenAPI document of this service.
+document.documentElement.classList.toggle("dark-mode", matchMedia("(prefers-color-scheme: dark)").matches);
 SwaggerUIBundle({
   url: "../openapi.json",
   dom_id: "#reference",
