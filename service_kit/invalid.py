@@ -19,6 +19,8 @@ _WORDS = {
     "string_type": "must be text",
     "string_too_long": "must have at most {max_length} characters",
     "too_long": "has {actual_length} entries; use at most {max_length}",
+    "too_short": "has {actual_length} entries; use at least {min_length}",
+    "string_too_short": "must have at least {min_length} characters",
     "dict_type": "must be a JSON object, such as {{}}",
     "model_type": "must be a JSON object, such as {{}}",
     "model_attributes_type": "must be a JSON object, such as {{}}",

@@ -295,7 +295,7 @@ def by_extension(extension: str, *others: str) -> Format:
         known = [*writable_extensions(), *others]
         advice = hint(extension, known)
         if advice.endswith("?"):
-            advice += f" There are: {', '.join(known)}"
+            advice += f" Use one of: {', '.join(known)}"
         raise NotAcceptable(f"the format {extension!r} is not supported; {advice}") from None
 
 

@@ -19,7 +19,7 @@ _SLOW_SECONDS, _SKEW_SECONDS, _WRONG_SECONDS = 1.0, 5.0, 60.0
 _DAYS_LEFT = 14
 _TRIED = 5
 """Images that are looked at, if the newest ones cannot be decoded."""
-_WHERE = "do what it says; the logs of storage and transform say more"
+_WHERE = "the logs of storage and transform say more"
 _LIMIT = re.compile(r"(\d{4,}) bytes")
 
 

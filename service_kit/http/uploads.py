@@ -132,7 +132,9 @@ def _check_field(name: str, fields: Collection[str], *, is_file: bool = False) -
             f" `curl -F {FILE_FIELD}=@photo.jpg`"
         )
     if name in _OF_THE_QUERY:
-        raise BadRequest(f"{name!r} goes into the query of the URL, as in `?{name}=…`, and not into the form")
+        raise BadRequest(
+            f"the form has an unknown field {what!r}; it goes into the query of the URL, as in `/v1/images?{name}=…`"
+        )
     advice = hint(name, [FILE_FIELD, *sorted({*fields} - {FILE_FIELD})])
     if advice.endswith("?"):
         raise BadRequest(f"the form has an unknown field {what!r}; {advice}")

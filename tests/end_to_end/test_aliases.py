@@ -164,7 +164,7 @@ async def test_a_few_named_colours_are_those_of_pillow(service: Service, disc: s
 @pytest.mark.parametrize(
     ("query", "reason", "marked"),
     [
-        ("w=abc", "w: 'abc' is not a whole number of 0 or more; example: w=300", "abc"),
+        ("w=abc", "w: 'abc' is not a whole number such as 300; example: w=300", "abc"),
         ("width=0", "width: must be at least 1, not 0", "0"),
         ("w=300&h=", "h: '' is not a whole number", "h="),
         ("w=-5", "w: '-5' is not a whole number", "-5"),

@@ -36,7 +36,7 @@ async def _post(service: Service, path: str, fields: list[tuple[str, bytes, str 
         ("file", _FIELDS),
         ("url", _FIELDS),
         ("image_id", _FIELDS),
-        ("visibility", _FIELDS),
+        ("visibility", "it goes into the query of the URL, as in `/v1/images?visibility=…`"),
         ("thumb", f"{_FIELDS}; anything else goes into the query of the URL"),
         ("image[]", "did you mean 'image'?"),
         ("", _FIELDS),

@@ -82,7 +82,7 @@ def test_a_file_that_is_no_image_does_not_stop_the_others(shell: CommandLine, tm
     assert (done.code, len(done.out.splitlines())) == (1, 5)
     assert f"{tmp_path}/mixed/bad.jpg: the file is not an image in a supported format" in done.err
     assert "5 stored, 0 already there, 1 failed" in done.err
-    assert "left out of folders, since their names are not those of images: 1" in done.err
+    assert "left out, since their names are not those of images: 1" in done.err
 
 
 def test_a_link_in_a_circle_and_a_folder_that_cannot_be_read_stop_nothing(shell: CommandLine, tmp_path: Path) -> None:

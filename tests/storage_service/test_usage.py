@@ -138,7 +138,8 @@ async def test_the_command_shows_what_was_requested(storage: Storage, tmp_path: 
         assert answer.status == 204
     shown = (await command("--limit", "1"))[1].splitlines()
     assert shown[:2] == [
-        "4 requests in 24 h, 0.0 s of renders", "requests were counted for 1.0 h only; the advice settles after a day",
+        "4 requests in 24 h, 0.0 s of renders",
+        "requests were counted for at most an hour; the advice settles after a day",
     ]  # fmt: skip
     assert [line.split()[:7] for line in shown[3:]] == [["webp?thumb=300", "3", "75.0%", "100.0%", "0", "0.0", "1.0"]]
     report = json.loads((await command("--json"))[1])

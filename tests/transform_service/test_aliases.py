@@ -100,7 +100,7 @@ def test_an_error_marks_the_part_that_is_wrong() -> None:
     with pytest.raises(BadRequest) as raised:
         parse("w=300&rotate=90&h=20x&fit=cover", max_operations=20)
     assert raised.value.detail == (
-        "h: '20x' is not a whole number of 0 or more; example: h=200\n"
+        "h: '20x' is not a whole number such as 300; example: h=200\n"
         "  w=300&rotate=90&h=20x&fit=cover\n"
         "                    ^^^"
     )

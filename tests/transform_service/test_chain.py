@@ -55,7 +55,7 @@ def test_an_error_shows_the_query_and_marks_the_place() -> None:
     with pytest.raises(BadRequest) as raised:
         parse("rotate=90&thumb=abc&blur=2", max_operations=20)
     assert raised.value.detail == (
-        "thumb: side 'abc' is not a whole number of 0 or more; example: thumb=300\n"
+        "thumb: side 'abc' is not a whole number such as 300; example: thumb=300\n"
         "  rotate=90&thumb=abc&blur=2\n"
         "                  ^^^"
     )
