@@ -136,7 +136,7 @@ class Blobs:
             raise Unavailable("the blob store confirmed the image but does not have it; retry later")
 
     async def look_for_mistakes(self) -> None:
-        """Write an ERROR into the log if an object store cannot be listed: a setting may be wrong. Raises nothing."""
+        """Log an ERROR if the object store cannot be listed, since a setting may be wrong. Raises nothing."""
         if self._root:
             return
         try:

@@ -155,7 +155,7 @@ class Deliveries:
     async def waiting(self, webhook_id: str) -> tuple[int, str]:
         """How many events wait for a receiver, and why one of them was not delivered yet; empty: none was tried.
 
-        10,001 stands for any larger number.
+        Counts no further than 10,001.
         """
         ((number,),) = await self._metadata.fetch(_HOW_MANY, webhook_id)
         reasons = [reason for (reason,) in await self._metadata.fetch(_LAST, webhook_id)]

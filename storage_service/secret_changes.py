@@ -1,4 +1,4 @@
-"""Notices another access secret than before, as after a restore without it: what the old one signed stops working."""
+"""Notices that the access secret has changed, as after a restore without it: what the old one signed stops working."""
 
 import hashlib
 import hmac

@@ -11,6 +11,7 @@ from service_kit.durations import duration
 from service_kit.leaving import leave
 from storage_service import administration
 from storage_service.administration import Office, exit_codes, print_table
+from storage_service.beside import counted
 from storage_service.deliveries import Deliveries
 from storage_service.events import Events, EventType
 from storage_service.http.webhook_bodies import (
@@ -149,7 +150,7 @@ async def _failures(office: Office, options: argparse.Namespace) -> None:
         print(report.model_dump_json(indent=2))
         return
     if waiting:
-        wait = f"{waiting} event{'s' * (waiting != 1)} wait{'s' * (waiting == 1)} for the receiver"
+        wait = f"{counted(waiting, 'event')} wait{'s' * (waiting == 1)} for the receiver"
         print(f"{wait}: {reason}" if reason else wait, file=sys.stderr)
     if not found:
         print("no events have failed for good", file=sys.stderr)
@@ -171,7 +172,7 @@ async def _retry(office: Office, options: argparse.Namespace) -> None:
         print(json.dumps({"retried": event_ids, "waiting": waiting}))
     else:
         number = len(event_ids) if options.event_ids else waiting
-        print(f"{number} event{'s are' if number != 1 else ' is'} sent now")
+        print(f"{counted(number, 'event')} {'is' if number == 1 else 'are'} sent now")
 
 
 def _state(webhook: Webhook) -> str:

@@ -116,14 +116,13 @@ def _probe(blobs: Blobs) -> tuple[Path, str]:
 
 async def _cache(storage: StorageSettings, settings: TransformSettings) -> AsyncIterator[Finding]:
     url = settings.result_cache_url
-    if not urlsplit(url).scheme.startswith("redis") and storage.purge_urls:
-        advice = "if the transform service has one, its log says whether it responds"
-        yield note("redis", "the storage service uses none, so it is not looked at from here", advice)
-        return
     if not urlsplit(url).scheme.startswith("redis"):
-        yield note(
-            "redis", "with these settings, each process has a cache of its own", "several nodes share results in Redis"
-        )
+        if storage.purge_urls:  # other services have other settings
+            advice = "if the transform service uses Redis, its log says whether Redis responds"
+            yield note("redis", "the storage service does not use Redis, so nothing was checked", advice)
+        else:
+            advice = "several nodes share results in Redis"
+            yield note("redis", "with these settings, each process has a cache of its own", advice)
         return
     from redis.asyncio import from_url  # noqa: PLC0415  # only this needs it
     from redis.exceptions import RedisError  # noqa: PLC0415

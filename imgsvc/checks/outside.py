@@ -18,7 +18,7 @@ from imgsvc.terminal.output import size
 _SLOW_SECONDS, _SKEW_SECONDS, _WRONG_SECONDS = 1.0, 5.0, 60.0
 _DAYS_LEFT = 14
 _TRIED = 5
-"""Images that are looked at, if the newest ones cannot be decoded."""
+"""How many of the newest images are tried, until one can be decoded."""
 _WHERE = "the logs of storage and transform say more"
 _LIMIT = re.compile(r"(\d{4,}) bytes")
 
@@ -178,7 +178,7 @@ def _caching(service: Examined) -> Iterator[Finding]:
 
 
 def cached(service: Examined, image_id: str) -> Iterator[Finding]:
-    """Whether the second request for a variant is answered by a cache. Nothing if the image cannot be decoded."""
+    """Whether a cache answers the second request for a variant. Yields nothing if the image cannot be decoded."""
     path = f"/v1/images/{image_id}.webp?thumb=32"
     first, second = (service.ask("GET", path, with_key=False) for _ in range(2))
     if second.status == http.HTTPStatus.UNPROCESSABLE_ENTITY:

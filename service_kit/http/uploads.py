@@ -1,8 +1,9 @@
 """Reads what clients post into the spool: a form with a file, or a raw image."""
 
-from collections.abc import AsyncIterable, AsyncIterator, Collection
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from urllib.parse import parse_qsl
 
 from aiohttp import web
@@ -16,6 +17,8 @@ from service_kit.spool import Spool, Spooled
 from service_kit.suggestions import hint
 from service_kit.threads import in_thread
 
+_Check = Callable[..., None]
+"""`_check_field` for one request: called with the name of a field, and whether it is a file."""
 FILE_FIELD = "image"
 _LONGEST_PATH = 255
 _MAX_TEXT = 8192
@@ -40,26 +43,29 @@ async def read_form(
     settings: CommonSettings,
     fields: Collection[str] = (FILE_FIELD,),
     *,
+    of_query: Collection[str] = (),
     limit: int | None = None,
     urlencoded: bool = False,
 ) -> AsyncIterator[Form]:
     """Read the body: multipart, raw bytes with an `image/*` content type, or `urlencoded`, which has no file.
 
-    The file stays in the spool until the end of the context. `limit` is that of its bytes, if it is lower than that of
-    the settings. Raises BadRequest for a broken body, another content
-    type, or a field that is not one of `fields`, ContentTooLarge, UnsupportedEncoding for a compressed body, and
-    RequestTimedOut for a body that does not arrive in time. Without that limit, each read could succeed while all of
-    them together take hours.
+    The file stays in the spool until the end of the context. `of_query` is what the query may have, and the form may
+    not. `limit` is that of its bytes, if it is lower than that of the settings.
+
+    Raises BadRequest for a broken body, another content type, or a field that is not one of `fields`, ContentTooLarge,
+    UnsupportedEncoding for a compressed body, and RequestTimedOut for a body that does not arrive in time. Without that
+    limit, each read could succeed while all of them together take hours.
     """
     _refuse_encodings(request)
     content_type = media_types.media_type(request.headers.get("Content-Type", "application/octet-stream"))
     async with AsyncExitStack() as stack:
         saver = _Saver(spool, min(settings.max_upload_bytes, limit or settings.max_upload_bytes), stack)
         body = Body(request, settings)
+        check = partial(_check_field, fields=fields, of_query=of_query, path=request.path)
         if urlencoded and content_type.name == "application/x-www-form-urlencoded":
-            yield await _read_urlencoded(body, fields)
+            yield await _read_urlencoded(body, check)
         else:
-            yield await _read(content_type, body, saver, fields)
+            yield await _read(content_type, body, saver, check)
 
 
 @asynccontextmanager
@@ -103,10 +109,10 @@ class _Saver:
         return spooled
 
 
-async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fields: Collection[str]) -> Form:
+async def _read(content_type: media_types.Value, body: Body, saver: _Saver, check: _Check) -> Form:
     if content_type.name == "multipart/form-data":
         boundary = forms.boundary_of(content_type)
-        return await _read_multipart(forms.parts(body.chunks(saver.limit + _MAX_AROUND), boundary), saver, fields)
+        return await _read_multipart(forms.parts(body.chunks(saver.limit + _MAX_AROUND), boundary), saver, check)
     if content_type.name.startswith("image/"):
         body.check_length(saver.limit, saver.what)
         return Form(await saver.save(body.chunks(saver.limit + _MAX_AROUND)))
@@ -117,11 +123,9 @@ async def _read(content_type: media_types.Value, body: Body, saver: _Saver, fiel
     )
 
 
-_OF_THE_QUERY = {"visibility", "space"}
-"""They decide who may upload, before anything is read."""
-
-
-def _check_field(name: str, fields: Collection[str], *, is_file: bool = False) -> None:
+def _check_field(
+    name: str, *, fields: Collection[str], of_query: Collection[str], path: str, is_file: bool = False
+) -> None:
     """Raise BadRequest for an unknown field, whose value would be ignored."""
     if name in fields:
         return
@@ -131,9 +135,9 @@ def _check_field(name: str, fields: Collection[str], *, is_file: bool = False) -
             f"the form has an unknown field {what!r}; put the file into `{FILE_FIELD}`, as in"
             f" `curl -F {FILE_FIELD}=@photo.jpg`"
         )
-    if name in _OF_THE_QUERY:
+    if name in of_query:
         raise BadRequest(
-            f"the form has an unknown field {what!r}; it goes into the query of the URL, as in `/v1/images?{name}=…`"
+            f"the form has an unknown field {what!r}; it goes into the query of the URL, as in `{path}?{name}=…`"
         )
     advice = hint(name, [FILE_FIELD, *sorted({*fields} - {FILE_FIELD})])
     if advice.endswith("?"):
@@ -141,11 +145,11 @@ def _check_field(name: str, fields: Collection[str], *, is_file: bool = False) -
     raise BadRequest(f"the form has an unknown field {what!r}; {advice}; anything else goes into the query of the URL")
 
 
-async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver, fields: Collection[str]) -> Form:
+async def _read_multipart(parts: AsyncIterator[forms.Part], saver: _Saver, check: _Check) -> Form:
     form = Form()
     async for part in parts:
         name = part.name
-        _check_field(name, fields, is_file=bool(part.filename))
+        check(name, is_file=bool(part.filename))
         if name in form.texts or (name == FILE_FIELD and form.file):
             raise BadRequest(f"the field {name[:64]!r} appears twice in the form; send each field once")
         if name == FILE_FIELD:
@@ -183,7 +187,7 @@ async def _text(part: forms.Part) -> str:
         raise BadRequest(f"the field {part.name[:64]!r} is not UTF-8") from error
 
 
-async def _read_urlencoded(body: Body, fields: Collection[str]) -> Form:
+async def _read_urlencoded(body: Body, check: _Check) -> Form:
     text = bytearray()
     async for chunk in body.chunks(_MAX_AROUND):
         text += chunk
@@ -194,7 +198,7 @@ async def _read_urlencoded(body: Body, fields: Collection[str]) -> Form:
             )
     given = [(name.lower(), value) for name, value in parse_qsl(text.decode(errors="replace"), keep_blank_values=True)]
     for name, _ in given:
-        _check_field(name, fields)
+        check(name)
     if len(texts := dict(given)) < len(given):
         raise BadRequest("a field appears twice in the form; send each field once")
     return Form(texts=texts)

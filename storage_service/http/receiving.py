@@ -31,6 +31,8 @@ OWN_SPACE = Parameter(
     "space", "The space that the request is about; needs a key that is not bound to another one.", SpaceName
 )
 _VISIBILITY = Parameter("visibility", "Who may see the image; by default everybody (`DEFAULT_VISIBILITY`).", Visibility)
+_OF_QUERY = (OWN_SPACE.name, _VISIBILITY.name)
+"""They decide who may upload, before the form is read."""
 UPLOAD_PARAMETERS = (OWN_SPACE, _VISIBILITY, *LABEL_PARAMETERS)
 
 
@@ -62,7 +64,7 @@ async def received(request: web.Request, stack: AsyncExitStack) -> Received:
     limit = use.token.max_bytes if use else None
     with spans.during("receive"):
         form = await stack.enter_async_context(
-            read_form(request, app[SPOOL], app[SETTINGS], (FILE_FIELD, *LABEL_TEXTS), limit=limit)
+            read_form(request, app[SPOOL], app[SETTINGS], (FILE_FIELD, *LABEL_TEXTS), of_query=_OF_QUERY, limit=limit)
         )
     if form.file is None:
         raise BadRequest(

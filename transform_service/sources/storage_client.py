@@ -265,7 +265,7 @@ def _read(answer: _Answer, read: Callable[[bytes], T]) -> T | Forbidden:
 
 
 def _trouble(answer: _Answer) -> Unavailable:
-    """What a client is told when the storage service cannot answer: its own reason, if it gave one."""
+    """The error for clients when the storage service fails. It passes on the reason, if there is one."""
     with contextlib.suppress(ValueError, KeyError, TypeError):
         if answer.status == HTTPStatus.SERVICE_UNAVAILABLE and answer.is_ours:
             return Unavailable(str(json.loads(answer.body)["detail"]))
