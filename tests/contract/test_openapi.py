@@ -39,6 +39,7 @@ def test_every_operation_has_a_name_of_its_own() -> None:
     assert len(names) == len(set(names)) > 20
 
 
+@pytest.mark.timeout(1800)  # 500 examples of each operation take about five minutes
 async def test_the_service_keeps_what_the_document_says(site: Site, tmp_path: Path) -> None:
     """Schemathesis tries examples, limits and random requests, valid and invalid ones, and compares the responses."""
     images = [await site.upload(bearer(site.key)) for _ in range(3)]
